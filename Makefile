@@ -1,0 +1,47 @@
+# Two commands for a newcomer: `make up` puts everything up and learns; `make test` runs everything that CI runs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := actors common deploy learner
+UP_ARGS ?= --max-steps 500000
+
+.PHONY: up test lint check servers clean
+
+up: $(VENV)/.up
+	$(BIN)/broodmind up $(UP_ARGS)
+
+test: $(VENV)/.dev build/types/broodmind servers lint
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev build/types/broodmind
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	MYPYPATH=build/types $(BIN)/mypy $(PACKAGES:%=-p broodmind.%)
+
+# The tests need a real Redis beside the Valkey of the wheel; where it is missing it is installed, or the target fails.
+servers:
+	@command -v redis-server >/dev/null || { \
+		sudo=$$(test "$$(id -u)" = 0 || echo sudo); \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends redis-server; }
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.up: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@ $(VENV)/.up
+
+# Type checkers follow `broodmind.*` through this link: the folders stand at the root, under no package of that name.
+build/types/broodmind:
+	mkdir -p $(@D)
+	ln -s ../.. $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info runs
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

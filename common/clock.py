@@ -1,0 +1,32 @@
+"""The two clocks: wall time for what others read, monotonic time for every duration."""
+
+from __future__ import annotations
+
+import time
+
+monotonic_s = time.monotonic
+
+
+def now_ms() -> int:
+    """Wall time in milliseconds since 1970, as Redis counts it."""
+    return time.time_ns() // 1_000_000
+
+
+class Every:
+    """True at most once in each period, and at the first ask."""
+
+    def __init__(self, period_s: float) -> None:
+        self.period_s = period_s
+        self._next = float("-inf")
+
+    @property
+    def over(self) -> bool:
+        """Whether the period is over."""
+        return monotonic_s() >= self._next
+
+    def due(self) -> bool:
+        """Whether the period is over; if so, the next one starts now."""
+        if not self.over:
+            return False
+        self._next = monotonic_s() + self.period_s
+        return True

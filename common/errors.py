@@ -1,0 +1,82 @@
+"""Every error a user can meet, and the exit code each one ends a process with.
+
+    BroodmindError (1)
+    ├── ConfigError (3)          an option, a game's name or a file is not usable
+    ├── RedisUnreachable (4)     no server answers at the address
+    ├── RedisDenied (5)          the server answers and refuses: password, user, permission, memory
+    ├── LeaseHeld (6)            another learner is running this run
+    ├── LeaseLost (7)            this learner no longer holds the lease; nothing more may be written
+    ├── SpecMismatch (8)         this actor's game is not the game of the run
+    ├── LineageLost (9)          the run in Redis is not the one this process was working on
+    ├── NotSolved (10)           a limit came before the return that was asked for
+    ├── ProcessFailed (11)       a process of a local run failed too often
+    └── WireError                bytes from outside are not what they must be; refused and counted, ends no process
+
+Click's own usage errors exit with 2; a process drained by a signal exits with 0, `broodmind up` with 130.
+"""
+
+from __future__ import annotations
+
+
+class BroodmindError(Exception):
+    """The root of all errors of this package; `exit_code` is what a process ended by it returns."""
+
+    exit_code = 1
+
+
+class ConfigError(BroodmindError):
+    """An option, a game's name or a file cannot be used as given."""
+
+    exit_code = 3
+
+
+class RedisUnreachable(BroodmindError):
+    """No server answers at the address, or the connection broke."""
+
+    exit_code = 4
+
+
+class RedisDenied(BroodmindError):
+    """The server answered and refused the command."""
+
+    exit_code = 5
+
+
+class LeaseHeld(BroodmindError):
+    """Another learner holds the run's lease."""
+
+    exit_code = 6
+
+
+class LeaseLost(BroodmindError):
+    """This learner's lease is gone: it was paused for too long, or another one took over."""
+
+    exit_code = 7
+
+
+class SpecMismatch(BroodmindError):
+    """The game at hand differs from the one the run was made for."""
+
+    exit_code = 8
+
+
+class LineageLost(BroodmindError):
+    """What Redis holds does not follow from what this process last saw there."""
+
+    exit_code = 9
+
+
+class NotSolved(BroodmindError):
+    """`--max-steps` or `--max-seconds` came before `--until-return`."""
+
+    exit_code = 10
+
+
+class ProcessFailed(BroodmindError):
+    """A process of a local run ended with an error, too often to go on."""
+
+    exit_code = 11
+
+
+class WireError(BroodmindError):
+    """Bytes from outside do not decode to what the run's spec allows; the message names the field."""

@@ -1,0 +1,104 @@
+"""The network both sides run: a multi-layer perceptron with a policy head and a value head.
+
+Parameters are a flat map: `policy/w0` [fan in, fan out], `policy/b0` [fan out], and so on. With a torso of its own
+each, the policy and the value function are the networks `policy` and `value`; shared, both heads stand on `torso`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .spec import Activation, GameSpec, NetworkSpec
+
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
+Params = dict[str, Floats]
+
+_GAIN = math.sqrt(2)
+_HEAD_GAINS = {"policy": 0.01, "value": 1.0}
+
+
+def stacks(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
+    """The widths of each stack of dense layers, input first."""
+    widths = (game.features, *network.hidden)
+    if network.shared:
+        return {"torso": widths, "policy": (widths[-1], game.actions), "value": (widths[-1], 1)}
+    return {"policy": (*widths, game.actions), "value": (*widths, 1)}
+
+
+def shapes(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
+    """Name to shape of every parameter."""
+    result: dict[str, tuple[int, ...]] = {}
+    for name, widths in stacks(network, game).items():
+        for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
+            result[f"{name}/w{layer}"] = (fan_in, fan_out)
+            result[f"{name}/b{layer}"] = (fan_out,)
+    return result
+
+
+def forward(params: Params, name: str, inputs: Floats, activation: Activation, *, head: bool = True) -> list[Floats]:
+    """Run one stack of dense layers.
+
+    Args:
+        params: the network's parameters.
+        name: the stack to run: torso, policy or value.
+        inputs: [N, fan in].
+        activation: between the layers.
+        head: whether the last layer is linear; in a torso it is not.
+
+    Returns:
+        The inputs and each layer's output, [N, fan out]; the last one is the result.
+    """
+    outputs = [inputs]
+    layers = sum(key.startswith(f"{name}/w") for key in params)
+    for layer in range(layers):
+        output = outputs[-1] @ params[f"{name}/w{layer}"]
+        output += params[f"{name}/b{layer}"]
+        if not head or layer < layers - 1:
+            activate(output, activation)
+        outputs.append(output)
+    return outputs
+
+
+def activate(values: Floats, activation: Activation) -> None:
+    """Apply the activation in place."""
+    if activation == "tanh":
+        np.tanh(values, out=values)
+    else:
+        np.maximum(values, 0, out=values)
+
+
+def policy_logits(params: Params, network: NetworkSpec, observations: Floats) -> Floats:
+    """Logits [N, A] for observations [N, F]: all that acting needs."""
+    if network.shared:
+        observations = forward(params, "torso", observations, network.activation, head=False)[-1]
+    return forward(params, "policy", observations, network.activation)[-1]
+
+
+def initial_params(network: NetworkSpec, game: GameSpec, rng: np.random.Generator) -> Params:
+    """Orthogonal weights (Saxe et al. 2013), zero biases.
+
+    Gains as is usual for policy gradients: sqrt(2) inside, 1 for the value, 0.01 for the policy, so that the first
+    policy is about uniform. `rng` is drawn from once a layer, in the order of `shapes`.
+    """
+    params: Params = {}
+    for name, widths in stacks(network, game).items():
+        last = len(widths) - 2
+        for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
+            gain = _HEAD_GAINS.get(name, _GAIN) if layer == last else _GAIN
+            params[f"{name}/w{layer}"] = (gain * _orthogonal(fan_in, fan_out, rng)).astype(np.float32)
+            params[f"{name}/b{layer}"] = np.zeros(fan_out, np.float32)
+    return params
+
+
+def _orthogonal(rows: int, columns: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    normal = rng.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(normal)
+    q *= np.sign(np.diag(r))  # without this the result is not uniform over orthogonal matrices
+    return q if rows >= columns else q.T

@@ -1,0 +1,30 @@
+"""Random generators: one a role and index, from the run's one seed.
+
+Seeds are spawned, never added: seed + index would give actor 1 of run 0 the numbers of actor 0 of run 1.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Role(IntEnum):
+    """Who draws; the numbers are part of what a seed means and must not change."""
+
+    INITIAL_WEIGHTS = 0
+    LEARNER = 1
+    ACTIONS = 2
+    GAME = 3
+    EVALUATION = 4
+
+
+def generator(seed: int, role: Role, *index: int) -> np.random.Generator:
+    """The generator of one holder of a role: an actor is (slot, attempt)."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(role, *index)))
+
+
+def integer_seed(seed: int, role: Role, *index: int) -> int:
+    """A 31-bit seed, for whatever takes an integer only (a game's reset)."""
+    return int(generator(seed, role, *index).integers(2**31))

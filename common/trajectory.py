@@ -1,0 +1,204 @@
+"""A trajectory, and the stream entry that carries it.
+
+What the learner decides by stands outside the payload, so that a stale entry is dropped without decoding it and a
+person can read it in redis-cli.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import wire
+from .errors import WireError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .spec import RunSpec
+
+FORMAT = 1
+MAX_BYTES = 64 << 20  # of one payload: a thousand times the usual, and well under what stalls a server
+MAX_COLUMNS = 4096
+_FIELDS = {
+    "format",
+    "actor",
+    "observations",
+    "actions",
+    "log_probs",
+    "rewards",
+    "terminated",
+    "truncated",
+    "valid",
+    "masks",
+    "returns",
+    "lengths",
+    "wins",
+}
+_COUNT_MAX = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """T steps of B games side by side, and the figures of the G games that ended in them.
+
+    A whole game is T = its length, B = 1. A column goes on into its next game after an ending: the step after it is
+    not `valid` (its action was ignored; its observation is the ended game's final one, which a bootstrap may need).
+    """
+
+    observations: NDArray[np.float32]  # [T + 1, B, *observation shape]
+    actions: NDArray[np.int32]  # [T, B]
+    log_probs: NDArray[np.float32]  # [T, B] of the actions, by the policy that played
+    rewards: NDArray[np.float32]  # [T, B]
+    terminated: NDArray[np.bool_]  # [T, B]
+    truncated: NDArray[np.bool_]  # [T, B]
+    valid: NDArray[np.bool_]  # [T, B]
+    returns: NDArray[np.float32]  # [G] undiscounted sums of reward
+    lengths: NDArray[np.int32]  # [G] in steps
+    masks: NDArray[np.bool_] | None = None  # [T, B, A] the actions that were allowed
+    wins: NDArray[np.bool_] | None = None  # [G]
+
+    @property
+    def steps(self) -> int:
+        """Environment steps that were really played."""
+        return int(np.count_nonzero(self.valid))
+
+    @property
+    def games(self) -> int:
+        """Games that ended in it."""
+        return len(self.returns)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an entry says outside its payload."""
+
+    version: int  # of the policy that played; the oldest one where it changed on the way
+    epoch: int
+    steps: int
+    games: int
+    created_ms: int
+
+    def fields(self, payload: bytes) -> list[bytes | str | int]:
+        """The entry as XADD takes it."""
+        return [
+            "v",
+            self.version,
+            "e",
+            self.epoch,
+            "n",
+            self.steps,
+            "g",
+            self.games,
+            "t",
+            self.created_ms,
+            "p",
+            payload,
+        ]
+
+
+def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
+    """Split an entry's flat list of fields into header and payload, without decoding the payload."""
+    if not raw or raw[::2] != [b"v", b"e", b"n", b"g", b"t", b"p"]:
+        names = b" ".join(raw[::2])[:80] if raw else None
+        raise WireError(f"entry: fields {names!r}, expected v e n g t p")
+    *numbers, payload = raw[1::2]
+    try:
+        header = Header(*(int(number) for number in numbers))
+    except ValueError as error:
+        raise WireError(f"entry: {error}, expected integers in v e n g t") from error
+    for name, value in zip("vengt", numbers, strict=True):
+        if not 0 <= int(value) < _COUNT_MAX:
+            raise WireError(f"entry: {name} is {value!r:.40}, expected 0 to 2^53")
+    return header, payload
+
+
+def encode_trajectory(trajectory: Trajectory, actor: str, spec: RunSpec) -> bytes:
+    """The payload, observations as the run's spec wants them."""
+    narrow = np.float16 if spec.rollout.float16 else np.float32
+    return wire.encode(
+        {
+            "format": FORMAT,
+            "actor": actor,
+            "observations": trajectory.observations.astype(narrow, copy=False),
+            "actions": trajectory.actions,
+            "log_probs": trajectory.log_probs,
+            "rewards": trajectory.rewards,
+            "terminated": trajectory.terminated,
+            "truncated": trajectory.truncated,
+            "valid": trajectory.valid,
+            "masks": trajectory.masks,
+            "returns": trajectory.returns,
+            "lengths": trajectory.lengths,
+            "wins": trajectory.wins,
+        }
+    )
+
+
+def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec) -> Trajectory:
+    """The inverse, held against the run's spec and the entry's header.
+
+    Raises:
+        WireError: naming the first field that is not what it must be.
+    """
+    fields = wire.decode(payload, max_bytes=MAX_BYTES)
+    wire.check_fields(fields, _FIELDS)
+    wire.take_int(fields, "format", FORMAT, FORMAT)
+    if wire.take_text(fields, "actor") != actor:
+        raise WireError(f"actor: {fields['actor']!r:.80}, expected {actor!r}, whose stream this is")
+    observed = "<f2" if spec.rollout.float16 else "<f4"
+    actions = wire.take_array(fields, "actions", ("<i4",), (None, None))
+    steps, columns = actions.shape
+    if not 1 <= steps <= spec.rollout.length:
+        raise WireError(f"actions: {steps} steps, expected 1 to {spec.rollout.length}")
+    if not 1 <= columns <= MAX_COLUMNS:
+        raise WireError(f"actions: {columns} columns, expected 1 to {MAX_COLUMNS}")
+    shape = (steps, columns)
+    observations = wire.take_array(
+        fields, "observations", (observed,), (steps + 1, columns, *spec.game.observation_shape)
+    )
+    returns = wire.take_array(fields, "returns", ("<f4",), (None,))
+    trajectory = Trajectory(
+        observations=observations.astype(np.float32, copy=False),
+        actions=actions,
+        log_probs=wire.take_array(fields, "log_probs", ("<f4",), shape),
+        rewards=wire.take_array(fields, "rewards", ("<f4",), shape),
+        terminated=wire.take_array(fields, "terminated", ("?",), shape),
+        truncated=wire.take_array(fields, "truncated", ("?",), shape),
+        valid=wire.take_array(fields, "valid", ("?",), shape),
+        masks=_optional(fields, "masks", (*shape, spec.game.actions), wanted=spec.game.masked),
+        returns=returns,
+        lengths=wire.take_array(fields, "lengths", ("<i4",), returns.shape),
+        wins=_optional(fields, "wins", returns.shape, wanted=spec.game.wins),
+    )
+    _check_values(trajectory, header, spec)
+    return trajectory
+
+
+def _optional(fields: dict[str, Any], name: str, shape: tuple[int, ...], *, wanted: bool) -> NDArray[np.bool_] | None:
+    if wanted:
+        return wire.take_array(fields, name, ("?",), shape)
+    if fields[name] is not None:
+        raise WireError(f"{name}: given, expected none: the run's game has no {name}")
+    return None
+
+
+def _check_values(trajectory: Trajectory, header: Header, spec: RunSpec) -> None:
+    actions, masks = trajectory.actions, trajectory.masks
+    if actions.min() < 0 or actions.max() >= spec.game.actions:
+        raise WireError(f"actions: {actions.min()} to {actions.max()}, expected 0 to {spec.game.actions - 1}")
+    if masks is not None:
+        allowed = np.take_along_axis(masks, actions[..., None], axis=2)[..., 0]
+        if not allowed[trajectory.valid].all():
+            raise WireError("masks: an action that was played is not allowed, expected it to be")
+    if trajectory.log_probs.max() > 1e-3:
+        raise WireError(f"log_probs: {trajectory.log_probs.max()}, expected at most 0")
+    if trajectory.games and trajectory.lengths.min() < 1:
+        raise WireError(f"lengths: {trajectory.lengths.min()}, expected at least 1")
+    counted = (trajectory.steps, trajectory.games)
+    if counted != (header.steps, header.games):
+        raise WireError(f"entry: n and g are {(header.steps, header.games)}, expected {counted} as in the payload")
+    if not trajectory.steps:
+        raise WireError("valid: no step is, expected at least one")

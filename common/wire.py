@@ -1,0 +1,150 @@
+"""msgpack with every limit set: arrays as (dtype, shape, little-endian bytes), and nothing that can execute.
+
+msgpack's own defaults are not enough against hostile bytes: five megabytes of empty maps decode into 270 MB of
+objects. Here a message is one map of a few known fields, and anything else is refused before it can grow.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgpack
+import numpy as np
+
+from .errors import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Array = np.ndarray[Any, Any]
+
+# numpy itself would accept 'O', 'V8', 'U4' and 'datetime64' too.
+DTYPES = {name: np.dtype(name) for name in ("?", "|u1", "<i4", "<i8", "<f2", "<f4", "<f8")}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+MAX_DIMS = 8
+MAX_FIELDS = 64  # a map's or a list's length: the arrays of a network with 30 layers
+MAX_TEXT = 1 << 12
+
+
+def encode(fields: Mapping[str, Any]) -> bytes:
+    """Pack a map of str, int, float, bool, None, bytes, arrays, and maps and lists of these."""
+    packed: bytes = msgpack.packb(fields, default=_pack_array)
+    return packed
+
+
+def _pack_array(value: object) -> list[Any]:
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"cannot encode {type(value).__name__}, expected a number, text, bytes or an array")
+    name = _NAMES.get(value.dtype.newbyteorder("<"))
+    if name is None:
+        raise TypeError(f"cannot encode an array of {value.dtype}, expected one of {', '.join(DTYPES)}")
+    return [
+        name,
+        list(value.shape),
+        np.ascontiguousarray(value, dtype=DTYPES[name]).data.cast("B") if value.size else b"",
+    ]
+
+
+def decode(data: bytes, *, max_bytes: int, max_items: int = MAX_FIELDS) -> dict[str, Any]:
+    """Unpack a map; raises WireError for anything that `encode` would not have written.
+
+    Arrays stay as their three parts until `take_array` checks them against what is expected. Memory stays within a
+    small multiple of `data`, whatever it holds.
+    """
+    if len(data) > max_bytes:
+        raise WireError(f"payload: {len(data)} bytes, expected at most {max_bytes}")
+    try:
+        fields = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            max_array_len=max_items,
+            max_map_len=max_items,
+            max_str_len=MAX_TEXT,
+            max_bin_len=len(data),
+            max_ext_len=0,
+            ext_hook=_refuse_extension,
+            object_pairs_hook=_unique,
+        )
+    except WireError:
+        raise
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise WireError(
+            f"payload: {str(error) or type(error).__name__}, expected whole msgpack within limits"
+        ) from error
+    if not isinstance(fields, dict):
+        raise WireError(f"payload: {type(fields).__name__}, expected a map")
+    return fields
+
+
+def _refuse_extension(code: int, _data: bytes) -> NoReturn:
+    raise WireError(f"payload: extension type {code}, expected none")
+
+
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise WireError("payload: a field given twice, expected each once")
+    if not all(isinstance(key, str) for key in fields):
+        raise WireError("payload: a field's name is not text, expected text")
+    return fields
+
+
+def check_fields(fields: Mapping[str, Any], expected: set[str]) -> None:
+    """Raise WireError unless the fields are exactly the expected ones."""
+    if fields.keys() != expected:
+        missing, unknown = sorted(expected - fields.keys()), sorted(fields.keys() - expected)
+        raise WireError(f"payload: missing fields {missing}, unknown fields {unknown}, expected {sorted(expected)}")
+
+
+def take_array(fields: Mapping[str, Any], name: str, dtypes: tuple[str, ...], shape: tuple[int | None, ...]) -> Array:
+    """Give the array in `fields[name]`: a read-only view of the received bytes.
+
+    Args:
+        fields: what `decode` returned.
+        name: the field; each error names it.
+        dtypes: the dtypes allowed for it, each a key of DTYPES.
+        shape: the shape expected; None stands for any size, 0 only where the shape itself says 0.
+
+    Raises:
+        WireError: on a dtype, shape, byte length or non-finite value that is not allowed.
+    """
+    raw = fields[name]
+    if not (isinstance(raw, list) and len(raw) == 3):
+        raise WireError(f"{name}: {type(raw).__name__}, expected an array as [dtype, shape, bytes]")
+    dtype_name, dims, data = raw
+    if not isinstance(dtype_name, str) or dtype_name not in dtypes:
+        raise WireError(f"{name}: dtype {dtype_name!r:.40}, expected {' or '.join(dtypes)}")
+    if not (isinstance(dims, list) and len(dims) <= MAX_DIMS and all(type(dim) is int and dim >= 0 for dim in dims)):
+        raise WireError(f"{name}: shape {dims!r:.80}, expected non-negative integers")
+    if len(dims) != len(shape) or any(want not in (None, dim) for dim, want in zip(dims, shape, strict=True)):
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise WireError(f"{name}: shape {tuple(dims)}, expected ({wanted})")
+    dtype = DTYPES[dtype_name]
+    size = math.prod(dims) * dtype.itemsize
+    if not isinstance(data, bytes) or len(data) != size:
+        length = len(data) if isinstance(data, bytes) else type(data).__name__
+        raise WireError(f"{name}: {length} bytes, expected {size} for {dtype_name} {tuple(dims)}")
+    array = np.frombuffer(data, dtype).reshape(dims)
+    if dtype.kind == "f" and not np.isfinite(array).all():
+        raise WireError(f"{name}: not finite, expected finite values")
+    if dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
+        raise WireError(f"{name}: bytes other than 0 and 1, expected booleans")
+    return array
+
+
+def take_int(fields: Mapping[str, Any], name: str, low: int, high: int) -> int:
+    """Give the integer in `fields[name]`, within [low, high]."""
+    value = fields[name]
+    if type(value) is not int or not low <= value <= high:
+        raise WireError(f"{name}: {value!r:.40}, expected an integer from {low} to {high}")
+    return value
+
+
+def take_text(fields: Mapping[str, Any], name: str) -> str:
+    """Give the text in `fields[name]`."""
+    value = fields[name]
+    if not isinstance(value, str):
+        raise WireError(f"{name}: {type(value).__name__}, expected text")
+    return value
