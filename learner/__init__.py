@@ -1,0 +1,1 @@
+"""The side that learns: ingest, batching, the mathematics, and the atomic commit."""

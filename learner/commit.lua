@@ -1,0 +1,73 @@
+#!lua flags=allow-oom
+-- The commit: what was consumed, what was learnt from it, and the counters that say so, all or nothing.
+-- A script does not roll back, so every check comes before the first write. It is allowed beyond maxmemory: it is
+-- what frees memory.
+--
+-- KEYS: 1 lease, 2 head, 3 latest, 4 versions, 5 learner, 6 stats, 7 rejected, 8 staged learner,
+--       9 staged weights, 10 weights, 11 weights to drop, 12... the streams consumed from
+-- ARGV: 1 one msgpack map:
+--   token, ttl_ms, group, commit, parent, epoch, version (of the parent),
+--   learner_bytes, weights_bytes (0: this commit publishes nothing),
+--   head, stats: flat lists of fields and values, all absolute,
+--   latest, entry_id, entry, versions_kept: the new version's pointer and its stream entry,
+--   streams: for each its last consumed id and the number of entries consumed up to it,
+--   rejected: entries as flat lists, rejected_kept
+-- Returns 'ok', or 'already' where this very commit went through before.
+local c = cmsgpack.unpack(ARGV[1])
+
+if redis.call('GET', KEYS[1]) ~= c.token then
+  return redis.error_reply('FENCED the lease is not ' .. c.token)
+end
+local head = redis.call('HMGET', KEYS[2], 'commit', 'epoch', 'version')
+if head[1] == c.commit then
+  return 'already'
+end
+local found = (head[1] or '') .. ' ' .. (head[2] or '0') .. ' ' .. (head[3] or '0')
+local expected = c.parent .. ' ' .. c.epoch .. ' ' .. c.version
+if found ~= expected then
+  return redis.error_reply('LINEAGE head is ' .. found .. ', expected ' .. expected)
+end
+if redis.call('STRLEN', KEYS[8]) ~= c.learner_bytes or
+    (c.weights_bytes > 0 and redis.call('STRLEN', KEYS[9]) ~= c.weights_bytes) then
+  return redis.error_reply('STAGED a blob is gone or torn')
+end
+local consumed = {}
+for i, stream in ipairs(c.streams) do
+  local last, count = stream[1], stream[2]
+  -- One more than expected is asked for, so that an entry in between that was not counted is seen too.
+  local pending = redis.call('XPENDING', KEYS[11 + i], c.group, '-', last, count + 1)
+  if #pending ~= count or pending[count][1] ~= last then
+    return redis.error_reply('PENDING ' .. KEYS[11 + i] .. ' has ' .. #pending .. ' entries up to ' .. last ..
+      ', expected ' .. count)
+  end
+  local ids = {}
+  for j = 1, count do
+    ids[j] = pending[j][1]
+  end
+  consumed[i] = ids
+end
+
+if c.weights_bytes > 0 then
+  -- First the one write that can be refused: its id must be the highest.
+  redis.call('XADD', KEYS[4], 'MAXLEN', '~', c.versions_kept, c.entry_id, unpack(c.entry))
+  redis.call('RENAME', KEYS[9], KEYS[10])
+  redis.call('PERSIST', KEYS[10])
+  redis.call('SET', KEYS[3], c.latest)
+  redis.call('UNLINK', KEYS[11])
+end
+redis.call('RENAME', KEYS[8], KEYS[5])
+redis.call('PERSIST', KEYS[5])
+for _, entry in ipairs(c.rejected) do
+  redis.call('XADD', KEYS[7], 'MAXLEN', '~', c.rejected_kept, '*', unpack(entry))
+end
+for i, ids in ipairs(consumed) do
+  for from = 1, #ids, 1000 do  -- Lua's stack holds some 8,000 arguments
+    local to = math.min(from + 999, #ids)
+    redis.call('XACK', KEYS[11 + i], c.group, unpack(ids, from, to))
+    redis.call('XDEL', KEYS[11 + i], unpack(ids, from, to))
+  end
+end
+redis.call('HSET', KEYS[2], unpack(c.head))
+redis.call('HSET', KEYS[6], unpack(c.stats))
+redis.call('PEXPIRE', KEYS[1], c.ttl_ms)
+return 'ok'

@@ -1,0 +1,126 @@
+"""The commit: one script that moves the run from one state to the next, or leaves it exactly as it was."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from ..common.errors import LineageLost
+from ..common.keys import GROUP
+from ..common.streams import ReplyError, Script, format_id
+from ..common.weights import Pointer, digest
+from .lease import fenced
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..common.keys import Keys
+    from ..common.streams import Argument, Server
+    from .lease import Lease
+
+_COMMIT = Script(files(__package__).joinpath("commit.lua").read_text())
+WEIGHTS_KEPT = 8  # versions: an actor that has just read the pointer still finds what it points at
+VERSIONS_KEPT = 1000  # entries of the versions stream
+REJECTED_KEPT = 1000  # entries of the rejected stream
+_STAGED_TTL_MS = 60_000  # a learner that died between staging and commit leaves its blobs behind for this long
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a run stands: commits chain by id, versions rise by one within an epoch."""
+
+    epoch: int = 0
+    version: int = 0
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything one commit says. Built once and sent as often as it takes: the script knows it again by its id."""
+
+    parent: Head
+    head: Head
+    learner: bytes  # what a successor needs besides the weights
+    weights: bytes | None  # None: nothing is published, entries leave all the same
+    counters: Mapping[str, int]  # into the head
+    stats: Mapping[str, Argument]
+    entry: Mapping[str, Argument]  # into the versions stream
+    consumed: Mapping[str, tuple[tuple[int, int], int]]  # actor to its last consumed id, and how many up to it
+    rejected: Sequence[Mapping[str, Argument]] = field(default_factory=tuple)
+
+
+def next_head(parent: Head, *, publish: bool) -> Head:
+    """The head after a commit: a new id, and a new version where one is published."""
+    return Head(parent.epoch, parent.version + publish, secrets.token_hex(8))
+
+
+def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
+    """Stage the blobs, then run the script.
+
+    May be called again with the same commit after a lost connection: a commit that went through is not repeated.
+
+    Raises:
+        LeaseLost: if the lease is not ours any more.
+        LineageLost: if the run in Redis is not where this commit's parent left it.
+    """
+    staged_learner = keys.staged("learner", commit.head.commit)
+    staged_weights = keys.staged("weights", commit.head.commit)
+    script_keys = [
+        *(keys.lease, keys.head, keys.latest, keys.versions, keys.learner, keys.stats, keys.rejected),
+        *(staged_learner, staged_weights),
+        keys.weights(commit.head.epoch, commit.head.version),
+        keys.weights(commit.head.epoch, commit.head.version - WEIGHTS_KEPT),
+        *(keys.trajectories(actor) for actor in commit.consumed),
+    ]
+    staging: list[tuple[Argument, ...]] = [("SET", staged_learner, commit.learner, "PX", _STAGED_TTL_MS)]
+    if commit.weights is not None:
+        staging.append(("SET", staged_weights, commit.weights, "PX", _STAGED_TTL_MS))
+    server.pipeline(staging)
+    try:
+        fenced(server, _COMMIT, script_keys, msgpack.packb(_arguments(commit, lease)))
+    except ReplyError as error:
+        if error.code in {"LINEAGE", "PENDING", "STAGED"}:
+            raise LineageLost(f"commit {commit.head.commit}: {error}") from error
+        raise
+
+
+def _arguments(commit: Commit, lease: Lease) -> dict[str, Any]:
+    head: dict[str, Argument] = {
+        "epoch": commit.head.epoch,
+        "version": commit.head.version,
+        "commit": commit.head.commit,
+        "parent": commit.parent.commit,
+        **commit.counters,
+    }
+    weights = commit.weights or b""
+    pointer = Pointer(commit.head.epoch, commit.head.version, commit.head.commit, digest(weights), len(weights))
+    return {
+        "token": lease.token,
+        "ttl_ms": lease.ttl_ms,
+        "group": GROUP,
+        "commit": commit.head.commit,
+        "parent": commit.parent.commit,
+        "epoch": commit.parent.epoch,
+        "version": commit.parent.version,
+        "learner_bytes": len(commit.learner),
+        "weights_bytes": len(weights),
+        "head": _flat(head),
+        "stats": _flat(commit.stats),
+        "latest": pointer.to_json(),
+        # Epoch first: the ids go on rising where a lost lineage makes the versions start again lower.
+        "entry_id": f"{commit.head.epoch}-{commit.head.version}",
+        "entry": _flat({**head, **commit.entry}),
+        "versions_kept": VERSIONS_KEPT,
+        "streams": [[format_id(last), count] for last, count in commit.consumed.values()],
+        "rejected": [_flat(entry) for entry in commit.rejected],
+        "rejected_kept": REJECTED_KEPT,
+    }
+
+
+def _flat(fields: Mapping[str, Argument]) -> list[Argument]:
+    """Fields and values in turn, numbers as text: Lua would print large ones in exponent form."""
+    return [part if isinstance(part, bytes) else str(part) for pair in fields.items() for part in pair]

@@ -1,0 +1,218 @@
+"""Ingest: a thread that reads the actors' streams, in order and under the lease, and decodes what it reads.
+
+It never reads far ahead: what is not read stays in the streams, where the actors see the backlog and wait.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from ..common.clock import Every
+from ..common.errors import BroodmindError, WireError
+from ..common.keys import CONSUMER, GROUP, NAME
+from ..common.log import Log
+from ..common.streams import ReplyError, Script, Server, parse_id
+from ..common.trajectory import Header, Trajectory, decode_trajectory, parse_entry
+from .lease import fenced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..common.keys import Keys
+    from ..common.spec import RunSpec
+    from .counters import Refusal
+    from .lease import Lease
+
+_READ = Script(files(__package__).joinpath("read.lua").read_text())
+_DEPART = Script(files(__package__).joinpath("depart.lua").read_text())
+_log = Log("ingest")
+
+ROSTER_MAX = 4096  # actors read; a roster flooded with names must not become an endless read
+_ROSTER_EVERY_S = 0.2
+_DEPART_EVERY_S = 10.0
+_POLL_MIN_S, _POLL_MAX_S = 0.0005, 0.02
+_SHOWN_BYTES = 4096  # of a refused payload, kept for whoever looks into it
+
+EntryId = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stream entry, read and decoded or found wanting."""
+
+    actor: str
+    id: EntryId
+    header: Header | None  # None where the entry is not even shaped like one
+    trajectory: Trajectory | None  # None where it is refused
+    refused: Refusal | None = None
+    problem: str = ""  # why it is invalid
+    shown: bytes = b""  # the first bytes of an invalid payload
+
+
+class Ingest:
+    """Reads in a thread of its own, from `start` to `close`; `take` hands over what it has, in the order read."""
+
+    def __init__(
+        self,
+        server: Server,
+        keys: Keys,
+        lease: Lease,
+        spec: RunSpec,
+        refuse: Callable[[Header], Refusal | None],
+        capacity_steps: int,
+    ) -> None:
+        self._server, self._keys, self._lease, self._spec = server, keys, lease, spec
+        self._refuse = refuse  # what is refused by its header already is never decoded
+        self._capacity_steps = capacity_steps  # what may be held, read and not yet taken
+        self._held_steps = 0  # written by both threads; being off by one read is harmless
+        self._positions: dict[str, str] = {}  # actor to the id to read after: pending ones first, then ">"
+        self._entries: queue.SimpleQueue[Entry | BroodmindError] = queue.SimpleQueue()
+        self._blocked_since: float | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read, entries that an earlier learner left pending first."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop reading and wait for the thread. What was read and not committed stays pending in Redis."""
+        self._closing = True
+        self._thread.join(timeout=10)  # above the connection's timeout: it is never in one call for longer
+        self._server.close()
+
+    def take(self, timeout_s: float) -> Entry | None:
+        """The next entry, or None after `timeout_s` without one. Raises what ended the thread."""
+        try:
+            entry = self._entries.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if isinstance(entry, BroodmindError):
+            raise entry
+        self._held_steps -= _size(entry)
+        return entry
+
+    @property
+    def blocked_s(self) -> float:
+        """For how long every live actor has been at high water with nothing left to read: more than this won't come."""
+        since = self._blocked_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def actors(self) -> list[str]:
+        """The actors being read."""
+        return list(self._positions)
+
+    def _run(self) -> None:
+        try:
+            self._loop()
+        except BroodmindError as error:
+            self._entries.put(error)
+        except Exception as error:  # noqa: BLE001 - a thread's error must end the process, not vanish with the thread
+            _log.warning("ingest failed", error=repr(error))
+            self._entries.put(BroodmindError(f"ingest: {error!r}"))
+
+    def _loop(self) -> None:
+        roster, departures, renewal = Every(_ROSTER_EVERY_S), Every(_DEPART_EVERY_S), Every(self._lease.ttl_ms / 3000)
+        departures.due()
+        pause = _POLL_MIN_S
+        while not self._closing:
+            if roster.due():
+                self._follow_roster()
+                self._watch_for_a_standstill()
+            if departures.due():
+                self._strike_off_the_silent()
+            if renewal.due():
+                self._lease.renew(self._server)
+            started = time.monotonic()
+            if self._held_steps < self._capacity_steps and self._read():
+                pause = _POLL_MIN_S
+                continue
+            # Nothing to do: wait, longer each time, and never spend more than a third of the time on asking.
+            time.sleep(max(pause, 2 * (time.monotonic() - started)))
+            pause = min(2 * pause, _POLL_MAX_S)
+
+    def _follow_roster(self) -> None:
+        names = [raw.decode(errors="replace") for raw in self._server.call("HKEYS", self._keys.roster)]
+        actors = {name for name in names if NAME.fullmatch(name)}
+        for actor in sorted(actors - self._positions.keys())[: ROSTER_MAX - len(self._positions)]:
+            self._join(actor)
+        for actor in self._positions.keys() - actors:
+            del self._positions[actor]
+
+    def _join(self, actor: str) -> None:
+        try:
+            # From 0: a group made at any other id has no true lag.
+            self._server.call("XGROUP", "CREATE", self._keys.trajectories(actor), GROUP, "0", "MKSTREAM")
+        except ReplyError as error:
+            if error.code != "BUSYGROUP":
+                raise
+        self._positions[actor] = "0-0"
+        _log.info("actor joined", actor=actor)
+
+    def _strike_off_the_silent(self) -> None:
+        for actor in self.actors:
+            stream = self._keys.trajectories(actor)
+            keys = [self._keys.lease, self._keys.roster, self._keys.heartbeat(actor), stream]
+            if fenced(self._server, _DEPART, keys, self._lease.token, actor):
+                del self._positions[actor]
+                _log.info("actor left", actor=actor)
+
+    def _watch_for_a_standstill(self) -> None:
+        full = 1 if self._spec.rollout.lock_step else self._spec.rollout.high_water
+        actors = self.actors
+        backlogs = self._server.pipeline([("XLEN", self._keys.trajectories(actor)) for actor in actors])
+        living = self._server.pipeline([("EXISTS", self._keys.heartbeat(actor)) for actor in actors])
+        if not any(backlogs) or any(alive and n < full for n, alive in zip(backlogs, living, strict=True)):
+            self._blocked_since = None
+        elif self._blocked_since is None:
+            self._blocked_since = time.monotonic()
+
+    def _read(self) -> bool:
+        """Read once from all streams; whether anything came."""
+        actors = self.actors
+        if not actors:
+            return False
+        streams = {self._keys.trajectories(actor).encode(): actor for actor in actors}
+        keys = [self._keys.lease, *(stream.decode() for stream in streams)]
+        arguments = (self._lease.token, self._lease.ttl_ms, GROUP, CONSUMER, self._spec.rollout.high_water)
+        try:
+            reply = fenced(self._server, _READ, keys, *arguments, *(self._positions[actor] for actor in actors))
+        except ReplyError as error:
+            if error.code != "NOGROUP":
+                raise
+            self._positions.clear()  # a stream was deleted under us: join it again
+            self._follow_roster()
+            return False
+        came = False
+        for stream, raw_entries in reply or ():
+            actor = streams[stream]
+            if self._positions[actor] != ">":
+                self._positions[actor] = raw_entries[-1][0].decode() if raw_entries else ">"
+            for raw_id, raw_fields in raw_entries:
+                came = True
+                self._blocked_since = None  # before the entry is handed over: whoever has it must not see an old time
+                entry = self._decode(actor, parse_id(raw_id), raw_fields)
+                self._held_steps += _size(entry)
+                self._entries.put(entry)
+        return came
+
+    def _decode(self, actor: str, entry_id: EntryId, raw: list[bytes] | None) -> Entry:
+        header = None
+        payload = b""
+        try:
+            header, payload = parse_entry(raw)
+            if reason := self._refuse(header):
+                return Entry(actor, entry_id, header, None, reason)
+            return Entry(actor, entry_id, header, decode_trajectory(payload, header, actor, self._spec))
+        except WireError as error:
+            return Entry(actor, entry_id, header, None, "invalid", str(error), payload[:_SHOWN_BYTES])
+
+
+def _size(entry: Entry) -> int:
+    return entry.trajectory.actions.size if entry.trajectory else 1

@@ -1,0 +1,81 @@
+"""Intake: which entries go into the next update, and what becomes of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..common.trajectory import Header, Trajectory
+    from .commit import Head
+    from .config import IntakeConfig
+    from .counters import Refusal
+    from .ingest import Entry, EntryId
+
+Cursors = dict[str, tuple[int, int]]  # actor to the last id consumed
+
+
+def refusal(header: Header, head: Head, now_ms: int, config: IntakeConfig) -> Refusal | None:
+    """Why an entry may not be trained on now, or None where it may.
+
+    Its staleness is the head's version minus the one it was played with; versions from a future that this run has not
+    seen belong to a lost lineage.
+    """
+    if header.epoch != head.epoch or header.version > head.version:
+        return "wrong_epoch"
+    if head.version - header.version > config.max_staleness:
+        return "stale"
+    if now_ms - header.created_ms > config.max_age_s * 1000:
+        return "too_old"
+    return None
+
+
+@dataclass(slots=True)
+class Intake:
+    """Collects entries until there are enough of them for an update."""
+
+    config: IntakeConfig
+    cursors: Cursors  # as of the last commit
+    accepted: list[tuple[EntryId, str, Header, Trajectory]] = field(default_factory=list)
+    refused: list[tuple[Entry, Refusal]] = field(default_factory=list)
+    consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
+    overflow: int = 0  # missing sequence numbers
+    steps: int = 0
+    games: int = 0
+
+    def add(self, entry: Entry, head: Head, now_ms: int) -> None:
+        """Take an entry in, for training or to be refused; either way it is consumed by the next commit."""
+        last = self.cursors.get(entry.actor)
+        _, count = self.consumed.get(entry.actor, (None, 0))
+        self.consumed[entry.actor] = (entry.id, count + 1)
+        if last is not None and entry.id <= last:
+            self.refused.append((entry, "duplicate"))
+            return
+        self.overflow += _gap(last, entry.id)
+        self.cursors[entry.actor] = entry.id
+        if entry.header is None or entry.trajectory is None:
+            self.refused.append((entry, entry.refused or "invalid"))
+        elif reason := refusal(entry.header, head, now_ms, self.config):  # it has aged since it was read
+            self.refused.append((entry, reason))
+        else:
+            self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))
+            self.steps += entry.trajectory.actions.size
+            self.games += entry.header.games
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is enough for an update."""
+        return bool(self.accepted) and self.steps >= self.config.batch_steps and self.games >= self.config.batch_games
+
+    def in_order(self) -> list[tuple[Header, Trajectory]]:
+        """What was accepted, by actor and then by id: the same set always makes the same batch."""
+        self.accepted.sort(key=lambda each: (each[1], each[0]))
+        return [(header, trajectory) for _, _, header, trajectory in self.accepted]
+
+
+def _gap(last: EntryId | None, current: EntryId) -> int:
+    """How many entries the actor numbered between these two and never sent; an incarnation's first is number 1."""
+    incarnation, sequence = current
+    if last is not None and last[0] == incarnation:
+        return sequence - last[1] - 1
+    return max(sequence - 1, 0)

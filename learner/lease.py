@@ -1,0 +1,80 @@
+"""The single learner's lease: who may read and write the run.
+
+The lease is for liveness: one learner at a time does the work. Safety does not rest on it, but on the commit, which
+checks the parent's commit id too; a lease alone would not survive a failover to a replica.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from ..common.errors import LeaseHeld, LeaseLost
+from ..common.streams import ReplyError, Script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..common.keys import Keys
+    from ..common.shutdown import Stop
+    from ..common.streams import Argument, Reply, Server
+
+_ACQUIRE = Script(files(__package__).joinpath("acquire.lua").read_text())
+_RENEW = Script(files(__package__).joinpath("renew.lua").read_text())
+_POLL_S = 0.05
+
+
+class Lease:
+    """A token and its time to live; the token is what every script of the learner checks first."""
+
+    def __init__(self, keys: Keys, ttl_ms: int) -> None:
+        self._keys = keys
+        self.ttl_ms = ttl_ms
+        self.token = ""
+
+    def acquire(self, server: Server, stop: Stop, wait_s: float) -> None:
+        """Take the lease, waiting for a dead holder's to run out; a lease already held by us is kept.
+
+        Raises:
+            LeaseHeld: if somebody else still holds it after `wait_s`.
+        """
+        if self.token and self._still_ours(server):
+            return
+        deadline = time.monotonic() + wait_s
+        while True:
+            token = server.script(_ACQUIRE, [self._keys.lease, self._keys.fence], secrets.token_hex(4), self.ttl_ms)
+            if token is not None:
+                self.token = token.decode()
+                return
+            if stop.requested or time.monotonic() > deadline:
+                holder = (server.call("GET", self._keys.lease) or b"?").decode()
+                raise LeaseHeld(f"lease of run {self._keys.run}: held by learner {holder}, expected it to be free")
+            time.sleep(_POLL_S)
+
+    def renew(self, server: Server) -> None:
+        """Start the time to live anew. Raises LeaseLost if the lease is not ours any more."""
+        fenced(server, _RENEW, [self._keys.lease], self.token, self.ttl_ms)
+
+    def release(self, server: Server) -> None:
+        """Give the lease back, so that a successor need not wait for it to run out."""
+        fenced(server, _RENEW, [self._keys.lease], self.token, 0)
+        self.token = ""
+
+    def _still_ours(self, server: Server) -> bool:
+        try:
+            self.renew(server)
+        except LeaseLost:
+            return False
+        return True
+
+
+def fenced(server: Server, script: Script, keys: Sequence[str], *args: Argument) -> Reply:
+    """Run a script that checks the lease first; raises LeaseLost where it is not ours any more."""
+    try:
+        return server.script(script, keys, *args)
+    except ReplyError as error:
+        if error.code == "FENCED":
+            raise LeaseLost(f"{error}: another learner took over, or this one was paused for too long") from error
+        raise

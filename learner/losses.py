@@ -1,0 +1,95 @@
+"""Losses and their gradients with respect to the network's outputs: logits [N, A] and values [N].
+
+Everything is a mean over the N rows, except where a weight a row says otherwise; nothing is silently summed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..common import categorical
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..common.network import Floats
+
+
+def clipped_surrogate(ratios: Floats, advantages: Floats, clip: float) -> tuple[float, Floats]:
+    """PPO's objective, negated (Schulman et al. 2017, arXiv 1707.06347, eq. 7).
+
+    L = -mean(min(r A, clip(r, 1 - eps, 1 + eps) A)).
+
+    Args:
+        ratios: [N], pi(a|x) / pi_old(a|x), positive.
+        advantages: [N].
+        clip: eps, positive.
+
+    Returns:
+        The loss, and its gradient [N] with respect to log pi(a|x).
+    """
+    assert ratios.shape == advantages.shape
+    plain = ratios * advantages
+    clipped = np.clip(ratios, 1 - clip, 1 + clip) * advantages
+    # Where the clipped term is the smaller one it is constant in pi: no gradient.
+    gradient = np.where(plain <= clipped, plain, 0) / -len(ratios)
+    return float(-np.minimum(plain, clipped).mean()), gradient.astype(ratios.dtype, copy=False)
+
+
+def policy_gradient(log_probs: Floats, weights: Floats) -> tuple[float, Floats]:
+    """The score-function loss: L = -sum_n w_n log pi(a_n|x_n).
+
+    Args:
+        log_probs: [N] of the actions taken.
+        weights: [N], advantages times whatever average the caller wants (1 / N, 1 / games). Not differentiated.
+
+    Returns:
+        The loss, and its gradient [N] with respect to log pi(a|x).
+    """
+    assert log_probs.shape == weights.shape
+    return float(-(weights * log_probs).sum()), -weights
+
+
+def squared_error(values: Floats, targets: Floats, coefficient: float) -> tuple[float, Floats]:
+    """L = coefficient x mean((V - target)^2) / 2, and its gradient [N] with respect to V."""
+    assert values.shape == targets.shape
+    errors = values - targets
+    return float(coefficient * 0.5 * np.mean(errors * errors)), (coefficient / len(values)) * errors
+
+
+def to_logits(
+    log_probs: Floats, actions: NDArray[np.integer], taken_grad: Floats, entropy_weights: Floats | float
+) -> Floats:
+    """Carry a gradient with respect to log pi(a|x) on to the logits, and add an entropy bonus's.
+
+    d log pi(a) / d logits = onehot(a) - pi;  d H / d logits = -pi (log pi + H).
+
+    Args:
+        log_probs: [N, A], all actions'; -inf where forbidden.
+        actions: [N], the ones taken.
+        taken_grad: [N].
+        entropy_weights: [N] or a number: the loss contains -weight x H of each row.
+
+    Returns:
+        [N, A]; 0 where an action is forbidden.
+    """
+    probs = np.exp(log_probs)
+    gradient = -taken_grad[:, None] * probs
+    gradient[np.arange(len(actions)), actions] += taken_grad
+    finite = np.maximum(log_probs, np.finfo(log_probs.dtype).min)  # 0 x -inf is nan, 0 x min is 0
+    entropies = -(probs * finite).sum(axis=1, keepdims=True)
+    weights = np.reshape(np.asarray(entropy_weights, log_probs.dtype), (-1, 1))
+    gradient += weights * probs * (finite + entropies)
+    return gradient
+
+
+def kl_k3(log_ratios: Floats) -> float:
+    """KL(old || new) estimated from samples of old: mean(rho - 1 - log rho), never negative, low variance."""
+    return float(np.mean(np.expm1(log_ratios) - log_ratios))
+
+
+def mean_entropy(log_probs: Floats) -> float:
+    """Mean entropy of the rows, in nats."""
+    return float(categorical.entropy(log_probs).mean())

@@ -1,0 +1,15 @@
+-- Read trajectories, if and only if the caller still holds the lease: a learner that lost it would otherwise move
+-- entries into the pending list, where its successor is not looking any more.
+-- KEYS: lease, streams...  ARGV: token, ttl in ms, group, consumer, count, ids...
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return redis.error_reply('FENCED the lease is not ' .. ARGV[1])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local command = {'XREADGROUP', 'GROUP', ARGV[3], ARGV[4], 'COUNT', ARGV[5], 'STREAMS'}
+for i = 2, #KEYS do
+  command[#command + 1] = KEYS[i]
+end
+for i = 6, #ARGV do
+  command[#command + 1] = ARGV[i]
+end
+return redis.call(unpack(command))

@@ -1,0 +1,159 @@
+"""What a learner leaves for its successor: in Redis with every commit, and now and then in a local file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..common import wire
+from ..common.errors import ConfigError, LineageLost, WireError
+from ..common.spec import RunSpec
+from ..common.weights import decode_weights, digest
+from .commit import Head
+from .counters import Counters
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..common.keys import Keys
+    from ..common.network import Params
+    from ..common.streams import Server
+    from .history import History
+    from .intake import Cursors
+    from .trainer import Trainer
+
+_FORMAT = 1
+_MAX_BYTES = 2 << 30
+_MAX_ITEMS = 1 << 16  # cursors: one an actor
+_FIELDS = {"format", "commit", "trainer", "history", "cursors"}
+_SUFFIX = ".msgpack"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A run as its last commit left it."""
+
+    head: Head
+    counters: Counters
+    learner: bytes
+    weights: bytes
+
+    def params(self, spec: RunSpec) -> Params:
+        """The parameters of the last version."""
+        return decode_weights(self.weights, digest(self.weights), spec)
+
+    def restore(self, spec: RunSpec, trainer: Trainer, history: History) -> Cursors:
+        """Put trainer and history where they were at that commit; returns the cursors."""
+        fields = wire.decode(self.learner, max_bytes=_MAX_BYTES, max_items=_MAX_ITEMS)
+        wire.check_fields(fields, _FIELDS)
+        wire.take_int(fields, "format", _FORMAT, _FORMAT)
+        if fields["commit"] != self.head.commit:
+            raise LineageLost(f"learner state: of commit {fields['commit']}, expected {self.head.commit}")
+        trainer.restore(self.params(spec), fields["trainer"])
+        history.restore(fields["history"])
+        return {actor: (int(left), int(right)) for actor, (left, right) in fields["cursors"].items()}
+
+
+def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Cursors) -> bytes:
+    """The blob of the key `learner`."""
+    return wire.encode(
+        {
+            "format": _FORMAT,
+            "commit": head.commit,
+            "trainer": trainer.state(),
+            "history": history.state(),
+            "cursors": {actor: list(entry_id) for actor, entry_id in cursors.items()},
+        }
+    )
+
+
+def load(server: Server, keys: Keys) -> Stored | None:
+    """What Redis holds of the run, or None where it holds nothing. Only the lease's holder gets a consistent answer."""
+    raw: list[bytes] = server.call("HGETALL", keys.head)
+    if not raw:
+        return None
+    fields = {name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)}
+    head = Head(int(fields["epoch"]), int(fields["version"]), fields["commit"])
+    learner, weights = server.call("GET", keys.learner), server.call("GET", keys.weights(head.epoch, head.version))
+    if learner is None or weights is None:
+        missing = keys.learner if learner is None else keys.weights(head.epoch, head.version)
+        raise LineageLost(f"{missing}: missing, expected what version {head.version} was committed with")
+    return Stored(head, Counters.from_fields(fields), learner, weights)
+
+
+def agree_on_spec(server: Server, keys: Keys, spec: RunSpec) -> None:
+    """Write the run's spec, or hold ours against the one there. Raises ConfigError where they differ."""
+    raw = server.call("HGET", keys.spec, "json")
+    if raw is None:
+        server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
+        return
+    theirs = RunSpec.from_json(raw)
+    for part in ("game", "network", "rollout", "seed"):
+        if getattr(theirs, part) != getattr(spec, part):
+            raise ConfigError(
+                f"{part} of run {keys.run}: {getattr(spec, part)}, expected {getattr(theirs, part)} as the run was "
+                "started with; choose another --run name for other settings"
+            )
+
+
+class Checkpoints:
+    """The last few versions as files, each written whole or not at all."""
+
+    def __init__(self, folder: Path, kept: int = 3) -> None:
+        self._folder, self._kept = folder, kept
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, stored: Stored, spec: RunSpec) -> Path:
+        """Write a checkpoint, flushed to disk before it gets its name, and delete the oldest."""
+        fields: dict[str, Any] = {
+            "format": _FORMAT,
+            "spec": spec.to_json(),
+            "epoch": stored.head.epoch,
+            "version": stored.head.version,
+            "commit": stored.head.commit,
+            "counters": stored.counters.to_fields(),
+            "learner": stored.learner,
+            "weights": stored.weights,
+        }
+        path = self._folder / f"checkpoint-{stored.head.epoch:04}-{stored.head.version:09}{_SUFFIX}"
+        write_durably(path, wire.encode(fields))
+        for old in self._paths()[: -self._kept]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def newest(self) -> tuple[Stored, RunSpec] | None:
+        """The newest checkpoint, or None where there is none."""
+        paths = self._paths()
+        return read_checkpoint(paths[-1]) if paths else None
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._folder.glob(f"checkpoint-*{_SUFFIX}"))
+
+
+def read_checkpoint(path: Path) -> tuple[Stored, RunSpec]:
+    """A checkpoint file's content. Raises ConfigError, naming the file, where it is none."""
+    try:
+        fields = wire.decode(path.read_bytes(), max_bytes=_MAX_BYTES)
+        wire.take_int(fields, "format", _FORMAT, _FORMAT)
+        head = Head(int(fields["epoch"]), int(fields["version"]), fields["commit"])
+        stored = Stored(head, Counters.from_fields(fields["counters"]), fields["learner"], fields["weights"])
+        return stored, RunSpec.from_json(fields["spec"])
+    except (OSError, WireError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"checkpoint {path}: {error}, expected a file written by a broodmind learner") from error
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file so that after a power cut it is there whole, or as it was before."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    if os.name == "posix":  # the rename itself; Windows has no such call and needs none
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
