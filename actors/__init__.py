@@ -1,0 +1,1 @@
+"""The side that plays: games, rollouts, and the processes that run them."""

@@ -1,0 +1,67 @@
+"""From a game's name to a game: a built-in, a Gymnasium id, or somebody's own factory."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ..common.errors import ConfigError
+from .tinyzerg import TinyZerg
+
+if TYPE_CHECKING:
+    from ..common.spec import GameSpec
+    from .game import VectorGame
+
+_BUILT_IN = {"TinyZerg": TinyZerg}
+
+
+def make_game(name: str, num_envs: int) -> VectorGame:
+    """Make `num_envs` copies of a game.
+
+    Args:
+        name: a built-in (TinyZerg), a Gymnasium id (CartPole-v1), or module:factory. A factory is called with the
+            keyword num_envs and returns a VectorGame or a gymnasium.vector.VectorEnv; one that takes no arguments
+            returns one gymnasium.Env and is called once a copy.
+        num_envs: at least 1.
+
+    Raises:
+        ConfigError: naming the game, if it cannot be made.
+    """
+    if num_envs < 1:
+        raise ConfigError(f"envs: {num_envs}, expected at least 1")
+    if name in _BUILT_IN:
+        return _BUILT_IN[name](num_envs)
+    factory = _own_factory(name) if ":" in name else None
+    # Imported here: Gymnasium is no dependency of an actor whose game is its own.
+    try:
+        from . import gymnasium_game
+    except ModuleNotFoundError as error:
+        if factory is not None:
+            return factory(num_envs=num_envs)
+        raise ConfigError(
+            f"game: {name!r}, expected one of {', '.join(_BUILT_IN)} or module:factory; for Gymnasium's games install "
+            f"broodmind[games] ({error})"
+        ) from error
+    return gymnasium_game.from_factory(name, factory, num_envs) if factory else gymnasium_game.from_id(name, num_envs)
+
+
+def describe_game(name: str) -> GameSpec:
+    """The arrays of a game, by making one copy of it."""
+    game = make_game(name, 1)
+    game.close()
+    return game.spec
+
+
+def _own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module holds
+    """What module:attribute names, or None where it is a Gymnasium id of the form module:Env-v0."""
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (error.name == module_name or module_name.startswith(f"{error.name}.")):
+            raise ConfigError(f"game: {name!r}, expected {module_name} to be an importable module") from error
+        raise
+    factory = getattr(module, attribute, None)
+    if factory is not None and not callable(factory):
+        raise ConfigError(f"game: {name!r}, expected {attribute} to be callable, got {type(factory).__name__}")
+    return factory

@@ -1,0 +1,106 @@
+"""Gymnasium environments as games: vectorised by their own vector entry point where they have one."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from ..common.errors import ConfigError
+from ..common.spec import GameSpec
+from .game import Step, VectorGame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+
+def from_id(name: str, num_envs: int) -> VectorGame:
+    """The environment registered under an id."""
+    try:
+        return GymnasiumGame(name, gymnasium.make_vec(name, num_envs=num_envs))
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"game: {name!r}, expected TinyZerg, a Gymnasium id or module:factory ({reason})") from error
+
+
+def from_factory(name: str, factory: Callable[..., Any], num_envs: int) -> VectorGame:
+    """Whatever a user's factory returns, as a game of `num_envs` copies."""
+    if "num_envs" in inspect.signature(factory).parameters:
+        made = factory(num_envs=num_envs)
+        return GymnasiumGame(name, made) if isinstance(made, VectorEnv) else made
+    try:
+        return GymnasiumGame(name, SyncVectorEnv([factory] * num_envs))
+    except AttributeError as error:
+        raise ConfigError(f"game: {name!r}, expected a factory that returns a gymnasium.Env ({error})") from error
+
+
+class GymnasiumGame:
+    """A gymnasium.vector.VectorEnv as a VectorGame.
+
+    Observations: a Box is taken as float32, a Discrete one as one-hot. Actions: Discrete. An `action_mask` in the
+    infos is followed, as in Gymnasium's Taxi.
+    """
+
+    def __init__(self, name: str, env: VectorEnv[Any, Any, Any]) -> None:
+        mode = env.metadata.get("autoreset_mode")
+        if mode not in {AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value}:
+            raise ConfigError(f"autoreset mode of {name}: {mode}, expected {AutoresetMode.NEXT_STEP}")
+        self._env = env
+        self.num_envs = env.num_envs
+        observed, acted = env.single_observation_space, env.single_action_space
+        self._one_hot: NDArray[np.float32] | None = None
+        if isinstance(observed, spaces.Discrete):
+            self._one_hot = np.eye(int(observed.n), dtype=np.float32)
+            self._first_observation = int(observed.start)
+            shape: tuple[int, ...] = (int(observed.n),)
+        elif isinstance(observed, spaces.Box):
+            shape = observed.shape or (1,)
+        else:
+            raise ConfigError(f"observation space of {name}: {observed}, expected Box or Discrete")
+        if not isinstance(acted, spaces.Discrete):
+            raise ConfigError(f"action space of {name}: {acted}, expected Discrete")
+        self._first_action = int(acted.start)
+        self._action_dtype = acted.dtype
+        _, infos = env.reset(seed=0)
+        self.spec = GameSpec(name, shape, int(acted.n), masked="action_mask" in infos)
+
+    def reset(self, seed: int) -> Step:
+        """See VectorGame."""
+        observations, infos = self._env.reset(seed=seed)
+        nothing = np.zeros(self.num_envs, np.bool_)
+        rewards = np.zeros(self.num_envs, np.float32)
+        return Step(self._observed(observations), rewards, nothing, nothing, self._masks(infos))
+
+    def step(self, actions: NDArray[np.generic]) -> Step:
+        """See VectorGame."""
+        moves = actions.astype(self._action_dtype) + self._first_action
+        observations, rewards, terminated, truncated, infos = self._env.step(moves)
+        return Step(
+            self._observed(observations),
+            np.asarray(rewards, np.float32),
+            terminated,
+            truncated & ~terminated,
+            self._masks(infos),
+        )
+
+    def close(self) -> None:
+        """See VectorGame."""
+        self._env.close()
+
+    def _observed(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        if self._one_hot is not None:
+            return self._one_hot[raw - self._first_observation]
+        return np.asarray(raw, np.float32).reshape(self.num_envs, *self.spec.observation_shape)
+
+    def _masks(self, infos: dict[str, Any]) -> NDArray[np.bool_] | None:
+        if not self.spec.masked:
+            return None
+        masks = np.asarray(infos.get("action_mask"), np.bool_)
+        # At a game's end some environments allow nothing or say nothing; that step's action is ignored anyway.
+        return masks | ~masks.any(axis=1, keepdims=True)

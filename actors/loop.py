@@ -1,0 +1,49 @@
+"""One actor process: play, push, hold back, take the newest version; again and again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..common.log import Log
+from ..common.seeding import Role, generator, integer_seed
+from .games import make_game
+from .rollout import make_rollout
+from .uplink import Uplink
+
+if TYPE_CHECKING:
+    from ..common.shutdown import Stop
+
+_log = Log("actor")
+
+
+def act(url: str, run: str, actor: str, game_name: str, envs: int, stop: Stop, *, slot: int, attempt: int) -> None:
+    """Play `envs` copies of a game for a run until `stop`.
+
+    The games and the actions drawn follow from the run's seed, `slot` and `attempt`: a slot that is started again after
+    a crash does not play the same games again.
+
+    Raises:
+        ConfigError: if there is no such game. SpecMismatch: if it is not the run's.
+        RedisUnreachable, RedisDenied: if the first attempt to connect fails.
+    """
+    uplink = Uplink(url, run, actor)
+    spec = uplink.read_spec(stop)
+    if spec is None:
+        return
+    game = make_game(game_name, envs)
+    try:
+        spec.check_game(game.spec)
+        uplink.join(spec)
+        rng = generator(spec.seed, Role.ACTIONS, slot, attempt)
+        rollout = make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, slot, attempt), rng)
+        policy = uplink.policy(None, stop)
+        _log.info("playing", actor=actor, game=spec.game.name, envs=envs)
+        while policy is not None and not stop.requested:
+            uplink.push(rollout.play(policy), stop)
+            uplink.wait_for_room(stop)
+            if spec.rollout.lock_step:
+                uplink.wait_for_newer(policy.pointer, stop)
+            policy = uplink.policy(policy, stop)
+    finally:
+        game.close()
+        uplink.leave()

@@ -1,0 +1,189 @@
+"""Rollouts: play all copies of a game with one policy, and cut the play into trajectories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from ..common.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..common.spec import RunSpec
+    from ..common.weights import Pointer
+    from .game import Step, VectorGame
+    from .policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A trajectory, and the oldest version that played in it."""
+
+    trajectory: Trajectory
+    played_with: Pointer
+
+
+class Rollout(Protocol):
+    """Plays on and on; what it holds between calls are games in progress."""
+
+    def play(self, policy: Policy) -> list[Piece]:
+        """Play until there is at least one piece, or one step for a rollout of whole games."""
+
+
+def make_rollout(game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Generator) -> Rollout:
+    """The kind of rollout that the run's spec asks for. `seed` starts the games, `rng` draws the actions."""
+    kind = StepRollout if spec.rollout.unroll == "steps" else GameRollout
+    return kind(game, spec.rollout.length, seed, rng)
+
+
+class _Games:
+    """The games in progress: where they stand, and the sums that become returns and lengths."""
+
+    def __init__(self, game: VectorGame, seed: int) -> None:
+        self._game = game
+        start = game.reset(seed)
+        self.observations, self.masks = start.observations, start.masks
+        self.starting = np.zeros(game.num_envs, np.bool_)  # whose next step only resets
+        self._returns = np.zeros(game.num_envs, np.float64)
+        self._lengths = np.zeros(game.num_envs, np.int32)
+
+    def step(self, actions: NDArray[np.int32]) -> tuple[Step, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Advance all; returns the step, which columns really played it, and which games it ended."""
+        step = self._game.step(actions)
+        played = ~self.starting
+        self._returns += step.rewards
+        self._lengths += played
+        ended = step.terminated | step.truncated
+        self.observations, self.masks, self.starting = step.observations, step.masks, ended
+        return step, played, ended
+
+    def settle(self, ended: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Returns and lengths of the games that ended, [G] each; their columns start from zero."""
+        returns, lengths = self._returns[ended].astype(np.float32), self._lengths[ended]
+        self._returns[ended] = 0
+        self._lengths[ended] = 0
+        return returns, lengths
+
+
+class StepRollout:
+    """Pieces of `length` steps of all columns, whatever ends in them."""
+
+    def __init__(self, game: VectorGame, length: int, seed: int, rng: np.random.Generator) -> None:
+        self._spec, self._length, self._rng = game.spec, length, rng
+        self._games = _Games(game, seed)
+        self._columns = game.num_envs
+
+    def play(self, policy: Policy) -> list[Piece]:
+        """One piece."""
+        length, columns, games = self._length, self._columns, self._games
+        shape = (length, columns)
+        observations = np.empty((length + 1, columns, *self._spec.observation_shape), np.float32)
+        actions, log_probs = np.empty(shape, np.int32), np.empty(shape, np.float32)
+        rewards, valid = np.empty(shape, np.float32), np.empty(shape, np.bool_)
+        terminated, truncated = np.empty(shape, np.bool_), np.empty(shape, np.bool_)
+        masks = np.empty((*shape, self._spec.actions), np.bool_) if self._spec.masked else None
+        returns: list[NDArray[np.float32]] = []
+        lengths: list[NDArray[np.int32]] = []
+        wins: list[NDArray[np.bool_]] = []
+        for t in range(length):
+            observations[t] = games.observations
+            if masks is not None:
+                masks[t] = games.masks
+            actions[t], log_probs[t] = policy.act(games.observations, games.masks, self._rng)
+            step, valid[t], ended = games.step(actions[t])
+            rewards[t], terminated[t], truncated[t] = step.rewards, step.terminated, step.truncated
+            if ended.any():
+                ended_returns, ended_lengths = games.settle(ended)
+                returns.append(ended_returns)
+                lengths.append(ended_lengths)
+                if step.wins is not None:
+                    wins.append(step.wins[ended])
+        observations[length] = games.observations
+        trajectory = Trajectory(
+            observations=observations,
+            actions=actions,
+            log_probs=log_probs,
+            rewards=rewards,
+            terminated=terminated,
+            truncated=truncated,
+            valid=valid,
+            returns=np.concatenate([np.zeros(0, np.float32), *returns]),
+            lengths=np.concatenate([np.zeros(0, np.int32), *lengths]),
+            masks=masks,
+            wins=np.concatenate([np.zeros(0, np.bool_), *wins]) if self._spec.wins else None,
+        )
+        return [Piece(trajectory, policy.pointer)]
+
+
+class GameRollout:
+    """One piece a game, when it ends. A game longer than `length` is cut there, as truncated, and played out unseen."""
+
+    def __init__(self, game: VectorGame, length: int, seed: int, rng: np.random.Generator) -> None:
+        self._spec, self._length, self._rng = game.spec, length, rng
+        self._games = _Games(game, seed)
+        columns = game.num_envs
+        self._columns = np.arange(columns)
+        self._at = np.zeros(columns, np.int64)  # steps of each column's game recorded so far
+        self._unseen = np.zeros(columns, np.bool_)  # cut, and not yet over
+        self._played_with: list[Pointer | None] = [None] * columns
+        self._observations = np.empty((length + 1, columns, *game.spec.observation_shape), np.float32)
+        self._actions = np.empty((length, columns), np.int32)
+        self._log_probs = np.empty((length, columns), np.float32)
+        self._rewards = np.empty((length, columns), np.float32)
+        self._masks = np.empty((length, columns, game.spec.actions), np.bool_) if game.spec.masked else None
+
+    def play(self, policy: Policy) -> list[Piece]:
+        """One step of all columns; a piece for each game that it ended."""
+        games, at, columns = self._games, self._at, self._columns
+        recorded = ~games.starting & ~self._unseen
+        for column in np.flatnonzero(recorded & (at == 0)):
+            self._played_with[column] = policy.pointer
+        rows = (at[recorded], columns[recorded])
+        self._observations[rows] = games.observations[recorded]
+        if self._masks is not None and games.masks is not None:
+            self._masks[rows] = games.masks[recorded]
+        actions, log_probs = policy.act(games.observations, games.masks, self._rng)
+        step, _, ended = games.step(actions)
+        self._actions[rows] = actions[recorded]
+        self._log_probs[rows] = log_probs[recorded]
+        self._rewards[rows] = step.rewards[recorded]
+        at[recorded] += 1
+        finished = recorded & (ended | (at == self._length))
+        returns, lengths = games.settle(finished)
+        pieces = [
+            self._piece(int(column), step, returns[i : i + 1], lengths[i : i + 1])
+            for i, column in enumerate(np.flatnonzero(finished))
+        ]
+        at[finished] = 0
+        self._unseen = (self._unseen | finished) & ~ended
+        return pieces
+
+    def _piece(self, column: int, step: Step, returns: NDArray[np.float32], lengths: NDArray[np.int32]) -> Piece:
+        length = int(self._at[column])
+        here = (slice(0, length), slice(column, column + 1))
+        terminated, truncated = np.zeros((2, length, 1), np.bool_)
+        terminated[-1] = step.terminated[column]
+        truncated[-1] = not step.terminated[column]
+        wins = None
+        if self._spec.wins:
+            wins = np.zeros(1, np.bool_) if step.wins is None else step.wins[column : column + 1] & terminated[-1]
+        last = step.observations[column][None, None]
+        trajectory = Trajectory(
+            observations=np.concatenate([self._observations[here], last]),
+            actions=self._actions[here].copy(),
+            log_probs=self._log_probs[here].copy(),
+            rewards=self._rewards[here].copy(),
+            terminated=terminated,
+            truncated=truncated,
+            valid=np.ones((length, 1), np.bool_),
+            returns=returns,
+            lengths=lengths,
+            masks=None if self._masks is None else self._masks[here].copy(),
+            wins=wins,
+        )
+        played_with = self._played_with[column]
+        assert played_with is not None
+        return Piece(trajectory, played_with)
