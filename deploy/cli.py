@@ -1,0 +1,194 @@
+"""The command line: the only place that turns options into configuration, and errors into exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..common.errors import BroodmindError
+from ..common.log import log_to_stderr
+from ..common.shutdown import Stop, stop_on_signal, stop_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Command = Callable[..., Any]
+
+DEFAULT_URL = "redis://127.0.0.1:6379"
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line on standard error and an exit code of its own."""
+    try:
+        cli.main(prog_name="broodmind", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except BroodmindError as error:
+        click.echo(f"broodmind: {' '.join(str(error).split())}", err=True)
+        sys.exit(error.exit_code)
+
+
+def several(*options: Command) -> Command:
+    """Options that belong together, as one decorator."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+run_options = several(
+    click.option("--redis", "url", default=DEFAULT_URL, envvar="BROODMIND_REDIS", show_default=True, help="Server."),
+    click.option("--run", default="default", envvar="BROODMIND_RUN", show_default=True, help="The run's name."),
+)
+game_option = click.option(
+    "--game", default="TinyZerg", show_default=True, help="TinyZerg, Gymnasium id or module:factory."
+)
+seed_option = click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of the whole run.")
+goal_options = several(
+    click.option("--until-return", type=float, help="Stop when the last 100 games reach this mean return."),
+    click.option("--max-steps", type=click.IntRange(1), help="Stop after so many trained steps."),
+    click.option("--max-seconds", type=click.FloatRange(0, min_open=True), help="Stop after so long."),
+)
+learning_options = several(
+    click.option("--algo", default="ppo", show_default=True, type=click.Choice(["ppo", "reinforce"])),
+    click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate.  [default: the algorithm's]"),
+    click.option("--batch-steps", type=click.IntRange(1), help="Steps an update.  [default: the algorithm's]"),
+    click.option("--batch-games", type=click.IntRange(1), help="Whole games an update, for reinforce.  [default: 16]"),
+    click.option("--unroll", type=click.IntRange(1), help="Steps a trajectory.  [default: the algorithm's]"),
+    click.option("--hidden", default="64,64", show_default=True, help="Widths of the hidden layers."),
+    click.option("--max-staleness", default=4, show_default=True, type=click.IntRange(0), help="In versions."),
+    click.option("--max-age", default=3600.0, show_default=True, type=click.FloatRange(0), help="In seconds."),
+    click.option("--lock-step", is_flag=True, help="Actors wait for each version: reproducible with a seed."),
+    click.option("--float16", is_flag=True, help="Observations travel as half floats."),
+)
+actor_options = several(
+    click.option("--envs", default=32, show_default=True, type=click.IntRange(1), help="Copies of the game a process."),
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BROODMIND"})
+@click.version_option(package_name="broodmind")
+@click.option("-v", "--verbose", is_flag=True, help="More log lines.")
+def cli(*, verbose: bool) -> None:
+    """Many game actors play, one mind learns."""
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
+
+
+@cli.command()
+@run_options
+@game_option
+@seed_option
+@goal_options
+@learning_options
+@click.option("--checkpoint-dir", type=click.Path(file_okay=False), help="Where to keep the last versions as files.")
+@click.option("--lease-ttl", default=5.0, show_default=True, type=click.FloatRange(0.2), help="Seconds.")
+@click.option("--lifeline", is_flag=True, hidden=True)
+def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # noqa: ANN401 - click's
+    """Run the one learner of a run, until Ctrl-C."""
+    from ..learner.loop import learn
+    from .settings import learner_settings
+
+    _set_blas_threads()
+    spec, config = learner_settings(**options)
+    with stop_on_signal() as stop:
+        _follow(stop, lifeline=lifeline)
+        learn(url, run, spec, config, stop)
+
+
+@cli.command()
+@run_options
+@game_option
+@actor_options
+@click.option("--actors", default=1, show_default=True, type=click.IntRange(1), help="Actor processes.")
+@click.option("--name", help="The actors' names begin with this.  [default: host and process id]")
+def actors(*, url: str, run: str, game: str, envs: int, actors: int, name: str | None) -> None:
+    """Run actors of a run, each in a process of its own, until Ctrl-C."""
+    from ..actors.supervisor import Supervisor, wait_all
+    from ..common.streams import Server
+    from .launch import actor_slots, default_actor_name
+
+    with stop_on_signal() as stop:
+        server = Server(url)
+        server.call("PING")  # a wrong address or password is this process's error, not each child's
+        server.close()
+        supervisor = Supervisor(actor_slots(url, run, game, actors, envs, name or default_actor_name()))
+        try:
+            wait_all(supervisor, lambda: stop.requested)
+        finally:
+            supervisor.stop()
+
+
+@cli.command(hidden=True)
+@run_options
+@game_option
+@actor_options
+@click.option("--name", required=True)
+@click.option("--slot", type=int, required=True)
+@click.option("--attempt", type=int, required=True)
+def actor(*, url: str, run: str, game: str, envs: int, name: str, slot: int, attempt: int) -> None:
+    """Run one actor process; `actors` and `up` start these."""
+    from ..actors.loop import act
+
+    with stop_on_signal() as stop:
+        _follow(stop, lifeline=True)
+        act(url, run, name, game, envs, stop, slot=slot, attempt=attempt)
+
+
+@cli.command()
+@run_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(*, url: str, run: str, as_json: bool) -> None:
+    """Show where a run stands: version, counters, actors and the lag of each stream."""
+    from .status import show_status
+
+    show_status(url, run, as_json=as_json)
+
+
+@cli.command()
+@click.option("--redis", "url", envvar="BROODMIND_REDIS", help="A server.  [default: an embedded one]")
+@click.option("--run", default="default", envvar="BROODMIND_RUN", show_default=True, help="The run's name.")
+@game_option
+@seed_option
+@goal_options
+@learning_options
+@actor_options
+@click.option("--actors", default=2, show_default=True, type=click.IntRange(1), help="Actor processes.")
+@click.option(
+    "--eval-episodes", default=100, show_default=True, type=click.IntRange(1), help="Games of the evaluation."
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False),
+    help="For picture, checkpoints, logs; checkpoints in it are gone on with.  [default: runs/RUN-TIME]",
+)
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+def up(*, url: str | None, run: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's
+    """Put a whole run up on this machine: server, learner, actors; watch it, then evaluate what it learnt."""
+    from .up import run_up
+
+    sys.exit(run_up(url, run, as_json=as_json, **options))
+
+
+def _follow(stop: Stop, *, lifeline: bool) -> None:
+    if lifeline:
+        stop_with_parent(stop)
+
+
+def _set_blas_threads() -> None:
+    """See `supervisor.child_environment`; for a learner started by hand, before numpy is imported."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+if __name__ == "__main__":
+    main()

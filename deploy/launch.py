@@ -1,0 +1,64 @@
+"""The processes of a run, as slots for a supervisor."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from ..actors.supervisor import Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_STAGGER_S = 0.2  # between the first starts of actors, beyond as many as there are cores
+
+
+def module_command(*arguments: str) -> list[str]:
+    """The command line of a broodmind command, by this interpreter."""
+    return [sys.executable, "-m", "broodmind.deploy.cli", *arguments]
+
+
+def default_actor_name() -> str:
+    """Host and process: no two supervisors share it, and a slot that is started again keeps it."""
+    host = re.sub(r"[^A-Za-z0-9_.-]", "-", platform.node())[:40] or "host"
+    return f"{host}-{os.getpid()}"
+
+
+def actor_slots(
+    url: str, run: str, game: str, actors: int, envs: int, name: str, logs: Path | None = None
+) -> list[Slot]:
+    """One slot an actor process. Their names are padded, so that their order is that of the slots."""
+
+    def slot(index: int) -> Slot:
+        actor = f"{name}-{index:03}"
+
+        def command(attempt: int) -> list[str]:
+            options = {"redis": url, "run": run, "game": game, "envs": envs, "name": actor}
+            return module_command("actor", *flags({**options, "slot": index, "attempt": attempt}))
+
+        delay_s = _STAGGER_S * max(0, index + 1 - (os.cpu_count() or 1))
+        return Slot(actor, command, logs / f"actor-{index:03}.log" if logs else None, delay_s)
+
+    return [slot(index) for index in range(actors)]
+
+
+def learner_slot(url: str, run: str, options: Mapping[str, object], logs: Path) -> Slot:
+    """The slot of the learner; when it ends with 0 it has reached its goal."""
+    command = module_command("learner", "--lifeline", *flags({"redis": url, "run": run, **options}))
+    return Slot("learner", lambda _: command, logs / "learner.log", restart=False)
+
+
+def flags(options: Mapping[str, object]) -> list[str]:
+    """Options as they stand on a command line; None and False are left out."""
+    result: list[str] = []
+    for name, value in options.items():
+        if value is None or value is False:
+            continue
+        result.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            result.append(str(value))
+    return result

@@ -1,0 +1,27 @@
+"""The memory of a run's processes on this machine."""
+
+from __future__ import annotations
+
+import os
+
+
+class PeakMemory:
+    """The largest sum of resident memory seen, of this process and all it started. Without psutil: unknown."""
+
+    def __init__(self) -> None:
+        self.peak_mb: float | None = None
+
+    def sample(self) -> None:
+        """Look once. Pages that processes share are counted in each."""
+        try:
+            import psutil
+        except ModuleNotFoundError:
+            return
+        us = psutil.Process(os.getpid())
+        total = 0
+        for process in (us, *us.children(recursive=True)):
+            try:
+                total += process.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+        self.peak_mb = max(self.peak_mb or 0.0, total / 1e6)

@@ -1,0 +1,34 @@
+"""The packaging's promises that no tool checks by itself."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("actors", "common", "deploy", "learner")
+
+
+def test_the_packages_listed_are_the_folders_there_are():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    listed = set(project["tool"]["setuptools"]["packages"])
+    folders = {init.parent.relative_to(ROOT) for name in FOLDERS for init in (ROOT / name).rglob("__init__.py")}
+    assert listed == {".".join(("broodmind", *folder.parts)) for folder in folders}
+
+
+def test_nothing_makes_the_repository_itself_a_package():
+    assert not (ROOT / "__init__.py").exists()
+    assert not (ROOT / "tests" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("path", [p for name in FOLDERS for p in (ROOT / name).rglob("*.py")], ids=str)
+def test_the_code_imports_itself_relatively(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.append(node.module or "")
+        for name in names:
+            assert name.partition(".")[0] not in {*FOLDERS, "broodmind", "pickle"}, f"{path}:{node.lineno}: {name}"
