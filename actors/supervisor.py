@@ -98,7 +98,6 @@ class Supervisor:
                 stdout=subprocess.DEVNULL if slot.log else None,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the parent, which then drains its children in order
-                env=child_environment(),
             )
         slot.started_s = now
         _log.debug("started", name=slot.name, pid=slot.process.pid, attempt=slot.attempt)
@@ -117,16 +116,6 @@ class Supervisor:
         _log.warning("ended, starting it again", name=slot.name, code=code, pause_s=pause)
         slot.attempt += 1
         slot.process, slot.next_s = None, now + pause
-
-
-def child_environment() -> dict[str, str]:
-    """Our environment, with one BLAS thread a process unless the user says otherwise.
-
-    Several processes share few cores, and the matrices here are small: with a thread pool in each, the processes spend
-    their time waiting for each other's.
-    """
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-    return {**dict.fromkeys(names, "1"), **os.environ}
 
 
 def kill_session(process: subprocess.Popen[bytes]) -> None:

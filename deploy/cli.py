@@ -95,10 +95,10 @@ def cli(*, verbose: bool) -> None:
 @click.option("--lifeline", is_flag=True, hidden=True)
 def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run the one learner of a run, until Ctrl-C."""
+    _set_blas_threads()  # before numpy is imported, which the next lines do
     from ..learner.loop import learn
     from .settings import learner_settings
 
-    _set_blas_threads()
     spec, config = learner_settings(**options)
     with stop_on_signal() as stop:
         _follow(stop, lifeline=lifeline)
@@ -137,6 +137,7 @@ def actors(*, url: str, run: str, game: str, envs: int, actors: int, name: str |
 @click.option("--attempt", type=int, required=True)
 def actor(*, url: str, run: str, game: str, envs: int, name: str, slot: int, attempt: int) -> None:
     """Run one actor process; `actors` and `up` start these."""
+    _set_blas_threads()
     from ..actors.loop import act
 
     with stop_on_signal() as stop:
@@ -174,6 +175,7 @@ def status(*, url: str, run: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
 def up(*, url: str | None, run: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's
     """Put a whole run up on this machine: server, learner, actors; watch it, then evaluate what it learnt."""
+    _set_blas_threads()
     from .up import run_up
 
     sys.exit(run_up(url, run, as_json=as_json, **options))
@@ -185,8 +187,12 @@ def _follow(stop: Stop, *, lifeline: bool) -> None:
 
 
 def _set_blas_threads() -> None:
-    """See `supervisor.child_environment`; for a learner started by hand, before numpy is imported."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    """One thread, unless the user says otherwise. Must come before numpy is imported.
+
+    Several processes share few cores, and the matrices here are small: with a thread pool in each, the processes spend
+    their time waiting for each other's threads.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ.setdefault(name, "1")
 
 

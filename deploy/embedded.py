@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self
 
 from ..actors.supervisor import kill_session
 from ..common.errors import BroodmindError, ConfigError, ProcessFailed
-from ..common.streams import Server
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,7 +37,7 @@ exit $code
 
 
 class EmbeddedServer:
-    """A server for this process and its children; a context manager. `url` is where it listens."""
+    """A server for this process and its children; a context manager. It listens at `url` soon after it was made."""
 
     def __init__(self) -> None:
         binary = _binary()
@@ -60,11 +59,6 @@ class EmbeddedServer:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
-        try:
-            self._wait_until_up()
-        except BaseException:
-            self.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +83,10 @@ class EmbeddedServer:
         kill_session(self._guard)
         shutil.rmtree(self._folder, ignore_errors=True)  # there still, if the guard was killed
 
-    def _wait_until_up(self) -> None:
+    def wait_until_up(self) -> None:
+        """Wait until it answers. Raises ProcessFailed if it ends instead."""
+        from ..common.streams import Server  # a client takes longer to import than the server to start
+
         server = Server(self.url)
         deadline = time.monotonic() + _START_S
         while True:

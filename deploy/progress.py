@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ..common.clock import Every
+from .summary import DROPPED
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -40,7 +41,7 @@ class Progress(Protocol):
 def figures(view: RunView, seconds: float) -> dict[str, str]:
     """Everything the display shows, by label."""
     shown = {label: _short(view.stats[name]) for name, label in _FIGURES.items() if name in view.stats}
-    dropped = sum(int(view.head.get(name, 0)) for name in ("stale", "too_old", "wrong_epoch", "invalid", "overflow"))
+    dropped = sum(int(view.head.get(name, 0)) for name in DROPPED)
     return {
         **shown,
         "lag": str(view.lag),

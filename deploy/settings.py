@@ -15,7 +15,6 @@ from ..learner.reinforce import ReinforceConfig
 if TYPE_CHECKING:
     from ..learner.config import AlgorithmConfig
 
-UNROLL_STEPS = 32
 BATCH_STEPS = 2048
 BATCH_GAMES = 16
 LONGEST_GAME = 4096  # steps recorded of one whole game
@@ -46,7 +45,7 @@ def learner_settings(
         if batch_games is not None:
             raise ConfigError(f"batch-games: {batch_games} with --algo ppo, expected --algo reinforce or --batch-steps")
         algorithm: AlgorithmConfig = PPOConfig()
-        rollout = RolloutSpec("steps", unroll or UNROLL_STEPS, lock_step=lock_step, float16=float16)
+        rollout = RolloutSpec("steps", unroll or RolloutSpec().length, lock_step=lock_step, float16=float16)
         intake = IntakeConfig(batch_steps or BATCH_STEPS, 0, max_staleness, max_age)
     else:
         algorithm = ReinforceConfig()

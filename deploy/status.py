@@ -10,13 +10,13 @@ import click
 from ..common.errors import ConfigError
 from ..common.keys import Keys
 from ..common.streams import Server
+from .summary import DROPPED
 from .watch import RunView, look
 
 _SHOWN = (
     *("steps", "steps_per_second", "games", "return_mean", "win_rate"),
     *("staleness_p50", "staleness_p95", "staleness_max", "effective_rate"),
 )
-_DROPPED = ("stale", "too_old", "wrong_epoch", "invalid", "duplicate", "overflow")
 
 
 def show_status(url: str, run: str, *, as_json: bool) -> None:
@@ -36,7 +36,7 @@ def describe(run: str, view: RunView) -> str:
     lines = [
         f"run {run}   epoch {head['epoch']}   version {head['version']}   commit {head['commit']}   {learner}",
         "   ".join(f"{name} {stats[name]}" for name in _SHOWN if name in stats),
-        "dropped   " + "   ".join(f"{name} {head[name]}" for name in _DROPPED),
+        "dropped   " + "   ".join(f"{name} {head[name]}" for name in DROPPED),
         f"{'actor':<40} {'lag':>5} {'pending':>8} {'backlog':>8} {'version':>8} {'steps/s':>9}  state",
     ]
     for actor in view.actors:

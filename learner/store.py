@@ -122,10 +122,15 @@ class Checkpoints:
             old.unlink(missing_ok=True)
         return path
 
-    def newest(self) -> tuple[Stored, RunSpec] | None:
-        """The newest checkpoint, or None where there is none."""
+    def newest(self, spec: RunSpec) -> Stored | None:
+        """The newest checkpoint, or None where there is none. Raises ConfigError if it is of another spec."""
         paths = self._paths()
-        return read_checkpoint(paths[-1]) if paths else None
+        if not paths:
+            return None
+        stored, theirs = read_checkpoint(paths[-1])
+        if theirs != spec:
+            raise ConfigError(f"checkpoint {paths[-1]}: of another run's spec, expected {spec.to_json()}")
+        return stored
 
     def _paths(self) -> list[Path]:
         return sorted(self._folder.glob(f"checkpoint-*{_SUFFIX}"))

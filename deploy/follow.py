@@ -1,0 +1,51 @@
+"""Watching a local run: what happens between its start and its end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ..common.clock import Every, now_ms
+from .curve import Curve
+from .memory import PeakMemory
+from .progress import make_progress
+from .watch import look
+
+if TYPE_CHECKING:
+    from ..actors.supervisor import Supervisor
+    from ..common.keys import Keys
+    from ..common.shutdown import Stop
+    from ..common.streams import Server
+    from .embedded import EmbeddedServer
+
+_POLL_S = 0.02
+_LOOK_EVERY_S = 0.1
+_MEMORY_EVERY_S = 0.5
+
+
+def follow(
+    server: Server, keys: Keys, supervisor: Supervisor, embedded: EmbeddedServer | None, stop: Stop, began_ms: int
+) -> tuple[Curve, PeakMemory]:
+    """Look after the processes and show what they do, until the first slot's is done or somebody stops us.
+
+    Raises:
+        ProcessFailed: if the server or a process ended that should not have.
+    """
+    curve, memory = Curve(), PeakMemory()
+    look_due, memory_due = Every(_LOOK_EVERY_S), Every(_MEMORY_EVERY_S)
+    learner = supervisor.slots[0]
+    with make_progress() as progress:
+        while not stop.requested and learner.exit_code != 0:
+            if embedded is not None:
+                embedded.check()
+            supervisor.poll()
+            if memory_due.due():
+                memory.sample()
+            if look_due.due():
+                view = look(server, keys)
+                if view.stats:
+                    seconds = (now_ms() - began_ms) / 1000
+                    curve.add(view, seconds)
+                    progress.show(view, seconds)
+            time.sleep(_POLL_S)
+    return curve, memory

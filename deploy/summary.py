@@ -1,0 +1,70 @@
+"""What `broodmind up` says at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..common.spec import RunSpec
+from ..common.weights import Pointer, decode_weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..actors.policy import Policy
+    from ..common.keys import Keys
+    from ..common.streams import Server
+    from .evaluate import Evaluation
+    from .watch import RunView
+
+DROPPED = ("stale", "too_old", "wrong_epoch", "invalid", "duplicate", "overflow")
+
+
+def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
+    """The last published version, ready to act."""
+    from ..actors.policy import Policy
+
+    spec = RunSpec.from_json(server.call("HGET", keys.spec, "json"))
+    pointer = Pointer.from_json(server.call("GET", keys.latest))
+    blob = server.call("GET", keys.weights(pointer.epoch, pointer.version)) or b""
+    return Policy(pointer, decode_weights(blob, pointer.digest, spec), spec.network), spec
+
+
+def summarise(view: RunView, began_ms: int, evaluation: Evaluation, peak_mb: float | None) -> dict[str, Any]:
+    """The figures of a run that ended; `seconds` are from `began_ms` to when it was solved, or to its last commit."""
+    head, stats = view.head, view.stats
+    solved_ms = int(stats.get("solved_ms", 0))
+    solved = solved_ms >= began_ms  # it may have been solved long ago, and gone on with now
+    seconds = ((solved_ms if solved else int(stats["updated_ms"])) - began_ms) / 1000
+    steps = int(head["steps"])
+    return {
+        "solved": solved,
+        "seconds": round(seconds, 2),
+        "env_steps": steps,
+        "steps_per_second": round(steps / max(seconds, 1e-3)),
+        "games": int(head["games"]),
+        "version": int(head["version"]),
+        "return_mean": float(stats["return_mean"]) if "return_mean" in stats else None,
+        "dropped": {name: int(head[name]) for name in DROPPED},
+        "staleness": {name: float(stats.get(f"staleness_{name}", 0)) for name in ("p50", "p95", "max")},
+        "evaluation": evaluation.to_json(),
+        "peak_memory_mb": None if peak_mb is None else round(peak_mb),
+    }
+
+
+def report(summary: dict[str, Any], picture: Path | None, folder: Path) -> None:
+    """The same for a person, on standard error."""
+    evaluation = summary["evaluation"]
+    ended = "solved" if summary["solved"] else "ended"
+    click.echo(
+        f"{ended} after {summary['seconds']} s: {summary['env_steps']:,} steps, "
+        f"{summary['steps_per_second']:,} a second, {summary['games']:,} games, version {summary['version']}",
+        err=True,
+    )
+    wins = f", {evaluation['wins']} of {evaluation['episodes']} games won" if "wins" in evaluation else ""
+    click.echo(
+        f"greedy evaluation: mean return {evaluation['mean']} over {evaluation['episodes']} games{wins}", err=True
+    )
+    drawn = f", curve in {picture}" if picture else ""
+    click.echo(f"checkpoints and logs in {folder}{drawn}", err=True)

@@ -1,0 +1,149 @@
+"""A learner's memory of its run: all that a commit writes, and that a reload puts back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..common.clock import Every, now_ms
+from ..common.streams import format_id
+from . import store
+from .batch import collate
+from .commit import Commit, Head, next_head
+from .counters import REFUSALS, Counters
+from .history import History
+from .intake import Cursors, Intake, refusal
+from .rate import RateOfSteps
+from .trainer import Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ..common.spec import RunSpec
+    from ..common.streams import Argument
+    from ..common.trajectory import Header
+    from .config import LearnerConfig
+    from .counters import Refusal
+    from .figures import Figures
+
+_GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
+
+
+class Run:
+    """Fresh from the run's seed, until `resume` puts it where a commit left it."""
+
+    def __init__(self, name: str, spec: RunSpec, config: LearnerConfig) -> None:
+        self.head = Head()
+        self.counters = Counters()
+        self.cursors: Cursors = {}
+        self._name, self._spec, self._config = name, spec, config
+        self._trainer = Trainer(spec, config.algorithm)
+        self._history = History()
+        self._rate = RateOfSteps()
+        self._weights = b""  # of the last version
+        self._gauges_due = Every(_GAUGES_EVERY_S)
+
+    def resume(self, stored: store.Stored) -> None:
+        """Go on from a stored state."""
+        self.cursors = stored.restore(self._spec, self._trainer, self._history)
+        self.head, self.counters, self._weights = stored.head, stored.counters, stored.weights
+
+    @property
+    def solved(self) -> bool:
+        """Whether the last hundred games reached the return that was asked for."""
+        goal, mean_return = self._config.goal.until_return, self._history.mean_return
+        return goal is not None and mean_return is not None and mean_return >= goal
+
+    def refuse(self, header: Header) -> Refusal | None:
+        """Why an entry would be refused if it were taken now."""
+        return refusal(header, self.head, now_ms(), self._config.intake)
+
+    def train(self, intake: Intake) -> Figures:
+        """One update on what was accepted; returns its figures."""
+        accepted = intake.in_order()
+        now = now_ms()
+        for header, trajectory in accepted:
+            self._history.accept(header, trajectory, self.head.version, now)
+        batch = collate([trajectory for _, trajectory in accepted])
+        figures = self._trainer.update(batch)
+        self.counters = self.counters.add(updates=1, accepted=len(accepted), steps=batch.steps, games=batch.games)
+        self._rate.add(self.counters.steps)
+        return figures
+
+    def first_version(self, parent: Head, lost: Head | None = None) -> tuple[Commit, store.Stored]:
+        """The commit that opens an epoch: the run's first, or the one after a lineage that was lost."""
+        head = next_head(parent, publish=True)
+        if lost is None:
+            self.head = replace(head, epoch=1)
+        else:
+            # What was played or is on its way with the lost versions must not pass for play with the coming ones.
+            self.head = replace(head, epoch=lost.epoch + 1, version=self.head.version + 1)
+            self.cursors = {}
+        return self._commit(parent, Intake(self._config.intake, self.cursors), {}, publish=True, actors=())
+
+    def commit(self, intake: Intake, figures: Figures | None, actors: Collection[str]) -> tuple[Commit, store.Stored]:
+        """The commit of everything taken in; with a new version where there are figures of an update.
+
+        Args:
+            intake: what was consumed.
+            figures: of the update; None if nothing was trained.
+            actors: those on the roster. What the others sent is gone, and they resend nothing so old: their cursors go.
+        """
+        for entry, reason in intake.refused:
+            if entry.header is not None and reason in {"stale", "too_old"}:
+                self._history.refuse(entry.header, self.head.version)
+        by_reason = {name: sum(reason == name for _, reason in intake.refused) for name in REFUSALS}
+        self.counters = self.counters.add(**by_reason, overflow=intake.overflow)
+        present = {*actors, *intake.consumed}
+        self.cursors = {actor: entry_id for actor, entry_id in intake.cursors.items() if actor in present}
+        parent, self.head = self.head, next_head(self.head, publish=figures is not None)
+        return self._commit(parent, intake, figures or {}, publish=figures is not None, actors=actors)
+
+    def _commit(
+        self, parent: Head, intake: Intake, figures: Figures, *, publish: bool, actors: Collection[str]
+    ) -> tuple[Commit, store.Stored]:
+        if publish:
+            self._weights = self._trainer.weights()
+        learner = store.encode_learner(self.head, self._trainer, self._history, self.cursors)
+        commit = Commit(
+            parent=parent,
+            head=self.head,
+            learner=learner,
+            weights=self._weights if publish else None,
+            counters=self.counters.to_fields(),
+            stats=self._stats(figures, actors),
+            entry=_printed(figures),
+            consumed=intake.consumed,
+            rejected=[
+                {"actor": e.actor, "id": format_id(e.id), "reason": why, "problem": e.problem, "payload": e.shown}
+                for e, why in intake.refused
+                if why == "invalid"
+            ],
+        )
+        return commit, store.Stored(self.head, self.counters, learner, self._weights)
+
+    def _stats(self, figures: Figures, actors: Collection[str]) -> dict[str, Argument]:
+        stats: dict[str, Argument] = {
+            "run": self._name,
+            "epoch": self.head.epoch,
+            "version": self.head.version,
+            "updated_ms": now_ms(),
+            **self.counters.to_fields(),
+            **_printed(figures),
+        }
+        if self._gauges_due.due() or self.solved:
+            stats |= {
+                **_printed(self._history.figures()),
+                "steps_per_second": f"{self._rate.per_second():.0f}",
+                "actors": len(actors),
+                **{name: json.dumps(value) for name, value in self._history.refusals().items()},
+                **{name: str(value) for name, value in self._trainer.describe().items()},
+            }
+        if self.solved:
+            stats["solved_ms"] = now_ms()
+        return stats
+
+
+def _printed(figures: Figures) -> dict[str, Argument]:
+    return {name: f"{value:.6g}" for name, value in figures.items()}
