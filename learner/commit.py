@@ -80,8 +80,10 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
     if commit.weights is not None:
         staging.append(("SET", staged_weights, commit.weights, "PX", _STAGED_TTL_MS))
     server.pipeline(staging)
+    # The servers' cmsgpack is of a time when msgpack had no bin type.
+    arguments = msgpack.packb(_arguments(commit, lease), use_bin_type=False)
     try:
-        fenced(server, _COMMIT, script_keys, msgpack.packb(_arguments(commit, lease)))
+        fenced(server, _COMMIT, script_keys, arguments)
     except ReplyError as error:
         if error.code in {"LINEAGE", "PENDING", "STAGED"}:
             raise LineageLost(f"commit {commit.head.commit}: {error}") from error

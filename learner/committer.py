@@ -38,6 +38,11 @@ class Committer:
             under_way.result()
             self.settled = self.sent
 
+    def look(self) -> None:
+        """Raise what the commit under way ran into, if it has; does not wait."""
+        if self._under_way is not None and self._under_way.done():
+            self.settle()
+
     def lost_to(self, head: Head) -> bool:
         """Whether a run that stands at `head` has lost what was committed here: it is older, or as old and another."""
         if (
@@ -50,6 +55,8 @@ class Committer:
         return (head.epoch, head.version) <= (ours.epoch, ours.version)
 
     def close(self) -> None:
-        """Wait for the thread, whatever it runs into: bounded by the connection's timeout."""
+        """Wait for the thread, bounded by the connection's timeout, and note whether its commit went through."""
         self._thread.shutdown(cancel_futures=True)
+        if self._under_way is not None and not self._under_way.cancelled() and self._under_way.exception() is None:
+            self.settle()
         self._server.close()

@@ -83,7 +83,8 @@ class Ingest:
     def close(self) -> None:
         """Stop reading and wait for the thread. What was read and not committed stays pending in Redis."""
         self._closing = True
-        self._thread.join(timeout=10)  # above the connection's timeout: it is never in one call for longer
+        if self._thread.ident is not None:  # it may not have been started yet
+            self._thread.join(timeout=10)  # above the connection's timeout: it is never in one call for longer
         self._server.close()
 
     def take(self, timeout_s: float) -> Entry | None:

@@ -105,6 +105,7 @@ class Session:
 
     def step(self) -> None:
         """Take in what there is; train when it is enough for an update."""
+        self.committer.look()
         entry = self._ingest.take(_TAKE_S)
         if entry is not None:
             self._intake.add(entry, self._run.head, now_ms())

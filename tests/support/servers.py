@@ -75,12 +75,12 @@ class RealServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def wait_until(predicate, timeout_s: float = 30.0, poll_s: float = 0.01):
-    """Wait for the predicate to give something true, and return that."""
+def wait_until(predicate, describe=str, timeout_s: float = 30.0, poll_s: float = 0.01):
+    """Wait for the predicate to give something true, and return that; `describe` says what did not come."""
     deadline = time.monotonic() + timeout_s
     while True:
         result = predicate()
         if result:
             return result
-        assert time.monotonic() < deadline, f"not true within {timeout_s} s: {predicate}"
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {describe()}"
         time.sleep(poll_s)

@@ -1,0 +1,322 @@
+"""A learner in a thread of the test, against real servers and hand-made entries."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.runs import NEVER, SPEC, entry, hash_of, joined_uplink, piece, trajectory
+from support.servers import RealServer, wait_until
+
+from broodmind.common.errors import ConfigError, LeaseHeld
+from broodmind.common.keys import GROUP, Keys
+from broodmind.common.shutdown import Stop
+from broodmind.common.spec import GameSpec
+from broodmind.common.trajectory import encode_trajectory
+from broodmind.common.weights import Pointer, decode_weights
+from broodmind.learner.config import Goal, IntakeConfig, LearnerConfig
+from broodmind.learner.loop import learn
+
+ONE_PIECE = SPEC.rollout.length * 2
+CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=2 * ONE_PIECE, max_age_s=1e12), lease_ttl_ms=1000)
+
+
+@contextmanager
+def learning(url, run, config=CONFIG, spec=SPEC):
+    """A learner that drains at the end of the block; what ended it otherwise is raised there."""
+    stop, errors = Stop(), []
+
+    def work():
+        try:
+            learn(url, run, spec, config, stop)
+        except Exception as error:  # noqa: BLE001
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop.request()
+        thread.join(20)
+    assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+
+
+@pytest.fixture
+def keys(run):
+    return Keys(run)
+
+
+def head_of(redis, keys, **expected):
+    """The head, once it has what is expected of it."""
+
+    def look():
+        nonlocal head
+        head = hash_of(redis, keys.head)
+        return all(int(head.get(name, -1)) == value for name, value in expected.items())
+
+    head = {}
+    wait_until(look, lambda: f"{expected} in {head}")
+    return head
+
+
+def push(redis, keys, actor, entries, *, incarnation=7, first=1):
+    redis.call("HSET", keys.roster, actor, incarnation)
+    redis.call("HSET", keys.heartbeat(actor), "state", "playing")
+    for sequence, fields in enumerate(entries, first):
+        redis.call("XADD", keys.trajectories(actor), f"{incarnation}-{sequence}", *fields)
+
+
+def test_a_new_run_starts_with_a_version_that_decodes(shared_server, redis, run, keys):
+    with learning(shared_server.url, run):
+        head_of(redis, keys, version=1)
+        pointer = Pointer.from_json(redis.call("GET", keys.latest))
+        params = decode_weights(redis.call("GET", keys.weights(1, 1)), pointer.digest, SPEC)
+    assert params["policy/w0"].shape == (3, 8)
+
+
+def test_each_trajectory_is_trained_on_once_and_leaves_its_stream(shared_server, redis, run, keys):
+    with learning(shared_server.url, run):
+        push(redis, keys, "a", [entry("a", seed=seed) for seed in range(4)])
+        push(redis, keys, "b", [entry("b", seed=seed) for seed in range(4, 8)])
+        head = head_of(redis, keys, accepted=8)
+    assert int(head["steps"]) == 8 * ONE_PIECE
+    assert int(head["games"]) == 8
+    assert int(head["updates"]) == int(head["version"]) - 1 == 4
+    assert redis.call("XLEN", keys.trajectories("a")) == redis.call("XLEN", keys.trajectories("b")) == 0
+
+
+def test_every_refusal_is_counted_by_its_reason(shared_server, redis, run, keys):
+    config = replace(CONFIG, intake=replace(CONFIG.intake, max_staleness=0))
+    with learning(shared_server.url, run, config):
+        push(redis, keys, "a", [entry("a"), entry("a")])
+        head_of(redis, keys, version=2)
+        whole = encode_trajectory(trajectory(), "a", SPEC)
+        bad = [
+            entry("a", version=1),  # stale: version 2 is current, and nothing may be older
+            entry("a", epoch=2, version=2),  # of an epoch that is not
+            entry("a", version=3),  # of a version that is not yet
+            entry("a", version=2, payload=whole[:-7]),  # truncated
+            entry("b", version=2),  # somebody else's, in this actor's stream
+            ["nonsense", "1"],
+        ]
+        push(redis, keys, "a", bad, first=3)
+        head = head_of(redis, keys, invalid=3)
+        rejected = redis.call("XRANGE", keys.rejected, "-", "+")
+    assert {name: int(head[name]) for name in ("stale", "wrong_epoch", "invalid", "accepted")} == {
+        "stale": 1,
+        "wrong_epoch": 2,
+        "invalid": 3,
+        "accepted": 2,
+    }
+    assert redis.call("XLEN", keys.trajectories("a")) == 0
+    problems = [dict(zip(fields[::2], fields[1::2], strict=True))[b"problem"].decode() for _, fields in rejected]
+    assert [problem.partition(":")[0] for problem in problems] == ["payload", "actor", "entry"]
+
+
+def test_a_gap_in_the_sequence_is_counted_as_overflow(shared_server, redis, run, keys):
+    with learning(shared_server.url, run):
+        push(redis, keys, "a", [entry("a")], first=1)
+        push(redis, keys, "a", [entry("a")], first=5)
+        head = head_of(redis, keys, accepted=2)
+        assert int(head["overflow"]) == 3
+        push(redis, keys, "a", [entry("a"), entry("a")], incarnation=8)
+        assert int(head_of(redis, keys, accepted=4)["overflow"]) == 3
+
+
+def test_hostile_names_on_the_roster_starve_nobody(shared_server, redis, run, keys):
+    redis.call("HSET", keys.roster, "a:b", 1, "{x}", 1, "\x00", 1, "x" * 100, 1)
+    with learning(shared_server.url, run):
+        push(redis, keys, "good", [entry("good"), entry("good")])
+        head_of(redis, keys, accepted=2)
+
+
+def test_a_batch_goes_short_when_all_actors_are_blocked(shared_server, redis, run, keys):
+    config = replace(CONFIG, intake=replace(CONFIG.intake, batch_steps=1000))
+    with learning(shared_server.url, run, config):
+        push(redis, keys, "a", [entry("a")] * (SPEC.rollout.high_water - 1))
+        redis.call("HSET", keys.roster, "silent", 1)  # long gone; it must not be waited for
+        head_of(redis, keys, version=1)
+        wait_until(lambda: not redis.call("XINFO", "GROUPS", keys.trajectories("a"))[0][-1])
+        assert int(hash_of(redis, keys.head)["version"]) == 1
+        push(redis, keys, "a", [entry("a")], first=SPEC.rollout.high_water)
+        assert int(head_of(redis, keys, version=2)["accepted"]) == SPEC.rollout.high_water
+
+
+def test_a_successor_continues_the_same_sequence(shared_server, redis, run, keys):
+    """Two learners one after the other leave bit for bit the weights that one alone leaves."""
+    plan = [[entry("a", version=v, seed=10 * v), entry("a", version=v, seed=10 * v + 1)] for v in (1, 2, 3)]
+
+    def play(keys, first, last):
+        with learning(shared_server.url, keys.run):
+            for version in range(first, last + 1):
+                head_of(redis, keys, version=version)
+                push(redis, keys, "a", plan[version - 1], first=2 * version - 1)
+                head_of(redis, keys, version=version + 1)
+
+    alone, relayed = Keys(f"{keys.run}-alone"), Keys(f"{keys.run}-relayed")
+    play(alone, 1, 3)
+    play(relayed, 1, 2)
+    play(relayed, 3, 3)
+    assert redis.call("GET", alone.weights(1, 4)) == redis.call("GET", relayed.weights(1, 4))
+
+
+def test_a_second_learner_is_refused(shared_server, redis, run, keys):
+    with learning(shared_server.url, run):
+        head_of(redis, keys, version=1)
+        with pytest.raises(LeaseHeld, match=run):
+            learn(shared_server.url, run, SPEC, replace(CONFIG, lease_wait_s=0), NEVER)
+
+
+def test_another_spec_is_refused_by_name(shared_server, redis, run, keys):
+    with learning(shared_server.url, run):
+        head_of(redis, keys, version=1)
+    other = replace(SPEC, game=GameSpec("toy", (3,), 5))
+    with pytest.raises(ConfigError, match=f"game of run {run}.*actions=5.*expected.*actions=2"):
+        learn(shared_server.url, run, other, CONFIG, NEVER)
+
+
+def test_the_goal_ends_the_learner(shared_server, redis, run, keys):
+    config = replace(CONFIG, goal=Goal(max_steps=2 * ONE_PIECE))
+    with learning(shared_server.url, run, config) as thread:
+        push(redis, keys, "a", [entry("a"), entry("a")])
+        thread.join(20)
+        assert not thread.is_alive()
+    assert redis.call("EXISTS", keys.lease) == 0
+
+
+def test_an_actor_waits_at_high_water_and_goes_on_after_the_commit(shared_server, redis, run, keys):
+    uplink = joined_uplink(shared_server.url, run, "a")
+    uplink.push([piece(seed=seed) for seed in range(SPEC.rollout.high_water)], NEVER)
+    released = threading.Event()
+
+    def wait():
+        uplink.wait_for_room(NEVER)
+        released.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    wait_until(lambda: hash_of(redis, keys.heartbeat("a")).get("state") == "waiting")
+    assert not released.is_set()
+    with learning(shared_server.url, run):
+        assert released.wait(20)
+    waiting.join()
+    uplink.leave()
+
+
+def test_a_resend_after_a_lost_reply_is_refused_by_redis_itself(shared_server, redis, run, keys):
+    uplink = joined_uplink(shared_server.url, run, "a")
+    whole = uplink._server.replies
+    drops = iter([True, True, False])
+
+    def lossy(commands):
+        replies = whole(commands)
+        if next(drops, False):
+            uplink._server.close()
+            from broodmind.common.errors import RedisUnreachable
+
+            raise RedisUnreachable("the reply was lost")
+        return replies
+
+    uplink._server.replies = lossy
+    uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+    uplink.push([piece(seed=3)], NEVER)
+    assert redis.call("XLEN", keys.trajectories("a")) == 3
+    uplink.leave()
+
+
+def test_two_processes_under_one_name_are_told_apart(shared_server, redis, run):
+    first = joined_uplink(shared_server.url, run, "a")
+    second = joined_uplink(shared_server.url, run, "a")
+    second.push([piece()], NEVER)
+    with pytest.raises(ConfigError, match="'a' is the name of another process"):
+        first.push([piece()], NEVER)
+
+
+def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis, run, keys, monkeypatch):
+    monkeypatch.setattr("broodmind.learner.ingest._DEPART_EVERY_S", 0.1)
+    with learning(shared_server.url, run):
+        uplink = joined_uplink(shared_server.url, run, "a")
+        uplink.push([piece(), piece()], NEVER)
+        head_of(redis, keys, accepted=2)
+        assert redis.call("HEXISTS", keys.roster, "a")
+        uplink.leave()
+        wait_until(lambda: not redis.call("HEXISTS", keys.roster, "a"))
+        assert not redis.call("EXISTS", keys.trajectories("a"))
+
+
+@pytest.mark.parametrize("kind", ["redis", "valkey"])
+def test_an_emptied_redis_is_seeded_again_in_a_new_epoch(kind):
+    server = RealServer(kind)
+    try:
+        redis, keys = server.connect(), Keys("seeded")
+        with learning(server.url, "seeded"):
+            push(redis, keys, "a", [entry("a"), entry("a")])
+            before = head_of(redis, keys, version=2)
+            weights = redis.call("GET", keys.weights(1, 2))
+            server.kill()
+            server.start()
+            redis = server.connect()
+            head = head_of(redis, keys, epoch=2, version=3)
+            assert redis.call("GET", keys.weights(2, 3)) == weights
+            assert head["accepted"] == before["accepted"]
+            push(
+                redis,
+                keys,
+                "a",
+                [entry("a", epoch=1, version=2), entry("a", epoch=2, version=3), entry("a", epoch=2, version=3)],
+            )
+            assert int(head_of(redis, keys, version=4)["wrong_epoch"]) == 1
+    finally:
+        server.close()
+
+
+def test_a_checkpoint_seeds_an_empty_redis(shared_server, redis, run, keys, tmp_path):
+    config = replace(CONFIG, checkpoint_dir=str(tmp_path))
+    with learning(shared_server.url, run, config):
+        push(redis, keys, "a", [entry("a"), entry("a")])
+        head_of(redis, keys, version=2)
+    weights = redis.call("GET", keys.weights(1, 2))
+    redis.call("DEL", *redis.call("KEYS", f"broodmind:{{{run}}}:*"))
+    with learning(shared_server.url, run, config):
+        assert int(head_of(redis, keys, epoch=2, version=3)["accepted"]) == 2
+    assert redis.call("GET", keys.weights(2, 3)) == weights
+    other = replace(SPEC, seed=99)
+    redis.call("DEL", *redis.call("KEYS", f"broodmind:{{{run}}}:*"))
+    with pytest.raises(ConfigError, match=r"checkpoint .*another run's spec"):
+        learn(shared_server.url, run, other, config, NEVER)
+
+
+def test_the_lag_in_redis_is_true_at_every_moment(shared_server, redis, run, keys):
+    """Entries added minus entries read, from the server's own figures, while a learner reads and commits."""
+    with learning(shared_server.url, run):
+        push(redis, keys, "a", [entry("a")])
+        wait_until(lambda: redis.call("XINFO", "GROUPS", keys.trajectories("a")))
+        for first in range(2, 40, 2):
+            push(redis, keys, "a", [entry("a"), entry("a")], first=first)
+            raw, stream = redis.pipeline(
+                [("XINFO", "GROUPS", keys.trajectories("a")), ("XINFO", "STREAM", keys.trajectories("a"))]
+            )
+            group = dict(zip(raw[0][::2], raw[0][1::2], strict=True))
+            added = dict(zip(stream[::2], stream[1::2], strict=True))[b"entries-added"]
+            assert group[b"name"] == GROUP.encode()
+            assert group[b"lag"] is not None
+            assert group[b"entries-read"] + group[b"lag"] <= added <= first + 1
+        wait_until(lambda: redis.call("XINFO", "GROUPS", keys.trajectories("a"))[0][-1] == 0)
+
+
+def test_figures_of_an_update_are_in_the_stats_and_in_the_versions_stream(shared_server, redis, run, keys):
+    with learning(shared_server.url, run):
+        push(redis, keys, "a", [entry("a"), entry("a")])
+        head_of(redis, keys, version=2)
+        stats = hash_of(redis, keys.stats)
+        ((_, fields),) = redis.call("XRANGE", keys.versions, "1-2", "1-2")
+    names = {"policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "gradient_norm", "effective_rate"}
+    assert names <= stats.keys()
+    assert names <= {name.decode() for name in fields[::2]}
+    assert np.isfinite([float(stats[name]) for name in names]).all()

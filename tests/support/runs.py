@@ -1,0 +1,137 @@
+"""The pieces of a run, made by hand: what the tests push, commit and look at."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+
+from broodmind.actors.rollout import Piece
+from broodmind.actors.uplink import Uplink
+from broodmind.common.keys import Keys
+from broodmind.common.network import initial_params
+from broodmind.common.shutdown import Stop
+from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
+from broodmind.common.trajectory import Header, Trajectory, encode_trajectory
+from broodmind.common.weights import Pointer, encode_weights
+from broodmind.learner.commit import Commit, Head, next_head
+
+SPEC = RunSpec(GameSpec("toy", (3,), 2), NetworkSpec(hidden=(8,)), RolloutSpec(length=4, high_water=4))
+NEVER = Stop()
+
+
+def trajectory(seed: int = 0, spec: RunSpec = SPEC, columns: int = 2) -> Trajectory:
+    """A piece of play in which one game ends."""
+    rng = np.random.default_rng(seed)
+    shape = (spec.rollout.length, columns)
+    terminated = np.zeros(shape, np.bool_)
+    terminated[-1, 0] = True
+    return Trajectory(
+        observations=rng.standard_normal((shape[0] + 1, columns, *spec.game.observation_shape)).astype(np.float32),
+        actions=rng.integers(0, spec.game.actions, shape).astype(np.int32),
+        log_probs=np.full(shape, -np.log(spec.game.actions), np.float32),
+        rewards=rng.standard_normal(shape).astype(np.float32),
+        terminated=terminated,
+        truncated=np.zeros(shape, np.bool_),
+        valid=np.ones(shape, np.bool_),
+        returns=np.ones(1, np.float32),
+        lengths=np.full(1, shape[0], np.int32),
+    )
+
+
+def entry(actor: str, *, version: int = 1, epoch: int = 1, spec: RunSpec = SPEC, seed: int = 0, payload=None) -> list:
+    """The fields of an XADD."""
+    played = trajectory(seed, spec)
+    header = Header(version, epoch, played.steps, played.games, created_ms=10**12 * 2)
+    return header.fields(encode_trajectory(played, actor, spec) if payload is None else payload)
+
+
+def piece(version: int = 1, epoch: int = 1, seed: int = 0) -> Piece:
+    return Piece(trajectory(seed), Pointer(epoch, version, "c", "d", 0))
+
+
+def joined_uplink(url: str, run: str, actor: str, spec: RunSpec = SPEC) -> Uplink:
+    """An actor on the roster of a run whose spec is written."""
+    uplink = Uplink(url, run, actor)
+    keys = Keys(run)
+    uplink._server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
+    uplink.join(uplink.read_spec(NEVER))
+    return uplink
+
+
+def commit_after(parent: Head, *, publish: bool = True, consumed=None, rejected=(), counters=None) -> Commit:
+    """A commit that follows `parent`, with weights that are the version's own."""
+    head = next_head(parent, publish=publish)
+    if not parent.commit:
+        head = Head(1, 1, head.commit)
+    params = initial_params(SPEC.network, SPEC.game, np.random.default_rng(head.version))
+    return Commit(
+        parent=parent,
+        head=head,
+        learner=f"learner state of {head.commit}".encode(),
+        weights=encode_weights(params, SPEC) if publish else None,
+        counters=counters or {"games": head.version},
+        stats={"version": head.version},
+        entry={"loss": "0.5"},
+        consumed=consumed or {},
+        rejected=rejected,
+    )
+
+
+def everything(server, keys: Keys) -> dict[bytes, bytes]:
+    """All keys of a run and what they hold, to compare before and after."""
+    found = server.call("KEYS", f"broodmind:{{{keys.run}}}:*")
+    return {key: server.call("DUMP", key) for key in found}
+
+
+def hash_of(server, key: str) -> dict[str, str]:
+    raw = server.call("HGETALL", key)
+    return {name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)}
+
+
+def broodmind(*arguments: str, **options) -> subprocess.Popen[str]:
+    """A command in a process of its own; its output is read by `communicate`."""
+    defaults = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-m", "broodmind.deploy.cli", *arguments]
+    return subprocess.Popen(command, **{**defaults, **options})
+
+
+@contextmanager
+def running(*arguments: str, **options):
+    """A command that is told to drain at the end of the block, and killed if it does not."""
+    process = broodmind(*arguments, **options)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+
+
+def last_json(text: str) -> dict:
+    """The JSON object that ends a command's output."""
+    return json.loads(text.strip().splitlines()[-1])
+
+
+def processes_of(marker: str) -> list[str]:
+    """The command lines of all processes that carry `marker`, zombies left out."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                line = file.read().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if marker in line and int(pid) != os.getpid():
+            found.append(f"{pid} {line}")
+    return found
