@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -126,12 +127,11 @@ def last_json(text: str) -> dict:
 def processes_of(marker: str) -> list[str]:
     """The command lines of all processes that carry `marker`, zombies left out."""
     found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                line = file.read().replace(b"\0", b" ").decode(errors="replace")
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if marker in line and int(pid) != os.getpid():
-            found.append(f"{pid} {line}")
+        if marker in line and int(process.name) != os.getpid():
+            found.append(f"{process.name} {line}")
     return found

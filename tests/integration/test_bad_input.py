@@ -1,0 +1,113 @@
+"""Every mistake gives one clear line (what, the value, what was expected), an exit code, and harms nobody."""
+
+from __future__ import annotations
+
+import pytest
+from support.runs import SPEC, broodmind, hash_of, running
+from support.servers import KINDS, RealServer, free_port, wait_until
+
+from broodmind.common import errors
+from broodmind.common.keys import Keys
+from broodmind.learner.store import agree_on_spec
+
+
+def ends(*arguments, code, **options):
+    """Run a command that must fail; its last line of standard error."""
+    process = broodmind(*arguments, **options)
+    printed, shown = process.communicate(timeout=60)
+    assert process.returncode == code, shown
+    assert "Traceback" not in shown
+    assert not printed
+    return shown.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("game", "expected"),
+    [
+        ("NoSuchGame-v0", "NoSuchGame"),
+        ("no_such_module:make", "no_such_module to be an importable module"),
+        ("json:no_such_factory", "no_such_factory"),
+        ("math:pi", "pi to be callable, got float"),
+    ],
+)
+@pytest.mark.parametrize("command", ["learner", "up"])
+def test_an_unknown_game(shared_server, run, tmp_path, game, expected, command):
+    arguments = [command, "--redis", shared_server.url, "--run", run, "--game", game]
+    line = ends(*arguments, *(["--out", str(tmp_path)] if command == "up" else []), code=errors.ConfigError.exit_code)
+    assert f"game: '{game}', expected" in line
+    assert expected in line
+
+
+@pytest.mark.parametrize("command", ["learner", "actors", "status", "up"])
+def test_an_unreachable_redis(tmp_path, command):
+    url = f"redis://127.0.0.1:{free_port()}"
+    line = ends(command, "--redis", url, code=errors.RedisUnreachable.exit_code, cwd=tmp_path)
+    assert line.startswith(f"broodmind: redis at {url}: ")
+    assert line.endswith("expected a running server")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("command", ["learner", "actors", "status", "up"])
+def test_a_wrong_password(tmp_path, kind, command):
+    server = RealServer(kind, requirepass="secret")
+    try:
+        wrong = server.url.replace("//", "//:hunter2@")
+        line = ends(command, "--redis", wrong, code=errors.RedisDenied.exit_code, cwd=tmp_path)
+        assert "WRONGPASS" in line
+        assert "hunter2" not in line
+        line = ends(command, "--redis", server.url, code=errors.RedisDenied.exit_code, cwd=tmp_path)
+        assert "NOAUTH" in line
+    finally:
+        server.close()
+
+
+def test_a_url_that_is_none(tmp_path):
+    line = ends("status", "--redis", "localhost:6379", code=errors.ConfigError.exit_code, cwd=tmp_path)
+    assert "redis: 'localhost:6379', expected redis://" in line
+
+
+def test_a_run_that_is_none(shared_server, run):
+    line = ends("status", "--redis", shared_server.url, "--run", run, code=errors.ConfigError.exit_code)
+    assert f"run: '{run}', expected the name of a run" in line
+
+
+def test_a_name_that_cannot_stand_in_a_key(shared_server):
+    line = ends("status", "--redis", shared_server.url, "--run", "a}b", code=errors.ConfigError.exit_code)
+    assert "run: 'a}b', expected" in line
+
+
+@pytest.mark.parametrize(("option", "value"), [("--hidden", "64,x"), ("--hidden", "0"), ("--batch-games", "3")])
+def test_an_option_that_does_not_fit(shared_server, run, option, value):
+    line = ends("learner", "--redis", shared_server.url, "--run", run, option, value, code=errors.ConfigError.exit_code)
+    assert option.strip("-") in line
+    assert value.partition(",")[0] in line
+
+
+def test_an_actor_of_another_game_harms_nobody(shared_server, redis, run):
+    """It names the field, ends with its code, and the run goes on with those who fit."""
+    common = ("--redis", shared_server.url, "--run", run)
+    with running("learner", *common), running("actors", *common, "--envs", "4"):
+        wait_until(lambda: int(hash_of(redis, Keys(run).head).get("accepted", 0)) > 0)
+        line = ends("actors", *common, "--game", "CartPole-v1", code=errors.SpecMismatch.exit_code)
+        assert "exit code 8" in line
+        accepted = int(hash_of(redis, Keys(run).head)["accepted"])
+        wait_until(lambda: int(hash_of(redis, Keys(run).head)["accepted"]) > accepted)
+        assert len(redis.call("HKEYS", Keys(run).roster)) == 1
+
+
+def test_the_mismatch_names_field_and_values(shared_server, redis, run):
+    agree_on_spec(redis, Keys(run), SPEC)
+    options = ("--name", "a", "--slot", "0", "--attempt", "0", "--game", "CartPole-v1")
+    # Its standard input is its lifeline: it must not have ended before the actor has looked.
+    process = broodmind("actor", "--redis", shared_server.url, "--run", run, *options, stdin=-1)
+    assert process.wait(60) == errors.SpecMismatch.exit_code
+    _, shown = process.communicate()
+    assert "observation_shape of game CartPole-v1: (4,), expected (3,) (the run's toy)" in shown
+
+
+def test_a_second_learner(shared_server, redis, run):
+    common = ("--redis", shared_server.url, "--run", run, "--lease-ttl", "0.5")
+    with running("learner", *common):
+        wait_until(lambda: redis.call("EXISTS", Keys(run).lease))
+        line = ends("learner", *common, code=errors.LeaseHeld.exit_code)
+    assert f"lease of run {run}: held by learner" in line

@@ -1,0 +1,112 @@
+"""Learner and actors as users start them: killed, drained, reproduced."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+
+import pytest
+from support.runs import broodmind, hash_of, running
+from support.servers import wait_until
+
+from broodmind.common.keys import Keys
+
+pytestmark = pytest.mark.usefixtures("redis")
+
+
+def options(server, run):
+    return ("--redis", server.url, "--run", run)
+
+
+def counters(redis, keys):
+    return {name: int(value) for name, value in hash_of(redis, keys.head).items() if value.isdigit()}
+
+
+def test_a_killed_learner_goes_on_from_its_last_version_with_exact_counters(shared_server, redis, run):
+    """Every entry that was ever added is still in its stream, or is in one version's count: none lost, none twice."""
+    keys, common = Keys(run), options(shared_server, run)
+    with running("actors", *common, "--actors", "2", "--envs", "4", "--name", "a"):
+        for _ in range(3):
+            before = counters(redis, keys).get("version", 0)
+            learner = broodmind("learner", *common, "--batch-steps", "256", "--lease-ttl", "0.5")
+            wait_until(lambda floor=before: counters(redis, keys).get("version", 0) > floor + 20)
+            learner.send_signal(signal.SIGKILL)
+            learner.communicate()
+        killed = counters(redis, keys)
+        with running("learner", *common, "--batch-steps", "256", "--lease-ttl", "0.5"):
+            wait_until(lambda: counters(redis, keys)["version"] > killed["version"] + 20)
+    head = counters(redis, keys)
+    added = left = 0
+    for actor in ("a-000", "a-001"):
+        raw = redis.call("XINFO", "STREAM", keys.trajectories(actor))
+        stream = dict(zip(raw[::2], raw[1::2], strict=True))
+        added, left = added + stream[b"entries-added"], left + stream[b"length"]
+    refused = sum(head[name] for name in ("stale", "too_old", "wrong_epoch", "invalid", "duplicate"))
+    assert added - left == head["accepted"] + refused
+    assert (head["overflow"], head["duplicate"], head["invalid"]) == (0, 0, 0)
+    # The chain of versions says the same: one step each, each the child of the one before.
+    versions = [dict(zip(f[::2], f[1::2], strict=True)) for _, f in redis.call("XRANGE", keys.versions, "-", "+")]
+    assert [int(each[b"version"]) for each in versions] == list(range(1, head["version"] + 1))
+    assert all(int(b[b"accepted"]) > int(a[b"accepted"]) for a, b in itertools.pairwise(versions))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_drains_learner_and_actors(shared_server, redis, run, number):
+    keys, common = Keys(run), options(shared_server, run)
+    learner, actors = broodmind("learner", *common), broodmind("actors", *common, "--actors", "2", "--envs", "4")
+    wait_until(lambda: counters(redis, keys).get("version", 0) > 3)
+    for process in (learner, actors):
+        process.send_signal(number)
+    for process in (learner, actors):
+        _, shown = process.communicate(timeout=30)
+        assert process.returncode == 0, shown
+    assert redis.call("EXISTS", keys.lease) == 0
+    assert not redis.call("KEYS", keys.heartbeat("*"))
+    assert not redis.call("KEYS", f"broodmind:{{{run}}}:staged:*")
+
+
+def test_status_shows_the_run(shared_server, redis, run):
+    keys, common = Keys(run), options(shared_server, run)
+    with running("learner", *common), running("actors", *common, "--envs", "4", "--name", "a"):
+        wait_until(lambda: counters(redis, keys).get("version", 0) > 3)
+        printed, _ = broodmind("status", *common, "--json").communicate(timeout=30)
+        text, _ = broodmind("status", *common).communicate(timeout=30)
+    view = json.loads(printed)
+    assert int(view["head"]["version"]) > 3
+    (actor,) = view["actors"]
+    assert actor["name"] == "a-000"
+    assert 0 <= actor["lag"] <= actor["backlog"] <= 3
+    assert f"run {run}   epoch 1   version" in text
+    assert "a-000" in text
+
+
+def test_lock_step_with_a_seed_is_reproducible_bit_for_bit(shared_server, redis, run):
+    def play(name, seed):
+        keys, common = Keys(name), options(shared_server, name)
+        arguments = ("--lock-step", "--max-staleness", "0", "--unroll", "16", "--batch-steps", "128", "--seed", seed)
+        with running("actors", *common, "--actors", "2", "--envs", "4"):
+            learner = broodmind("learner", *common, *arguments, "--max-steps", "2000")
+            learner.communicate(timeout=60)
+        head = counters(redis, keys)
+        assert head["steps"] >= 2000
+        assert head["stale"] == 0
+        return redis.call("GET", keys.weights(1, head["version"]))
+
+    first, again, other = play(f"{run}-1", "5"), play(f"{run}-2", "5"), play(f"{run}-3", "6")
+    assert first == again
+    assert first != other
+
+
+def test_whole_games_train_reinforce(shared_server, redis, run):
+    keys, common = Keys(run), options(shared_server, run)
+    with running("actors", *common, "--envs", "8"):
+        learner = broodmind("learner", *common, "--algo", "reinforce", "--max-steps", "3000")
+        _, shown = learner.communicate(timeout=60)
+    assert learner.returncode == 0, shown
+    head = counters(redis, keys)
+    assert head["games"] == head["accepted"] > 32
+    assert head["invalid"] == 0
+    stats = hash_of(redis, keys.stats)
+    assert stats["algo"] == "reinforce"
+    assert float(stats["effective_rate"]) < float(stats["rate"])

@@ -1,0 +1,150 @@
+"""`broodmind up`, whole, in processes of its own; and what is left of it afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+from support.runs import broodmind, last_json, processes_of
+from support.servers import wait_until
+
+from broodmind.common.keys import Keys
+
+SMALL = ("--actors", "2", "--envs", "8", "--eval-episodes", "10")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder for temporary files, so that what is left behind is seen; short, for sockets live in it."""
+    with tempfile.TemporaryDirectory(prefix="up-") as short:
+        monkeypatch.setenv("TMPDIR", short)
+        yield tmp_path
+
+
+def nothing_is_left(out):
+    """No process of the run, no socket, no temporary file."""
+    temporary = Path(os.environ["TMPDIR"])
+    for marker in (str(out), str(temporary)):
+        wait_until(lambda m=marker: not processes_of(m), lambda m=marker: f"processes left: {processes_of(m)}")
+    wait_until(lambda: not list(temporary.iterdir()), lambda: f"files left: {list(temporary.iterdir())}")
+
+
+def test_up_learns_and_leaves_nothing_but_its_folder(folder):
+    out = folder / "out"
+    process = broodmind("up", *SMALL, "--max-steps", "20000", "--json", "--out", str(out))
+    printed, shown = process.communicate(timeout=120)
+    assert process.returncode == 0, shown
+    summary = last_json(printed)
+    assert printed.count("\n") == 1
+    assert {"solved", "seconds", "env_steps", "steps_per_second", "games", "version", "dropped"} <= summary.keys()
+    assert summary["env_steps"] >= 20000
+    assert summary["evaluation"].keys() == {"mean", "episodes", "wins"}
+    assert summary["evaluation"]["episodes"] == 10
+    assert summary["peak_memory_mb"] > 50
+    assert not any(summary["dropped"].values())
+    assert (out / "curve.png").read_bytes()[:4] == b"\x89PNG"
+    assert list((out / "checkpoints").glob("checkpoint-*.msgpack"))
+    nothing_is_left(out)
+
+
+def test_a_folder_with_checkpoints_is_gone_on_with(folder):
+    out = folder / "out"
+    for steps in ("4000", "8000"):
+        process = broodmind("up", *SMALL, "--max-steps", steps, "--json", "--out", str(out))
+        printed, shown = process.communicate(timeout=120)
+        assert process.returncode == 0, shown
+    assert 8000 <= last_json(printed)["env_steps"] < 12000
+
+
+@pytest.fixture
+def start(folder):
+    """Starts an endless `up`, and waits until it plays."""
+    started = []
+
+    def start(out, *arguments):
+        process = broodmind("up", *SMALL, "--out", str(out), *arguments)
+        started.append(process)
+        wait_until((out / "actor-001.log").exists)
+        wait_until(lambda: "playing" in (out / "actor-001.log").read_text())
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def pid_of(marker):
+    """The process of this test's run whose command line carries `marker`; of a guard's several, the first."""
+    lines = [line for line in processes_of(marker) if os.environ["TMPDIR"] in line]
+    pids = [int(line.partition(" ")[0]) for line in lines]
+    (pid,) = pids if len(pids) == 1 else [pid for pid in pids if os.getsid(pid) == pid]
+    return pid
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_drains_and_evaluates(folder, start, number):
+    out = folder / "out"
+    process = start(out)
+    process.send_signal(number)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 130, shown
+    assert "greedy evaluation" in shown
+    nothing_is_left(out)
+
+
+def test_up_killed_takes_everything_with_it(folder, start):
+    out = folder / "out"
+    process = start(out)
+    process.kill()
+    process.communicate(timeout=60)
+    nothing_is_left(out)
+
+
+@pytest.mark.parametrize("part", ["valkey-server unixsocket:", "broodmind-guard"])
+def test_a_killed_server_ends_up_with_a_clear_error(folder, start, part):
+    out = folder / "out"
+    process = start(out)
+    os.kill(pid_of(part), signal.SIGKILL)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 11
+    assert "embedded server: ended with code" in shown
+    nothing_is_left(out)
+
+
+@pytest.mark.parametrize("part", [" learner ", "--slot 1"])
+def test_a_killed_learner_or_actor_is_started_again(folder, start, part):
+    out = folder / "out"
+    process = start(out, "--max-steps", "60000", "--json")
+    killed = pid_of(part)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(
+        lambda: [line for line in processes_of(part) if os.environ["TMPDIR"] in line and str(killed) not in line]
+    )
+    printed, shown = process.communicate(timeout=120)
+    assert process.returncode == 0, shown
+    assert last_json(printed)["env_steps"] >= 60000
+    nothing_is_left(out)
+
+
+def test_a_limit_before_the_goal_is_an_exit_code_of_its_own(folder):
+    process = broodmind(
+        "up", *SMALL, "--until-return", "99", "--max-steps", "2000", "--json", "--out", str(folder / "out")
+    )
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 10
+    assert last_json(printed)["solved"] is False
+
+
+def test_up_uses_a_server_that_is_there(folder, shared_server, redis, run):
+    out = folder / "out"
+    arguments = ("--redis", shared_server.url, "--run", run, "--max-steps", "4000", "--json")
+    process = broodmind("up", *SMALL, *arguments, "--out", str(out))
+    printed, shown = process.communicate(timeout=60)
+    assert process.returncode == 0, shown
+    assert int(redis.call("HGET", Keys(run).head, "steps")) == last_json(printed)["env_steps"]
+    assert redis.call("EXISTS", Keys(run).lease) == 0
+    nothing_is_left(out)

@@ -1,0 +1,94 @@
+"""The wheel, as somebody else's machine gets it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory):
+    """The interpreter of a fresh environment with the wheel and the base install alone."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    venv.create(folder / "venv", with_pip=True)
+    interpreter = folder / "venv" / "bin" / "python"
+    subprocess.run([interpreter, "-m", "pip", "install", "--quiet", wheel], check=True, capture_output=True)
+    return interpreter
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """A folder such as a bot's own, whose modules have the names of our folders and must not be imported."""
+    for name in ("common", "actors", "learner", "deploy"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported the wrong module')\n")
+    return tmp_path
+
+
+def run(python, folder, *arguments):
+    return subprocess.run([python, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_it_works_from_a_folder_of_hostile_modules(python, hostile, shared_server, redis):
+    command = python.with_name("broodmind")
+    name = f"wheel-{shared_server.kind}"
+    common = ["--redis", shared_server.url, "--run", name]
+    with subprocess.Popen([command, "actors", *common, "--envs", "4"], cwd=hostile) as actors:
+        try:
+            learner = subprocess.run(
+                [command, "learner", *common, "--max-steps", "3000"],
+                cwd=hostile,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        finally:
+            actors.terminate()
+    assert learner.returncode == 0, learner.stderr
+    status = subprocess.run([command, "status", *common], cwd=hostile, capture_output=True, text=True, check=False)
+    assert f"run {name}" in status.stdout, status.stderr
+
+
+def test_a_bot_imports_it_beside_modules_of_its_own(python, hostile):
+    code = (
+        "import sys, broodmind.actors, broodmind.common, broodmind.learner.loop, broodmind.actors.loop; print('fine')"
+    )
+    result = run(python, hostile, "-c", code)
+    assert result.stdout.strip() == "fine", result.stderr
+    for name in ("common", "actors", "learner", "deploy"):
+        (hostile / f"{name}.py").write_text("WHOSE = 'the bot'\n")
+        result = run(python, hostile, "-c", f"import broodmind.{name}, {name}; print({name}.WHOSE)")
+        assert result.stdout.strip() == "the bot", result.stderr
+
+
+def test_the_base_install_says_what_is_missing(python, hostile, shared_server):
+    command = python.with_name("broodmind")
+    environment = {**os.environ, "BROODMIND_REDIS": shared_server.url}
+    result = subprocess.run(
+        [command, "learner", "--game", "CartPole-v1"],
+        cwd=hostile, capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    assert result.returncode == 3
+    assert "game: 'CartPole-v1', expected one of TinyZerg or module:factory" in result.stderr
+    result = subprocess.run([command, "up"], cwd=hostile, capture_output=True, text=True, check=False)
+    assert result.returncode == 3
+    assert "install broodmind[local]" in result.stderr
+
+
+def test_it_holds_the_package_and_nothing_else(python):
+    listing = run(python, ROOT, "-m", "pip", "show", "--files", "broodmind").stdout
+    files = [line.strip() for line in listing.partition("Files:")[2].splitlines() if line.strip()]
+    ours = {file.split("/")[1] for file in files if file.startswith("broodmind/")}
+    assert ours == {"actors", "common", "deploy", "learner"}
+    assert any(file.endswith("learner/commit.lua") for file in files)
+    assert not [file for file in files if "tests" in file or "benchmarks" in file]

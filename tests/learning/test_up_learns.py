@@ -1,0 +1,36 @@
+"""The whole system learns: separate processes, a real server between them, Gymnasium's own game."""
+
+from __future__ import annotations
+
+import pytest
+from support.runs import broodmind, last_json
+
+CARTPOLE = ("--game", "CartPole-v1", "--until-return", "475", "--max-seconds", "120", "--eval-episodes", "20", "--json")
+
+
+def up(*arguments):
+    process = broodmind("up", *arguments)
+    printed, shown = process.communicate(timeout=200)
+    assert process.returncode == 0, shown
+    return last_json(printed)
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_cartpole_is_solved_on_the_embedded_server(tmp_path, seed):
+    summary = up(*CARTPOLE, "--seed", seed, "--out", str(tmp_path))
+    assert summary["solved"]
+    assert summary["return_mean"] >= 475
+    assert summary["evaluation"]["mean"] >= 300
+
+
+def test_cartpole_is_solved_on_a_server_of_its_own(tmp_path, shared_server, run):
+    summary = up(*CARTPOLE, "--redis", shared_server.url, "--run", run, "--out", str(tmp_path))
+    assert summary["solved"]
+    assert summary["return_mean"] >= 475
+
+
+def test_tinyzerg_is_won(tmp_path):
+    """What `make up` promises a newcomer, in as many steps."""
+    summary = up("--max-steps", "500000", "--json", "--out", str(tmp_path))
+    assert summary["evaluation"]["episodes"] == 100
+    assert summary["evaluation"]["wins"] >= 90
