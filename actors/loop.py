@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..common.log import Log
-from ..common.seeding import Role, generator, integer_seed
+from ..common.seeding import Role, generator, integer_seed, name_key
 from .games import make_game
 from .rollout import make_rollout
 from .uplink import Uplink
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _log = Log("actor")
 
 
-def act(url: str, run: str, actor: str, game_name: str, envs: int, stop: Stop, *, slot: int, attempt: int) -> None:
+def act(url: str, run: str, actor: str, game_name: str, envs: int, stop: Stop) -> None:
     """Play `envs` copies of a game for a run until `stop`.
 
-    The games and the actions drawn follow from the run's seed, `slot` and `attempt`: a slot that is started again after
-    a crash does not play the same games again.
+    The games and the actions drawn follow from the run's seed and the actor's name, so that no two actors play the
+    same; and, for one that comes back under its name, from the incarnation before, so that it plays other games now.
 
     Raises:
         ConfigError: if there is no such game. SpecMismatch: if it is not the run's.
@@ -33,9 +33,9 @@ def act(url: str, run: str, actor: str, game_name: str, envs: int, stop: Stop, *
     game = make_game(game_name, envs)
     try:
         spec.check_game(game.spec)
-        uplink.join(spec)
-        rng = generator(spec.seed, Role.ACTIONS, slot, attempt)
-        rollout = make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, slot, attempt), rng)
+        who = (name_key(actor), uplink.join(spec))
+        rng = generator(spec.seed, Role.ACTIONS, *who)
+        rollout = make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, *who), rng)
         policy = uplink.policy(None, stop)
         _log.info("playing", actor=actor, game=spec.game.name, envs=envs)
         while policy is not None and not stop.requested:

@@ -35,7 +35,7 @@ class Slot:
     """One process that should be running."""
 
     name: str
-    command: Callable[[int], Sequence[str]]  # from the attempt, 0 for the first
+    command: Sequence[str]
     log: Path | None = None  # where its standard error goes; None: to ours
     first_delay_s: float = 0.0  # staggers the starts of many heavy games
     restart: bool = True  # False: its end, with exit code 0, is the end it should have
@@ -89,11 +89,10 @@ class Supervisor:
 
     @staticmethod
     def _start(slot: Slot, now: float) -> None:
-        command = slot.command(slot.attempt)
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(slot.log.open("ab")) if slot.log else None
             slot.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                list(command),
+                list(slot.command),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL if slot.log else None,
                 stderr=log,

@@ -12,7 +12,7 @@ from ..common.errors import BroodmindError, ConfigError, RedisUnreachable, WireE
 from ..common.keys import Keys, check_name
 from ..common.log import Log
 from ..common.spec import RunSpec
-from ..common.streams import Server
+from ..common.streams import Server, ServerFull
 from ..common.trajectory import Header, encode_trajectory
 from ..common.weights import Pointer, decode_weights
 from .outbox import Outbox
@@ -57,13 +57,18 @@ class Uplink:
             time.sleep(_WAIT_MS / 1000)
         return None
 
-    def join(self, spec: RunSpec) -> None:
-        """Enter the roster under a fresh incarnation: higher than any this name had, even if the clock went back."""
+    def join(self, spec: RunSpec) -> int:
+        """Enter the roster under a fresh incarnation: higher than any this name had, even if the clock went back.
+
+        Returns:
+            The incarnation before, or 0 for a name that is new.
+        """
         self._spec = spec
-        before = self._server.call("HGET", self._keys.roster, self.actor)
-        self._incarnation = max(now_ms(), int(before or 0) + 1)
+        before = int(self._server.call("HGET", self._keys.roster, self.actor) or 0)
+        self._incarnation = max(now_ms(), before + 1)
         self._outbox = Outbox(self._stream, self._incarnation)
         self._exchange(None)
+        return before
 
     def push(self, pieces: list[Piece], stop: Stop) -> None:
         """Send pieces, however often the connection breaks on the way; only a stop request gives up."""
@@ -134,11 +139,12 @@ class Uplink:
             commands += [("GET", self._keys.latest), ("XLEN", self._stream)]
             try:
                 replies = self._server.replies(commands)
+                _raise_if_full(replies)
                 break
-            except RedisUnreachable as error:
+            except (RedisUnreachable, ServerFull) as error:
                 if stop is None or stop.requested:
                     raise
-                _log.warning("connection lost, trying again", error=error)
+                _log.warning("not sent, trying again", error=error)
                 time.sleep(pause)
                 pause = min(2 * pause, _RECONNECT_S[1])
                 # The reply is lost, not necessarily the entry; nor need what was acknowledged before be on disk.
@@ -190,3 +196,10 @@ class Uplink:
             return self._server.call("GET", key) or b""
         starts = range(0, pointer.length, _CHUNK)
         return b"".join(self._server.call("GETRANGE", key, start, start + _CHUNK - 1) for start in starts)
+
+
+def _raise_if_full(replies: list[Reply]) -> None:
+    """A server at its memory limit refuses entries until the learner has made room: a reason to wait, not to end."""
+    for reply in replies:
+        if isinstance(reply, ServerFull):
+            raise reply

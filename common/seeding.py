@@ -5,6 +5,7 @@ Seeds are spawned, never added: seed + index would give actor 1 of run 0 the num
 
 from __future__ import annotations
 
+import hashlib
 from enum import IntEnum
 
 import numpy as np
@@ -21,8 +22,13 @@ class Role(IntEnum):
 
 
 def generator(seed: int, role: Role, *index: int) -> np.random.Generator:
-    """The generator of one holder of a role: an actor is (slot, attempt)."""
+    """The generator of one holder of a role; `index` tells it from the others, in non-negative integers."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(role, *index)))
+
+
+def name_key(name: str) -> int:
+    """A name as an index."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 def integer_seed(seed: int, role: Role, *index: int) -> int:

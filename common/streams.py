@@ -39,6 +39,10 @@ class ReplyError(BroodmindError):
         self.code = text.partition(" ")[0]
 
 
+class ServerFull(ReplyError):
+    """The server is at its memory limit and refuses what would need more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """A Lua script, called by its SHA-1."""
@@ -134,7 +138,7 @@ def _error(url: str, error: redis.RedisError) -> BroodmindError:
     text = f"{code} {error}" if code and not str(error).startswith(code) else str(error)
     if text.partition(" ")[0] in _DENIED or isinstance(error, redis.AuthenticationError):
         return RedisDenied(f"redis at {url}: {text}, expected a user with the rights of its role")
-    return ReplyError(text)
+    return ServerFull(text) if text.startswith("OOM") else ReplyError(text)
 
 
 def redacted(url: str) -> str:

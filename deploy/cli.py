@@ -133,16 +133,14 @@ def actors(*, url: str, run: str, game: str, envs: int, actors: int, name: str |
 @game_option
 @actor_options
 @click.option("--name", required=True)
-@click.option("--slot", type=int, required=True)
-@click.option("--attempt", type=int, required=True)
-def actor(*, url: str, run: str, game: str, envs: int, name: str, slot: int, attempt: int) -> None:
+def actor(*, url: str, run: str, game: str, envs: int, name: str) -> None:
     """Run one actor process; `actors` and `up` start these."""
     _set_blas_threads()
     from ..actors.loop import act
 
     with stop_on_signal() as stop:
         _follow(stop, lifeline=True)
-        act(url, run, name, game, envs, stop, slot=slot, attempt=attempt)
+        act(url, run, name, game, envs, stop)
 
 
 @cli.command()

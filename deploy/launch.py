@@ -36,10 +36,7 @@ def actor_slots(
     def slot(index: int) -> Slot:
         actor = f"{name}-{index:03}"
 
-        def command(attempt: int) -> list[str]:
-            options = {"redis": url, "run": run, "game": game, "envs": envs, "name": actor}
-            return module_command("actor", *flags({**options, "slot": index, "attempt": attempt}))
-
+        command = module_command("actor", *flags({"redis": url, "run": run, "game": game, "envs": envs, "name": actor}))
         delay_s = _STAGGER_S * max(0, index + 1 - (os.cpu_count() or 1))
         return Slot(actor, command, logs / f"actor-{index:03}.log" if logs else None, delay_s)
 
@@ -49,7 +46,7 @@ def actor_slots(
 def learner_slot(url: str, run: str, options: Mapping[str, object], logs: Path) -> Slot:
     """The slot of the learner; when it ends with 0 it has reached its goal."""
     command = module_command("learner", "--lifeline", *flags({"redis": url, "run": run, **options}))
-    return Slot("learner", lambda _: command, logs / "learner.log", restart=False)
+    return Slot("learner", command, logs / "learner.log", restart=False)
 
 
 def flags(options: Mapping[str, object]) -> list[str]:

@@ -21,12 +21,13 @@ from ..common.keys import Keys
 from ..common.shutdown import stop_on_signal
 from ..common.spec import RolloutSpec
 from .embedded import EmbeddedServer
-from .launch import actor_slots, default_actor_name, learner_slot
+from .launch import actor_slots, learner_slot
 
 if TYPE_CHECKING:
     from .curve import Curve
 
 INTERRUPTED = 130
+_ACTORS = "local"  # the same names each time: a seed gives the same games
 
 
 def run_up(
@@ -61,7 +62,7 @@ def run_up(
         supervisor = Supervisor(
             [
                 learner_slot(url, run, options, folder),
-                *actor_slots(url, run, game, actors, envs, default_actor_name(), folder),
+                *actor_slots(url, run, game, actors, envs, _ACTORS, folder),
             ]
         )
         stack.callback(supervisor.stop)

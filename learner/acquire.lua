@@ -1,4 +1,6 @@
--- Take the run's lease if nobody holds it, under a fencing number never given before.
+#!lua flags=allow-oom
+-- Take the run's lease if nobody holds it, under a fencing number never given before. Also at the memory limit: only a
+-- learner can make room.
 -- KEYS: lease, fence.  ARGV: nonce, ttl in ms.  Returns the token, or nil where the lease is held.
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return false

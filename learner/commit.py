@@ -11,7 +11,7 @@ import msgpack
 
 from ..common.errors import LineageLost
 from ..common.keys import GROUP
-from ..common.streams import ReplyError, Script, format_id
+from ..common.streams import ReplyError, Script, ServerFull, format_id
 from ..common.weights import Pointer, digest
 from .lease import fenced
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .lease import Lease
 
 _COMMIT = Script(files(__package__).joinpath("commit.lua").read_text())
+_STAGE = Script(files(__package__).joinpath("stage.lua").read_text())
 WEIGHTS_KEPT = 8  # versions: an actor that has just read the pointer still finds what it points at
 VERSIONS_KEPT = 1000  # entries of the versions stream
 REJECTED_KEPT = 1000  # entries of the rejected stream
@@ -79,7 +80,12 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
     staging: list[tuple[Argument, ...]] = [("SET", staged_learner, commit.learner, "PX", _STAGED_TTL_MS)]
     if commit.weights is not None:
         staging.append(("SET", staged_weights, commit.weights, "PX", _STAGED_TTL_MS))
-    server.pipeline(staging)
+    try:
+        server.pipeline(staging)
+    except ServerFull:
+        # This commit is what makes room: it may go beyond the limit, as an argument of a script that may.
+        for _, key, blob, _, ttl_ms in staging:
+            server.script(_STAGE, [str(key)], blob, ttl_ms)
     # The servers' cmsgpack is of a time when msgpack had no bin type.
     arguments = msgpack.packb(_arguments(commit, lease), use_bin_type=False)
     try:

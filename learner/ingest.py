@@ -71,6 +71,7 @@ class Ingest:
         self._capacity_steps = capacity_steps  # what may be held, read and not yet taken
         self._held_steps = 0  # written by both threads; being off by one read is harmless
         self._positions: dict[str, str] = {}  # actor to the id to read after: pending ones first, then ">"
+        self._unreadable: set[str] = set()
         self._entries: queue.SimpleQueue[Entry | BroodmindError] = queue.SimpleQueue()
         self._blocked_since: float | None = None
         self._closing = False
@@ -141,7 +142,7 @@ class Ingest:
     def _follow_roster(self) -> None:
         names = [raw.decode(errors="replace") for raw in self._server.call("HKEYS", self._keys.roster)]
         actors = {name for name in names if NAME.fullmatch(name)}
-        for actor in sorted(actors - self._positions.keys())[: ROSTER_MAX - len(self._positions)]:
+        for actor in sorted(actors - self._positions.keys() - self._unreadable)[: ROSTER_MAX - len(self._positions)]:
             self._join(actor)
         for actor in self._positions.keys() - actors:
             del self._positions[actor]
@@ -151,6 +152,10 @@ class Ingest:
             # From 0: a group made at any other id has no true lag.
             self._server.call("XGROUP", "CREATE", self._keys.trajectories(actor), GROUP, "0", "MKSTREAM")
         except ReplyError as error:
+            if error.code == "WRONGTYPE":  # reading it would fail the read of all the others too
+                self._unreadable.add(actor)
+                _log.warning("actor left out: its key is no stream", actor=actor)
+                return
             if error.code != "BUSYGROUP":
                 raise
         self._positions[actor] = "0-0"

@@ -97,7 +97,7 @@ def test_an_actor_of_another_game_harms_nobody(shared_server, redis, run):
 
 def test_the_mismatch_names_field_and_values(shared_server, redis, run):
     agree_on_spec(redis, Keys(run), SPEC)
-    options = ("--name", "a", "--slot", "0", "--attempt", "0", "--game", "CartPole-v1")
+    options = ("--name", "a", "--game", "CartPole-v1")
     # Its standard input is its lifeline: it must not have ended before the actor has looked.
     process = broodmind("actor", "--redis", shared_server.url, "--run", run, *options, stdin=-1)
     assert process.wait(60) == errors.SpecMismatch.exit_code

@@ -9,15 +9,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.runs import NEVER, SPEC, entry, hash_of, joined_uplink, piece, trajectory
-from support.servers import RealServer, wait_until
+from support.servers import KINDS, RealServer, wait_until
 
-from broodmind.common.errors import ConfigError, LeaseHeld
+from broodmind.common.errors import ConfigError, LeaseHeld, LeaseLost, RedisUnreachable
 from broodmind.common.keys import GROUP, Keys
 from broodmind.common.shutdown import Stop
 from broodmind.common.spec import GameSpec
+from broodmind.common.streams import ServerFull
 from broodmind.common.trajectory import encode_trajectory
 from broodmind.common.weights import Pointer, decode_weights
 from broodmind.learner.config import Goal, IntakeConfig, LearnerConfig
+from broodmind.learner.ingest import Ingest
+from broodmind.learner.lease import Lease
 from broodmind.learner.loop import learn
 
 ONE_PIECE = SPEC.rollout.length * 2
@@ -130,10 +133,13 @@ def test_a_gap_in_the_sequence_is_counted_as_overflow(shared_server, redis, run,
 
 
 def test_hostile_names_on_the_roster_starve_nobody(shared_server, redis, run, keys):
-    redis.call("HSET", keys.roster, "a:b", 1, "{x}", 1, "\x00", 1, "x" * 100, 1)
+    bad = ["a:b", "{x}", "\x00", "x" * 100]
+    redis.call("HSET", keys.roster, "string", 1, *(part for name in bad for part in (name, 1)))
+    redis.call("SET", keys.trajectories("string"), "no stream")
     with learning(shared_server.url, run):
         push(redis, keys, "good", [entry("good"), entry("good")])
         head_of(redis, keys, accepted=2)
+    assert not [name for name in bad if redis.call("EXISTS", keys.trajectories(name))]
 
 
 def test_a_batch_goes_short_when_all_actors_are_blocked(shared_server, redis, run, keys):
@@ -164,6 +170,20 @@ def test_a_successor_continues_the_same_sequence(shared_server, redis, run, keys
     play(relayed, 1, 2)
     play(relayed, 3, 3)
     assert redis.call("GET", alone.weights(1, 4)) == redis.call("GET", relayed.weights(1, 4))
+
+
+def test_a_learner_without_the_lease_reads_nothing(shared_server, redis, run, keys):
+    """Else it would move entries into a pending list where its successor does not look any more."""
+    push(redis, keys, "a", [entry("a")])
+    lease = Lease(keys, 10_000)
+    lease.token = "1-deadbeef"
+    redis.call("SET", keys.lease, "2-cafecafe")
+    ingest = Ingest(shared_server.connect(), keys, lease, SPEC, lambda _: None, capacity_steps=100)
+    ingest._follow_roster()
+    with pytest.raises(LeaseLost, match="FENCED"):
+        ingest._read()
+    ingest.close()
+    assert redis.call("XPENDING", keys.trajectories("a"), GROUP)[0] == 0
 
 
 def test_a_second_learner_is_refused(shared_server, redis, run, keys):
@@ -218,8 +238,6 @@ def test_a_resend_after_a_lost_reply_is_refused_by_redis_itself(shared_server, r
         replies = whole(commands)
         if next(drops, False):
             uplink._server.close()
-            from broodmind.common.errors import RedisUnreachable
-
             raise RedisUnreachable("the reply was lost")
         return replies
 
@@ -250,7 +268,7 @@ def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis
         assert not redis.call("EXISTS", keys.trajectories("a"))
 
 
-@pytest.mark.parametrize("kind", ["redis", "valkey"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_emptied_redis_is_seeded_again_in_a_new_epoch(kind):
     server = RealServer(kind)
     try:
@@ -320,3 +338,29 @@ def test_figures_of_an_update_are_in_the_stats_and_in_the_versions_stream(shared
     assert names <= stats.keys()
     assert names <= {name.decode() for name in fields[::2]}
     assert np.isfinite([float(stats[name]) for name in names]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_at_its_memory_limit_drains_and_recovers(kind):
+    """Actors wait, the learner's commits go through and make room, and nothing is lost."""
+    server = RealServer(kind)
+    try:
+        redis, keys = server.connect(), Keys("full")
+        config = replace(CONFIG, intake=replace(CONFIG.intake, batch_steps=ONE_PIECE))
+        uplink = joined_uplink(server.url, "full", "a")
+        uplink.push([piece(), piece()], NEVER)
+        redis.call("CONFIG", "SET", "maxmemory", "1mb")
+        with pytest.raises(ServerFull):
+            redis.call("SET", "probe", "x")
+        pushing = threading.Thread(target=uplink.push, args=([piece()], NEVER))
+        pushing.start()
+        with learning(server.url, "full", config):
+            head_of(redis, keys, accepted=2)
+            assert pushing.is_alive()
+            redis.call("CONFIG", "SET", "maxmemory", "0")
+            head_of(redis, keys, accepted=3)
+            pushing.join(20)
+        assert not pushing.is_alive()
+        uplink.leave()
+    finally:
+        server.close()

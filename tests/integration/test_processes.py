@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+import subprocess
 
 import pytest
 from support.runs import broodmind, hash_of, running
 from support.servers import wait_until
 
+from broodmind.common import wire
+from broodmind.common.errors import LeaseLost
 from broodmind.common.keys import Keys
 
 pytestmark = pytest.mark.usefixtures("redis")
@@ -85,7 +88,7 @@ def test_lock_step_with_a_seed_is_reproducible_bit_for_bit(shared_server, redis,
     def play(name, seed):
         keys, common = Keys(name), options(shared_server, name)
         arguments = ("--lock-step", "--max-staleness", "0", "--unroll", "16", "--batch-steps", "128", "--seed", seed)
-        with running("actors", *common, "--actors", "2", "--envs", "4"):
+        with running("actors", *common, "--actors", "2", "--envs", "4", "--name", "a"):
             learner = broodmind("learner", *common, *arguments, "--max-steps", "2000")
             learner.communicate(timeout=60)
         head = counters(redis, keys)
@@ -110,3 +113,42 @@ def test_whole_games_train_reinforce(shared_server, redis, run):
     stats = hash_of(redis, keys.stats)
     assert stats["algo"] == "reinforce"
     assert float(stats["effective_rate"]) < float(stats["rate"])
+
+
+def test_a_learner_that_slept_past_its_lease_writes_nothing_more(shared_server, redis, run):
+    keys, common = Keys(run), (*options(shared_server, run), "--lease-ttl", "0.5")
+    with running("actors", *common[:4], "--envs", "4"):
+        sleeper = broodmind("learner", *common)
+        wait_until(lambda: counters(redis, keys).get("version", 0) > 3)
+        sleeper.send_signal(signal.SIGSTOP)
+        wait_until(lambda: not redis.call("EXISTS", keys.lease))
+        slept_at = counters(redis, keys)["version"]
+        with running("learner", *common) as heir:
+            wait_until(lambda: counters(redis, keys)["version"] > slept_at + 3)
+            sleeper.send_signal(signal.SIGCONT)
+            _, shown = sleeper.communicate(timeout=30)
+            awake_at = counters(redis, keys)["version"]
+            wait_until(lambda: counters(redis, keys)["version"] > awake_at + 3)
+            assert heir.poll() is None
+    assert sleeper.returncode == LeaseLost.exit_code, shown
+    assert "another learner took over" in shown
+    head = counters(redis, keys)
+    assert redis.call("XLEN", keys.versions) == head["version"] == head["updates"] + 1
+
+
+def test_no_two_actors_play_the_same_and_none_twice(shared_server, redis, run):
+    """Else more actors would mean more copies of the same games."""
+    keys, common = Keys(run), options(shared_server, run)
+    with running("learner", *common, "--unroll", "4"):
+        wait_until(lambda: redis.call("EXISTS", keys.latest))
+
+    def first_of(actor):
+        before = redis.call("XLEN", keys.trajectories(actor))
+        process = broodmind("actor", *common, "--envs", "2", "--name", actor, stdin=subprocess.PIPE)
+        wait_until(lambda: redis.call("XLEN", keys.trajectories(actor)) > before)
+        process.communicate(timeout=30)
+        _, fields = redis.call("XRANGE", keys.trajectories(actor), "-", "+")[before]
+        return wire.decode(fields[-1], max_bytes=10**6)["observations"]
+
+    played = [first_of("a"), first_of("b"), first_of("a")]
+    assert all(one != other for one, other in itertools.combinations(played, 2))

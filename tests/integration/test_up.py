@@ -115,7 +115,7 @@ def test_a_killed_server_ends_up_with_a_clear_error(folder, start, part):
     nothing_is_left(out)
 
 
-@pytest.mark.parametrize("part", [" learner ", "--slot 1"])
+@pytest.mark.parametrize("part", [" learner ", "--name local-001"])
 def test_a_killed_learner_or_actor_is_started_again(folder, start, part):
     out = folder / "out"
     process = start(out, "--max-steps", "60000", "--json")

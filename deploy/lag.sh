@@ -1,0 +1,76 @@
+#!/bin/sh
+# How far the learner is behind, one line an actor, by nothing but redis-cli.
+#
+#     lag.sh [RUN [redis-cli options]]        lag.sh default -h redis.example -p 6380
+#
+# lag: entries not yet read (nil: the server cannot tell). pending: read, not yet committed. backlog: all in the stream.
+# A running system moves between the questions, so lag + pending is the backlog only within a few entries.
+# REDIS_CLI: the client, if not redis-cli or valkey-cli. REDISCLI_AUTH: the password, as always.
+set -eu
+
+run=${1:-default}
+[ $# -eq 0 ] || shift
+case $run in *[!A-Za-z0-9_.-]*)
+    echo "lag: run $run, expected letters, digits, '_', '.', '-'" >&2
+    exit 2
+    ;;
+esac
+cli=${REDIS_CLI:-$(command -v redis-cli || command -v valkey-cli)}
+keys="broodmind:{$run}"
+
+names=$("$cli" -e "$@" HKEYS "$keys:roster") # -e: an error reply is a failure
+if [ -z "$names" ]; then
+    echo "lag: no actors in run $run" >&2
+    exit 1
+fi
+
+ask() { # all questions in one connection; PING says whose answers follow
+    printf '%s\n' "$names" | while IFS= read -r actor; do
+        case $actor in *[!A-Za-z0-9_.-]*) continue ;; esac # the learner does not read such a name either
+        stream="$keys:trajectories:$actor"
+        printf 'PING "actor %s"\nXLEN %s\nXINFO GROUPS %s\n' "$actor" "$stream" "$stream"
+    done
+}
+
+row() { printf '%-48s %8s %8s %8s\n' "$@"; }
+
+show() {
+    actor='' total_lag=0 total_pending=0 total_backlog=0
+    while IFS= read -r line; do
+        case $line in
+        'actor '*)
+            finish
+            actor=${line#actor } backlog='' lag=nil pending=0 group='' field=''
+            continue
+            ;;
+        esac
+        if [ -z "$backlog" ]; then
+            backlog=$line
+        elif [ -z "$field" ]; then
+            field=$line
+        else
+            case $field in
+            name) group=$line ;;
+            pending) [ "$group" != learner ] || pending=$line ;;
+            lag) [ "$group" != learner ] || lag=${line:-nil} ;;
+            esac
+            field=''
+        fi
+    done
+    finish
+    row total "$total_lag" "$total_pending" "$total_backlog"
+}
+
+finish() { # the actor whose answers were read
+    [ -n "$actor" ] || return 0
+    row "$actor" "$lag" "$pending" "$backlog"
+    case $total_lag$lag in
+    *nil*) total_lag=nil ;;
+    *) total_lag=$((total_lag + lag)) ;;
+    esac
+    total_pending=$((total_pending + pending)) total_backlog=$((total_backlog + backlog))
+}
+
+answers=$(ask | "$cli" "$@")
+row actor lag pending backlog
+printf '%s\n' "$answers" | show

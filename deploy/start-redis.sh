@@ -1,0 +1,57 @@
+#!/bin/sh
+# Start Redis or Valkey, after mending an append-only file (AOF) that a power cut tore.
+#
+#     start-redis.sh CONFIG FOLDER [server options, such as --port 6380]
+#
+# Redis 7.0.15 that loads an AOF cut inside a transaction keeps the first half of it and runs it at the next restart,
+# together with what was written since. `redis-check-aof --fix` cuts back to before the transaction, which is what was true:
+# its EXEC was never on disk. What is cut off is kept in FOLDER/torn-TIME.aof.
+#
+# REDIS_SERVER: the server's executable, if not the valkey-server or redis-server on the PATH. Its -check-aof is beside it.
+# AOF_TORN_MAX: bytes; more than this (64 MB) is no torn tail but a damaged file, and somebody should look at it first.
+set -eu
+
+say() { printf 'start-redis: %s\n' "$*" >&2; }
+die() { say "$@"; exit 1; }
+
+[ $# -ge 2 ] || die 'usage: start-redis.sh CONFIG FOLDER [server options]'
+config=$1 folder=$2
+shift 2
+server=${REDIS_SERVER:-$(command -v valkey-server || command -v redis-server)} || die 'no valkey-server, no redis-server'
+check=${server%-server}-check-aof
+
+mend() { # AOF
+    if report=$("$check" "$1" 2>&1); then
+        return
+    fi
+    # "AOF analyzed: filename=..., size=108, ok_up_to=50, ok_up_to_line=26, diff=58"
+    torn=${report##*diff=}
+    torn=${torn%%[!0-9]*}
+    [ -n "$torn" ] || die "$check $1: $report"
+    [ "$torn" -le "${AOF_TORN_MAX:-67108864}" ] ||
+        die "$1: damaged $torn bytes before its end, expected at most AOF_TORN_MAX=${AOF_TORN_MAX:-67108864}"
+    kept=$folder/torn-$(date -u +%Y%m%dT%H%M%SZ).aof
+    tail -c "$torn" "$1" >"$kept"
+    echo y | "$check" --fix "$1" >/dev/null || die "$1: not mended"
+    say "$1: cut off $torn bytes of an unfinished write, kept in $kept"
+}
+
+# Only the last incremental file can be torn: the others were finished before it was begun. It is checked alone, and not by
+# the manifest, because valkey-check-aof up to 9.1.2 takes a whole base file for a broken one (valkey pull request 4739).
+manifest=$folder/appendonlydir/appendonly.aof.manifest
+last=
+if [ -e "$manifest" ]; then
+    while read -r line; do # file appendonly.aof.1.incr.aof seq 1 type i
+        case $line in *' type i'*) last=${line#file } last=${last%% *} ;; esac
+    done <"$manifest"
+fi
+if [ -n "$last" ]; then
+    if [ -x "$check" ]; then
+        mend "$folder/appendonlydir/$last"
+    else
+        say "no $check: if the AOF is torn, the server will refuse it (aof-load-truncated no)"
+    fi
+fi
+
+# The server takes this shell's place: signals reach it, and nothing else is left.
+exec "$server" "$config" --dir "$folder" "$@"

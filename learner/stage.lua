@@ -1,0 +1,4 @@
+#!lua flags=allow-oom
+-- Stage a blob on a server that is at its memory limit. Slower than a plain SET for large blobs: only for then.
+-- KEYS: the staged key.  ARGV: blob, ttl in ms.
+return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
