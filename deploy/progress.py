@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from .watch import RunView
 
 _LINE_EVERY_S = 2.0
+_PAIRS_A_ROW = 4  # label and value: fits into 80 columns
 _FIGURES = {
     "steps": "steps",
     "steps_per_second": "steps/s",
@@ -21,7 +23,7 @@ _FIGURES = {
     "version": "version",
     "return_mean": "return",
     "win_rate": "wins",
-    "staleness_p95": "staleness p95",
+    "staleness_p95": "stale p95",
 }
 
 
@@ -102,14 +104,17 @@ class Table:
 
     def show(self, view: RunView, seconds: float) -> None:
         """See Progress."""
+        from rich.panel import Panel
         from rich.table import Table as RichTable
 
-        table = RichTable(title=f"broodmind  {view.stats.get('run', '')}")
-        shown = figures(view, seconds)
-        for label in shown:
-            table.add_column(label, justify="right")
-        table.add_row(*shown.values())
-        self._live.update(table)
+        grid = RichTable.grid(padding=(0, 1))
+        for _ in range(_PAIRS_A_ROW):
+            grid.add_column(style="dim", justify="right", no_wrap=True)
+            grid.add_column(min_width=9)
+        shown = list(itertools.chain.from_iterable(figures(view, seconds).items()))
+        for first in range(0, len(shown), 2 * _PAIRS_A_ROW):
+            grid.add_row(*shown[first : first + 2 * _PAIRS_A_ROW])
+        self._live.update(Panel(grid, title=f"run {view.stats['run']}", expand=False))
 
 
 def _short(value: str) -> str:
