@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from ..common.actions import Box, Discrete, MultiDiscrete
 from ..common.errors import ConfigError
 from ..common.spec import GameSpec
 from .game import Step, VectorGame
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from ..common.actions import Actions
+    from ..common.distributions import ActionArray
 
 
 def from_id(name: str, num_envs: int) -> VectorGame:
@@ -43,8 +47,8 @@ def from_factory(name: str, factory: Callable[..., Any], num_envs: int) -> Vecto
 class GymnasiumGame:
     """A gymnasium.vector.VectorEnv as a VectorGame.
 
-    Observations: a Box is taken as float32, a Discrete one as one-hot. Actions: Discrete. An `action_mask` in the
-    infos is followed, as in Gymnasium's Taxi.
+    Observations: a Box is taken as float32, a Discrete one as one-hot. Actions: Discrete, flat MultiDiscrete, or a
+    bounded Box. An `action_mask` in the infos is followed, as in Gymnasium's Taxi.
     """
 
     def __init__(self, name: str, env: VectorEnv[Any, Any, Any]) -> None:
@@ -63,12 +67,9 @@ class GymnasiumGame:
             shape = observed.shape or (1,)
         else:
             raise ConfigError(f"observation space of {name}: {observed}, expected Box or Discrete")
-        if not isinstance(acted, spaces.Discrete):
-            raise ConfigError(f"action space of {name}: {acted}, expected Discrete")
-        self._first_action = int(acted.start)
-        self._action_dtype = acted.dtype
+        self._acted = acted
         _, infos = env.reset(seed=0)
-        self.spec = GameSpec(name, shape, int(acted.n), masked="action_mask" in infos)
+        self.spec = GameSpec(name, shape, _actions_of(name, acted), masked="action_mask" in infos)
 
     def reset(self, seed: int) -> Step:
         """See VectorGame."""
@@ -79,7 +80,7 @@ class GymnasiumGame:
 
     def step(self, actions: NDArray[np.generic]) -> Step:
         """See VectorGame."""
-        moves = actions.astype(self._action_dtype) + self._first_action
+        moves = _moves(self._acted, actions)
         observations, rewards, terminated, truncated, infos = self._env.step(moves)
         return Step(
             self._observed(observations),
@@ -104,3 +105,24 @@ class GymnasiumGame:
         masks = np.asarray(infos.get("action_mask"), np.bool_)
         # At a game's end some environments allow nothing or say nothing; that step's action is ignored anyway.
         return masks | ~masks.any(axis=1, keepdims=True)
+
+
+def _actions_of(name: str, space: spaces.Space[Any]) -> Actions:
+    match space:
+        case spaces.Discrete():
+            return Discrete(int(space.n))
+        case spaces.MultiDiscrete() if space.nvec.ndim == 1:
+            return MultiDiscrete(tuple(int(n) for n in space.nvec))
+        case spaces.Box() if space.is_bounded():
+            return Box(tuple(map(float, space.low.ravel())), tuple(map(float, space.high.ravel())))
+    raise ConfigError(f"action space of {name}: {space}, expected Discrete, flat MultiDiscrete or bounded Box")
+
+
+def _moves(space: spaces.Space[Any], actions: ActionArray) -> ActionArray:
+    """Actions as the policy counts them, as the environment does."""
+    if isinstance(space, spaces.Box):
+        shares = (np.clip(actions, -1, 1) + 1) / 2
+        low, high = space.low.ravel(), space.high.ravel()
+        return (low + shares * (high - low)).reshape(-1, *space.shape).astype(space.dtype)
+    first: ActionArray = space.start  # type: ignore[attr-defined]  # Discrete and MultiDiscrete have it
+    return actions.astype(space.dtype) + first

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..common import categorical
-from ..common.network import policy_logits
+from ..common.distributions import distribution
+from ..common.network import LOG_STD, policy_outputs, prepare
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
+    from ..common.distributions import ActionArray, Distribution
     from ..common.network import Floats, Params
-    from ..common.spec import NetworkSpec
+    from ..common.spec import RunSpec
     from ..common.weights import Pointer
 
 
 class Policy:
     """One immutable version."""
 
-    def __init__(self, pointer: Pointer, params: Params, network: NetworkSpec) -> None:
+    def __init__(self, pointer: Pointer, params: Params, spec: RunSpec) -> None:
         self.pointer = pointer
-        self._params, self._network = params, network
+        self._params, self._spec = params, spec
 
     def act(
         self, observations: Floats, masks: NDArray[np.bool_] | None, rng: np.random.Generator
-    ) -> tuple[NDArray[np.int32], Floats]:
-        """Draw actions [B] for observations [B, ...], and give their log-probabilities [B]."""
-        log_probs = self._log_probs(observations, masks)
-        actions = categorical.sample(log_probs, rng)
-        return actions, categorical.take(log_probs, actions)
+    ) -> tuple[ActionArray, Floats]:
+        """Draw actions [B, ...] for observations [B, ...], and give their log-probabilities [B]."""
+        choice = self._distribution(observations, masks)
+        actions = choice.sample(rng)
+        return actions, choice.log_prob(actions)
 
-    def best(self, observations: Floats, masks: NDArray[np.bool_] | None) -> NDArray[np.int32]:
-        """The most probable actions [B]."""
-        return self._log_probs(observations, masks).argmax(axis=1).astype(np.int32)
+    def best(self, observations: Floats, masks: NDArray[np.bool_] | None) -> ActionArray:
+        """The most probable actions [B, ...]."""
+        return self._distribution(observations, masks).best()
 
-    def _log_probs(self, observations: Floats, masks: NDArray[np.bool_] | None) -> Floats:
-        flat = observations.reshape(len(observations), -1)
-        return categorical.log_softmax(policy_logits(self._params, self._network, flat), masks)
+    def _distribution(self, observations: Floats, masks: NDArray[np.bool_] | None) -> Distribution:
+        outputs = policy_outputs(self._params, self._spec.network, prepare(self._params, observations))
+        return distribution(self._spec.game.actions, outputs, self._params.get(LOG_STD), masks)

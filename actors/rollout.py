@@ -12,7 +12,8 @@ from ..common.trajectory import Trajectory
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..common.spec import RunSpec
+    from ..common.distributions import ActionArray
+    from ..common.spec import GameSpec, RunSpec
     from ..common.weights import Pointer
     from .game import Step, VectorGame
     from .policy import Policy
@@ -39,6 +40,16 @@ def make_rollout(game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Gene
     return kind(game, spec.rollout.length, seed, rng)
 
 
+def empty_actions(spec: GameSpec, shape: tuple[int, int]) -> ActionArray:
+    """Room for actions [T, B, *action shape]."""
+    return np.empty((*shape, *spec.actions.shape), spec.actions.dtype)
+
+
+def empty_masks(spec: GameSpec, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """Room for masks [T, B, A], if the game has any."""
+    return np.empty((*shape, sum(spec.actions.sizes)), np.bool_) if spec.masked else None
+
+
 class _Games:
     """The games in progress: where they stand, and the sums that become returns and lengths."""
 
@@ -50,7 +61,7 @@ class _Games:
         self._returns = np.zeros(game.num_envs, np.float64)
         self._lengths = np.zeros(game.num_envs, np.int32)
 
-    def step(self, actions: NDArray[np.int32]) -> tuple[Step, NDArray[np.bool_], NDArray[np.bool_]]:
+    def step(self, actions: ActionArray) -> tuple[Step, NDArray[np.bool_], NDArray[np.bool_]]:
         """Advance all; returns the step, which columns really played it, and which games it ended."""
         step = self._game.step(actions)
         played = ~self.starting
@@ -81,10 +92,10 @@ class StepRollout:
         length, columns, games = self._length, self._columns, self._games
         shape = (length, columns)
         observations = np.empty((length + 1, columns, *self._spec.observation_shape), np.float32)
-        actions, log_probs = np.empty(shape, np.int32), np.empty(shape, np.float32)
+        actions, log_probs = empty_actions(self._spec, shape), np.empty(shape, np.float32)
         rewards, valid = np.empty(shape, np.float32), np.empty(shape, np.bool_)
         terminated, truncated = np.empty(shape, np.bool_), np.empty(shape, np.bool_)
-        masks = np.empty((*shape, self._spec.actions), np.bool_) if self._spec.masked else None
+        masks = empty_masks(self._spec, shape)
         returns: list[NDArray[np.float32]] = []
         lengths: list[NDArray[np.int32]] = []
         wins: list[NDArray[np.bool_]] = []
@@ -99,8 +110,7 @@ class StepRollout:
                 ended_returns, ended_lengths = games.settle(ended)
                 returns.append(ended_returns)
                 lengths.append(ended_lengths)
-                if step.wins is not None:
-                    wins.append(step.wins[ended])
+                wins.append(np.zeros(len(ended_returns), np.bool_) if step.wins is None else step.wins[ended])
         observations[length] = games.observations
         trajectory = Trajectory(
             observations=observations,
@@ -130,10 +140,10 @@ class GameRollout:
         self._unseen = np.zeros(columns, np.bool_)  # cut, and not yet over
         self._played_with: list[Pointer | None] = [None] * columns
         self._observations = np.empty((length + 1, columns, *game.spec.observation_shape), np.float32)
-        self._actions = np.empty((length, columns), np.int32)
+        self._actions = empty_actions(self._spec, (length, columns))
         self._log_probs = np.empty((length, columns), np.float32)
         self._rewards = np.empty((length, columns), np.float32)
-        self._masks = np.empty((length, columns, game.spec.actions), np.bool_) if game.spec.masked else None
+        self._masks = empty_masks(self._spec, (length, columns))
 
     def play(self, policy: Policy) -> list[Piece]:
         """One step of all columns; a piece for each game that it ended."""
@@ -157,6 +167,7 @@ class GameRollout:
             self._piece(int(column), step, returns[i : i + 1], lengths[i : i + 1])
             for i, column in enumerate(np.flatnonzero(finished))
         ]
+        games.settle(ended & ~finished)  # what went on unseen after a cut starts from zero too
         at[finished] = 0
         self._unseen = (self._unseen | finished) & ~ended
         return pieces
@@ -169,7 +180,8 @@ class GameRollout:
         truncated[-1] = not step.terminated[column]
         wins = None
         if self._spec.wins:
-            wins = np.zeros(1, np.bool_) if step.wins is None else step.wins[column : column + 1] & terminated[-1]
+            over = step.terminated[column] | step.truncated[column]  # and not only cut here
+            wins = np.array([step.wins is not None and over and step.wins[column]])
         last = step.observations[column][None, None]
         trajectory = Trajectory(
             observations=np.concatenate([self._observations[here], last]),

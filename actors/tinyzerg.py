@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
+from ..common.actions import Discrete
 from ..common.spec import GameSpec
 from .game import Step
 
@@ -169,7 +170,7 @@ _DRAWS = 1 + len(Style._fields)  # uniform numbers a game gets each decision: a 
 class TinyZerg:
     """`num_envs` games. Each gets as many random numbers a decision whatever happens: no game affects another."""
 
-    spec = GameSpec(name="TinyZerg", observation_shape=(_FEATURES,), actions=len(Macro), wins=True)
+    spec = GameSpec(name="TinyZerg", observation_shape=(_FEATURES,), actions=Discrete(len(Macro)), wins=True)
 
     def __init__(self, num_envs: int) -> None:
         assert num_envs >= 1, f"num_envs: {num_envs}, expected at least 1"

@@ -32,7 +32,7 @@ def observation_space() -> spaces.Box:
 
 def action_space() -> spaces.Discrete:
     """The macro actions, `broodmind.actors.tinyzerg.Macro`."""
-    return spaces.Discrete(TinyZerg.spec.actions)
+    return spaces.Discrete(TinyZerg.spec.actions.outputs)
 
 
 class TinyZergEnv(gymnasium.Env[np.ndarray, np.int64]):

@@ -90,7 +90,7 @@ class Uplink:
             if latest is not None:
                 try:
                     params = decode_weights(self._fetch(latest), latest.digest, self._spec)
-                    return Policy(latest, params, self._spec.network)
+                    return Policy(latest, params, self._spec)
                 except WireError as error:  # collected meanwhile, or another lineage's: the pointer has moved on
                     _log.warning("weights not usable, asking again", error=error)
                 except RedisUnreachable as error:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .actions import Box
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -20,26 +22,37 @@ if TYPE_CHECKING:
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
 Params = dict[str, Floats]
 
+LOG_STD = "policy/log_std"  # [D], of a Gaussian policy
+MEAN, SCALE = "observations/mean", "observations/scale"  # [F]; a scale is one over a deviation
+
+_NORMALISED_MAX = 10.0  # deviations: what has hardly ever varied may not blow up when it does
 _GAIN = math.sqrt(2)
 _HEAD_GAINS = {"policy": 0.01, "value": 1.0}
 
 
 def stacks(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
     """The widths of each stack of dense layers, input first."""
-    widths = (game.features, *network.hidden)
+    widths, outputs = (game.features, *network.hidden), game.actions.outputs
     if network.shared:
-        return {"torso": widths, "policy": (widths[-1], game.actions), "value": (widths[-1], 1)}
-    return {"policy": (*widths, game.actions), "value": (*widths, 1)}
+        return {"torso": widths, "policy": (widths[-1], outputs), "value": (widths[-1], 1)}
+    return {"policy": (*widths, outputs), "value": (*widths, 1)}
 
 
 def shapes(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
-    """Name to shape of every parameter."""
+    """Name to shape of every trained parameter."""
     result: dict[str, tuple[int, ...]] = {}
     for name, widths in stacks(network, game).items():
         for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
             result[f"{name}/w{layer}"] = (fan_in, fan_out)
             result[f"{name}/b{layer}"] = (fan_out,)
+    if isinstance(game.actions, Box):
+        result[LOG_STD] = game.actions.shape
     return result
+
+
+def carried_shapes(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
+    """Name to shape of what travels with the parameters and is not trained: the observations' normaliser."""
+    return {MEAN: (game.features,), SCALE: (game.features,)} if network.normalise else {}
 
 
 def forward(params: Params, name: str, inputs: Floats, activation: Activation, *, head: bool = True) -> list[Floats]:
@@ -74,8 +87,17 @@ def activate(values: Floats, activation: Activation) -> None:
         np.maximum(values, 0, out=values)
 
 
-def policy_logits(params: Params, network: NetworkSpec, observations: Floats) -> Floats:
-    """Logits [N, A] for observations [N, F]: all that acting needs."""
+def prepare(params: Params, observations: Floats) -> Floats:
+    """Observations [N, ...] as the network takes them, [N, F]: flat, and normalised if the parameters say how."""
+    flat = observations.reshape(len(observations), -1)
+    if MEAN not in params:
+        return flat
+    normalised = (flat - params[MEAN]) * params[SCALE]
+    return np.clip(normalised, -_NORMALISED_MAX, _NORMALISED_MAX, out=normalised)
+
+
+def policy_outputs(params: Params, network: NetworkSpec, observations: Floats) -> Floats:
+    """The policy head's outputs for prepared observations [N, F]: all that acting needs."""
     if network.shared:
         observations = forward(params, "torso", observations, network.activation, head=False)[-1]
     return forward(params, "policy", observations, network.activation)[-1]
@@ -94,6 +116,8 @@ def initial_params(network: NetworkSpec, game: GameSpec, rng: np.random.Generato
             gain = _HEAD_GAINS.get(name, _GAIN) if layer == last else _GAIN
             params[f"{name}/w{layer}"] = (gain * _orthogonal(fan_in, fan_out, rng)).astype(np.float32)
             params[f"{name}/b{layer}"] = np.zeros(fan_out, np.float32)
+    if isinstance(game.actions, Box):
+        params[LOG_STD] = np.zeros(game.actions.shape, np.float32)
     return params
 
 

@@ -12,6 +12,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from .actions import Actions, actions_from_json, actions_to_json
 from .errors import ConfigError, SpecMismatch
 
 Activation = Literal["tanh", "relu"]
@@ -24,7 +25,7 @@ class GameSpec:
 
     name: str
     observation_shape: tuple[int, ...]  # float32 per game and step
-    actions: int  # the number of discrete actions, 0 .. actions - 1
+    actions: Actions
     masked: bool = False  # the game says at each step which actions are allowed
     wins: bool = False  # the game says at its end whether it was won
 
@@ -32,8 +33,8 @@ class GameSpec:
         """Refuse what no network could be built for."""
         if not self.observation_shape or any(dim <= 0 for dim in self.observation_shape):
             raise ConfigError(f"observation shape of {self.name}: {self.observation_shape}, expected positive sizes")
-        if self.actions < 2:
-            raise ConfigError(f"actions of {self.name}: {self.actions}, expected at least 2")
+        if self.masked and not self.actions.sizes:
+            raise ConfigError(f"actions of {self.name}: {self.actions} with a mask, expected discrete ones")
 
     @property
     def features(self) -> int:
@@ -48,6 +49,7 @@ class NetworkSpec:
     hidden: tuple[int, ...] = (64, 64)
     activation: Activation = "tanh"
     shared: bool = False  # one torso for policy and value, or one each
+    normalise: bool = False  # observations by their running mean and deviation, which travel with the weights
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
@@ -86,7 +88,9 @@ class RunSpec:
 
     def to_json(self) -> str:
         """Canonical text: the same spec always gives the same bytes."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        raw = asdict(self)
+        raw["game"]["actions"] = actions_to_json(self.game.actions)
+        return json.dumps(raw, sort_keys=True, separators=(",", ":"))
 
     @property
     def digest(self) -> str:
@@ -98,13 +102,14 @@ class RunSpec:
         """The inverse of `to_json`. Raises ConfigError where the text is no run spec of this version."""
         try:
             raw: dict[str, Any] = json.loads(text)
+            game = {**_tuples(raw["game"]), "actions": actions_from_json(raw["game"]["actions"])}
             return cls(
-                game=GameSpec(**_tuples(raw["game"])),
+                game=GameSpec(**game),
                 network=NetworkSpec(**_tuples(raw["network"])),
                 rollout=RolloutSpec(**raw["rollout"]),
                 seed=int(raw["seed"]),
             )
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigError(f"run spec: {error}, expected one written by this version of broodmind") from error
 
     def check_game(self, game: GameSpec) -> None:

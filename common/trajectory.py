@@ -6,6 +6,7 @@ person can read it in redis-cli.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from .errors import WireError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .distributions import ActionArray
     from .spec import RunSpec
 
 FORMAT = 1
@@ -38,6 +40,9 @@ _FIELDS = {
     "wins",
 }
 _COUNT_MAX = 2**53
+# What single precision still squares and sums without an overflow.
+_REWARD_MAX = 1e9
+_LOG_PROB_MAX = 50.0  # a choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Trajectory:
     """
 
     observations: NDArray[np.float32]  # [T + 1, B, *observation shape]
-    actions: NDArray[np.int32]  # [T, B]
+    actions: ActionArray  # [T, B, *action shape]
     log_probs: NDArray[np.float32]  # [T, B] of the actions, by the policy that played
     rewards: NDArray[np.float32]  # [T, B]
     terminated: NDArray[np.bool_]  # [T, B]
@@ -57,7 +62,7 @@ class Trajectory:
     valid: NDArray[np.bool_]  # [T, B]
     returns: NDArray[np.float32]  # [G] undiscounted sums of reward
     lengths: NDArray[np.int32]  # [G] in steps
-    masks: NDArray[np.bool_] | None = None  # [T, B, A] the actions that were allowed
+    masks: NDArray[np.bool_] | None = None  # [T, B, A] what was allowed, choice by choice
     wins: NDArray[np.bool_] | None = None  # [G]
 
     @property
@@ -101,7 +106,7 @@ class Header:
 
 def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
     """Split an entry's flat list of fields into header and payload, without decoding the payload."""
-    if not raw or raw[::2] != [b"v", b"e", b"n", b"g", b"t", b"p"]:
+    if not raw or len(raw) != 12 or raw[::2] != [b"v", b"e", b"n", b"g", b"t", b"p"]:
         names = b" ".join(raw[::2])[:80] if raw else None
         raise WireError(f"entry: fields {names!r}, expected v e n g t p")
     *numbers, payload = raw[1::2]
@@ -117,12 +122,11 @@ def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
 
 def encode_trajectory(trajectory: Trajectory, actor: str, spec: RunSpec) -> bytes:
     """The payload, observations as the run's spec wants them."""
-    narrow = np.float16 if spec.rollout.float16 else np.float32
     return wire.encode(
         {
             "format": FORMAT,
             "actor": actor,
-            "observations": trajectory.observations.astype(narrow, copy=False),
+            "observations": _narrow(trajectory.observations) if spec.rollout.float16 else trajectory.observations,
             "actions": trajectory.actions,
             "log_probs": trajectory.log_probs,
             "rewards": trajectory.rewards,
@@ -149,8 +153,9 @@ def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec)
     if wire.take_text(fields, "actor") != actor:
         raise WireError(f"actor: {fields['actor']!r:.80}, expected {actor!r}, whose stream this is")
     observed = "<f2" if spec.rollout.float16 else "<f4"
-    actions = wire.take_array(fields, "actions", ("<i4",), (None, None))
-    steps, columns = actions.shape
+    kind = spec.game.actions
+    actions = wire.take_array(fields, "actions", (kind.dtype,), (None, None, *kind.shape))
+    steps, columns = actions.shape[:2]
     if not 1 <= steps <= spec.rollout.length:
         raise WireError(f"actions: {steps} steps, expected 1 to {spec.rollout.length}")
     if not 1 <= columns <= MAX_COLUMNS:
@@ -168,13 +173,19 @@ def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec)
         terminated=wire.take_array(fields, "terminated", ("?",), shape),
         truncated=wire.take_array(fields, "truncated", ("?",), shape),
         valid=wire.take_array(fields, "valid", ("?",), shape),
-        masks=_optional(fields, "masks", (*shape, spec.game.actions), wanted=spec.game.masked),
+        masks=_optional(fields, "masks", (*shape, sum(kind.sizes)), wanted=spec.game.masked),
         returns=returns,
         lengths=wire.take_array(fields, "lengths", ("<i4",), returns.shape),
         wins=_optional(fields, "wins", returns.shape, wanted=spec.game.wins),
     )
     _check_values(trajectory, header, spec)
     return trajectory
+
+
+def _narrow(observations: NDArray[np.float32]) -> NDArray[np.float16]:
+    """As half floats; what is beyond their range becomes their largest, not infinite."""
+    largest = np.finfo(np.float16).max
+    return np.clip(observations, -largest, largest).astype(np.float16)
 
 
 def _optional(fields: dict[str, Any], name: str, shape: tuple[int, ...], *, wanted: bool) -> NDArray[np.bool_] | None:
@@ -185,16 +196,40 @@ def _optional(fields: dict[str, Any], name: str, shape: tuple[int, ...], *, want
     return None
 
 
-def _check_values(trajectory: Trajectory, header: Header, spec: RunSpec) -> None:
-    actions, masks = trajectory.actions, trajectory.masks
-    if actions.min() < 0 or actions.max() >= spec.game.actions:
-        raise WireError(f"actions: {actions.min()} to {actions.max()}, expected 0 to {spec.game.actions - 1}")
-    if masks is not None:
-        allowed = np.take_along_axis(masks, actions[..., None], axis=2)[..., 0]
-        if not allowed[trajectory.valid].all():
-            raise WireError("masks: an action that was played is not allowed, expected it to be")
+def _check_choices(trajectory: Trajectory, sizes: tuple[int, ...]) -> None:
+    """Discrete actions: in range, allowed where there is a mask, and of a probability."""
+    actions = trajectory.actions.reshape(*trajectory.valid.shape, len(sizes))
+    first = 0
+    for choice, size in enumerate(sizes):
+        chosen = actions[..., choice]
+        if chosen.min() < 0 or chosen.max() >= size:
+            raise WireError(f"actions: {chosen.min()} to {chosen.max()}, expected 0 to {size - 1}")
+        if trajectory.masks is not None:
+            masks = trajectory.masks[..., first : first + size]
+            if not masks.any(axis=-1).all():
+                raise WireError("masks: a step allows no action, expected at least one")
+            if not np.take_along_axis(masks, chosen[..., None], axis=-1)[..., 0][trajectory.valid].all():
+                raise WireError("masks: an action that was played is not allowed, expected it to be")
+        first += size
     if trajectory.log_probs.max() > 1e-3:
         raise WireError(f"log_probs: {trajectory.log_probs.max()}, expected at most 0")
+
+
+def _check_values(trajectory: Trajectory, header: Header, spec: RunSpec) -> None:
+    if spec.game.actions.sizes:
+        _check_choices(trajectory, spec.game.actions.sizes)
+    least = -_LOG_PROB_MAX * math.prod((1, *spec.game.actions.shape))
+    if trajectory.log_probs.min() < least:
+        raise WireError(f"log_probs: {trajectory.log_probs.min()}, expected at least {least}")
+    if np.abs(trajectory.rewards).max() > _REWARD_MAX:
+        raise WireError(f"rewards: up to {np.abs(trajectory.rewards).max()}, expected at most {_REWARD_MAX} either way")
+    ended = trajectory.terminated | trajectory.truncated
+    if (ended & ~trajectory.valid).any() or (ended[:-1] & trajectory.valid[1:]).any():
+        raise WireError("valid: a step after an ending is, or an ending is not, expected the reverse")
+    if np.count_nonzero(ended) != trajectory.games:
+        raise WireError(
+            f"returns: of {trajectory.games} games, expected {np.count_nonzero(ended)} as ended in the steps"
+        )
     if trajectory.games and trajectory.lengths.min() < 1:
         raise WireError(f"lengths: {trajectory.lengths.min()}, expected at least 1")
     counted = (trajectory.steps, trajectory.games)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import wire
 from .errors import WireError
-from .network import Params, shapes
+from .network import Params, carried_shapes, shapes
 
 if TYPE_CHECKING:
     from .spec import RunSpec
@@ -79,6 +79,6 @@ def take_params(raw: object, spec: RunSpec) -> Params:
     """Check a map of arrays against the network's shapes."""
     if not isinstance(raw, dict):
         raise WireError(f"params: {type(raw).__name__}, expected a map")
-    expected = shapes(spec.network, spec.game)
+    expected = {**shapes(spec.network, spec.game), **carried_shapes(spec.network, spec.game)}
     wire.check_fields(raw, set(expected))
     return {name: wire.take_array(raw, name, ("<f4",), shape) for name, shape in expected.items()}

@@ -23,6 +23,7 @@ Array = np.ndarray[Any, Any]
 DTYPES = {name: np.dtype(name) for name in ("?", "|u1", "<i4", "<i8", "<f2", "<f4", "<f8")}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 MAX_DIMS = 8
+_DIM_MAX = 2**31  # beyond, products of dimensions leave what numpy counts with
 MAX_FIELDS = 64  # a map's or a list's length: the arrays of a network with 30 layers
 MAX_TEXT = 1 << 12
 
@@ -46,26 +47,28 @@ def _pack_array(value: object) -> list[Any]:
     ]
 
 
-def decode(data: bytes, *, max_bytes: int, max_items: int = MAX_FIELDS) -> dict[str, Any]:
+def decode(data: bytes, *, max_bytes: int, max_list: int = MAX_DIMS, max_map: int = MAX_FIELDS) -> dict[str, Any]:
     """Unpack a map; raises WireError for anything that `encode` would not have written.
 
     Arrays stay as their three parts until `take_array` checks them against what is expected. Memory stays within a
-    small multiple of `data`, whatever it holds.
+    small multiple of `data`, whatever it holds: lists and maps are limited in their length and in their number.
     """
     if len(data) > max_bytes:
         raise WireError(f"payload: {len(data)} bytes, expected at most {max_bytes}")
+    count = _Count(4 * max(max_list, max_map))
     try:
         fields = msgpack.unpackb(
             data,
             raw=False,
             strict_map_key=True,
-            max_array_len=max_items,
-            max_map_len=max_items,
+            max_array_len=max_list,
+            max_map_len=max_map,
             max_str_len=MAX_TEXT,
             max_bin_len=len(data),
             max_ext_len=0,
             ext_hook=_refuse_extension,
-            object_pairs_hook=_unique,
+            list_hook=count.take,
+            object_pairs_hook=lambda pairs: count.take(_unique(pairs)),
         )
     except WireError:
         raise
@@ -76,6 +79,26 @@ def decode(data: bytes, *, max_bytes: int, max_items: int = MAX_FIELDS) -> dict[
     if not isinstance(fields, dict):
         raise WireError(f"payload: {type(fields).__name__}, expected a map")
     return fields
+
+
+class _Count:
+    """Lets so many lists and maps pass: millions of empty ones fit into few bytes, and not into memory."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def take(self, container: Any) -> Any:  # noqa: ANN401 - whatever msgpack has made
+        self._left -= 1
+        if self._left < 0:
+            raise WireError("payload: more lists and maps than any message has, expected fewer")
+        return container
+
+
+def _brief(value: object) -> str:
+    """A value of unknown kind and size, for a message."""
+    if isinstance(value, (int, float)) or value is None:
+        return repr(value)
+    return repr(value[:40]) if isinstance(value, (str, bytes)) else type(value).__name__
 
 
 def _refuse_extension(code: int, _data: bytes) -> NoReturn:
@@ -115,9 +138,9 @@ def take_array(fields: Mapping[str, Any], name: str, dtypes: tuple[str, ...], sh
         raise WireError(f"{name}: {type(raw).__name__}, expected an array as [dtype, shape, bytes]")
     dtype_name, dims, data = raw
     if not isinstance(dtype_name, str) or dtype_name not in dtypes:
-        raise WireError(f"{name}: dtype {dtype_name!r:.40}, expected {' or '.join(dtypes)}")
-    if not (isinstance(dims, list) and len(dims) <= MAX_DIMS and all(type(dim) is int and dim >= 0 for dim in dims)):
-        raise WireError(f"{name}: shape {dims!r:.80}, expected non-negative integers")
+        raise WireError(f"{name}: dtype {_brief(dtype_name)}, expected {' or '.join(dtypes)}")
+    if not (isinstance(dims, list) and all(type(dim) is int and 0 <= dim < _DIM_MAX for dim in dims)):
+        raise WireError(f"{name}: shape {_brief(dims)}, expected a list of integers from 0 to {_DIM_MAX - 1}")
     if len(dims) != len(shape) or any(want not in (None, dim) for dim, want in zip(dims, shape, strict=True)):
         wanted = ", ".join("any" if want is None else str(want) for want in shape)
         raise WireError(f"{name}: shape {tuple(dims)}, expected ({wanted})")
@@ -138,7 +161,7 @@ def take_int(fields: Mapping[str, Any], name: str, low: int, high: int) -> int:
     """Give the integer in `fields[name]`, within [low, high]."""
     value = fields[name]
     if type(value) is not int or not low <= value <= high:
-        raise WireError(f"{name}: {value!r:.40}, expected an integer from {low} to {high}")
+        raise WireError(f"{name}: {_brief(value)}, expected an integer from {low} to {high}")
     return value
 
 

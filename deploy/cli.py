@@ -60,12 +60,20 @@ goal_options = several(
     click.option("--max-seconds", type=click.FloatRange(0, min_open=True), help="Stop after so long."),
 )
 learning_options = several(
-    click.option("--algo", default="ppo", show_default=True, type=click.Choice(["ppo", "reinforce"])),
+    click.option(
+        "--algo", default="auto", show_default=True, type=click.Choice(["auto", "ppo", "vtrace", "reinforce"])
+    ),
+    click.option(
+        "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the algorithm's; repeatable."
+    ),
     click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate.  [default: the algorithm's]"),
     click.option("--batch-steps", type=click.IntRange(1), help="Steps an update.  [default: the algorithm's]"),
     click.option("--batch-games", type=click.IntRange(1), help="Whole games an update, for reinforce.  [default: 16]"),
     click.option("--unroll", type=click.IntRange(1), help="Steps a trajectory.  [default: the algorithm's]"),
     click.option("--hidden", default="64,64", show_default=True, help="Widths of the hidden layers."),
+    click.option("--activation", default="tanh", show_default=True, type=click.Choice(["tanh", "relu"])),
+    click.option("--shared", is_flag=True, help="One torso for policy and value function."),
+    click.option("--normalise/--no-normalise", default=None, help="Observations.  [default: with continuous actions]"),
     click.option("--max-staleness", default=4, show_default=True, type=click.IntRange(0), help="In versions."),
     click.option("--max-age", default=3600.0, show_default=True, type=click.FloatRange(0), help="In seconds."),
     click.option("--lock-step", is_flag=True, help="Actors wait for each version: reproducible with a seed."),

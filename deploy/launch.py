@@ -50,12 +50,14 @@ def learner_slot(url: str, run: str, options: Mapping[str, object], logs: Path) 
 
 
 def flags(options: Mapping[str, object]) -> list[str]:
-    """Options as they stand on a command line; None and False are left out."""
+    """Options as they stand on a command line; None and False are left out, a tuple's items each get the option."""
     result: list[str] = []
     for name, value in options.items():
-        if value is None or value is False:
-            continue
-        result.append(f"--{name.replace('_', '-')}")
-        if value is not True:
-            result.append(str(value))
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            result.append(flag)
+        elif isinstance(value, tuple):
+            result += [part for item in value for part in (flag, str(item))]
+        elif value is not None and value is not False:
+            result += [flag, str(value)]
     return result

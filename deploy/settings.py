@@ -6,14 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..actors.games import describe_game
+from ..common.actions import Box
 from ..common.errors import ConfigError
 from ..common.spec import NetworkSpec, RolloutSpec, RunSpec
 from ..learner.config import Goal, IntakeConfig, LearnerConfig
-from ..learner.ppo import PPOConfig
+from ..learner.presets import override, preset
 from ..learner.reinforce import ReinforceConfig
 
 if TYPE_CHECKING:
-    from ..learner.config import AlgorithmConfig
+    from collections.abc import Sequence
+
+    from ..common.spec import Activation
+    from ..learner.presets import Algo
 
 BATCH_STEPS = 2048
 BATCH_GAMES = 16
@@ -27,12 +31,16 @@ def learner_settings(
     until_return: float | None,
     max_steps: int | None,
     max_seconds: float | None,
-    algo: str,
+    algo: Algo,
+    settings: Sequence[str],
     rate: float | None,
     batch_steps: int | None,
     batch_games: int | None,
     unroll: int | None,
     hidden: str,
+    activation: Activation,
+    shared: bool,
+    normalise: bool | None,
     max_staleness: int,
     max_age: float,
     lock_step: bool,
@@ -41,21 +49,23 @@ def learner_settings(
     lease_ttl: float,
 ) -> tuple[RunSpec, LearnerConfig]:
     """What `broodmind learner` was asked for; raises ConfigError naming the option that does not fit."""
-    if algo == "ppo":
-        if batch_games is not None:
-            raise ConfigError(f"batch-games: {batch_games} with --algo ppo, expected --algo reinforce or --batch-steps")
-        algorithm: AlgorithmConfig = PPOConfig()
-        rollout = RolloutSpec("steps", unroll or RolloutSpec().length, lock_step=lock_step, float16=float16)
-        intake = IntakeConfig(batch_steps or BATCH_STEPS, 0, max_staleness, max_age)
-    else:
-        algorithm = ReinforceConfig()
+    described = describe_game(game)
+    algorithm = override(preset(algo, described), settings)
+    if rate is not None:
+        algorithm = replace(algorithm, rate=rate)
+    if isinstance(algorithm, ReinforceConfig):
         games = batch_games or (0 if batch_steps else BATCH_GAMES)
         # Room for a whole batch from one actor; more would only age.
         rollout = RolloutSpec("games", unroll or LONGEST_GAME, max(games, 8), lock_step=lock_step, float16=float16)
         intake = IntakeConfig(batch_steps or 0, games, max_staleness, max_age)
-    if rate is not None:
-        algorithm = replace(algorithm, rate=rate)
-    spec = RunSpec(describe_game(game), NetworkSpec(hidden=_widths(hidden)), rollout, seed)
+    else:
+        if batch_games is not None:
+            raise ConfigError(f"batch-games: {batch_games} with --algo {algo}, expected --algo reinforce")
+        rollout = RolloutSpec("steps", unroll or RolloutSpec().length, lock_step=lock_step, float16=float16)
+        intake = IntakeConfig(batch_steps or BATCH_STEPS, 0, max_staleness, max_age)
+    # Numbers to act with come from games whose observations are measures too, each on a scale of its own.
+    normalise = isinstance(described.actions, Box) if normalise is None else normalise
+    network = NetworkSpec(_widths(hidden), activation, shared, normalise)
     config = LearnerConfig(
         algorithm=algorithm,
         intake=intake,
@@ -64,7 +74,7 @@ def learner_settings(
         lease_wait_s=2 * lease_ttl,
         checkpoint_dir=checkpoint_dir,
     )
-    return spec, config
+    return RunSpec(described, network, rollout, seed), config
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .evaluate import Evaluation
     from .watch import RunView
 
-DROPPED = ("stale", "too_old", "wrong_epoch", "invalid", "duplicate", "overflow")
+DROPPED = ("stale", "too_old", "wrong_epoch", "invalid", "duplicate", "non_finite", "overflow")
 
 
 def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
@@ -28,7 +28,7 @@ def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
     spec = RunSpec.from_json(server.call("HGET", keys.spec, "json"))
     pointer = Pointer.from_json(server.call("GET", keys.latest))
     blob = server.call("GET", keys.weights(pointer.epoch, pointer.version)) or b""
-    return Policy(pointer, decode_weights(blob, pointer.digest, spec), spec.network), spec
+    return Policy(pointer, decode_weights(blob, pointer.digest, spec), spec), spec
 
 
 def summarise(view: RunView, began_ms: int, evaluation: Evaluation, peak_mb: float | None) -> dict[str, Any]:

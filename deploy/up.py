@@ -47,9 +47,11 @@ def run_up(
     keys = Keys(run)
     folder = Path(out) if out else Path("runs") / time.strftime(f"{run}-%Y%m%d-%H%M%S")
     folder.mkdir(parents=True, exist_ok=True)
-    if learning["algo"] == "ppo":  # one piece of each actor makes a batch
+    if learning["algo"] != "reinforce":  # one piece of each actor makes a batch
         pieces = actors * envs * (learning["unroll"] or RolloutSpec().length)
         learning["batch_steps"] = learning["batch_steps"] or pieces
+    learning["set"] = learning.pop("settings")
+    learning["no_normalise"] = learning["normalise"] is False
     options = {"game": game, **learning, "checkpoint_dir": folder / "checkpoints"}
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())

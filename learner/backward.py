@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..common.network import forward
+from ..common.distributions import distribution
+from ..common.network import LOG_STD, forward
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..common.actions import Actions
+    from ..common.distributions import Distribution
     from ..common.network import Floats, Params
     from ..common.spec import Activation, NetworkSpec
 
@@ -26,26 +31,35 @@ class Forward:
         self._value = forward(params, "value", observations, network.activation)
 
     @property
-    def logits(self) -> Floats:
-        """[N, A]."""
+    def outputs(self) -> Floats:
+        """[N, K] of the policy's head."""
         return self._policy[-1]
+
+    def choice(self, actions: Actions, masks: NDArray[np.bool_] | None) -> Distribution:
+        """The distribution of the N actions."""
+        return distribution(actions, self.outputs, self._params.get(LOG_STD), masks)
 
     @property
     def values(self) -> Floats:
         """[N]."""
         return self._value[-1][:, 0]
 
-    def backward(self, grads: Params, logits_grad: Floats, values_grad: Floats) -> None:
+    def backward(
+        self, grads: Params, outputs_grad: Floats, values_grad: Floats, log_std_grad: Floats | None = None
+    ) -> None:
         """Write the gradient of a loss into `grads`.
 
         Args:
             grads: overwritten; same names and shapes as the parameters.
-            logits_grad: [N, A], the loss's gradient with respect to the logits. Overwritten.
+            outputs_grad: [N, K], the loss's gradient with respect to the policy's outputs. Overwritten.
             values_grad: [N], the same with respect to the values. Overwritten.
+            log_std_grad: [D], the same with respect to the deviations of a Gaussian policy.
         """
+        if log_std_grad is not None:
+            grads[LOG_STD][...] = log_std_grad
         activation = self._network.activation
         below = self._torso is not None
-        from_policy = backward(self._params, grads, "policy", self._policy, logits_grad, activation, inputs=below)
+        from_policy = backward(self._params, grads, "policy", self._policy, outputs_grad, activation, inputs=below)
         from_value = backward(self._params, grads, "value", self._value, values_grad[:, None], activation, inputs=below)
         if self._torso is not None:
             assert from_policy is not None
@@ -80,11 +94,12 @@ def backward(
         [N, fan in] where `inputs` asks for it.
     """
     layers = len(outputs) - 1
+    ones = np.ones(len(gradient), gradient.dtype)  # BLAS sums columns faster than np.sum does
     for layer in reversed(range(layers)):
         if not head or layer < layers - 1:
             _through_activation(outputs[layer + 1], gradient, activation)
         np.matmul(outputs[layer].T, gradient, out=grads[f"{name}/w{layer}"])
-        np.sum(gradient, axis=0, out=grads[f"{name}/b{layer}"])
+        np.matmul(ones, gradient, out=grads[f"{name}/b{layer}"])
         if layer > 0 or inputs:
             gradient = gradient @ params[f"{name}/w{layer}"].T
     return gradient if inputs else None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..common.distributions import ActionArray
     from ..common.network import Floats
     from ..common.trajectory import Trajectory
 
@@ -25,7 +26,7 @@ class Batch:
     """
 
     observations: Floats  # [T + 1, B, F] laid flat
-    actions: NDArray[np.int32]  # [T, B]
+    actions: ActionArray  # [T, B, *action shape]
     log_probs: Floats  # [T, B] by the behaviour policy
     rewards: Floats  # [T, B]
     terminated: NDArray[np.bool_]  # [T, B]
@@ -33,6 +34,7 @@ class Batch:
     valid: NDArray[np.bool_]  # [T, B]
     masks: NDArray[np.bool_] | None  # [T, B, A]
     games: int  # that ended in it
+    stale_share: float = 0.0  # the part of its columns that an older version played
 
     @property
     def steps(self) -> int:
@@ -40,8 +42,8 @@ class Batch:
         return int(np.count_nonzero(self.valid))
 
 
-def collate(trajectories: Sequence[Trajectory]) -> Batch:
-    """Put trajectories next to each other, in the order given."""
+def collate(trajectories: Sequence[Trajectory], staleness: Sequence[int] = ()) -> Batch:
+    """Put trajectories next to each other, in the order given; `staleness` is of each, in versions."""
     steps = max(len(trajectory.actions) for trajectory in trajectories)
     games = sum(trajectory.games for trajectory in trajectories)
 
@@ -59,6 +61,7 @@ def collate(trajectories: Sequence[Trajectory]) -> Batch:
         valid=join("valid"),
         masks=None if trajectories[0].masks is None else join("masks"),
         games=games,
+        stale_share=sum(lag > 0 for lag in staleness) / max(len(staleness), 1),
     )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from ..common.errors import ConfigError
 from .ppo import PPOConfig
-from .reinforce import ReinforceConfig
 
-Algo = Literal["ppo", "reinforce"]
-AlgorithmConfig = PPOConfig | ReinforceConfig
+if TYPE_CHECKING:
+    from .trainer import AlgorithmConfig
 
 
 @dataclass(frozen=True, slots=True)

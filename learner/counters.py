@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Refusal = Literal["stale", "too_old", "wrong_epoch", "invalid", "duplicate"]
-REFUSALS: tuple[Refusal, ...] = ("stale", "too_old", "wrong_epoch", "invalid", "duplicate")
+Refusal = Literal["stale", "too_old", "wrong_epoch", "invalid", "duplicate", "non_finite"]
+REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Counters:
     wrong_epoch: int = 0  # refused: of a lineage that was lost
     invalid: int = 0  # refused: does not decode to what the run's spec allows
     duplicate: int = 0  # refused: consumed before
+    non_finite: int = 0  # refused: an update on them was not finite, and was undone
     overflow: int = 0  # never arrived: the actor dropped it for want of room; seen as a gap in its sequence
 
     def add(self, **amounts: int) -> Counters:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,8 @@ from ..common.errors import BroodmindError, WireError
 from ..common.keys import CONSUMER, GROUP, NAME
 from ..common.log import Log
 from ..common.streams import ReplyError, Script, Server, parse_id
-from ..common.trajectory import Header, Trajectory, decode_trajectory, parse_entry
+from ..common.trajectory import decode_trajectory, parse_entry
+from .entry import Entry, EntryId
 from .lease import fenced
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
     from ..common.keys import Keys
     from ..common.spec import RunSpec
+    from ..common.trajectory import Header
     from .counters import Refusal
     from .lease import Lease
 
 _READ = Script(files(__package__).joinpath("read.lua").read_text())
+_JOIN = Script(files(__package__).joinpath("join.lua").read_text())
 _DEPART = Script(files(__package__).joinpath("depart.lua").read_text())
 _log = Log("ingest")
 
@@ -37,21 +39,6 @@ _ROSTER_EVERY_S = 0.2
 _DEPART_EVERY_S = 10.0
 _POLL_MIN_S, _POLL_MAX_S = 0.0005, 0.02
 _SHOWN_BYTES = 4096  # of a refused payload, kept for whoever looks into it
-
-EntryId = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One stream entry, read and decoded or found wanting."""
-
-    actor: str
-    id: EntryId
-    header: Header | None  # None where the entry is not even shaped like one
-    trajectory: Trajectory | None  # None where it is refused
-    refused: Refusal | None = None
-    problem: str = ""  # why it is invalid
-    shown: bytes = b""  # the first bytes of an invalid payload
 
 
 class Ingest:
@@ -149,8 +136,7 @@ class Ingest:
 
     def _join(self, actor: str) -> None:
         try:
-            # From 0: a group made at any other id has no true lag.
-            self._server.call("XGROUP", "CREATE", self._keys.trajectories(actor), GROUP, "0", "MKSTREAM")
+            self._server.script(_JOIN, [self._keys.trajectories(actor)], GROUP)
         except ReplyError as error:
             if error.code == "WRONGTYPE":  # reading it would fail the read of all the others too
                 self._unreadable.add(actor)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .entry import Entry, EntryId
+
 if TYPE_CHECKING:
     from ..common.trajectory import Header, Trajectory
     from .commit import Head
     from .config import IntakeConfig
     from .counters import Refusal
-    from .ingest import Entry, EntryId
+
+_GAP_MAX = 1 << 20  # no actor numbers so many unsent; a hostile id must not spoil the count for good
 
 Cursors = dict[str, tuple[int, int]]  # actor to the last id consumed
 
@@ -62,6 +65,12 @@ class Intake:
             self.steps += entry.trajectory.actions.size
             self.games += entry.header.games
 
+    def set_aside(self, why: str) -> None:
+        """Refuse what was accepted: an update on it went wrong."""
+        for entry_id, actor, header, _ in self.accepted:
+            self.refused.append((Entry(actor, entry_id, header, None, "non_finite", why), "non_finite"))
+        self.accepted.clear()
+
     @property
     def complete(self) -> bool:
         """Whether there is enough for an update."""
@@ -76,6 +85,5 @@ class Intake:
 def _gap(last: EntryId | None, current: EntryId) -> int:
     """How many entries the actor numbered between these two and never sent; an incarnation's first is number 1."""
     incarnation, sequence = current
-    if last is not None and last[0] == incarnation:
-        return sequence - last[1] - 1
-    return max(sequence - 1, 0)
+    before = last[1] if last is not None and last[0] == incarnation else 0
+    return min(max(sequence - before - 1, 0), _GAP_MAX)

@@ -14,6 +14,7 @@ from ..common.streams import Server
 from . import store
 from .commit import Head
 from .committer import Committer
+from .finite import NonFinite
 from .ingest import Ingest
 from .intake import Intake
 from .lease import Lease
@@ -113,7 +114,7 @@ class Session:
                 self._refused_since_s = monotonic_s()
         nothing_more_comes = entry is None and self._ingest.blocked_s > _STANDSTILL_S
         if self._intake.complete or (self._intake.accepted and nothing_more_comes):
-            self._commit(self._run.train(self._intake))
+            self._commit(self._train())
         elif self._refused_for_long() and not self._intake.accepted:
             self._commit(None)
 
@@ -162,6 +163,14 @@ class Session:
     def _publish_first(self, parent: Head, lost: store.Stored | None) -> None:
         self.committer.submit(*self._run.first_version(parent, lost.head if lost else None))
         self.committer.settle()
+
+    def _train(self) -> Figures | None:
+        try:
+            return self._run.train(self._intake)
+        except NonFinite as error:
+            _log.warning("update refused, its batch set aside", error=error, entries=len(self._intake.accepted))
+            self._intake.set_aside(str(error))
+            return None
 
     def _commit(self, figures: Figures | None) -> None:
         commit, stored = self._run.commit(self._intake, figures, self._ingest.actors)

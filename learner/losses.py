@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..common import categorical
+from ..common.distributions import Categorical, Gaussian, MultiCategorical
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..common.distributions import ActionArray, Distribution
     from ..common.network import Floats
 
 
@@ -85,11 +86,45 @@ def to_logits(
     return gradient
 
 
+def to_outputs(
+    choice: Distribution, actions: ActionArray, taken_grad: Floats, entropy_weights: Floats | float
+) -> tuple[Floats, Floats | None]:
+    """Carry a gradient with respect to log pi(a|x) on to the policy's outputs, and add an entropy bonus's.
+
+    Args:
+        choice: the N distributions.
+        actions: [N, *action shape], the ones taken.
+        taken_grad: [N].
+        entropy_weights: [N] or a number: the loss contains -weight x H of each row.
+
+    Returns:
+        The gradients with respect to the outputs, [N, K], and to the deviations of a Gaussian, [D].
+    """
+    match choice:
+        case Categorical():
+            return to_logits(choice.log_probs, actions, taken_grad, entropy_weights), None
+        case MultiCategorical():
+            parts = [
+                to_logits(part.log_probs, actions[:, i], taken_grad, entropy_weights)
+                for i, part in enumerate(choice.parts)
+            ]
+            return np.concatenate(parts, axis=1), None
+        case Gaussian():
+            z = choice.standardised(actions)
+            means_grad = taken_grad[:, None] * z / choice.std
+            # d log pi / d log_std = z^2 - 1;  d H / d log_std = 1, a row
+            total_weight = float(np.broadcast_to(entropy_weights, taken_grad.shape).sum())
+            log_std_grad = (taken_grad[:, None] * (z * z - 1)).sum(axis=0) - total_weight
+            return means_grad, log_std_grad
+    raise TypeError(f"no gradient for {type(choice).__name__}")
+
+
+def effective_sample_size(log_ratios: Floats) -> float:
+    """(sum w)^2 / (N sum w^2) of unclipped weights w = exp(log_ratios) [N], in (0, 1], by log-sum-exp."""
+    scaled = np.exp(log_ratios - log_ratios.max())
+    return float(scaled.sum() ** 2 / (len(scaled) * np.vdot(scaled, scaled)))
+
+
 def kl_k3(log_ratios: Floats) -> float:
     """KL(old || new) estimated from samples of old: mean(rho - 1 - log rho), never negative, low variance."""
     return float(np.mean(np.expm1(log_ratios) - log_ratios))
-
-
-def mean_entropy(log_probs: Floats) -> float:
-    """Mean entropy of the rows, in nats."""
-    return float(categorical.entropy(log_probs).mean())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..common.network import Floats
     from ..common.wire import Array
 
-Name = Literal["adam", "sgd"]
+Name = Literal["adam", "adamw", "rmsprop", "sgd"]
 
 
 class Optimizer(Protocol):
@@ -54,8 +54,11 @@ class SGD:
 class Adam:
     """Adam (Kingma and Ba 2014, arXiv 1412.6980, algorithm 1, with the bias corrections folded into the rate)."""
 
-    def __init__(self, size: int, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-5) -> None:
+    def __init__(
+        self, size: int, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-5, decay: float = 0.0
+    ) -> None:
         self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
+        self._decay = decay  # of the weights, decoupled from the gradient: AdamW (Loshchilov and Hutter, 1711.05101)
         self._mean: Floats = np.zeros(size, np.float32)
         self._square: Floats = np.zeros(size, np.float32)
         self._steps = np.zeros(1, np.int64)
@@ -75,6 +78,8 @@ class Adam:
         self._scratch += self._epsilon * correction2
         np.divide(self._mean, self._scratch, out=self._scratch)
         self._scratch *= rate * correction2 / (1 - self._beta1**steps)
+        if self._decay:
+            params *= 1 - rate * self._decay
         params -= self._scratch
 
     def state(self) -> dict[str, Array]:
@@ -88,9 +93,39 @@ class Adam:
         self._steps[...] = state["steps"]
 
 
+class RMSProp:
+    """RMSProp (Tieleman and Hinton 2012): s <- rho s + (1 - rho) g^2; p <- p - rate g / (sqrt(s) + epsilon)."""
+
+    def __init__(self, size: int, rho: float = 0.99, epsilon: float = 1e-5) -> None:
+        self._rho, self._epsilon = rho, epsilon
+        self._square: Floats = np.zeros(size, np.float32)
+
+    def step(self, params: Floats, gradient: Floats, rate: float) -> None:
+        """See Optimizer."""
+        self._square *= self._rho
+        self._square += (1 - self._rho) * gradient * gradient
+        params -= rate * gradient / (np.sqrt(self._square) + self._epsilon)
+
+    def state(self) -> dict[str, Array]:
+        """See Optimizer."""
+        return {"square": self._square.copy()}
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """See Optimizer."""
+        self._square[...] = state["square"]
+
+
 def make_optimizer(name: Name, size: int) -> Optimizer:
     """The optimizer of that name for `size` parameters."""
-    return Adam(size) if name == "adam" else SGD(size)
+    match name:
+        case "adam":
+            return Adam(size)
+        case "adamw":
+            return Adam(size, decay=0.01)
+        case "rmsprop":
+            return RMSProp(size)
+        case "sgd":
+            return SGD(size, momentum=0.9)
 
 
 def clip_by_global_norm(gradient: Floats, limit: float) -> float:

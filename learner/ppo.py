@@ -1,33 +1,40 @@
-"""Proximal policy optimisation with a value network (Schulman et al. 2017, arXiv 1707.06347).
+"""Proximal policy optimisation with a value network (Schulman et al. 2017, arXiv 1707.06347), plain and decoupled.
 
-The old policy is the one that played: its log-probabilities come with the trajectories, so the clipping is against
-what really produced the data, however many versions ago that was.
+Plain: the clipping is against the policy that played, whose log-probabilities come with the trajectories, however many
+versions ago that was. Decoupled (Hilton et al. 2021, arXiv 2110.00641): it is against a moving average of the weights,
+the proximal policy, and whose data it is enters as an importance weight of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..common import categorical
-from ..common.network import forward
+from ..common.distributions import distribution
+from ..common.network import LOG_STD, policy_outputs
 from .backward import Forward
-from .losses import clipped_surrogate, kl_k3, mean_entropy, squared_error, to_logits
+from .finite import check_finite
+from .losses import clipped_surrogate, effective_sample_size, kl_k3, squared_error, to_outputs
 from .optimizer import Name as OptimizerName
 from .optimizer import clip_by_global_norm
+from .rates import RateConfig
 from .returns import generalized_advantages
+from .rows import rows_of, sweep
+from .value_scale import ValueScale
+from .values import explained_variance, state_values
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ..common.network import Floats
-    from ..common.spec import NetworkSpec
+    from ..common.spec import RunSpec
+    from ..common.wire import Array
     from .batch import Batch
     from .figures import Figures
     from .optimizer import Optimizer
     from .parameters import Parameters
+    from .rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,104 +51,112 @@ class PPOConfig:
     entropy: float = 0.01
     value_weight: float = 0.5
     clip_norm: float = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The valid steps of a batch, laid flat: N rows."""
-
-    observations: Floats  # [N, F]
-    actions: NDArray[np.int32]  # [N]
-    log_probs: Floats  # [N]
-    advantages: Floats  # [N], normalised
-    targets: Floats  # [N] for the value function
-    masks: NDArray[np.bool_] | None  # [N, A]
-
-    def __getitem__(self, index: NDArray[np.integer] | slice) -> Rows:
-        """A selection of rows."""
-        masks = None if self.masks is None else self.masks[index]
-        return Rows(
-            self.observations[index],
-            self.actions[index],
-            self.log_probs[index],
-            self.advantages[index],
-            self.targets[index],
-            masks,
-        )
-
-    def __len__(self) -> int:
-        """N."""
-        return len(self.actions)
+    decoupled: bool = False
+    proximal_mass: float = 16.0  # centre of mass of the moving average, in optimizer steps
+    weight_cap: float = 5.0  # of pi_prox / mu
+    popart: float = 0.0  # step size of the value targets' statistics; 0: they are not normalised
+    rates: RateConfig = field(default_factory=RateConfig)
 
 
 class PPO:
-    """Several epochs of minibatches an update; its only state is the optimizer's."""
+    """Several epochs of minibatches an update."""
 
-    def __init__(self, config: PPOConfig, network: NetworkSpec) -> None:
-        self._config, self._network = config, network
+    def __init__(self, config: PPOConfig, spec: RunSpec) -> None:
+        self._config, self._spec = config, spec
+        self._scale = ValueScale(config.popart)
         self._gradient: Parameters | None = None
+        self._proximal: Parameters | None = None  # the moving average, its bias from the start not yet corrected
+        self._proximal_weight = np.zeros(1)
 
     def update(
         self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, rng: np.random.Generator
     ) -> Figures:
-        """Change `params` by epochs of minibatch steps on a batch; return the figures, averaged over the steps."""
-        values = state_values(params, self._network, batch.observations)
-        rows, explained = self._rows(batch, values)
-        gradient = self._gradient = self._gradient or params.like()
-        # Equal parts, the last one no smaller: a minibatch of a handful of rows would be all noise.
-        parts = max(1, round(len(rows) / self._config.minibatch))
-        figures: list[Figures] = []
-        for _ in range(self._config.epochs):
-            shuffled = rows[rng.permutation(len(rows))]
-            for part in np.array_split(np.arange(len(rows)), parts):
-                figures.append(self._gradient_of(params, gradient, shuffled[slice(part[0], part[-1] + 1)]))
-                figures[-1]["gradient_norm"] = clip_by_global_norm(gradient.flat, self._config.clip_norm)
-                optimizer.step(params.flat, gradient.flat, rate)
-        means = {name: float(np.mean([each[name] for each in figures])) for name in figures[0]}
-        return {**means, "explained_variance": explained, "effective_rate": rate}
+        """Change `params` by epochs of minibatch steps on a batch; return the figures, averaged over the steps.
 
-    def _rows(self, batch: Batch, values: Floats) -> tuple[Rows, float]:
+        Raises:
+            NonFinite: if a loss or gradient is not finite; `params` and `optimizer` may have changed by then.
+        """
         config, valid = self._config, batch.valid
+        gradient = self._gradient = self._gradient or params.like()
+        values = self._scale.values(state_values(params.views, self._spec.network, batch.observations))
         advantages = generalized_advantages(
             batch.rewards, values, batch.terminated, batch.truncated, valid, config.gamma, config.lambda_
         )[valid]
         targets = advantages + values[:-1][valid]
-        spread = float(targets.var())
-        explained = 1 - float(advantages.var()) / spread if spread > 0 else 0.0
-        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-        rows = Rows(
-            observations=batch.observations[:-1][valid],
-            actions=batch.actions[valid],
-            log_probs=batch.log_probs[valid],
-            advantages=advantages,
-            targets=targets,
-            masks=None if batch.masks is None else batch.masks[valid],
-        )
-        return rows, explained
+        self._scale.update(targets, params.views)
+        normalised = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        rows = rows_of(batch, batch.log_probs[valid], normalised, self._scale.normalise(targets))
+        if config.decoupled:
+            rows = self._against_the_proximal(params, rows)
+        first: Figures = {}
 
-    def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Rows) -> Figures:
+        def step(part: Rows) -> Figures:
+            figures = self._gradient_of(params, gradient, part, first)
+            figures["gradient_norm"] = clip_by_global_norm(gradient.flat, config.clip_norm)
+            check_finite(figures)
+            optimizer.step(params.flat, gradient.flat, rate)
+            self._follow(params)
+            return figures
+
+        means = sweep(rows, config.epochs, config.minibatch, rng, step)
+        return {**means, **first, "explained_variance": explained_variance(advantages, targets), "effective_rate": rate}
+
+    def state(self) -> dict[str, Array]:
+        """All that the next update depends on, besides parameters and optimizer."""
+        proximal = np.zeros(0, np.float32) if self._proximal is None else self._proximal.flat.copy()
+        return {**self._scale.state(), "proximal": proximal, "proximal_weight": self._proximal_weight.copy()}
+
+    def restore(self, state: dict[str, Array], params: Parameters) -> None:
+        """Go on from what `state` gave, bit for bit."""
+        self._scale.restore(state)
+        self._proximal = None
+        if state["proximal"].size:
+            self._proximal = params.like()
+            self._proximal.flat[...] = state["proximal"]
+        self._proximal_weight[...] = state["proximal_weight"]
+
+    def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Rows, first: Figures) -> Figures:
         """Write the gradient of the loss on `rows` into `gradient`."""
         config = self._config
-        network = Forward(params.views, self._network, rows.observations)
-        log_probs = categorical.log_softmax(network.logits, rows.masks)
-        log_ratios = categorical.take(log_probs, rows.actions) - rows.log_probs
+        network = Forward(params.views, self._spec.network, rows.observations)
+        choice = network.choice(self._spec.game.actions, rows.masks)
+        log_ratios = choice.log_prob(rows.actions) - rows.log_probs
         ratios = np.exp(log_ratios)
         policy_loss, taken_grad = clipped_surrogate(ratios, rows.advantages, config.clip)
         value_loss, values_grad = squared_error(network.values, rows.targets, config.value_weight)
-        logits_grad = to_logits(log_probs, rows.actions, taken_grad, config.entropy / len(rows))
-        network.backward(gradient.views, logits_grad, values_grad)
+        outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy / len(rows))
+        network.backward(gradient.views, outputs_grad, values_grad, log_std_grad)
+        if not first:  # before the first step: how far the data is from the policy it is to improve
+            first["effective_samples"] = effective_sample_size(log_ratios)
         return {
             "policy_loss": policy_loss,
             "value_loss": value_loss,
-            "entropy": mean_entropy(log_probs),
+            "entropy": float(choice.entropy().mean()),
             "kl": kl_k3(log_ratios),
-            "clip_fraction": float(np.mean(np.abs(ratios - 1) > config.clip)),
+            "clip_fraction": float(np.count_nonzero(np.abs(ratios - 1) > config.clip)) / len(rows),
         }
 
+    def _against_the_proximal(self, params: Parameters, rows: Rows) -> Rows:
+        """The same rows, with ratios against the proximal policy and the weight pi_prox / mu on the advantages."""
+        proximal = params if self._proximal is None else self._corrected(self._proximal)
+        outputs = policy_outputs(proximal.views, self._spec.network, rows.observations)
+        choice = distribution(self._spec.game.actions, outputs, proximal.views.get(LOG_STD), rows.masks)
+        log_probs = choice.log_prob(rows.actions)
+        weights = np.exp(np.minimum(log_probs - rows.log_probs, math.log(self._config.weight_cap)))
+        weighted: Floats = rows.advantages * weights
+        return type(rows)(rows.observations, rows.actions, log_probs, weighted, rows.targets, rows.masks)
 
-def state_values(params: Parameters, network: NetworkSpec, observations: Floats) -> Floats:
-    """V(x) [T + 1, B] of observations [T + 1, B, F]."""
-    outputs: Floats = observations.reshape(-1, observations.shape[-1])
-    if network.shared:
-        outputs = forward(params.views, "torso", outputs, network.activation, head=False)[-1]
-    return forward(params.views, "value", outputs, network.activation)[-1].reshape(observations.shape[:2])
+    def _corrected(self, average: Parameters) -> Parameters:
+        corrected = average.copy()
+        corrected.flat /= self._proximal_weight[0].astype(corrected.flat.dtype)
+        return corrected
+
+    def _follow(self, params: Parameters) -> None:
+        """Move the proximal policy towards the policy."""
+        if not self._config.decoupled:
+            return
+        if self._proximal is None:
+            self._proximal = params.like()
+        step = 1 / (self._config.proximal_mass + 1)
+        self._proximal.flat += np.float32(step) * (params.flat - self._proximal.flat)
+        self._proximal_weight += step * (1 - self._proximal_weight)

@@ -60,13 +60,14 @@ class Run:
         return refusal(header, self.head, now_ms(), self._config.intake)
 
     def train(self, intake: Intake) -> Figures:
-        """One update on what was accepted; returns its figures."""
+        """One update on what was accepted; returns its figures. Raises NonFinite, and has changed nothing then."""
         accepted = intake.in_order()
+        staleness = [self.head.version - header.version for header, _ in accepted]
+        batch = collate([trajectory for _, trajectory in accepted], staleness)
+        figures = self._trainer.update(batch)
         now = now_ms()
         for header, trajectory in accepted:
             self._history.accept(header, trajectory, self.head.version, now)
-        batch = collate([trajectory for _, trajectory in accepted])
-        figures = self._trainer.update(batch)
         self.counters = self.counters.add(updates=1, accepted=len(accepted), steps=batch.steps, games=batch.games)
         self._rate.add(self.counters.steps)
         return figures
@@ -118,7 +119,7 @@ class Run:
             rejected=[
                 {"actor": e.actor, "id": format_id(e.id), "reason": why, "problem": e.problem, "payload": e.shown}
                 for e, why in intake.refused
-                if why == "invalid"
+                if why in {"invalid", "non_finite"}
             ],
         )
         return commit, store.Stored(self.head, self.counters, learner, self._weights)

@@ -45,7 +45,7 @@ class Stored:
 
     def restore(self, spec: RunSpec, trainer: Trainer, history: History) -> Cursors:
         """Put trainer and history where they were at that commit; returns the cursors."""
-        fields = wire.decode(self.learner, max_bytes=_MAX_BYTES, max_items=_MAX_ITEMS)
+        fields = wire.decode(self.learner, max_bytes=_MAX_BYTES, max_list=_MAX_ITEMS, max_map=_MAX_ITEMS)
         wire.check_fields(fields, _FIELDS)
         wire.take_int(fields, "format", _FORMAT, _FORMAT)
         if fields["commit"] != self.head.commit:

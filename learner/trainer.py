@@ -1,26 +1,36 @@
-"""The trainer: parameters, optimizer and algorithm; from a batch to new weights."""
+"""The trainer: parameters, optimizer, algorithm and normaliser; from a batch to new weights."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..common import network, wire
-from ..common.errors import ConfigError
+from ..common.errors import ConfigError, WireError
 from ..common.seeding import Role, generator
 from ..common.weights import encode_weights
+from . import rates
+from .finite import NonFinite, check_finite
+from .impala import Impala, VTraceConfig
+from .moments import Moments
 from .optimizer import make_optimizer
 from .parameters import Parameters
 from .ppo import PPO, PPOConfig
-from .reinforce import Reinforce
+from .reinforce import Reinforce, ReinforceConfig
 
 if TYPE_CHECKING:
     from ..common.network import Params
     from ..common.spec import RunSpec
+    from ..common.wire import Array
     from .batch import Batch
-    from .config import AlgorithmConfig
     from .figures import Figures
+
+AlgorithmConfig = PPOConfig | ReinforceConfig | VTraceConfig
+_STATE = {"optimizer", "algo", "arrays", "algorithm", "normaliser", "rates", "rng"}
+_DTYPES = ("<f4", "<f8", "<i8")
 
 
 class Trainer:
@@ -32,49 +42,113 @@ class Trainer:
         self._params = Parameters.of(network.initial_params(spec.network, spec.game, rng))
         self._rng = generator(spec.seed, Role.LEARNER)
         self._optimizer = make_optimizer(config.optimizer, self._params.flat.size)
-        if isinstance(config, PPOConfig):
-            self._algorithm: PPO | Reinforce = PPO(config, spec.network)
-        else:
-            self._algorithm = Reinforce(config, spec.network)
+        self._algorithm = _algorithm(config, spec)
+        self._normaliser = Moments(spec.game.features)
+        self._progress = np.array([0.0, 0.0, 1.0])  # updates, trained steps, the factor that follows the KL divergence
 
     def update(self, batch: Batch) -> Figures:
-        """Train on one batch; return the update's figures."""
-        return self._algorithm.update(self._params, self._optimizer, batch, self._config.rate, self._rng)
+        """Train on one batch; return the update's figures.
+
+        Raises:
+            NonFinite: if a loss or gradient was not finite; everything is then as it was before.
+        """
+        before = (self._params.flat.copy(), self.state())
+        try:
+            with np.errstate(all="ignore"):  # the check below sees what matters
+                figures = self._algorithm.update(
+                    self._params, self._optimizer, self._prepared(batch), self._rate(batch), self._rng
+                )
+            check_finite({"parameters": float(np.abs(self._params.flat).max())})
+        except NonFinite:
+            self._params.flat[...] = before[0]
+            self._restore(before[1])
+            raise
+        updates, steps, factor = self._progress
+        factor = rates.follow_kl(factor, figures["kl"], self._config.rates.kl_target)
+        self._progress[...] = updates + 1, steps + batch.steps, factor
+        # Only now: what an update was made with is what the actors played with, or close to it.
+        if self._spec.network.normalise:
+            self._normaliser.update(batch.observations[:-1][batch.valid])
+        return figures
 
     def weights(self) -> bytes:
         """The blob to publish: a copy of the parameters as they are now."""
-        return encode_weights(self._params.views, self._spec)
+        return encode_weights({**self._params.views, **self._carried()}, self._spec)
 
     def state(self) -> dict[str, Any]:
         """All else that the next update depends on."""
         return {
             "optimizer": self._config.optimizer,
+            "algo": self.describe()["algo"],
             "arrays": self._optimizer.state(),
+            "algorithm": self._algorithm.state(),
+            "normaliser": self._normaliser.state(),
+            "rates": self._progress.copy(),
             "rng": json.dumps(self._rng.bit_generator.state),
         }
 
-    def restore(self, params: Params, state: dict[str, Any]) -> None:
+    def restore(self, params: Params, raw: dict[str, Any]) -> None:
         """Go on from published weights and the state stored with them.
 
         Raises:
-            ConfigError: if the run was trained with another optimizer than the one given now.
+            ConfigError: if the run was trained with another algorithm or optimizer than the one given now.
             WireError: if the state does not fit the network.
         """
-        wire.check_fields(state, {"optimizer", "arrays", "rng"})
-        if state["optimizer"] != self._config.optimizer:
-            raise ConfigError(
-                f"optimizer: {self._config.optimizer}, expected {state['optimizer']}, which this run was trained with"
-            )
-        for name, value in params.items():
-            self._params.views[name][...] = value
-        expected = self._optimizer.state()
-        wire.check_fields(state["arrays"], set(expected))
-        dtypes = ("<f4", "<i8")
-        self._optimizer.restore(
-            {name: wire.take_array(state["arrays"], name, dtypes, value.shape) for name, value in expected.items()}
-        )
-        self._rng.bit_generator.state = json.loads(state["rng"])
+        wire.check_fields(raw, _STATE)
+        for name, ours in (("algo", self.describe()["algo"]), ("optimizer", self._config.optimizer)):
+            if raw[name] != ours:
+                raise ConfigError(f"{name}: {ours}, expected {raw[name]}, which this run was trained with")
+        for name, view in self._params.views.items():
+            view[...] = params[name]
+        taken = {part: _take(raw[part], own) for part, own in self.state().items() if isinstance(own, dict)}
+        try:
+            self._restore({**raw, **taken, "rates": wire.take_array(raw, "rates", ("<f8",), (3,))})
+        except ValueError as error:  # numpy's, of an array of another size
+            raise WireError(f"trainer state: {error}, expected the sizes of this run's network") from error
 
     def describe(self) -> dict[str, Any]:
         """The algorithm and its settings, for `stats`."""
-        return {"algo": type(self._algorithm).__name__.lower(), **asdict(self._config)}
+        settings = asdict(self._config)
+        return {"algo": _NAMES[type(self._config)], **settings.pop("rates"), **settings}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._optimizer.restore(state["arrays"])
+        self._algorithm.restore(state["algorithm"], self._params)
+        self._normaliser.restore(state["normaliser"])
+        self._progress[...] = state["rates"]
+        self._rng.bit_generator.state = json.loads(state["rng"])
+
+    def _rate(self, batch: Batch) -> float:
+        config, (updates, steps, factor) = self._config.rates, self._progress
+        scale = rates.batch_scale(config, batch.steps) * rates.stale_scale(config, batch.stale_share)
+        return float(self._config.rate * scale * rates.schedule(config, int(updates), int(steps)) * factor)
+
+    def _carried(self) -> Params:
+        if not self._spec.network.normalise:
+            return {}
+        mean, deviation = self._normaliser.mean, self._normaliser.deviation
+        return {network.MEAN: mean.astype(np.float32), network.SCALE: (1 / deviation).astype(np.float32)}
+
+    def _prepared(self, batch: Batch) -> Batch:
+        shape = batch.observations.shape
+        rows = network.prepare(self._carried(), batch.observations.reshape(-1, shape[-1]))
+        return replace(batch, observations=rows.reshape(shape))
+
+
+_NAMES: dict[type, str] = {PPOConfig: "ppo", ReinforceConfig: "reinforce", VTraceConfig: "vtrace"}
+
+
+def _algorithm(config: AlgorithmConfig, spec: RunSpec) -> PPO | Reinforce | Impala:
+    match config:
+        case PPOConfig():
+            return PPO(config, spec)
+        case ReinforceConfig():
+            return Reinforce(config, spec)
+        case VTraceConfig():
+            return Impala(config, spec)
+
+
+def _take(raw: Any, expected: dict[str, Array]) -> dict[str, Array]:  # noqa: ANN401 - from a decoded map
+    """Arrays of a part of the state. Their shapes are the parts' own to check, one of them may be empty or full."""
+    wire.check_fields(raw, set(expected))
+    return {name: wire.take_array(raw, name, _DTYPES, (None,)) for name in expected}

@@ -11,12 +11,13 @@ import pytest
 from support.runs import NEVER, SPEC, entry, hash_of, joined_uplink, piece, trajectory
 from support.servers import KINDS, RealServer, wait_until
 
+from broodmind.common.actions import Discrete
 from broodmind.common.errors import ConfigError, LeaseHeld, LeaseLost, RedisUnreachable
 from broodmind.common.keys import GROUP, Keys
 from broodmind.common.shutdown import Stop
 from broodmind.common.spec import GameSpec
 from broodmind.common.streams import ServerFull
-from broodmind.common.trajectory import encode_trajectory
+from broodmind.common.trajectory import Header, encode_trajectory
 from broodmind.common.weights import Pointer, decode_weights
 from broodmind.learner.config import Goal, IntakeConfig, LearnerConfig
 from broodmind.learner.ingest import Ingest
@@ -38,7 +39,7 @@ def learning(url, run, config=CONFIG, spec=SPEC):
         except Exception as error:  # noqa: BLE001
             errors.append(error)
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
         yield thread
@@ -196,8 +197,8 @@ def test_a_second_learner_is_refused(shared_server, redis, run, keys):
 def test_another_spec_is_refused_by_name(shared_server, redis, run, keys):
     with learning(shared_server.url, run):
         head_of(redis, keys, version=1)
-    other = replace(SPEC, game=GameSpec("toy", (3,), 5))
-    with pytest.raises(ConfigError, match=f"game of run {run}.*actions=5.*expected.*actions=2"):
+    other = replace(SPEC, game=GameSpec("toy", (3,), Discrete(5)))
+    with pytest.raises(ConfigError, match=f"game of run {run}.*n=5.*expected.*n=2"):
         learn(shared_server.url, run, other, CONFIG, NEVER)
 
 
@@ -219,7 +220,7 @@ def test_an_actor_waits_at_high_water_and_goes_on_after_the_commit(shared_server
         uplink.wait_for_room(NEVER)
         released.set()
 
-    waiting = threading.Thread(target=wait)
+    waiting = threading.Thread(target=wait, daemon=True)
     waiting.start()
     wait_until(lambda: hash_of(redis, keys.heartbeat("a")).get("state") == "waiting")
     assert not released.is_set()
@@ -343,7 +344,7 @@ def test_figures_of_an_update_are_in_the_stats_and_in_the_versions_stream(shared
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_at_its_memory_limit_drains_and_recovers(kind):
     """Actors wait, the learner's commits go through and make room, and nothing is lost."""
-    server = RealServer(kind)
+    server, stop = RealServer(kind), Stop()
     try:
         redis, keys = server.connect(), Keys("full")
         config = replace(CONFIG, intake=replace(CONFIG.intake, batch_steps=ONE_PIECE))
@@ -352,15 +353,32 @@ def test_a_server_at_its_memory_limit_drains_and_recovers(kind):
         redis.call("CONFIG", "SET", "maxmemory", "1mb")
         with pytest.raises(ServerFull):
             redis.call("SET", "probe", "x")
-        pushing = threading.Thread(target=uplink.push, args=([piece()], NEVER))
+        pushing = threading.Thread(target=uplink.push, args=([piece()], stop), daemon=True)
         pushing.start()
         with learning(server.url, "full", config):
             head_of(redis, keys, accepted=2)
             assert pushing.is_alive()
             redis.call("CONFIG", "SET", "maxmemory", "0")
             head_of(redis, keys, accepted=3)
-            pushing.join(20)
+        pushing.join(20)
         assert not pushing.is_alive()
         uplink.leave()
     finally:
+        stop.request()
         server.close()
+
+
+def test_an_update_that_is_not_finite_is_refused_and_its_batch_set_aside(shared_server, redis, run, keys):
+    """The weights stay as they were, the run goes on, and the entries can be looked at."""
+    spec = replace(SPEC, network=replace(SPEC.network, activation="relu"))
+    vast = trajectory()
+    vast = replace(vast, observations=np.full_like(vast.observations, 3e38))
+    header = Header(1, 1, vast.steps, vast.games, created_ms=10**12 * 2)
+    bad = header.fields(encode_trajectory(vast, "a", spec))
+    with learning(shared_server.url, run, spec=spec):
+        push(redis, keys, "a", [bad, bad])
+        head = head_of(redis, keys, non_finite=2)
+        assert (head["version"], head["accepted"]) == ("1", "0")
+        assert redis.call("XLEN", keys.rejected) == 2
+        push(redis, keys, "a", [entry("a"), entry("a")], first=3)
+        head_of(redis, keys, version=2, accepted=2)

@@ -14,6 +14,7 @@ import numpy as np
 
 from broodmind.actors.rollout import Piece
 from broodmind.actors.uplink import Uplink
+from broodmind.common.actions import Discrete
 from broodmind.common.keys import Keys
 from broodmind.common.network import initial_params
 from broodmind.common.shutdown import Stop
@@ -22,7 +23,7 @@ from broodmind.common.trajectory import Header, Trajectory, encode_trajectory
 from broodmind.common.weights import Pointer, encode_weights
 from broodmind.learner.commit import Commit, Head, next_head
 
-SPEC = RunSpec(GameSpec("toy", (3,), 2), NetworkSpec(hidden=(8,)), RolloutSpec(length=4, high_water=4))
+SPEC = RunSpec(GameSpec("toy", (3,), Discrete(2)), NetworkSpec(hidden=(8,)), RolloutSpec(length=4, high_water=4))
 NEVER = Stop()
 
 
@@ -34,8 +35,8 @@ def trajectory(seed: int = 0, spec: RunSpec = SPEC, columns: int = 2) -> Traject
     terminated[-1, 0] = True
     return Trajectory(
         observations=rng.standard_normal((shape[0] + 1, columns, *spec.game.observation_shape)).astype(np.float32),
-        actions=rng.integers(0, spec.game.actions, shape).astype(np.int32),
-        log_probs=np.full(shape, -np.log(spec.game.actions), np.float32),
+        actions=rng.integers(0, spec.game.actions.outputs, shape).astype(np.int32),
+        log_probs=np.full(shape, -np.log(spec.game.actions.outputs), np.float32),
         rewards=rng.standard_normal(shape).astype(np.float32),
         terminated=terminated,
         truncated=np.zeros(shape, np.bool_),

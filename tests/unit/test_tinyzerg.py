@@ -78,7 +78,7 @@ def test_features_are_clipped_at_two(game):
 def test_the_actions_are_the_original_ones_in_order():
     assert [macro.name for macro in Macro] == ["ECONOMY", "AGGRESSIVE", "DEFENSIVE", "TECH", "ALL_IN"]
     assert [int(macro) for macro in Macro] == [0, 1, 2, 3, 4] == [int(macro) for macro in PLANS]
-    assert TinyZerg.spec.actions == 5
+    assert TinyZerg.spec.actions.outputs == 5
 
 
 def test_seed_and_actions_determine_everything_bit_for_bit():

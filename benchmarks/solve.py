@@ -1,0 +1,84 @@
+"""How many steps and seconds it takes to solve games, with default settings, through a real server.
+
+    python benchmarks/solve.py                        # every game below, three seeds each
+    python benchmarks/solve.py CartPole-v1 --seeds 5  # one of them
+    python benchmarks/solve.py --set decoupled=true   # what follows --algo or --set goes to `broodmind up`
+
+Each run is a `broodmind up` of its own; the time is from process start, as it says itself. Prints a Markdown table with
+the median and the range over the seeds, and each run as JSON on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+
+import click
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A game, the mean return of 100 games at which it counts as solved, and the steps it may take."""
+
+    game: str
+    goal: float
+    max_steps: int
+
+
+TASKS = [
+    Task("TinyZerg", 0.95, 1_000_000),
+    Task("CartPole-v1", 475, 500_000),
+    Task("Acrobot-v1", -100, 1_000_000),
+    Task("LunarLander-v3", 200, 3_000_000),
+    Task("Pendulum-v1", -250, 1_000_000),
+]
+
+
+def run(task: Task, seed: int, extra: list[str]) -> dict:
+    """One run; its summary."""
+    with tempfile.TemporaryDirectory() as out:
+        goal = ["--until-return", str(task.goal), "--max-steps", str(task.max_steps)]
+        command = ["broodmind", "up", "--game", task.game, "--seed", str(seed), *goal, "--out", out, "--json", *extra]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode not in {0, 10}:  # 10: not solved within its steps, which is a result too
+        raise click.ClickException(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr}")
+    summary = json.loads(done.stdout.splitlines()[-1])
+    print(json.dumps({"game": task.game, "seed": seed, **summary}), file=sys.stderr, flush=True)
+    return summary
+
+
+def spread(values: list[float]) -> str:
+    """Median and range."""
+    return f"{statistics.median(values):,.6g} ({min(values):,.6g} to {max(values):,.6g})"
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1)
+@click.option("--seeds", default=3, show_default=True)
+def main(arguments: tuple[str, ...], seeds: int) -> None:
+    """Measure and print the table."""
+    names = {task.game for task in TASKS}
+    wanted = [argument for argument in arguments if argument in names] or names
+    extra = [argument for argument in arguments if argument not in names]
+    print("| game | goal | solved | steps | seconds | steps/s | greedy evaluation | MB |")
+    print("|---|---|---|---|---|---|---|---|")
+    for task in TASKS:
+        if task.game not in wanted:
+            continue
+        runs = [run(task, seed, extra) for seed in range(1, seeds + 1)]
+        solved = sum(each["solved"] for each in runs)
+        columns = [spread([each[name] for each in runs]) for name in ("env_steps", "seconds", "steps_per_second")]
+        evaluation = spread([each["evaluation"]["mean"] for each in runs])
+        memory = max(each["peak_memory_mb"] for each in runs)
+        print(
+            f"| {task.game} | {task.goal} | {solved} of {seeds} | {' | '.join(columns)} | {evaluation} | {memory} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

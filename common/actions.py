@@ -1,0 +1,131 @@
+"""What an action can be: one choice, several choices at once, or several numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .errors import ConfigError
+
+Dtype = Literal["<i4", "<f4"]
+
+
+@dataclass(frozen=True, slots=True)
+class Discrete:
+    """One of `n` actions, 0 to n - 1. An action is an int32."""
+
+    n: int
+
+    def __post_init__(self) -> None:
+        """Refuse what leaves nothing to choose."""
+        if self.n < 2:
+            raise ConfigError(f"actions: {self.n}, expected at least 2")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of options of each choice."""
+        return (self.n,)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one action."""
+        return ()
+
+    @property
+    def dtype(self) -> Dtype:
+        """Of an action's array."""
+        return "<i4"
+
+    @property
+    def outputs(self) -> int:
+        """The width of the policy's head."""
+        return self.n
+
+
+@dataclass(frozen=True, slots=True)
+class MultiDiscrete:
+    """Several choices at once, of `sizes` options each. An action is int32 [D]."""
+
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what leaves nothing to choose."""
+        if not self.sizes or min(self.sizes) < 2:
+            raise ConfigError(f"actions: {self.sizes}, expected at least 2 options for each choice")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one action."""
+        return (len(self.sizes),)
+
+    @property
+    def dtype(self) -> Dtype:
+        """Of an action's array."""
+        return "<i4"
+
+    @property
+    def outputs(self) -> int:
+        """The width of the policy's head."""
+        return sum(self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Several numbers, each between its `low` and its `high`. An action is float32 [D].
+
+    What travels is what the policy drew, around [-1, 1] and unbounded; the game gets it clipped and then scaled.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that cannot be scaled to."""
+        if not self.low or len(self.low) != len(self.high):
+            raise ConfigError(f"actions: {len(self.low)} and {len(self.high)} bounds, expected as many of each")
+        for low, high in zip(self.low, self.high, strict=True):
+            if not -float("inf") < low < high < float("inf"):
+                raise ConfigError(f"actions: bounds {low} to {high}, expected finite ones, the lower first")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """There is nothing to mask."""
+        return ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one action."""
+        return (len(self.low),)
+
+    @property
+    def dtype(self) -> Dtype:
+        """Of an action's array."""
+        return "<f4"
+
+    @property
+    def outputs(self) -> int:
+        """The width of the policy's head: the means; the deviations do not depend on the observation."""
+        return len(self.low)
+
+
+Actions = Discrete | MultiDiscrete | Box
+_KINDS: dict[str, type[Discrete | MultiDiscrete | Box]] = {
+    "discrete": Discrete,
+    "multi_discrete": MultiDiscrete,
+    "box": Box,
+}
+
+
+def actions_to_json(actions: Actions) -> dict[str, Any]:
+    """As part of a run's spec."""
+    kind = next(name for name, type_ in _KINDS.items() if isinstance(actions, type_))
+    fields = {name: getattr(actions, name) for name in actions.__dataclass_fields__}
+    return {"kind": kind, **fields}
+
+
+def actions_from_json(raw: dict[str, Any]) -> Actions:
+    """The inverse. Raises KeyError or TypeError where it is not one."""
+    kind: Any = _KINDS[raw["kind"]]
+    return kind(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items() if name != "kind"}
+    )

@@ -1,0 +1,562 @@
+"""Gradients by hand against central differences, in float64.
+
+The loss values come from definitions written out here, so a loss and its gradient cannot be wrong together.
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+from broodmind.common.actions import Box, Discrete, MultiDiscrete
+from broodmind.common.distributions import Categorical
+from broodmind.common.network import LOG_STD, shapes
+from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
+from broodmind.learner.backward import Forward
+from broodmind.learner.batch import Batch
+from broodmind.learner.impala import Impala, VTraceConfig
+from broodmind.learner.losses import clipped_surrogate, kl_k3, policy_gradient, squared_error, to_logits
+from broodmind.learner.optimizer import SGD
+from broodmind.learner.parameters import Parameters
+from broodmind.learner.ppo import PPO, PPOConfig
+from broodmind.learner.reinforce import Reinforce, ReinforceConfig
+from broodmind.learner.rows import Rows
+from broodmind.learner.value_scale import ValueScale
+from broodmind.learner.vtrace import vtrace
+
+FEATURES, ACTIONS, ROWS = 3, 4, 9
+GAME = GameSpec("reference", (FEATURES,), Discrete(ACTIONS))
+NETWORKS = [
+    NetworkSpec(hidden, activation, shared)
+    for hidden in ((5,), (5, 4), (4, 5, 3))
+    for activation in ("tanh", "relu")
+    for shared in (False, True)
+]
+every_network = pytest.mark.parametrize(
+    "network", NETWORKS, ids=lambda n: f"{n.activation}-{len(n.hidden)}-{'shared' if n.shared else 'separate'}"
+)
+with_and_without_masks = pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
+
+
+def random_params(network, seed, game=GAME):
+    params = Parameters(shapes(network, game), np.float64)
+    params.flat[...] = np.random.default_rng(seed).normal(0, 0.7, params.flat.size)
+    return params
+
+
+def differences(loss, flat, h=1e-5):
+    """(L(p + h) - L(p - h)) / 2h for each p: off by about h^2 and by rounding / h, 1e-10 both."""
+    result = np.empty_like(flat)
+    for i, here in enumerate(flat.copy()):
+        flat[i] = here + h
+        above = loss()
+        flat[i] = here - h
+        result[i] = (above - loss()) / (2 * h)
+        flat[i] = here
+    return result
+
+
+def assert_same_gradient(found, expected):
+    assert np.abs(expected).max() > 1e-3, "a flat loss proves nothing"
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
+def slow_forward(params, network, observations):
+    """Logits and values, layer by layer."""
+
+    def layer(x, name, index):
+        return x @ params.views[f"{name}/w{index}"] + params.views[f"{name}/b{index}"]
+
+    def hidden(x, name, depth):
+        for index in range(depth):
+            x = layer(x, name, index)
+            x = np.tanh(x) if network.activation == "tanh" else np.where(x > 0, x, 0)
+        return x
+
+    depth = len(network.hidden)
+    if network.shared:
+        below = hidden(observations, "torso", depth)
+        return layer(below, "policy", 0), layer(below, "value", 0)[:, 0]
+    logits = layer(hidden(observations, "policy", depth), "policy", depth)
+    return logits, layer(hidden(observations, "value", depth), "value", depth)[:, 0]
+
+
+def slow_log_probs(logits, masks):
+    """log pi(a|x) from the definition; the logits here are small enough for a plain exponential."""
+    weights = np.exp(logits) * (1 if masks is None else masks)
+    with np.errstate(divide="ignore"):
+        return np.log(weights / weights.sum(axis=1, keepdims=True))
+
+
+def slow_entropies(log_probs):
+    return -(np.exp(log_probs) * np.where(log_probs > -math.inf, log_probs, 0)).sum(axis=1)
+
+
+def some_masks(actions, rng):
+    masks = rng.random((len(actions), ACTIONS)) < 0.6
+    masks[np.arange(len(actions)), actions] = True
+    masks[0] = np.arange(ACTIONS) == actions[0]  # a row with no choice at all
+    return masks
+
+
+@every_network
+def test_the_forward_pass_is_the_network_written_out(network):
+    params = random_params(network, 1)
+    observations = np.random.default_rng(2).normal(size=(ROWS, FEATURES))
+    logits, values = slow_forward(params, network, observations)
+    network_pass = Forward(params.views, network, observations)
+    np.testing.assert_allclose(network_pass.outputs, logits, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(network_pass.values, values, rtol=1e-12, atol=1e-12)
+
+
+@every_network
+def test_the_backward_pass_gives_the_gradient_of_both_outputs(network):
+    params = random_params(network, 3)
+    rng = np.random.default_rng(4)
+    observations = rng.normal(size=(ROWS, FEATURES))
+    to_policy, to_value = rng.normal(size=(ROWS, ACTIONS)), rng.normal(size=ROWS)
+
+    def loss():
+        outputs = Forward(params.views, network, observations)
+        return float((to_policy * outputs.outputs).sum() + (to_value * outputs.values).sum())
+
+    gradient = params.like()
+    gradient.flat[...] = np.nan  # all of it must be overwritten
+    Forward(params.views, network, observations).backward(gradient.views, to_policy.copy(), to_value.copy())
+    assert_same_gradient(gradient.flat, differences(loss, params.flat))
+
+
+def ppo_rows(params, network, *, masked, seed):
+    """Rows whose ratios lie on both sides of the clip at 0.2, with both signs of advantage, none near a kink."""
+    rng = np.random.default_rng(seed)
+    ratios = np.array([0.4, 0.7, 0.9, 0.95, 1.05, 1.1, 1.3, 1.6, 0.6, 1.4])
+    advantages = np.array([1.0, -1.5, 0.7, -0.4, 1.2, -2.0, 0.9, -1.1, -0.3, 1.7])
+    observations = rng.normal(size=(len(ratios), FEATURES))
+    actions = rng.integers(0, ACTIONS, len(ratios), dtype=np.int32)
+    masks = some_masks(actions, rng) if masked else None
+    logits, _ = slow_forward(params, network, observations)
+    taken = slow_log_probs(logits, masks)[np.arange(len(actions)), actions]
+    return Rows(observations, actions, taken - np.log(ratios), advantages, rng.normal(size=len(ratios)), masks)
+
+
+def slow_ppo_loss(config, network, params, rows):
+    logits, values = slow_forward(params, network, rows.observations)
+    log_probs = slow_log_probs(logits, rows.masks)
+    policy = []
+    for row, action in enumerate(rows.actions):
+        ratio, advantage = math.exp(log_probs[row, action] - rows.log_probs[row]), rows.advantages[row]
+        clipped = min(max(ratio, 1 - config.clip), 1 + config.clip)
+        policy.append(min(ratio * advantage, clipped * advantage))
+    value = config.value_weight * 0.5 * np.mean((values - rows.targets) ** 2)
+    return -np.mean(policy), value, slow_entropies(log_probs).mean()
+
+
+@with_and_without_masks
+@every_network
+def test_the_gradient_of_ppos_whole_loss(network, masked):
+    config = PPOConfig(clip=0.2, entropy=0.3, value_weight=0.7)
+    params = random_params(network, 5)
+    rows = ppo_rows(params, network, masked=masked, seed=6)
+    gradient = params.like()
+    figures = PPO(config, RunSpec(GAME, network))._gradient_of(params, gradient, rows, {})
+
+    policy_loss, value_loss, entropy = slow_ppo_loss(config, network, params, rows)
+    assert figures["policy_loss"] == pytest.approx(policy_loss, rel=1e-12)
+    assert figures["value_loss"] == pytest.approx(value_loss, rel=1e-12)
+    assert figures["entropy"] == pytest.approx(entropy, rel=1e-12)
+    assert figures["clip_fraction"] == pytest.approx(6 / 10)  # six of the ten ratios in ppo_rows
+
+    def loss():
+        policy_loss, value_loss, entropy = slow_ppo_loss(config, network, params, rows)
+        return policy_loss + value_loss - config.entropy * entropy
+
+    assert_same_gradient(gradient.flat, differences(loss, params.flat))
+
+
+def test_a_clipped_ratio_has_a_gradient_only_where_it_makes_things_worse():
+    ratios = np.array([0.5, 0.5, 1.0, 1.0, 1.5, 1.5])
+    advantages = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
+    loss, gradient = clipped_surrogate(ratios, advantages, 0.2)
+    terms = [0.5, -0.8, 1.0, -1.0, 1.2, -1.5]  # min(r A, clip(r) A), by hand
+    assert loss == pytest.approx(-sum(terms) / 6)
+    np.testing.assert_allclose(gradient * -6, [0.5, 0, 1.0, -1.0, 0, -1.5])
+
+
+@with_and_without_masks
+@every_network
+def test_the_gradient_of_reinforces_loss_through_its_pieces(network, masked):
+    params = random_params(network, 7)
+    rng = np.random.default_rng(8)
+    observations = rng.normal(size=(ROWS, FEATURES))
+    actions = rng.integers(0, ACTIONS, ROWS, dtype=np.int32)
+    masks = some_masks(actions, rng) if masked else None
+    weights, bonus = rng.normal(size=ROWS), rng.random(ROWS)  # an entropy weight a row
+
+    def loss():
+        log_probs = slow_log_probs(slow_forward(params, network, observations)[0], masks)
+        taken = log_probs[np.arange(ROWS), actions]
+        return -(weights * taken).sum() - (bonus * slow_entropies(log_probs)).sum()
+
+    outputs = Forward(params.views, network, observations)
+    log_probs = slow_log_probs(outputs.outputs, masks)
+    value, taken_grad = policy_gradient(log_probs[np.arange(ROWS), actions], weights)
+    assert value - (bonus * slow_entropies(log_probs)).sum() == pytest.approx(loss(), rel=1e-12)
+    gradient = params.like()
+    outputs.backward(gradient.views, to_logits(log_probs, actions, taken_grad, bonus), np.zeros(ROWS))
+    assert_same_gradient(gradient.flat, differences(loss, params.flat))
+
+
+@with_and_without_masks
+@pytest.mark.parametrize("shared", [False, True], ids=["separate", "shared"])
+@pytest.mark.parametrize("baseline", ["none", "batch_mean"])
+def test_one_reinforce_step_at_rate_one_moves_by_the_gradient_of_its_loss(baseline, shared, masked):
+    # Powers of two, so that the algorithm's float32 advantages are exact.
+    rewards = np.array([[1.0, -2.0, 0.5, 4.0], [0.5, 1.0, 0.0, 0.0], [2.0, 0.0, 0.0, 1.0], [-1.0, 0.0, 0.0, 0.0]])
+    lengths, gamma, entropy = (4, 2, 1, 3), 0.5, 0.25
+    network = NetworkSpec((5, 4), "tanh", shared)
+    params = random_params(network, 9)
+    rng = np.random.default_rng(10)
+    steps, games = rewards.shape
+    valid = np.arange(steps)[:, None] < np.array(lengths)
+    observations = rng.normal(size=(steps + 1, games, FEATURES))
+    actions = rng.integers(0, ACTIONS, (steps, games), dtype=np.int32)
+    masks = some_masks(actions.ravel(), rng).reshape(steps, games, ACTIONS) if masked else None
+    ended = np.zeros((steps, games), np.bool_)
+    nothing = np.zeros((steps, games))
+    batch = Batch(observations, actions, nothing, rewards, ended, ended, valid, masks, games)
+
+    played = [(t, g) for g in range(games) for t in range(lengths[g])]
+    to_go = {(t, g): sum(gamma ** (s - t) * rewards[s, g] for s in range(t, lengths[g])) for t, g in played}
+    mean = sum(to_go.values()) / len(to_go) if baseline == "batch_mean" else 0.0
+
+    def loss():
+        total = 0.0
+        for t, g in played:
+            mask = None if masks is None else masks[t, g][None]
+            log_probs = slow_log_probs(slow_forward(params, network, observations[t, g][None])[0], mask)
+            total -= log_probs[0, actions[t, g]] * (to_go[t, g] - mean) + entropy * slow_entropies(log_probs)[0]
+        return total / games
+
+    expected = differences(loss, params.flat)
+    before = params.flat.copy()
+    config = ReinforceConfig(gamma=gamma, baseline=baseline, entropy=entropy, clip_norm=math.inf)
+    figures = Reinforce(config, RunSpec(GAME, network)).update(params, SGD(before.size), batch, 1.0, rng)
+    assert_same_gradient(before - params.flat, expected)
+    assert figures["gradient_norm"] == pytest.approx(float(np.linalg.norm(expected)), rel=1e-6)
+    assert figures["effective_rate"] == pytest.approx(1 / games)
+
+
+# Whatever an action is.
+
+
+SEVERAL, NUMBERS = MultiDiscrete((3, 2)), Box((-1.0, 0.0, 2.0), (1.0, 5.0, 3.0))
+KINDS = {
+    "one choice": (Discrete(ACTIONS), False),
+    "one masked": (Discrete(ACTIONS), True),
+    "several choices": (SEVERAL, False),
+    "several masked": (SEVERAL, True),
+    "numbers": (NUMBERS, False),
+}
+SMALL = [NetworkSpec((5, 4), shared=shared) for shared in (False, True)]
+every_kind = pytest.mark.parametrize("kind", KINDS)
+separate_and_shared = pytest.mark.parametrize("network", SMALL, ids=["separate", "shared"])
+
+
+def some_actions(actions, rows, rng):
+    if isinstance(actions, Box):
+        return rng.normal(size=(rows, *actions.shape))
+    drawn = np.stack([rng.integers(0, size, rows, dtype=np.int32) for size in actions.sizes], axis=1)
+    return drawn.reshape(rows, *actions.shape)
+
+
+def masks_that_allow(actions, taken, rng):
+    """[N, A], random but for the actions taken."""
+    masks = rng.random((len(taken), sum(actions.sizes))) < 0.5
+    chosen = taken.reshape(len(taken), -1)
+    for choice, start in enumerate(np.cumsum(actions.sizes) - actions.sizes):
+        masks[np.arange(len(taken)), start + chosen[:, choice]] = True
+    return masks
+
+
+def slow_choice(actions, outputs, log_std, taken, masks):
+    """log pi(a|x) and the entropy [N], from the definitions."""
+    if isinstance(actions, Box):
+        std = np.exp(log_std)
+        density = np.exp(-((taken - outputs) ** 2) / (2 * std**2)) / np.sqrt(2 * np.pi * std**2)
+        return np.log(density).sum(axis=1), np.full(len(taken), (0.5 * np.log(2 * np.pi * math.e * std**2)).sum())
+    log_probs, entropies, start = np.zeros(len(taken)), np.zeros(len(taken)), 0
+    chosen = taken.reshape(len(taken), -1)
+    for choice, size in enumerate(actions.sizes):
+        here = slice(start, start + size)
+        part = slow_log_probs(outputs[:, here], None if masks is None else masks[:, here])
+        log_probs += part[np.arange(len(taken)), chosen[:, choice]]
+        entropies += slow_entropies(part)
+        start += size
+    return log_probs, entropies
+
+
+class Case:
+    """A kind of action, a network, and ten rows for it."""
+
+    def __init__(self, kind, network, seed):
+        rng = np.random.default_rng(seed)
+        self.actions, masked = KINDS[kind]
+        self.spec = RunSpec(GameSpec("reference", (FEATURES,), self.actions), network)
+        self.params = random_params(network, seed, self.spec.game)
+        self.observations = rng.normal(size=(10, FEATURES))
+        self.taken = some_actions(self.actions, 10, rng)
+        self.masks = masks_that_allow(self.actions, self.taken, rng) if masked else None
+        # On both sides of a clip at 0.2, with both signs of advantage, none near a kink.
+        self.ratios = np.array([0.4, 0.7, 0.9, 0.95, 1.05, 1.1, 1.3, 1.6, 0.6, 1.4])
+        self.advantages = np.array([1.0, -1.5, 0.7, -0.4, 1.2, -2.0, 0.9, -1.1, -0.3, 1.7])
+        self.targets = rng.normal(size=10)
+        self.gradient = self.params.like()
+        self.gradient.flat[...] = np.nan
+
+    def slow(self, params=None):
+        """log pi(a|x), entropies and values of the rows."""
+        params = params or self.params
+        outputs, values = slow_forward(params, self.spec.network, self.observations)
+        log_std = params.views.get(LOG_STD)
+        return *slow_choice(self.actions, outputs, log_std, self.taken, self.masks), values
+
+    def rows(self, log_probs):
+        return Rows(self.observations, self.taken, log_probs, self.advantages, self.targets, self.masks)
+
+
+def slow_surrogate(ratios, advantages, clip):
+    terms = [min(r * a, min(max(r, 1 - clip), 1 + clip) * a) for r, a in zip(ratios, advantages, strict=True)]
+    return -sum(terms) / len(terms)
+
+
+@every_kind
+@separate_and_shared
+def test_the_gradient_of_ppos_whole_loss_whatever_an_action_is(kind, network):
+    case, config = Case(kind, network, 20), PPOConfig(clip=0.2, entropy=0.3, value_weight=0.7)
+    played = case.slow()[0] - np.log(case.ratios)
+
+    def loss():
+        taken, entropies, values = case.slow()
+        policy = slow_surrogate(np.exp(taken - played), case.advantages, 0.2)
+        return policy + 0.7 * 0.5 * np.mean((values - case.targets) ** 2) - 0.3 * entropies.mean()
+
+    figures = PPO(config, case.spec)._gradient_of(case.params, case.gradient, case.rows(played), {})
+    assert figures["policy_loss"] == pytest.approx(slow_surrogate(case.ratios, case.advantages, 0.2), rel=1e-9)
+    assert figures["entropy"] == pytest.approx(case.slow()[1].mean(), rel=1e-12)
+    assert_same_gradient(case.gradient.flat, differences(loss, case.params.flat))
+
+
+@every_kind
+@separate_and_shared
+@pytest.mark.parametrize("cap", [1e9, 1.1], ids=["uncapped", "capped"])
+def test_the_gradient_of_decoupled_ppo(cap, kind, network):
+    """E[min(cap, pi_prox / mu) min(r A, clip(r) A)], r = pi / pi_prox (arXiv 2110.00641, eq. 4)."""
+    case = Case(kind, network, 21)
+    config = PPOConfig(clip=0.2, entropy=0.3, value_weight=0.7, decoupled=True, weight_cap=cap)
+    algorithm, proximal, weight = PPO(config, case.spec), case.params.copy(), 0.25
+    proximal.flat += np.random.default_rng(22).normal(0, 0.05, proximal.flat.size)
+    state = {**algorithm.state(), "proximal": weight * proximal.flat, "proximal_weight": np.array([weight])}
+    algorithm.restore(state, case.params)
+
+    taken_by_proximal = case.slow(proximal)[0]
+    played = taken_by_proximal - np.log(case.ratios)  # pi_prox / mu, both below and above the cap
+    weights = np.minimum(case.ratios, cap)
+
+    def loss():
+        taken, entropies, values = case.slow()
+        policy = slow_surrogate(np.exp(taken - taken_by_proximal), weights * case.advantages, 0.2)
+        return policy + 0.7 * 0.5 * np.mean((values - case.targets) ** 2) - 0.3 * entropies.mean()
+
+    ratios = np.exp(case.slow()[0] - taken_by_proximal)
+    assert (np.abs(ratios - 1) > 0.2).any()
+    assert (np.abs(ratios - 1) < 0.2).any()
+    rows = algorithm._against_the_proximal(case.params, case.rows(played))
+    algorithm._gradient_of(case.params, case.gradient, rows, {})
+    assert_same_gradient(case.gradient.flat, differences(loss, case.params.flat))
+
+
+def test_before_there_is_an_average_the_proximal_policy_is_the_policy_itself():
+    case = Case("one choice", SMALL[0], 23)
+    algorithm = PPO(PPOConfig(decoupled=True), case.spec)
+    played = case.slow()[0] - np.log(case.ratios)
+    rows = algorithm._against_the_proximal(case.params, case.rows(played))
+    np.testing.assert_allclose(rows.log_probs, case.slow()[0], rtol=1e-12)
+    np.testing.assert_allclose(rows.advantages, case.ratios * case.advantages, rtol=1e-12)
+    np.testing.assert_array_equal(rows.targets, case.targets)
+
+
+class Spy(SGD):
+    """Remembers the parameters after each step."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.seen = []
+
+    def step(self, params, gradient, rate):
+        super().step(params, gradient, rate)
+        self.seen.append(params.copy())
+
+
+def some_games(spec, rng, lengths=(4, 2, 1, 3)):
+    """A batch of whole games with random behaviour, some over by their rules and some by a limit."""
+    shape = (max(lengths), len(lengths))
+    valid = np.arange(shape[0])[:, None] < np.array(lengths)
+    ended = np.arange(shape[0])[:, None] == np.array(lengths) - 1
+    by_rules = ended & (np.arange(shape[1]) % 2 == 0)
+    taken = some_actions(spec.game.actions, valid.size, rng).reshape(*shape, *spec.game.actions.shape)
+    return Batch(
+        observations=rng.normal(size=(shape[0] + 1, shape[1], FEATURES)),
+        actions=taken,
+        log_probs=np.log(rng.uniform(0.05, 0.6, shape)),
+        rewards=rng.normal(size=shape),
+        terminated=by_rules,
+        truncated=ended & ~by_rules,
+        valid=valid,
+        masks=None,
+        games=len(lengths),
+    )
+
+
+@separate_and_shared
+def test_the_proximal_policy_is_the_average_of_the_weights_with_its_bias_corrected(network):
+    spec, rng = RunSpec(GAME, network), np.random.default_rng(24)
+    params, mass = random_params(network, 24), 3.0
+    algorithm, spy = PPO(PPOConfig(decoupled=True, proximal_mass=mass, minibatch=3, epochs=2), spec), Spy(0)
+    for _ in range(2):
+        algorithm.update(params, spy, some_games(spec, rng), 0.5, rng)
+    decay = mass / (mass + 1)  # whose centre of mass, decay / (1 - decay), is the one asked for
+    ages = np.arange(len(spy.seen))[::-1]
+    weights = decay**ages / (decay**ages).sum()
+    assert len(spy.seen) == 2 * 2 * 3
+    found = algorithm._corrected(algorithm._proximal).flat
+    np.testing.assert_allclose(found, weights @ np.array(spy.seen), rtol=1e-6, atol=1e-8)
+
+
+@every_kind
+@separate_and_shared
+def test_the_gradient_of_the_v_trace_actor_critic(kind, network):
+    case, config = Case(kind, network, 25), VTraceConfig(entropy=0.3, value_weight=0.7)
+
+    def loss():
+        taken, entropies, values = case.slow()
+        value = 0.7 * 0.5 * np.mean((values - case.targets) ** 2)
+        return -np.mean(case.advantages * taken) + value - 0.3 * entropies.mean()
+
+    Impala(config, case.spec)._gradient_of(case.params, case.gradient, case.rows(np.zeros(10)))
+    assert_same_gradient(case.gradient.flat, differences(loss, case.params.flat))
+
+
+@separate_and_shared
+@pytest.mark.parametrize("kind", ["one choice", "several choices", "numbers"])
+@pytest.mark.parametrize("popart", [0.0, 0.3], ids=["plain", "popart"])
+def test_one_v_trace_step_at_rate_one_moves_by_the_gradient_of_its_loss(popart, kind, network):
+    """The advantages and targets of the paper, both constants, from the values before the step."""
+    case, rng = Case(kind, network, 26), np.random.default_rng(27)
+    bars = (0.9, 0.8, 1.1, 0.7, 1.3)  # gamma, lambda, rho_bar, c_bar, policy_rho_bar
+    config = VTraceConfig(
+        0.0, "sgd", *bars, minibatch=100, entropy=0.3, value_weight=0.7, clip_norm=math.inf, popart=popart
+    )
+    batch, spec, params = some_games(case.spec, rng), case.spec, case.params
+    t, b = np.nonzero(batch.valid)
+
+    def slow(observations, taken):
+        outputs, values = slow_forward(params, spec.network, observations)
+        return *slow_choice(spec.game.actions, outputs, params.views.get(LOG_STD), taken, None), values
+
+    log_ratios = np.where(batch.valid, rng.normal(0, 0.6, batch.valid.shape), 0)
+    batch.log_probs[t, b] = slow(batch.observations[t, b], batch.actions[t, b])[0] - log_ratios[t, b]
+    flat = batch.observations.reshape(-1, FEATURES)
+    values = slow_forward(params, spec.network, flat)[1].reshape(len(batch.observations), -1)
+    ends = (batch.terminated, batch.truncated, batch.valid)
+    trace = vtrace(batch.rewards, values, log_ratios, *ends, *bars)
+    advantages, targets = trace.advantages[t, b] / trace.advantages[t, b].std(), trace.targets[t, b]
+    if popart:  # the network has to give targets in these units from now on
+        twin = params.copy()
+        scale = ValueScale(popart)
+        scale.update(targets, twin.views)
+        targets = (targets - targets.mean()) / targets.std()
+        start = twin.flat.copy()
+    else:
+        start = params.flat.copy()
+
+    def loss():
+        taken, entropies, values = slow(batch.observations[t, b], batch.actions[t, b])
+        return -np.mean(advantages * taken) + 0.35 * np.mean((values - targets) ** 2) - 0.3 * entropies.mean()
+
+    before = params.flat.copy()
+    params.flat[...] = start
+    expected = differences(loss, params.flat)
+    params.flat[...] = before
+    Impala(config, spec).update(params, SGD(0), batch, 1.0, rng)
+    np.testing.assert_allclose(start - params.flat, expected, rtol=1e-5, atol=1e-6)
+
+
+@separate_and_shared
+@pytest.mark.parametrize("importance", ["none", "step", "game"])
+@pytest.mark.parametrize("baseline", ["batch_mean", "value"])
+@pytest.mark.parametrize("kind", ["one choice", "several choices", "numbers"])
+def test_one_reinforce_step_with_its_weights_and_its_value_baseline_held_fast(kind, baseline, importance, network):
+    case, rng = Case(kind, network, 28), np.random.default_rng(29)
+    spec, params, lengths, cap = case.spec, case.params, (4, 2, 1, 3), 1.5
+    batch = some_games(spec, rng, lengths)
+    played = [(t, g) for g in range(4) for t in range(lengths[g])]
+    at = tuple(np.array(played).T)
+
+    def slow():
+        outputs, values = slow_forward(params, network, batch.observations[:-1][at])
+        return *slow_choice(spec.game.actions, outputs, params.views.get(LOG_STD), batch.actions[at], None), values
+
+    taken, _, values = slow()
+    # On both sides of the cap, 0.41 as a logarithm, as steps and as games.
+    batch.log_probs[at] = taken - [0.3, 0.3, 0.1, -0.1, 0.6, -0.5, 0.2, -0.3, -0.2, 0.1]
+    returns = np.array([sum(0.9 ** (s - t) * batch.rewards[s, g] for s in range(t, lengths[g])) for t, g in played])
+    ratios = dict(zip(played, np.exp(taken - batch.log_probs[at]), strict=True))
+    weight = {
+        "none": lambda _: 1.0,
+        "step": lambda at: min(cap, ratios[at]),
+        "game": lambda at: min(cap, math.prod(ratios[s, at[1]] for s in range(lengths[at[1]]))),
+    }[importance]
+    weights = np.array([weight(each) for each in played])
+    fixed = weights * (returns - (values if baseline == "value" else returns.mean()))
+
+    def loss():
+        taken, entropies, values = slow()
+        value = 0.7 * 0.5 * np.mean((values - returns) ** 2) if baseline == "value" else 0.0
+        return -((fixed * taken).sum() + 0.25 * entropies.sum()) / 4 + value
+
+    expected = differences(loss, params.flat)
+    before = params.flat.copy()
+    config = ReinforceConfig(
+        gamma=0.9,
+        baseline=baseline,
+        importance=importance,
+        weight_cap=cap,
+        entropy=0.25,
+        value_weight=0.7,
+        clip_norm=math.inf,
+    )
+    Reinforce(config, spec).update(params, SGD(0), batch, 1.0, rng)
+    assert_same_gradient(before - params.flat, expected)
+    if importance != "none":
+        assert {True, False} == {bool(each == cap) for each in weights}
+
+
+def test_the_squared_error_is_half_the_mean_square_and_its_gradient_the_error():
+    values, targets = np.array([1.0, 4.0, -2.0]), np.array([0.0, 2.0, 1.0])
+    loss, gradient = squared_error(values, targets, 0.5)
+    assert loss == pytest.approx(0.5 * (1 + 4 + 9) / 3 / 2)
+    np.testing.assert_allclose(gradient, 0.5 * np.array([1.0, 2.0, -3.0]) / 3)
+
+
+def test_the_kl_estimate_is_exact_in_expectation():
+    old, new = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.5, 0.3])
+    # Each action as often as the old policy plays it: the sample mean is then the expectation itself.
+    log_ratios = np.repeat(np.log(new / old), [5, 3, 2])
+    assert kl_k3(log_ratios) == pytest.approx(float((old * np.log(old / new)).sum()), rel=1e-12)
+
+
+def test_the_mean_entropy_counts_no_forbidden_action():
+    rows = np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])
+    with np.errstate(divide="ignore"):
+        found = Categorical(np.log(rows)).entropy().mean()
+    assert found == pytest.approx(math.log(2) / 2)

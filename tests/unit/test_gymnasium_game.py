@@ -1,0 +1,335 @@
+"""Gymnasium's environments as games: what the policy counts, what the environment gets, what is refused."""
+
+import copy
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from broodmind.actors.games import make_game
+from broodmind.actors.gymnasium_game import GymnasiumGame, from_factory, from_id
+from broodmind.actors.tinyzerg import TinyZerg
+from broodmind.common.actions import Box, Discrete, MultiDiscrete
+from broodmind.common.errors import ConfigError
+
+TAXI = max(name for name in gymnasium.registry if name.startswith("Taxi-v"))
+
+
+class Recorder(gymnasium.Env):
+    """Remembers what it was told to do; over after three steps. Observes a number."""
+
+    observation_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+    action_space = spaces.Discrete(3)
+
+    def __init__(self, action_space=None, observation_space=None, *, both=False):
+        if action_space is not None:
+            self.action_space = action_space
+        if observation_space is not None:
+            self.observation_space = copy.copy(observation_space)
+        self.told, self.at, self.both = [], 0, both
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed, options=options)
+        self.at = 0
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        self.told.append(action)
+        self.at += 1
+        over = self.at == 3
+        return self.observation_space.sample(), float(self.at), over, over and self.both, {}
+
+
+def recorded(*spaces_, copies=2, **options):
+    """A game of recorders, and the recorders."""
+    env = SyncVectorEnv([lambda: Recorder(*spaces_, **options)] * copies)
+    return GymnasiumGame("recorder", env), [each.unwrapped for each in env.envs]
+
+
+# Actions.
+
+
+def test_numbers_are_clipped_and_then_scaled_to_the_bounds():
+    low, high = np.array([-2.0, 0.0, 10.0], np.float32), np.array([2.0, 1.0, 30.0], np.float32)
+    game, (first, second) = recorded(spaces.Box(low, high))
+    assert game.spec.actions == Box((-2.0, 0.0, 10.0), (2.0, 1.0, 30.0))
+    game.reset(1)
+    game.step(np.array([[-1.0, 0.0, 1.0], [0.5, -0.5, 0.25]], np.float32))
+    game.step(np.array([[-9.0, 9.0, -1.5], [1.0, 1.5, 3e38]], np.float32))
+    np.testing.assert_allclose(first.told, [[-2, 0.5, 30], [-2, 1, 10]], rtol=1e-6)
+    np.testing.assert_allclose(second.told, [[1, 0.25, 22.5], [2, 1, 30]], rtol=1e-6)
+    assert first.told[0].dtype == np.float32
+
+
+def test_numbers_in_rows_and_columns_are_laid_flat_for_the_policy_and_not_for_the_environment():
+    game, (only,) = recorded(spaces.Box(-3.0, 3.0, (2, 2), np.float64), copies=1)
+    assert game.spec.actions == Box((-3.0,) * 4, (3.0,) * 4)
+    game.reset(1)
+    game.step(np.array([[-1.0, 0.0, 0.5, 1.0]], np.float32))
+    assert only.told[0].tolist() == [[-3.0, 0.0], [1.5, 3.0]]
+    assert only.told[0].dtype == np.float64
+
+
+def test_pendulum_is_a_game_of_one_number_within_two():
+    game = from_id("Pendulum-v1", 3)
+    assert game.spec.actions == Box((-2.0,), (2.0,))
+    assert (game.spec.observation_shape, game.spec.masked, game.num_envs) == ((3,), False, 3)
+    # Its reward has 0.001 torque^2 in it: what lies beyond the bound is the bound.
+    rewards = {}
+    for push in (1.0, 50.0, 0.0):
+        game.reset(4)
+        rewards[push] = game.step(np.full((3, 1), push, np.float32)).rewards
+    np.testing.assert_array_equal(rewards[1.0], rewards[50.0])
+    np.testing.assert_allclose(rewards[0.0] - rewards[1.0], 0.001 * 2.0**2, rtol=1e-3)
+    assert rewards[0.0].dtype == np.float32
+    game.close()
+
+
+def test_a_choice_that_begins_elsewhere_is_counted_from_0_by_the_policy():
+    game, (first, second) = recorded(spaces.Discrete(4, start=-2))
+    assert game.spec.actions == Discrete(4)
+    game.reset(1)
+    game.step(np.array([0, 3], np.int32))
+    game.step(np.array([2, 1], np.int32))
+    assert [int(each) for each in first.told] == [-2, 0]
+    assert [int(each) for each in second.told] == [1, -1]
+    assert all(first.action_space.contains(each) for each in first.told)
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [(spaces.MultiDiscrete([3, 2, 4]), [2, 0, 3]), (spaces.MultiDiscrete([3, 2, 4], start=[10, 5, -1]), [12, 5, 2])],
+)
+def test_several_choices_are_an_action_each(space, told):
+    game, (first, second) = recorded(space)
+    assert game.spec.actions == MultiDiscrete((3, 2, 4))
+    game.reset(1)
+    game.step(np.array([[2, 0, 3], [0, 1, 0]], np.int32))
+    assert first.told[0].tolist() == told
+    assert first.action_space.contains(first.told[0])
+    assert second.told[0].tolist() == (np.array([0, 1, 0]) + told - np.array([2, 0, 3])).tolist()
+
+
+# Observations.
+
+
+def test_a_place_is_observed_as_one_of_many():
+    game = from_id("FrozenLake-v1", 5)
+    assert (game.spec.observation_shape, game.spec.actions) == ((16,), Discrete(4))
+    start = game.reset(3).observations
+    assert start.dtype == np.float32
+    assert start.tolist() == [[1.0] + [0.0] * 15] * 5  # all begin in the first field
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        step = game.step(rng.integers(0, 4, 5, dtype=np.int32))
+        assert step.observations.shape == (5, 16)
+        assert (step.observations.sum(axis=1) == 1).all()
+        assert (step.observations.max(axis=1) == 1).all()
+        # 5, 7, 11 and 12 are holes and 15 is the goal of the 4x4 map: there, and only there, a game is over.
+        assert (np.isin(step.observations.argmax(axis=1), [5, 7, 11, 12, 15]) == step.terminated).all()
+    game.close()
+
+
+def test_a_place_that_begins_elsewhere_is_counted_from_0():
+    game, envs = recorded(None, spaces.Discrete(3, start=7))
+    for env, place in zip(envs, (7, 9), strict=True):
+        env.observation_space.sample = lambda place=place: np.int64(place)
+    assert game.spec.observation_shape == (3,)
+    assert game.reset(1).observations.tolist() == [[1, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("space", "shape"),
+    [
+        (spaces.Box(0, 255, (2, 3), np.uint8), (2, 3)),
+        (spaces.Box(-1.0, 1.0, (), np.float64), (1,)),
+        (spaces.Box(-np.inf, np.inf, (4,), np.float32), (4,)),
+    ],
+)
+def test_numbers_are_observed_in_single_precision_in_their_shape(space, shape):
+    game, _ = recorded(None, space)
+    assert game.spec.observation_shape == shape
+    observations = game.reset(1).observations
+    assert (observations.dtype, observations.shape) == (np.float32, (2, *shape))
+
+
+# Masks.
+
+
+def test_the_mask_is_that_of_the_state_observed():
+    game = from_id(TAXI, 4)
+    assert (game.spec.masked, game.spec.actions, game.spec.observation_shape) == (True, Discrete(6), (500,))
+    taxi = gymnasium.make(TAXI).unwrapped
+    rng = np.random.default_rng(2)
+    step = game.reset(5)
+    ended = 0
+    for _ in range(450):  # over two games' ends and the resets after them: a game is cut at 200
+        assert step.masks.dtype == np.bool_
+        states = step.observations.argmax(axis=1)
+        assert step.masks.tolist() == [taxi.action_mask(int(state)).astype(bool).tolist() for state in states]
+        allowed = [np.flatnonzero(mask) for mask in step.masks]
+        step = game.step(np.array([rng.choice(each) for each in allowed], np.int32))
+        ended += int((step.terminated | step.truncated).sum())
+    assert ended >= 8
+    game.close()
+
+
+class Stuck(Recorder):
+    """Allows the second action only, and none at its end."""
+
+    def reset(self, *, seed=None, options=None):
+        observation, _ = super().reset(seed=seed, options=options)
+        return observation, {"action_mask": np.array([0, 1, 0], np.int8)}
+
+    def step(self, action):
+        observation, reward, terminated, truncated, _ = super().step(action)
+        mask = np.array([0, 0 if terminated else 1, 0], np.int8)
+        return observation, reward, terminated, truncated, {"action_mask": mask}
+
+
+def test_where_nothing_is_allowed_any_more_everything_is():
+    game = GymnasiumGame("stuck", SyncVectorEnv([Stuck, Stuck]))
+    masks = [game.reset(1).masks]
+    masks += [game.step(np.ones(2, np.int32)).masks for _ in range(4)]
+    only, everything = [[False, True, False]] * 2, [[True] * 3] * 2
+    assert [each.tolist() for each in masks] == [only, only, only, everything, only]
+
+
+def test_a_game_without_masks_has_none():
+    game, _ = recorded()
+    assert game.reset(1).masks is None
+    assert game.step(np.zeros(2, np.int32)).masks is None
+
+
+# Steps.
+
+
+def test_the_step_after_an_ending_resets():
+    game, _ = recorded()
+    start = game.reset(1)
+    assert (start.rewards.tolist(), start.terminated.any(), start.truncated.any()) == ([0, 0], False, False)
+    steps = [game.step(np.zeros(2, np.int32)) for _ in range(5)]
+    assert [step.rewards.tolist() for step in steps] == [[n, n] for n in (1, 2, 3, 0, 1)]
+    assert [step.terminated.tolist() for step in steps] == [[n, n] for n in (False, False, True, False, False)]
+
+
+def test_what_is_over_by_its_rules_is_not_cut_off_as_well():
+    game, _ = recorded(both=True)
+    game.reset(1)
+    steps = [game.step(np.zeros(2, np.int32)) for _ in range(3)]
+    assert steps[-1].terminated.all()
+    assert not steps[-1].truncated.any()
+
+
+def test_the_seed_decides_how_the_games_go():
+    game = from_id("Pendulum-v1", 2)
+    first, second, other = (game.reset(seed).observations for seed in (7, 7, 8))
+    np.testing.assert_array_equal(first, second)
+    assert (first != other).any()
+    assert (first[0] != first[1]).any()
+    game.close()
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.DISABLED])
+def test_environments_that_reset_at_another_time_are_refused_by_their_mode(mode):
+    env = SyncVectorEnv([Recorder], autoreset_mode=mode)
+    with pytest.raises(ConfigError, match=f"^autoreset mode of mine: {mode}, expected {AutoresetMode.NEXT_STEP}"):
+        GymnasiumGame("mine", env)
+
+
+BOTH = spaces.Dict({"place": spaces.Discrete(3), "speed": spaces.Box(-1, 1, (2,))})
+
+
+@pytest.mark.parametrize("space", [BOTH, spaces.Text(3), spaces.MultiBinary(4), spaces.Tuple([spaces.Discrete(2)])])
+def test_observations_that_are_no_array_are_refused_by_their_space(space):
+    with pytest.raises(ConfigError) as caught:
+        recorded(None, space)
+    assert str(caught.value) == f"observation space of recorder: {space}, expected Box or Discrete"
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        BOTH,
+        spaces.MultiBinary(4),
+        spaces.MultiDiscrete([[2, 3], [4, 5]]),
+        spaces.Box(-np.inf, np.inf, (2,)),
+        spaces.Box(np.array([0.0, -np.inf], np.float32), np.ones(2, np.float32)),
+    ],
+)
+def test_actions_that_no_policy_here_can_play_are_refused_by_their_space(space):
+    with pytest.raises(ConfigError) as caught:
+        recorded(space)
+    expected = "Discrete, flat MultiDiscrete or bounded Box"
+    assert str(caught.value) == f"action space of recorder: {space}, expected {expected}"
+
+
+@pytest.mark.parametrize("name", ["NoSuchGame-v0", "CartPole-v99", "no such"])
+def test_an_id_that_is_not_registered_is_refused_by_its_name(name):
+    with pytest.raises(ConfigError, match=f"^game: '{name}', expected TinyZerg, a Gymnasium id or module:factory"):
+        from_id(name, 1)
+
+
+# Factories.
+
+
+def test_a_factory_of_one_environment_is_called_once_a_copy():
+    made = []
+
+    def factory():
+        made.append(Recorder())
+        return made[-1]
+
+    game = from_factory("mine:factory", factory, 3)
+    assert (game.num_envs, game.spec.name, game.spec.actions) == (3, "mine:factory", Discrete(3))
+    game.reset(1)
+    game.step(np.array([0, 1, 2], np.int32))
+    assert [[int(each) for each in env.told] for env in made[-3:]] == [[0], [1], [2]]
+
+
+def test_a_class_is_a_factory_too():
+    class Own(gymnasium.Env):
+        observation_space, action_space = Recorder.observation_space, Recorder.action_space
+
+        def __init__(self):
+            pass
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed, options=options)
+            return np.zeros(2, np.float32), {}
+
+    assert from_factory("mine:Own", Own, 2).num_envs == 2
+
+
+def test_a_factory_that_takes_the_number_of_copies_makes_them_all_itself():
+    asked = []
+
+    def factory(*, num_envs):
+        asked.append(num_envs)
+        return SyncVectorEnv([Recorder] * num_envs)
+
+    game = from_factory("mine:factory", factory, 4)
+    assert (asked, game.num_envs, type(game)) == ([4], 4, GymnasiumGame)
+
+
+def test_a_factory_may_return_a_game_of_its_own_kind():
+    game = from_factory("mine:factory", TinyZerg, 2)
+    assert (type(game), game.num_envs) == (TinyZerg, 2)
+
+
+def test_a_factory_that_returns_no_environment_is_refused_by_its_name():
+    with pytest.raises(ConfigError, match=r"^game: 'mine:factory', expected a factory that returns"):
+        from_factory("mine:factory", lambda: 7, 2)
+
+
+def test_a_factory_is_found_by_its_module_and_name():
+    game = make_game("gymnasium.envs.toy_text.frozen_lake:FrozenLakeEnv", 2)
+    assert (game.spec.observation_shape, game.num_envs) == ((16,), 2)
+    with pytest.raises(ConfigError, match="envs: 0"):
+        make_game("FrozenLake-v1", 0)
+    game.close()

@@ -1,0 +1,597 @@
+"""What goes into an update and what is refused; the counters, cursors, names and figures that go with it."""
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from broodmind.actors.outbox import REPLAY_S, Outbox
+from broodmind.common.actions import Discrete
+from broodmind.common.errors import ConfigError, SpecMismatch
+from broodmind.common.keys import Keys, check_name
+from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
+from broodmind.common.trajectory import Header, Trajectory
+from broodmind.learner.commit import Head
+from broodmind.learner.config import IntakeConfig
+from broodmind.learner.counters import REFUSALS, Counters
+from broodmind.learner.history import GAMES, History
+from broodmind.learner.ingest import Entry
+from broodmind.learner.intake import Intake, refusal
+
+NOW = 1_700_000_000_000
+HEAD = Head(epoch=3, version=20, commit="c20")
+CONFIG = IntakeConfig(batch_steps=10, batch_games=0, max_staleness=4, max_age_s=60.0)
+
+
+def header(version=20, epoch=3, steps=4, games=1, created_ms=NOW):
+    return Header(version, epoch, steps, games, created_ms)
+
+
+def trajectory(steps=4, columns=1, *, played=None, returns=(1.0,), lengths=(4,), wins=None):
+    """Of its steps only the first `played` are valid."""
+    shape = (steps, columns)
+    valid = np.arange(steps * columns).reshape(shape) < (steps * columns if played is None else played)
+    nothing = np.zeros(shape, np.float32)
+    no = np.zeros(shape, np.bool_)
+    return Trajectory(
+        observations=np.zeros((steps + 1, columns, 1), np.float32),
+        actions=np.zeros(shape, np.int32),
+        log_probs=nothing,
+        rewards=nothing,
+        terminated=no,
+        truncated=no,
+        valid=valid,
+        returns=np.array(returns, np.float32),
+        lengths=np.array(lengths, np.int32),
+        wins=None if wins is None else np.array(wins, np.bool_),
+    )
+
+
+def entry(actor="a", entry_id=(1, 1), entry_header=None, **options):
+    return Entry(actor, entry_id, entry_header or header(), trajectory(**options))
+
+
+def intake(cursors=None, **config):
+    return Intake(dataclasses.replace(CONFIG, **config), {} if cursors is None else cursors)
+
+
+def reasons(made):
+    return [reason for _, reason in made.refused]
+
+
+# The refusal by header.
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [(20, None), (19, None), (17, None), (16, None), (15, "stale"), (14, "stale"), (0, "stale")],
+)
+def test_an_entry_may_be_as_stale_as_the_limit_and_no_staler(version, expected):
+    assert refusal(header(version), HEAD, NOW, CONFIG) == expected
+
+
+@pytest.mark.parametrize(("version", "expected"), [(20, None), (19, "stale")])
+def test_no_staleness_at_all_is_a_limit_too(version, expected):
+    assert refusal(header(version), HEAD, NOW, dataclasses.replace(CONFIG, max_staleness=0)) == expected
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "expected"), [(0, None), (-5000, None), (59_999, None), (60_000, None), (60_001, "too_old")]
+)
+def test_an_entry_may_be_as_old_as_the_limit_and_no_older(age_ms, expected):
+    assert refusal(header(created_ms=NOW - age_ms), HEAD, NOW, CONFIG) == expected
+
+
+@pytest.mark.parametrize("epoch", [0, 2, 4])
+def test_another_epoch_is_refused_whatever_else_is_right(epoch):
+    assert refusal(header(epoch=epoch), HEAD, NOW, CONFIG) == "wrong_epoch"
+
+
+def test_a_version_that_was_never_published_is_of_a_lost_lineage():
+    assert refusal(header(version=21), HEAD, NOW, CONFIG) == "wrong_epoch"
+
+
+def test_the_lineage_is_looked_at_before_staleness_and_staleness_before_age():
+    old = NOW - 10_000_000
+    assert refusal(header(version=1, epoch=2, created_ms=old), HEAD, NOW, CONFIG) == "wrong_epoch"
+    assert refusal(header(version=1, created_ms=old), HEAD, NOW, CONFIG) == "stale"
+
+
+# Intake.
+
+
+def test_an_entry_that_may_be_trained_on_is_accepted_and_counted():
+    made = intake()
+    made.add(entry(steps=3, columns=2, played=5, entry_header=header(steps=5, games=2)), HEAD, NOW)
+    assert (len(made.accepted), made.refused, made.overflow) == (1, [], 0)
+    assert (made.steps, made.games) == (6, 2)  # the steps that resets swallow fill a batch as well
+    assert made.cursors == {"a": (1, 1)}
+    assert made.consumed == {"a": ((1, 1), 1)}
+
+
+@pytest.mark.parametrize(
+    ("one", "reason"),
+    [
+        (header(version=1), "stale"),
+        (header(created_ms=0), "too_old"),
+        (header(epoch=1), "wrong_epoch"),
+    ],
+)
+def test_an_entry_that_has_aged_since_it_was_read_is_refused_after_all(one, reason):
+    made = intake()
+    made.add(entry(entry_header=one), HEAD, NOW)
+    assert (reasons(made), made.accepted, made.steps, made.games) == ([reason], [], 0, 0)
+    assert made.consumed == {"a": ((1, 1), 1)}
+    assert made.cursors == {"a": (1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("read", "reason"),
+    [
+        (Entry("a", (1, 1), header(), None, "stale"), "stale"),
+        (Entry("a", (1, 1), header(), None, "too_old"), "too_old"),
+        (Entry("a", (1, 1), None, None, "invalid", "entry: ..."), "invalid"),
+        (Entry("a", (1, 1), None, None), "invalid"),
+    ],
+)
+def test_what_was_refused_when_it_was_read_stays_refused_for_that_reason(read, reason):
+    made = intake()
+    made.add(read, HEAD, NOW)
+    assert reasons(made) == [reason]
+    assert made.refused[0][0] is read
+    assert made.consumed == {"a": ((1, 1), 1)}
+
+
+@pytest.mark.parametrize("entry_id", [(5, 7), (5, 6), (5, 1), (4, 99)])
+def test_an_id_at_or_before_the_cursor_is_a_duplicate(entry_id):
+    made = intake({"a": (5, 7)})
+    made.add(entry(entry_id=entry_id), HEAD, NOW)
+    assert reasons(made) == ["duplicate"]
+    assert (made.accepted, made.overflow, made.steps) == ([], 0, 0)
+    assert made.cursors == {"a": (5, 7)}  # it does not go back
+    assert made.consumed == {"a": (entry_id, 1)}  # but the entry leaves the stream
+
+
+def test_the_same_id_twice_in_one_intake_is_a_duplicate():
+    made = intake()
+    made.add(entry(), HEAD, NOW)
+    made.add(entry(), HEAD, NOW)
+    assert (len(made.accepted), reasons(made)) == (1, ["duplicate"])
+    assert made.consumed == {"a": ((1, 1), 2)}
+
+
+def test_another_actors_cursor_makes_no_duplicate():
+    made = intake({"a": (5, 7)})
+    made.add(entry("b", (5, 1)), HEAD, NOW)
+    assert (len(made.accepted), made.refused) == (1, [])
+    assert made.cursors == {"a": (5, 7), "b": (5, 1)}
+
+
+@pytest.mark.parametrize(
+    ("cursor", "ids", "overflow"),
+    [
+        (None, [(9, 1)], 0),  # an incarnation's first is number 1
+        (None, [(9, 4)], 3),
+        ((9, 4), [(9, 5)], 0),
+        ((9, 4), [(9, 8)], 3),
+        ((9, 4), [(9, 6), (9, 9)], 1 + 2),
+        ((9, 4), [(12, 1)], 0),  # what the earlier incarnation still had to send nobody knows
+        ((9, 4), [(12, 3)], 2),
+        ((9, 4), [(9, 6), (12, 2), (12, 3), (15, 1)], 1 + 1),
+        ((9, 4), [(9, 2), (9, 4), (9, 6)], 1),  # duplicates are no gap and close none
+    ],
+)
+def test_numbers_that_are_missing_are_counted_as_overflow(cursor, ids, overflow):
+    made = intake({} if cursor is None else {"a": cursor})
+    for entry_id in ids:
+        made.add(entry(entry_id=entry_id), HEAD, NOW)
+    assert made.overflow == overflow
+    assert made.consumed == {"a": (ids[-1], len(ids))}
+
+
+def test_a_refused_entry_leaves_no_gap():
+    made = intake()
+    for sequence, one in enumerate([header(), header(version=1), header()], start=1):
+        made.add(entry(entry_id=(9, sequence), entry_header=one), HEAD, NOW)
+    assert (made.overflow, len(made.accepted), reasons(made)) == (0, 2, ["stale"])
+    assert made.consumed == {"a": ((9, 3), 3)}
+
+
+@pytest.mark.parametrize(
+    ("batch_steps", "batch_games", "entries", "complete"),
+    [
+        (8, 0, 1, False),
+        (8, 0, 2, True),
+        (9, 0, 2, False),
+        (9, 0, 3, True),
+        (0, 2, 1, False),
+        (0, 2, 2, True),
+        (4, 3, 2, False),
+        (12, 2, 2, False),
+        (12, 2, 3, True),
+        (1, 0, 0, False),
+    ],
+)
+def test_a_batch_is_complete_with_enough_steps_and_enough_games(batch_steps, batch_games, entries, complete):
+    made = intake(batch_steps=batch_steps, batch_games=batch_games)
+    for sequence in range(1, entries + 1):
+        made.add(entry(entry_id=(1, sequence)), HEAD, NOW)  # 4 steps and 1 game each
+    assert made.complete is complete
+
+
+def test_refused_entries_complete_nothing():
+    made = intake(batch_steps=1)
+    for sequence in range(1, 9):
+        made.add(entry(entry_id=(1, sequence), entry_header=header(version=1)), HEAD, NOW)
+    assert not made.complete
+
+
+def test_the_same_entries_make_the_same_batch_in_whatever_order_the_actors_came():
+    # Numbers, not text: 10 comes after 9. An incarnation comes before its successor.
+    entries = [entry(actor, entry_id) for actor in ("b", "a", "c") for entry_id in ((1, 9), (1, 10), (2, 1))]
+    expected = [(e.header, e.trajectory) for e in sorted(entries, key=lambda e: (e.actor, e.id))]
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        made = intake()
+        left = {actor: [e for e in entries if e.actor == actor] for actor in "abc"}
+        while any(left.values()):
+            actor = rng.choice([name for name, queue in left.items() if queue])
+            made.add(left[actor].pop(0), HEAD, NOW)
+        found = made.in_order()
+        assert [id(t) for _, t in found] == [id(t) for _, t in expected]
+        assert [h for h, _ in found] == [h for h, _ in expected]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"batch_steps": 0}, {"max_staleness": -1}, {"max_age_s": 0.0}, {"batch_steps": 0, "batch_games": 0}]
+)
+def test_an_intake_that_could_never_be_complete_is_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        IntakeConfig(**wrong)
+
+
+# Counters.
+
+
+def test_counters_add_up_and_leave_the_old_ones_alone():
+    before = Counters(updates=1, accepted=5)
+    after = before.add(accepted=3, stale=2)
+    assert before == Counters(updates=1, accepted=5)
+    assert after == Counters(updates=1, accepted=8, stale=2)
+
+
+def test_counters_survive_the_head_as_redis_gives_it_back():
+    full = Counters(*range(1, 12))
+    fields = {name: str(value) for name, value in full.to_fields().items()}
+    assert len(fields) == 11
+    assert Counters.from_fields({**fields, "commit": "abc", "epoch": "3"}) == full
+    assert Counters.from_fields({"accepted": "7"}) == Counters(accepted=7)
+
+
+def test_a_counter_that_does_not_exist_is_an_error():
+    with pytest.raises(AttributeError):
+        Counters().add(acepted=1)
+
+
+def test_every_reason_for_a_refusal_has_a_counter():
+    refused = {name: number for number, name in enumerate(REFUSALS, start=1)} | {"overflow": 99}
+    assert Counters(**refused, accepted=9, steps=8).refused() == refused
+
+
+# The outbox.
+
+
+def ids(outgoing):
+    return [each.command[2] for each in outgoing]
+
+
+def outbox(entries, incarnation=1234):
+    made = Outbox("stream", incarnation)
+    for number in range(entries):
+        made.add(header(version=number), b"payload %d" % number)
+    return made
+
+
+def test_an_entry_is_an_xadd_with_an_id_of_its_own_and_no_maxlen():
+    (first, second) = outbox(2).unsent()
+    assert first.command == (
+        *("XADD", "stream", "1234-1"),
+        *("v", 0, "e", 3, "n", 4, "g", 1, "t", NOW, "p", b"payload 0"),
+    )
+    assert second.command[2] == "1234-2"
+    assert (first.number, second.number) == (1, 2)
+
+
+def test_numbers_go_on_after_an_acknowledgement():
+    made = outbox(2)
+    made.acknowledge(0.0)
+    made.add(header(), b"")
+    assert ids(made.unsent()) == ["1234-3"]
+
+
+def test_what_is_not_acknowledged_is_sent_again_as_it_was():
+    made = outbox(3)
+    assert made.unsent() == made.unsent()
+    assert ids(made.unsent()) == ["1234-1", "1234-2", "1234-3"]
+    made.acknowledge(0.0)
+    assert made.unsent() == []
+
+
+def test_after_a_reconnect_the_acknowledged_come_first_and_all_in_order():
+    made = outbox(2)
+    made.acknowledge(10.0)
+    made.add(header(), b"")
+    made.acknowledge(11.0)
+    made.add(header(), b"")
+    made.add(header(), b"")
+    assert ids(made.after_reconnect()) == [f"1234-{n}" for n in (1, 2, 3, 4, 5)]
+    assert ids(made.unsent()) == ["1234-4", "1234-5"]
+    made.acknowledge(12.0)
+    assert ids(made.after_reconnect()) == [f"1234-{n}" for n in (1, 2, 3, 4, 5)]
+    assert made.unsent() == []
+
+
+def test_what_was_acknowledged_long_enough_ago_is_forgotten():
+    made = outbox(1)
+    made.acknowledge(10.0)
+    made.add(header(), b"")
+    made.acknowledge(10.5)
+    made.acknowledge(10.0 + REPLAY_S)  # just within
+    assert ids(made.after_reconnect()) == ["1234-1", "1234-2"]
+    made.acknowledge(10.25 + REPLAY_S)
+    assert ids(made.after_reconnect()) == ["1234-2"]
+    made.acknowledge(20.0 + REPLAY_S)
+    assert made.after_reconnect() == []
+
+
+def test_replay_covers_what_a_log_synced_every_second_may_lose():
+    # appendfsync everysec puts a write off for up to two seconds (redis.conf); RELIABILITY.md asks for three.
+    assert REPLAY_S >= 3
+
+
+# Names.
+
+
+@pytest.mark.parametrize("name", ["a", "A1", "run_1.b-2", "x" * 64, "0"])
+def test_a_plain_name_may_stand_in_a_key(name):
+    assert check_name("run", name) == name
+    assert Keys(name).trajectories("a1") == f"broodmind:{{{name}}}:trajectories:a1"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "x" * 65, "a b", "a:b", "a}b", "{a}", "a/b", "a\\b", "a\n", "\na", "ä", "a\0", "*", "a?", "\u0661"]
+)
+def test_a_name_that_could_break_out_of_a_key_is_refused(name):
+    with pytest.raises(ConfigError, match=r"^actor: .*, expected 1 to 64 of"):
+        check_name("actor", name)
+    with pytest.raises(ConfigError, match=r"^run: "):
+        Keys(name)
+
+
+def test_every_key_of_a_run_carries_the_runs_name_as_its_hash_tag_and_no_two_are_the_same():
+    keys = Keys("r1")
+    made = [getattr(keys, name) for name, kind in vars(Keys).items() if isinstance(kind, property)]
+    made += [keys.trajectories("a"), keys.trajectories("b"), keys.heartbeat("a"), keys.heartbeat("b")]
+    made += [
+        keys.weights(1, 11),
+        keys.weights(11, 1),
+        keys.weights(1, 1),
+        keys.staged("learner", "c"),
+        keys.staged("weights", "c"),
+    ]
+    assert all(key.startswith("broodmind:{r1}:") and key.count("{") == 1 for key in made)
+    assert len(set(made)) == len(made)
+    assert len(made) == 10 + 9
+
+
+# The run's spec.
+
+
+def specs():
+    yield RunSpec(GameSpec("g", (4,), Discrete(2)))
+    yield RunSpec(
+        GameSpec("h", (3, 2), Discrete(5), masked=True, wins=True),
+        NetworkSpec((7, 8, 9), "relu", shared=True),
+        RolloutSpec("games", 99, 5, float16=True),
+        seed=12345,
+    )
+
+
+@pytest.mark.parametrize("spec", list(specs()), ids=["least", "most"])
+def test_a_spec_survives_its_text(spec):
+    text = spec.to_json()
+    assert RunSpec.from_json(text) == spec
+    assert RunSpec.from_json(text.encode()) == spec
+    assert RunSpec.from_json(text).to_json() == text
+    assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+    assert hash(RunSpec.from_json(text)) == hash(spec)  # its lists have become tuples again
+
+
+def test_the_digest_is_that_of_the_canonical_text_and_tells_every_setting_apart():
+    spec = next(specs())
+    assert spec.digest == hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
+    assert RunSpec(GameSpec("g", (4,), Discrete(2))).digest == spec.digest
+    others = [
+        dataclasses.replace(spec, seed=1),
+        *(
+            dataclasses.replace(spec, game=dataclasses.replace(spec.game, **change))
+            for change in (
+                {"name": "x"},
+                {"observation_shape": (5,)},
+                {"actions": Discrete(3)},
+                {"masked": True},
+                {"wins": True},
+            )
+        ),
+        *(
+            dataclasses.replace(spec, network=NetworkSpec(**change))
+            for change in ({"hidden": (1,)}, {"activation": "relu"}, {"shared": True})
+        ),
+        *(
+            dataclasses.replace(spec, rollout=RolloutSpec(**change))
+            for change in (
+                {"unroll": "games"},
+                {"length": 1},
+                {"high_water": 1},
+                {"lock_step": True},
+                {"float16": True},
+            )
+        ),
+    ]
+    assert len({spec.digest, *(other.digest for other in others)}) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"), [("observation_shape", (2, 3)), ("actions", Discrete(4)), ("masked", False)], ids=str
+)
+def test_another_game_is_refused_by_the_fields_name_with_both_values(name, ours):
+    *_, spec = specs()
+    game = dataclasses.replace(spec.game, name="mine", **{name: ours})
+    with pytest.raises(SpecMismatch) as caught:
+        spec.check_game(game)
+    assert str(caught.value) == f"{name} of game mine: {ours}, expected {getattr(spec.game, name)} (the run's h)"
+    assert caught.value.exit_code == 8
+
+
+def test_the_same_game_under_another_name_is_the_same_game():
+    *_, spec = specs()
+    spec.check_game(dataclasses.replace(spec.game, name="mine"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        "null",
+        "{}",
+        '{"game": null}',
+        b"\xff",
+        json.dumps({**json.loads(RunSpec(GameSpec("g", (4,), Discrete(2))).to_json()), "rollout": {"lenght": 3}}),
+        json.dumps({**json.loads(RunSpec(GameSpec("g", (4,), Discrete(2))).to_json()), "seed": "x"}),
+        json.dumps({**json.loads(RunSpec(GameSpec("g", (4,), Discrete(2))).to_json()), "network": {"hidden": []}}),
+    ],
+)
+def test_a_text_that_is_no_spec_is_refused(text):
+    with pytest.raises(ConfigError):
+        RunSpec.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: GameSpec("g", (), Discrete(2)), "observation shape"),
+        (lambda: GameSpec("g", (3, 0), Discrete(2)), "observation shape"),
+        (lambda: GameSpec("g", (3,), Discrete(1)), "actions"),
+        (lambda: NetworkSpec(()), "hidden"),
+        (lambda: NetworkSpec((3, 0)), "hidden"),
+        (lambda: NetworkSpec((3,), "sigmoid"), "activation"),
+        (lambda: RolloutSpec("forever"), "unroll"),
+        (lambda: RolloutSpec(length=0), "rollout length"),
+        (lambda: RolloutSpec(high_water=0), "high_water"),
+        (lambda: RolloutSpec("games", lock_step=True), "lock_step"),
+    ],
+)
+def test_a_spec_that_nothing_could_be_built_for_is_refused_by_the_settings_name(make, says):
+    with pytest.raises(ConfigError, match=f"^{says}"):
+        make()
+
+
+# History.
+
+
+def play_history(history, games, wins=True, start=0):
+    for number in range(start, start + games):
+        one = trajectory(returns=(float(number),), lengths=(number + 1,), wins=(number % 4 == 0,) if wins else None)
+        history.accept(header(version=20 - number % 3, created_ms=NOW - 1000 * number), one, 20, NOW)
+
+
+def test_a_new_history_has_nothing_to_say():
+    history = History()
+    assert history.figures() == {}
+    assert history.mean_return is None
+    assert history.refusals() == {"refused_by_lag": {}, "refused_by_length": {}}
+
+
+def test_the_figures_are_those_of_what_was_accepted():
+    history = History()
+    play_history(history, 8)
+    figures = history.figures()
+    assert figures["return_mean"] == np.mean(range(8))
+    assert figures["length_mean"] == np.mean(range(1, 9))
+    assert figures["win_rate"] == 2 / 8
+    assert figures["staleness_max"] == 2
+    assert figures["staleness_p50"] == 1  # of 0 1 2 0 1 2 0 1
+    assert figures["age_s_max"] == 7
+    assert figures["age_s_p50"] == 3.5
+
+
+def test_a_game_without_wins_has_no_win_rate():
+    history = History()
+    play_history(history, 3, wins=False)
+    assert "win_rate" not in history.figures()
+
+
+def test_the_mean_return_is_that_of_the_last_hundred_games_and_unknown_before():
+    history = History()
+    play_history(history, GAMES - 1)
+    assert history.mean_return is None
+    play_history(history, 1, start=GAMES - 1)
+    assert history.mean_return == np.mean(range(GAMES))
+    play_history(history, 10, start=GAMES)
+    assert history.mean_return == np.mean(range(10, GAMES + 10))
+
+
+def test_refusals_are_counted_by_lag_and_by_the_power_of_two_above_the_games_length():
+    history = History()
+    for version, steps, games in ((15, 7, 1), (15, 8, 1), (0, 100, 10), (20, 3, 0), (25, 1, 1)):
+        history.refuse(header(version, steps=steps, games=games), 20)
+    assert history.refusals() == {"refused_by_lag": {5: 2, 20: 1, 0: 2}, "refused_by_length": {8: 1, 16: 2, 4: 1, 2: 1}}
+    history.refuse(header(0), 1000)
+    assert history.refusals()["refused_by_lag"][64] == 1
+
+
+def test_a_restored_history_goes_on_as_if_nothing_had_been():
+    history, successor = History(), History()
+    play_history(history, 70)
+    for version in (1, 1, 2):
+        history.refuse(header(version, steps=9), 20)
+    state = history.state()
+    written = json.loads(json.dumps(state))  # nothing but what a message can hold
+    successor.restore(written)
+    assert successor.state() == state
+    for each in (history, successor):
+        play_history(each, 60, start=70)
+        each.refuse(header(1, steps=9), 20)
+    assert history.state() != state
+    assert successor.state() == history.state()
+    assert successor.figures() == history.figures()
+    assert successor.mean_return == history.mean_return == np.mean(range(30, 130))
+    assert (
+        successor.refusals()
+        == history.refusals()
+        == {
+            "refused_by_lag": {19: 3, 18: 1},
+            "refused_by_length": {16: 4},
+        }
+    )
+
+
+def test_a_history_is_bounded_whatever_is_consumed():
+    history = History()
+    for number in range(1000):
+        history.accept(header(), trajectory(returns=[1.0] * 3, lengths=[1] * 3), 20, NOW)
+        history.refuse(header(steps=2 ** (number % 53), games=1, version=number), 2000)
+    sizes = {name: len(value) for name, value in history.state().items()}
+    assert sizes == {
+        "returns": 100,
+        "lengths": 100,
+        "wins": 0,
+        "staleness": 256,
+        "age_s": 256,
+        "refused_by_lag": 1,
+        "refused_by_length": 53,
+    }

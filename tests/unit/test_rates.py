@@ -1,0 +1,111 @@
+"""The learning rate: by the batch, by its age, by the run's progress, by how far an update moved."""
+
+import math
+
+import pytest
+
+from broodmind.common.errors import ConfigError
+from broodmind.learner.rates import RateConfig, batch_scale, follow_kl, schedule, stale_scale
+
+STEPS = [1, 512, 2048, 4096, 100_000]
+
+
+def test_by_default_nothing_changes_the_rate():
+    config = RateConfig()
+    assert [batch_scale(config, steps) for steps in STEPS] == [1.0] * len(STEPS)
+    assert [stale_scale(config, share) for share in (0.0, 0.5, 1.0)] == [1.0] * 3
+    assert [schedule(config, n, 1000 * n) for n in (0, 1, 10**6)] == [1.0] * 3
+    assert [follow_kl(1.0, kl, config.kl_target) for kl in (0.0, 1.0, 1e9)] == [1.0] * 3
+
+
+@pytest.mark.parametrize(("scaling", "power"), [("none", 0), ("linear", 1), ("sqrt", 0.5)])
+@pytest.mark.parametrize("reference", [2048, 256])
+def test_the_rate_follows_the_accepted_steps_by_a_power_of_their_ratio(scaling, power, reference):
+    config = RateConfig(scaling=scaling, reference_steps=reference)
+    for steps in STEPS:
+        assert batch_scale(config, steps) == pytest.approx((steps / reference) ** power, rel=1e-12)
+    assert batch_scale(config, reference) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("factor", "share", "expected"),
+    [(0.5, 0.0, 1.0), (0.5, 1.0, 0.5), (0.5, 0.5, 0.75), (0.1, 1.0, 0.1), (0.1, 0.25, 0.775), (1.0, 1.0, 1.0)],
+)
+def test_a_batch_of_old_data_has_a_lower_rate_by_its_share(factor, share, expected):
+    assert stale_scale(RateConfig(stale_factor=factor), share) == pytest.approx(expected)
+
+
+def test_the_rate_rises_linearly_over_the_warm_up_from_the_first_step_of_it():
+    config = RateConfig(warmup_updates=4)
+    assert [schedule(config, n, 0) for n in range(7)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0]
+    assert schedule(RateConfig(warmup_updates=1), 0, 0) == 1.0
+
+
+def test_the_rate_falls_linearly_to_nothing_and_no_further():
+    config = RateConfig(anneal_steps=1000)
+    assert [schedule(config, 5, steps) for steps in (0, 250, 999, 1000, 5000)] == pytest.approx([1, 0.75, 0.001, 0, 0])
+    assert schedule(config, 5, 5000) == 0.0
+
+
+def test_warm_up_and_annealing_multiply():
+    assert schedule(RateConfig(warmup_updates=10, anneal_steps=100), 4, 40) == pytest.approx(0.5 * 0.6)
+
+
+@pytest.mark.parametrize(
+    ("kl", "expected"),
+    [
+        (0.0, 3.0),
+        (0.0039, 3.0),
+        (0.004, 2.0),  # half the target: near enough
+        (0.008, 2.0),
+        (0.016, 2.0),  # twice the target: still
+        (0.0161, 2 / 1.5),
+        (5.0, 2 / 1.5),
+    ],
+)
+def test_the_factor_follows_the_divergence(kl, expected):
+    assert follow_kl(2.0, kl, 0.008) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_factor_stays_within_its_bounds_and_comes_back_from_them():
+    low = high = 1.0
+    for _ in range(100):
+        low, high = follow_kl(low, 1.0, 0.01), follow_kl(high, 0.0, 0.01)
+        assert 1 / 64 <= low <= 1 <= high <= 64
+    assert (low, high) == (1 / 64, 64.0)
+    assert follow_kl(low, 0.0, 0.01) == pytest.approx(1.5 / 64)
+    assert follow_kl(high, 1.0, 0.01) == pytest.approx(64 / 1.5)
+
+
+def test_a_divergence_that_is_no_longer_followed_leaves_no_factor_behind():
+    assert follow_kl(7.0, 1.0, 0.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"scaling": "cubic"}, "rate scaling: 'cubic'"),
+        ({"stale_factor": 0.0}, "stale factor: 0.0"),
+        ({"stale_factor": -0.5}, "stale factor: -0.5"),
+        ({"stale_factor": 1.5}, "stale factor: 1.5"),
+        ({"stale_factor": math.nan}, "stale factor: nan"),
+    ],
+)
+def test_a_rate_that_makes_no_sense_is_refused_by_the_settings_name(wrong, says):
+    with pytest.raises(ConfigError, match=f"^{says}, expected"):
+        RateConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reference_steps": 0},
+        {"reference_steps": -1},
+        {"warmup_updates": -5},
+        {"anneal_steps": -1},
+        {"kl_target": -0.1},
+    ],
+)
+def test_a_rate_that_would_turn_learning_around_is_refused(wrong):
+    with pytest.raises(ConfigError):
+        RateConfig(**wrong)

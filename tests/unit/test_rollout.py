@@ -1,0 +1,351 @@
+"""Rollouts on a game whose every step is known beforehand.
+
+Each column plays games of given lengths, one after the other, over and over. An observation is (game, steps so far in
+it), so that the expected arrays can be written down by hand; step k of a game gives k as its reward.
+"""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from broodmind.actors.game import Step
+from broodmind.actors.rollout import GameRollout, StepRollout, make_rollout
+from broodmind.common.actions import Discrete
+from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
+from broodmind.common.trajectory import Header, decode_trajectory, encode_trajectory
+from broodmind.common.weights import Pointer
+
+TERMINATED, TRUNCATED = "terminated", "truncated"
+ACTIONS = 3
+
+
+class Script:
+    """A vector game that follows a script: for each column (length, how it ends, won) of game after game."""
+
+    def __init__(self, *columns, masked=False, wins=False):
+        self.spec = GameSpec("script", (2,), Discrete(ACTIONS), masked=masked, wins=wins)
+        self.num_envs = len(columns)
+        self._columns = columns
+        self.seen = []  # the actions it was given
+        self.seeds = []
+
+    def reset(self, seed):
+        self.seeds.append(seed)
+        self._game = np.zeros(self.num_envs, int)
+        self._at = np.zeros(self.num_envs, int)
+        self._over = np.zeros(self.num_envs, bool)
+        return self._step(np.zeros(self.num_envs, np.float32), np.zeros((3, self.num_envs), bool))
+
+    def step(self, actions):
+        self.seen.append(actions.tolist())
+        rewards, endings = np.zeros(self.num_envs, np.float32), np.zeros((3, self.num_envs), bool)
+        for column, script in enumerate(self._columns):
+            if self._over[column]:  # this call only resets
+                self._game[column] += 1
+                self._at[column] = 0
+                self._over[column] = False
+                continue
+            self._at[column] += 1
+            rewards[column] = self._at[column]
+            length, how, won = script[self._game[column] % len(script)]
+            if self._at[column] == length:
+                self._over[column] = True
+                endings[:, column] = how == TERMINATED, how == TRUNCATED, won
+            else:
+                endings[2, column] = True  # a win means nothing before the end, and must not be read
+        return self._step(rewards, endings)
+
+    def _step(self, rewards, endings):
+        observations = np.stack([self._game, self._at], axis=1).astype(np.float32)
+        masks = np.stack([(self._game + self._at) % ACTIONS != action for action in range(ACTIONS)], axis=1)
+        terminated, truncated, wins = endings
+        return Step(
+            observations,
+            rewards,
+            terminated,
+            truncated,
+            masks if self.spec.masked else None,
+            wins if self.spec.wins else None,
+        )
+
+    def close(self):
+        pass
+
+
+def pointer(version):
+    return Pointer(1, version, f"commit {version}", "digest", 1)
+
+
+class CountingPolicy:
+    """Plays (game + steps so far in it) mod 3, or the next action where the mask forbids that one."""
+
+    def __init__(self, version=1):
+        self.pointer = pointer(version)
+
+    def act(self, observations, masks, _rng):
+        actions = observations.sum(axis=1).astype(np.int32) % ACTIONS
+        if masks is not None:
+            rows = np.arange(len(actions))
+            actions = np.where(masks[rows, actions], actions, (actions + 1) % ACTIONS).astype(np.int32)
+        return actions, (-1 - observations[:, 0] - observations[:, 1] / 16).astype(np.float32)
+
+
+def make(kind, game, length):
+    return kind(game, length, 7, np.random.default_rng(0))
+
+
+def columns_of(array):
+    """[T, B] as B lists."""
+    return array.swapaxes(0, 1).tolist()
+
+
+def assert_travels(trajectory, game, length):
+    """The learner takes it as it is."""
+    spec = RunSpec(game.spec, rollout=RolloutSpec(length=length))
+    header = Header(1, 1, trajectory.steps, trajectory.games, 1)
+    decode_trajectory(encode_trajectory(trajectory, "a", spec), header, "a", spec)
+
+
+# Pieces of a fixed number of steps.
+
+
+def two_columns(**options):
+    """Column 0: games of 2 (terminated, won) and 3 (truncated). Column 1: games of 4 (terminated, lost)."""
+    return Script([(2, TERMINATED, True), (3, TRUNCATED, False)], [(4, TERMINATED, False)], **options)
+
+
+def test_a_piece_holds_every_step_of_every_column():
+    game = two_columns()
+    (piece,) = make(StepRollout, game, 6).play(CountingPolicy())
+    trajectory = piece.trajectory
+    # (game, steps so far): two steps, the reset, then three; the final observation of each game is in the sequence.
+    first = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2], [1, 3]]
+    second = [[0, 0], [0, 1], [0, 2], [0, 3], [0, 4], [1, 0], [1, 1]]
+    assert columns_of(trajectory.observations) == [first, second]
+    assert columns_of(trajectory.valid) == [[1, 1, 0, 1, 1, 1], [1, 1, 1, 1, 0, 1]]
+    assert columns_of(trajectory.rewards) == [[1, 2, 0, 1, 2, 3], [1, 2, 3, 4, 0, 1]]
+    assert columns_of(trajectory.terminated) == [[0, 1, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0]]
+    assert columns_of(trajectory.truncated) == [[0, 0, 0, 0, 0, 1], [0] * 6]
+    assert columns_of(trajectory.actions) == [[(g + k) % 3 for g, k in column[:-1]] for column in (first, second)]
+    assert columns_of(trajectory.log_probs) == [[-1 - g - k / 16 for g, k in column[:-1]] for column in (first, second)]
+    assert game.seen == trajectory.actions.tolist()
+    assert game.seeds == [7]
+    assert trajectory.masks is None
+    assert trajectory.wins is None
+    assert (trajectory.steps, trajectory.games) == (10, 3)
+    assert_travels(trajectory, game, 6)
+
+
+def test_returns_lengths_and_wins_are_those_of_the_games_in_the_order_they_ended():
+    game = two_columns(wins=True)
+    (piece,) = make(StepRollout, game, 6).play(CountingPolicy())
+    trajectory = piece.trajectory
+    assert trajectory.returns.tolist() == [1 + 2, 1 + 2 + 3 + 4, 1 + 2 + 3]
+    assert trajectory.lengths.tolist() == [2, 4, 3]
+    assert trajectory.wins.tolist() == [True, False, False]
+    assert (trajectory.returns.dtype, trajectory.lengths.dtype) == (np.float32, np.int32)
+    assert_travels(trajectory, game, 6)
+
+
+def test_games_that_end_in_the_same_step_are_in_the_order_of_their_columns():
+    game = Script([(3, TERMINATED, False)], [(9, TERMINATED, True)], [(3, TRUNCATED, True)], wins=True)
+    (piece,) = make(StepRollout, game, 4).play(CountingPolicy())
+    assert piece.trajectory.lengths.tolist() == [3, 3]
+    assert piece.trajectory.wins.tolist() == [False, True]
+
+
+def test_a_game_goes_on_over_the_end_of_a_piece_and_is_counted_whole_where_it_ends():
+    game = two_columns(wins=True)
+    rollout = make(StepRollout, game, 3)
+    pieces = [rollout.play(CountingPolicy())[0].trajectory for _ in range(4)]
+    assert [piece.lengths.tolist() for piece in pieces] == [[2], [4, 3], [2, 4], []]
+    assert [piece.returns.tolist() for piece in pieces] == [[3], [10, 6], [3, 10], []]
+    assert [piece.wins.tolist() for piece in pieces] == [[True], [False, False], [True, False], []]
+    for before, after in itertools.pairwise(pieces):
+        np.testing.assert_array_equal(before.observations[-1], after.observations[0])
+    assert sum(piece.steps for piece in pieces) == 9 + 10  # of 12 each: column 0 reset 3 times, column 1 twice
+    assert game.seeds == [7]
+
+
+def test_a_game_that_ends_with_the_piece_resets_in_the_first_step_of_the_next():
+    rollout = make(StepRollout, Script([(3, TERMINATED, False)]), 3)
+    first, second = (rollout.play(CountingPolicy())[0].trajectory for _ in range(2))
+    assert columns_of(first.valid) == [[1, 1, 1]]
+    assert columns_of(first.observations)[0][-1] == [0, 3]
+    assert columns_of(second.valid) == [[0, 1, 1]]
+    assert columns_of(second.observations) == [[[0, 3], [1, 0], [1, 1], [1, 2]]]
+
+
+def test_a_piece_without_an_ending_has_no_games():
+    (piece,) = make(StepRollout, Script([(50, TERMINATED, True)], wins=True), 4).play(CountingPolicy())
+    trajectory = piece.trajectory
+    assert [each.shape for each in (trajectory.returns, trajectory.lengths, trajectory.wins)] == [(0,)] * 3
+    assert [each.dtype for each in (trajectory.returns, trajectory.lengths, trajectory.wins)] == [
+        np.float32,
+        np.int32,
+        np.bool_,
+    ]
+
+
+def test_games_of_a_single_step_leave_every_other_step_to_the_resets():
+    (piece,) = make(StepRollout, Script([(1, TERMINATED, False)]), 5).play(CountingPolicy())
+    assert columns_of(piece.trajectory.valid) == [[1, 0, 1, 0, 1]]
+    assert piece.trajectory.lengths.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", [StepRollout, GameRollout])
+def test_masks_are_those_the_action_was_chosen_under(kind):
+    game = Script([(4, TERMINATED, False)], masked=True)
+    rollout = make(kind, game, 4)
+    pieces = []
+    while not pieces:
+        pieces = rollout.play(CountingPolicy())
+    trajectory = pieces[0].trajectory
+    # After k steps action k mod 3 is forbidden, and the policy plays the one after it.
+    assert columns_of(trajectory.masks) == [[[0, 1, 1], [1, 0, 1], [1, 1, 0], [0, 1, 1]]]
+    assert columns_of(trajectory.actions) == [[1, 2, 0, 1]]
+    assert_travels(trajectory, game, 4)
+
+
+@pytest.mark.parametrize("kind", [StepRollout, GameRollout])
+def test_a_piece_is_not_changed_by_the_play_that_follows(kind):
+    game = Script([(3, TERMINATED, True), (3, TRUNCATED, False)], masked=True, wins=True)
+    step, calls = game.step, itertools.count()
+
+    def never_the_same_reward_twice(actions):
+        made = step(actions)
+        return replace(made, rewards=made.rewards + next(calls))
+
+    game.step = never_the_same_reward_twice
+    rollout = make(kind, game, 3)
+    pieces = []
+    while not pieces:
+        pieces = rollout.play(CountingPolicy())
+    names = type(pieces[0].trajectory).__slots__
+    kept = {name: getattr(pieces[0].trajectory, name).copy() for name in names}
+    for _ in range(9):
+        rollout.play(CountingPolicy())
+    for name in names:
+        np.testing.assert_array_equal(getattr(pieces[0].trajectory, name), kept[name], err_msg=name)
+
+
+def test_a_piece_of_steps_is_of_the_version_that_played_it():
+    rollout = make(StepRollout, two_columns(), 3)
+    assert [rollout.play(CountingPolicy(version))[0].played_with for version in (4, 6)] == [pointer(4), pointer(6)]
+
+
+# Whole games.
+
+
+def play_games(rollout, steps, version=lambda _: 1):
+    """The pieces of so many steps, each with the step it came out of."""
+    return [(step, piece) for step in range(1, steps + 1) for piece in rollout.play(CountingPolicy(version(step)))]
+
+
+def test_each_game_is_a_piece_of_its_own_when_it_ends():
+    game = two_columns(wins=True)
+    pieces = play_games(make(GameRollout, game, 10), 9)
+    # Column 0 ends after steps 2 and (a reset later) 6 and 9; column 1 after 4 and 9.
+    assert [step for step, _ in pieces] == [2, 4, 6, 9, 9]
+    lengths, numbers = [2, 4, 3, 2, 4], [0, 0, 1, 2, 1]
+    for (_, piece), length, number in zip(pieces, lengths, numbers, strict=True):
+        trajectory = piece.trajectory
+        assert columns_of(trajectory.observations) == [[[number, k] for k in range(length + 1)]]
+        assert columns_of(trajectory.actions) == [[(number + k) % 3 for k in range(length)]]
+        assert columns_of(trajectory.log_probs) == [[-1 - number - k / 16 for k in range(length)]]
+        assert columns_of(trajectory.rewards) == [list(range(1, length + 1))]
+        assert columns_of(trajectory.valid) == [[True] * length]
+        assert trajectory.lengths.tolist() == [length]
+        assert trajectory.returns.tolist() == [length * (length + 1) / 2]
+        assert_travels(trajectory, game, 10)
+    endings = [(piece.trajectory.terminated, piece.trajectory.truncated) for _, piece in pieces]
+    assert [bool(terminated[-1, 0]) for terminated, _ in endings] == [True, True, False, True, True]
+    assert [bool(truncated[-1, 0]) for _, truncated in endings] == [False, False, True, False, False]
+    assert not any(flags[:-1].any() for pair in endings for flags in pair)
+    assert [piece.trajectory.wins.tolist() for _, piece in pieces] == [[True], [False], [False], [True], [False]]
+
+
+def test_a_step_that_ends_nothing_gives_nothing():
+    rollout = make(GameRollout, two_columns(), 10)
+    assert rollout.play(CountingPolicy()) == []
+
+
+def test_a_game_as_long_as_the_length_is_whole():
+    game = Script([(4, TERMINATED, True)], wins=True)
+    ((_, piece), (_, following)) = play_games(make(GameRollout, game, 4), 9)
+    for trajectory in (piece.trajectory, following.trajectory):
+        assert columns_of(trajectory.terminated) == [[0, 0, 0, 1]]
+        assert not trajectory.truncated.any()
+        assert trajectory.wins.tolist() == [True]
+        assert (trajectory.lengths.tolist(), trajectory.returns.tolist()) == ([4], [10])
+
+
+def test_a_longer_game_is_cut_as_truncated_and_its_rest_is_unseen():
+    game = Script([(7, TERMINATED, True), (2, TERMINATED, True)], wins=True)
+    pieces = play_games(make(GameRollout, game, 3), 10)
+    # Cut after 3 of 7 steps; then 4 unseen ones, a reset, and the next game, which ends after 2.
+    assert [step for step, _ in pieces] == [3, 10]
+    cut, following = (piece.trajectory for _, piece in pieces)
+    assert columns_of(cut.observations) == [[[0, 0], [0, 1], [0, 2], [0, 3]]]  # with what to bootstrap from
+    assert columns_of(cut.truncated) == [[0, 0, 1]]
+    assert not cut.terminated.any()
+    assert cut.wins.tolist() == [False]
+    assert (cut.lengths.tolist(), cut.returns.tolist()) == ([3], [6])
+    assert columns_of(following.observations) == [[[1, 0], [1, 1], [1, 2]]]
+    assert columns_of(following.rewards) == [[1, 2]]
+    assert columns_of(following.terminated) == [[0, 1]]
+    assert following.wins.tolist() == [True]
+    assert_travels(cut, game, 3)
+
+
+def test_the_unseen_rest_of_a_game_is_in_no_other_games_return_or_length():
+    game = Script([(7, TERMINATED, True), (2, TERMINATED, True)])
+    pieces = play_games(make(GameRollout, game, 3), 10)
+    assert [piece.trajectory.lengths.tolist() for _, piece in pieces] == [[3], [2]]
+    assert [piece.trajectory.returns.tolist() for _, piece in pieces] == [[1 + 2 + 3], [1 + 2]]
+
+
+def test_a_cut_in_one_column_leaves_the_others_alone():
+    game = Script([(7, TERMINATED, True)], [(2, TERMINATED, True)], [(3, TRUNCATED, True)])
+    pieces = play_games(make(GameRollout, game, 3), 8)
+    # Column 1 ends after steps 2, 5 and 8; column 2 after 3 and 7; column 0 is cut after 3 and ends unseen after 7.
+    assert [(step, len(piece.trajectory.actions)) for step, piece in pieces] == [
+        (2, 2),
+        (3, 3),
+        (3, 3),
+        (5, 2),
+        (7, 3),
+        (8, 2),
+    ]
+    assert [piece.trajectory.returns.tolist() for _, piece in pieces] == [[3], [6], [6], [3], [6], [3]]
+
+
+def test_a_game_is_of_the_version_it_was_begun_with():
+    game = two_columns()
+    pieces = play_games(make(GameRollout, game, 10), 9, version=lambda step: 10 + step)
+    # Games begin with the first step after a reset: column 0 with steps 1, 4 and 8, column 1 with 1 and 6.
+    assert [piece.played_with for _, piece in pieces] == [pointer(n) for n in (11, 11, 14, 18, 16)]
+
+
+def test_the_game_after_a_cut_one_is_of_the_version_it_was_begun_with():
+    game = Script([(7, TERMINATED, True), (2, TERMINATED, True)])
+    pieces = play_games(make(GameRollout, game, 3), 10, version=lambda step: 10 + step)
+    assert [piece.played_with for _, piece in pieces] == [pointer(11), pointer(19)]
+
+
+def test_a_game_that_knows_no_wins_although_it_should_has_lost():
+    game = Script([(2, TERMINATED, True)])
+    game.spec = replace(game.spec, wins=True)
+    step = game.step
+    game.step = lambda actions: replace(step(actions), wins=None)
+    ((_, piece),) = play_games(make(GameRollout, game, 3), 2)
+    assert piece.trajectory.wins.tolist() == [False]
+
+
+@pytest.mark.parametrize(("unroll", "kind"), [("steps", StepRollout), ("games", GameRollout)])
+def test_the_runs_spec_says_which_rollout_it_is(unroll, kind):
+    game = Script([(2, TERMINATED, True)])
+    spec = RunSpec(game.spec, rollout=RolloutSpec(unroll=unroll, length=5))
+    assert type(make_rollout(game, spec, 1, np.random.default_rng(0))) is kind

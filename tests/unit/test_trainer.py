@@ -1,0 +1,328 @@
+"""The trainer: restored it goes on bit for bit, undone it is as it was, and its parts fit together."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from broodmind.common import wire
+from broodmind.common.actions import Box, Discrete, MultiDiscrete
+from broodmind.common.errors import ConfigError, WireError
+from broodmind.common.network import MEAN, SCALE
+from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
+from broodmind.common.weights import decode_weights, digest
+from broodmind.learner.batch import Batch
+from broodmind.learner.finite import NonFinite
+from broodmind.learner.impala import VTraceConfig
+from broodmind.learner.ppo import PPOConfig
+from broodmind.learner.rates import RateConfig
+from broodmind.learner.reinforce import ReinforceConfig
+from broodmind.learner.trainer import Trainer
+
+FEATURES = 3
+ONE, SEVERAL, NUMBERS = Discrete(4), MultiDiscrete((3, 2)), Box((-1.0, 0.0), (1.0, 2.0))
+MOVING = RateConfig(warmup_updates=3, anneal_steps=500, kl_target=0.01, scaling="sqrt", reference_steps=40)
+CONFIGS = {
+    "ppo": (PPOConfig(minibatch=16), ONE),
+    "ppo-several": (PPOConfig(minibatch=16, optimizer="rmsprop"), SEVERAL),
+    "ppo-decoupled-popart": (PPOConfig(minibatch=16, decoupled=True, popart=0.1, optimizer="adamw"), ONE),
+    "ppo-decoupled": (PPOConfig(minibatch=16, decoupled=True), ONE),
+    "ppo-rates": (PPOConfig(minibatch=16, rates=MOVING), NUMBERS),
+    "reinforce-value": (ReinforceConfig(baseline="value"), ONE),
+    "reinforce-average": (ReinforceConfig(baseline="moving_average", optimizer="sgd"), ONE),
+    "vtrace": (VTraceConfig(minibatch=16), ONE),
+    "vtrace-popart": (VTraceConfig(minibatch=16, popart=0.1, optimizer="sgd"), NUMBERS),
+}
+every_config = pytest.mark.parametrize("name", CONFIGS)
+
+
+def spec_of(actions, *, shared=False):
+    return RunSpec(
+        GameSpec("trained", (FEATURES,), actions), NetworkSpec((6, 5), shared=shared, normalise=True), seed=5
+    )
+
+
+def fresh(name):
+    config, actions = CONFIGS[name]
+    return Trainer(spec_of(actions), config)
+
+
+def a_batch(seed, actions=ONE, columns=6, **changes):
+    """Whole games of up to ten steps, played by nobody in particular; observations far from normal."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(3, 11, columns)
+    shape = (10, columns)
+    valid = np.arange(10)[:, None] < lengths
+    ended = np.arange(10)[:, None] == lengths - 1
+    by_rules = ended & (rng.random(columns) < 0.5)
+    if isinstance(actions, Box):
+        taken = rng.normal(size=(*shape, *actions.shape)).astype(np.float32)
+    else:
+        parts = [rng.integers(0, size, shape, dtype=np.int32) for size in actions.sizes]
+        taken = np.stack(parts, axis=-1).reshape(*shape, *actions.shape)
+    batch = Batch(
+        observations=rng.normal([5.0, -100.0, 0.0], [1.0, 30.0, 0.1], (11, columns, FEATURES)).astype(np.float32),
+        actions=taken,
+        log_probs=np.log(rng.uniform(0.1, 0.4, shape)).astype(np.float32),
+        rewards=rng.normal(2, 3, shape).astype(np.float32),
+        terminated=by_rules,
+        truncated=ended & ~by_rules,
+        valid=valid,
+        masks=None,
+        games=columns,
+    )
+    return replace(batch, **changes)
+
+
+def batch_for(name, seed):
+    return a_batch(seed, CONFIGS[name][1])
+
+
+def as_bytes(state):
+    """All of a state, to compare."""
+    return wire.encode(state)
+
+
+def successor_of(trainer, name):
+    """A fresh trainer that takes over by what is stored, as after a restart."""
+    weights = trainer.weights()
+    raw = wire.decode(wire.encode({"trainer": trainer.state()}), max_bytes=1 << 20)["trainer"]
+    config, actions = CONFIGS[name]
+    spec = spec_of(actions)
+    result = Trainer(spec, config)
+    result.update(batch_for(name, 99))  # it has had a life of its own
+    result.restore(decode_weights(weights, digest(weights), spec), raw)
+    return result
+
+
+@every_config
+@pytest.mark.parametrize("updates", [0, 1, 3])
+def test_a_restored_trainer_goes_on_bit_for_bit(name, updates):
+    trainer = fresh(name)
+    for number in range(updates):
+        trainer.update(batch_for(name, number))
+    successor = successor_of(trainer, name)
+    assert successor.weights() == trainer.weights()
+    assert as_bytes(successor.state()) == as_bytes(trainer.state())
+    for number in range(10, 12):
+        before = trainer.weights()
+        assert successor.update(batch_for(name, number)) == trainer.update(batch_for(name, number))
+        assert successor.weights() == trainer.weights() != before
+        assert as_bytes(successor.state()) == as_bytes(trainer.state())
+
+
+@every_config
+def test_the_same_seed_and_batches_make_the_same_weights_and_another_seed_others(name):
+    first, second = fresh(name), fresh(name)
+    config, actions = CONFIGS[name]
+    other = Trainer(replace(spec_of(actions), seed=6), config)
+    assert first.weights() == second.weights()
+    for number in range(2):
+        for trainer in (first, second, other):
+            trainer.update(batch_for(name, number))
+    assert first.weights() == second.weights()
+    views = [trainer._params.flat for trainer in (first, other)]
+    assert not np.array_equal(*views)
+
+
+@every_config
+def test_the_state_is_a_copy(name):
+    trainer = fresh(name)
+    trainer.update(batch_for(name, 0))
+    state = trainer.state()
+    kept = as_bytes(state)
+    trainer.update(batch_for(name, 1))
+    assert as_bytes(state) == kept != as_bytes(trainer.state())
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "says"),
+    [
+        (PPOConfig(), ReinforceConfig(), "algo: reinforce, expected ppo"),
+        (PPOConfig(), VTraceConfig(), "algo: vtrace, expected ppo"),
+        (VTraceConfig(), PPOConfig(), "algo: ppo, expected vtrace"),
+        (PPOConfig(), PPOConfig(optimizer="sgd"), "optimizer: sgd, expected adam,"),
+        (PPOConfig(optimizer="rmsprop"), PPOConfig(optimizer="adamw"), "optimizer: adamw, expected rmsprop"),
+    ],
+)
+def test_another_algorithm_or_optimizer_is_refused_by_both_names(theirs, ours, says):
+    spec = spec_of(ONE)
+    trainer, successor = Trainer(spec, theirs), Trainer(spec, ours)
+    weights = trainer.weights()
+    raw = wire.decode(wire.encode({"trainer": trainer.state()}), max_bytes=1 << 20)["trainer"]
+    before = successor.weights()
+    with pytest.raises(ConfigError, match=f"^{says}"):
+        successor.restore(decode_weights(weights, digest(weights), spec), raw)
+    assert successor.weights() == before
+
+
+@pytest.mark.parametrize("part", ["optimizer", "algo", "arrays", "algorithm", "normaliser", "rates", "rng"])
+def test_a_state_with_a_part_missing_is_refused_by_its_name(part):
+    trainer = fresh("ppo")
+    weights = trainer.weights()
+    raw = wire.decode(wire.encode({"trainer": trainer.state()}), max_bytes=1 << 20)["trainer"]
+    del raw[part]
+    with pytest.raises(WireError, match=rf"missing fields \['{part}'\]"):
+        trainer.restore(decode_weights(weights, digest(weights), spec_of(ONE)), raw)
+
+
+@pytest.mark.parametrize(("part", "field"), [("arrays", "mean"), ("normaliser", "mean"), ("algorithm", "proximal")])
+def test_a_state_of_another_size_is_refused(part, field):
+    trainer = fresh("ppo-decoupled-popart")
+    weights, state = trainer.weights(), trainer.state()
+    state[part][field] = np.zeros(7, state[part][field].dtype)
+    raw = wire.decode(wire.encode({"trainer": state}), max_bytes=1 << 20)["trainer"]
+    with pytest.raises(WireError):
+        trainer.restore(decode_weights(weights, digest(weights), spec_of(ONE)), raw)
+
+
+# An update that would ruin the weights.
+
+
+def huge_rewards(batch):
+    return replace(batch, rewards=np.full_like(batch.rewards, 1e38))
+
+
+def one_huge_reward(batch):
+    """Its square overflows, in the minibatch that has it: others may have moved the weights by then."""
+    rewards = batch.rewards.copy()
+    rewards[0, 0] = 1e30
+    return replace(batch, rewards=rewards)
+
+
+def one_infinite_reward(batch):
+    rewards = batch.rewards.copy()
+    rewards[0, 0] = np.inf
+    return replace(batch, rewards=rewards)
+
+
+# With PopArt the targets are normalised, in double precision: 1e38 is still a number then.
+@pytest.mark.parametrize(
+    ("name", "ruin"),
+    [(name, one_infinite_reward) for name in CONFIGS]
+    + [(name, huge_rewards) for name in CONFIGS if name != "vtrace-popart"],
+)
+def test_an_update_that_is_not_finite_is_said_and_undone(name, ruin):
+    trainer, twin = fresh(name), fresh(name)
+    for number in range(2):
+        trainer.update(batch_for(name, number))
+        twin.update(batch_for(name, number))
+    weights, state = trainer.weights(), as_bytes(trainer.state())
+    with np.errstate(all="ignore"), pytest.raises(NonFinite, match="expected a finite number"):
+        trainer.update(ruin(batch_for(name, 2)))
+    assert trainer.weights() == weights
+    assert as_bytes(trainer.state()) == state
+    for number in range(3, 5):  # and it goes on as if nothing had been
+        assert trainer.update(batch_for(name, number)) == twin.update(batch_for(name, number))
+    assert trainer.weights() == twin.weights()
+
+
+@pytest.mark.parametrize("name", ["ppo", "ppo-several", "ppo-decoupled", "ppo-rates", "vtrace"])
+def test_an_update_that_goes_wrong_half_way_is_undone_to_its_beginning(name):
+    """The steps before the bad minibatch have moved weights, optimizer, proximal policy and generator."""
+    trainer = fresh(name)
+    trainer.update(batch_for(name, 0))
+    weights, state = trainer.weights(), as_bytes(trainer.state())
+    moved = []
+    step = trainer._optimizer.step
+
+    def watched(params, gradient, rate):
+        step(params, gradient, rate)
+        moved.append(params.copy())
+
+    trainer._optimizer.step = watched
+    moves = []
+    for seed in range(1, 9):
+        moved.clear()
+        with np.errstate(all="ignore"), pytest.raises(NonFinite):
+            trainer.update(one_huge_reward(batch_for(name, seed)))
+        moves.append(len(moved))
+        assert trainer.weights() == weights
+        assert as_bytes(trainer.state()) == state
+    assert max(moves) > 0
+
+
+# The parts together.
+
+
+def carried(trainer, spec):
+    weights = trainer.weights()
+    params = decode_weights(weights, digest(weights), spec)
+    return params[MEAN], params[SCALE]
+
+
+def test_the_normaliser_travels_with_the_weights_and_has_seen_the_valid_steps_of_all_batches():
+    spec = spec_of(ONE)
+    trainer = Trainer(spec, PPOConfig(minibatch=16))
+    assert [each.tolist() for each in carried(trainer, spec)] == [[0.0] * 3, [1.0] * 3]
+    batches = [a_batch(seed) for seed in range(3)]
+    for batch in batches:
+        trainer.update(batch)
+    rows = np.concatenate([batch.observations[:-1][batch.valid] for batch in batches]).astype(np.float64)
+    mean, scale = carried(trainer, spec)
+    np.testing.assert_allclose(mean, rows.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(scale, 1 / rows.std(axis=0), rtol=1e-6)
+
+
+def test_an_update_sees_observations_as_the_actors_did_before_the_batch():
+    spec = spec_of(ONE)
+    trainer = Trainer(spec, PPOConfig(minibatch=16))
+    seen = []
+    update = trainer._algorithm.update
+
+    def watched(params, optimizer, batch, *rest):
+        seen.append(batch.observations)
+        return update(params, optimizer, batch, *rest)
+
+    trainer._algorithm.update = watched
+    first, second = a_batch(0), a_batch(1)
+    trainer.update(first)
+    mean, scale = carried(trainer, spec)
+    trainer.update(second)
+    np.testing.assert_allclose(seen[0], np.clip(first.observations, -10, 10))  # ten deviations, as in network.py
+    expected = np.clip((second.observations - mean) * scale, -10, 10)
+    np.testing.assert_allclose(seen[1], expected, rtol=1e-6, atol=1e-6)
+    assert first.observations.min() < -10  # and the batch itself is left as it was
+
+
+def test_without_a_normaliser_nothing_of_it_travels_and_observations_are_as_they_came():
+    spec = replace(spec_of(ONE), network=NetworkSpec((6, 5)))
+    trainer = Trainer(spec, PPOConfig(minibatch=16))
+    trainer.update(a_batch(0))
+    weights = trainer.weights()
+    assert not {MEAN, SCALE} & decode_weights(weights, digest(weights), spec).keys()
+
+
+@pytest.mark.parametrize("config", [PPOConfig, ReinforceConfig, VTraceConfig])
+def test_the_rate_is_what_the_batch_the_progress_and_its_age_make_of_it(config):
+    rates = RateConfig("linear", 100, warmup_updates=4, anneal_steps=1000, stale_factor=0.5)
+    trainer = Trainer(spec_of(ONE), config(rate=0.01, rates=rates))
+    trained = 0
+    for number, stale_share in enumerate((0.0, 1.0, 0.5, 0.0, 0.25, 0.0)):
+        batch = a_batch(number, stale_share=stale_share)
+        figures = trainer.update(batch)
+        expected = 0.01 * (batch.steps / 100) * min(1, (number + 1) / 4) * (1 - trained / 1000) * (1 - stale_share / 2)
+        games = batch.games if config is ReinforceConfig else 1
+        assert figures["effective_rate"] * games == pytest.approx(expected, rel=1e-9)
+        trained += batch.steps
+
+
+def test_the_rate_follows_the_divergence_from_one_update_to_the_next():
+    # Nothing in these batches is near the policy's own probabilities: the divergence is always above the target.
+    trainer = Trainer(spec_of(ONE), PPOConfig(rate=1e-4, rates=RateConfig(kl_target=1e-4)))
+    rates = [trainer.update(a_batch(seed))["effective_rate"] for seed in range(3)]
+    assert rates == pytest.approx([1e-4, 1e-4 / 1.5, 1e-4 / 1.5**2])
+    low = Trainer(spec_of(ONE), PPOConfig(rate=1e-4, rates=RateConfig(kl_target=1e4)))
+    assert [low.update(a_batch(seed))["effective_rate"] for seed in range(3)] == pytest.approx(
+        [1e-4, 1.5e-4, 1.5**2 * 1e-4]
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "name"), [(PPOConfig(), "ppo"), (ReinforceConfig(), "reinforce"), (VTraceConfig(), "vtrace")]
+)
+def test_the_description_names_the_algorithm_and_is_flat(config, name):
+    described = Trainer(spec_of(ONE), config).describe()
+    assert described["algo"] == name
+    assert (described["rate"], described["scaling"], described["optimizer"]) == (config.rate, "none", "adam")
+    assert not any(isinstance(value, dict) for value in described.values())

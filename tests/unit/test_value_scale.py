@@ -1,0 +1,148 @@
+"""PopArt: the statistics move, the values stay."""
+
+import numpy as np
+import pytest
+
+from broodmind.common.actions import Discrete
+from broodmind.common.network import initial_params
+from broodmind.common.spec import GameSpec, NetworkSpec
+from broodmind.learner.parameters import Parameters
+from broodmind.learner.value_scale import ValueScale
+from broodmind.learner.values import state_values
+
+GAME = GameSpec("scaled", (3,), Discrete(2))
+NETWORKS = [NetworkSpec((8, 6)), NetworkSpec((8, 6), shared=True)]
+separate_and_shared = pytest.mark.parametrize("network", NETWORKS, ids=["separate", "shared"])
+TARGETS = {
+    "near": lambda rng: rng.normal(0.3, 1.2, 64),
+    "far": lambda rng: rng.normal(-40, 3, 64),
+    "wide": lambda rng: rng.normal(5, 1000, 64),
+    "narrow": lambda rng: rng.normal(2, 0.01, 64),
+    "all the same": lambda _: np.full(64, 7.0),
+    "one": lambda rng: rng.normal(0, 1, 1),
+}
+
+
+def a_network(network, seed):
+    params = Parameters.of(initial_params(network, GAME, np.random.default_rng(seed)))
+    params.views["value/b0" if network.shared else "value/b2"][...] = 0.7
+    observations = np.random.default_rng(seed + 1).normal(size=(10, 20, 3)).astype(np.float32)
+    return params, observations
+
+
+@separate_and_shared
+@pytest.mark.parametrize("targets", TARGETS)
+def test_the_values_stay_what_they_were_when_the_statistics_move(targets, network):
+    params, observations = a_network(network, 1)
+    scale, rng = ValueScale(0.2), np.random.default_rng(3)
+    for _ in range(6):
+        before = scale.values(state_values(params.views, network, observations))
+        statistics = (scale.mean, scale.deviation)
+        scale.update(TARGETS[targets](rng).astype(np.float32), params.views)
+        after = scale.values(state_values(params.views, network, observations))
+        # Single precision: of the values, and of the mean that is taken off and put on again.
+        size = max(np.abs(before).max(), abs(statistics[0]), abs(scale.mean))
+        np.testing.assert_allclose(after, before, rtol=0, atol=1e-5 * size)
+        if targets != "all the same":
+            assert (scale.mean, scale.deviation) != statistics
+    assert np.abs(before).max() > 0.1
+
+
+@separate_and_shared
+def test_only_the_last_layer_of_the_value_function_is_touched(network):
+    params, _ = a_network(network, 4)
+    before = params.copy()
+    ValueScale(0.5).update(np.array([3.0, 9.0], np.float32), params.views)
+    head = {"value/w0", "value/b0"} if network.shared else {"value/w2", "value/b2"}
+    changed = {name for name, view in params.views.items() if (view != before.views[name]).any()}
+    assert changed == head
+
+
+def test_the_last_layer_is_found_by_its_number_and_not_by_the_alphabet():
+    network = NetworkSpec((2,) * 11)  # value/w9 and value/w10
+    params = Parameters.of(initial_params(network, GAME, np.random.default_rng(5)))
+    observations = np.random.default_rng(6).normal(size=(3, 4, 3)).astype(np.float32)
+    scale = ValueScale(0.5)
+    before = scale.values(state_values(params.views, network, observations))
+    inside = params.views["value/w9"].copy()
+    scale.update(np.array([3.0, 9.0], np.float32), params.views)
+    assert (params.views["value/w9"] == inside).all()
+    after = scale.values(state_values(params.views, network, observations))
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("beta", [0.05, 0.5, 1.0])
+def test_the_statistics_are_moving_averages_with_their_bias_from_the_start_corrected(beta):
+    """By the definition: each update's moments weighted by (1 - beta)^age, the weights normalised to 1."""
+    params, _ = a_network(NETWORKS[0], 7)
+    scale, rng, seen = ValueScale(beta), np.random.default_rng(8), []
+    for number in range(12):
+        targets = rng.normal(number, 2 + number, 50)
+        seen.append((targets.mean(), (targets**2).mean()))
+        scale.update(targets, params.views)
+        weights = (1 - beta) ** np.arange(len(seen))[::-1].astype(float)
+        mean, square = (weights / weights.sum()) @ np.array(seen)
+        assert scale.mean == pytest.approx(mean, rel=1e-9)
+        assert scale.deviation == pytest.approx(np.sqrt(square - mean**2), rel=1e-9)
+
+
+def test_after_the_first_update_the_targets_are_normal():
+    params, _ = a_network(NETWORKS[0], 9)
+    scale, targets = ValueScale(0.01), np.random.default_rng(10).normal(50, 7, 1000).astype(np.float32)
+    scale.update(targets, params.views)
+    normalised = scale.normalise(targets)
+    assert normalised.dtype == np.float32
+    assert normalised.mean() == pytest.approx(0, abs=1e-4)
+    assert normalised.std() == pytest.approx(1, rel=1e-4)
+
+
+def test_values_and_normalise_are_each_others_inverse():
+    params, _ = a_network(NETWORKS[0], 11)
+    scale = ValueScale(0.1)
+    scale.update(np.array([-100.0, 250.0, 30.0], np.float32), params.views)
+    targets = np.linspace(-500, 500, 11, dtype=np.float32)
+    np.testing.assert_allclose(scale.values(scale.normalise(targets)), targets, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(scale.normalise(scale.values(targets)), targets, rtol=1e-5, atol=1e-4)
+    assert scale.values(np.array([0.0, 1.0])).tolist() == pytest.approx([scale.mean, scale.mean + scale.deviation])
+
+
+def test_with_beta_0_it_is_the_identity_whatever_comes():
+    params, _ = a_network(NETWORKS[0], 12)
+    before, scale = params.flat.tobytes(), ValueScale(0.0)
+    scale.update(np.array([1e6, -3.0], np.float32), params.views)
+    assert params.flat.tobytes() == before
+    assert (scale.mean, scale.deviation) == (0.0, 1.0)
+    numbers = np.array([-2.5, 0.0, 1e5], np.float32)
+    assert scale.values(numbers).tolist() == scale.normalise(numbers).tolist() == numbers.tolist()
+
+
+def test_before_the_first_update_it_is_the_identity_too():
+    scale = ValueScale(0.5)
+    assert (scale.mean, scale.deviation) == (0.0, 1.0)
+
+
+def test_targets_that_never_vary_do_not_divide_by_nothing():
+    params, _ = a_network(NETWORKS[0], 13)
+    scale = ValueScale(0.5)
+    for _ in range(3):
+        scale.update(np.full(9, 3.0, np.float32), params.views)
+    assert scale.deviation == 1e-4  # the least there is, in value_scale.py
+    assert np.isfinite(params.flat).all()
+    np.testing.assert_allclose(scale.normalise(np.full(2, 3.0, np.float32)), 0, atol=1e-2)
+
+
+def test_restored_it_goes_on_bit_for_bit_and_neither_has_a_hand_on_the_others():
+    params, _ = a_network(NETWORKS[0], 14)
+    scale, successor, rng = ValueScale(0.1), ValueScale(0.1), np.random.default_rng(15)
+    first, second = rng.normal(3, 2, (2, 40)).astype(np.float32)
+    scale.update(first, params.views)
+    successor.update(second, params.copy().views)
+    state, twin = scale.state(), params.copy()
+    kept = {name: value.copy() for name, value in state.items()}
+    scale.update(second, params.views)
+    successor.restore(state)
+    successor.update(second, twin.views)
+    for name, value in state.items():
+        np.testing.assert_array_equal(value, kept[name], err_msg=name)
+    assert (successor.mean, successor.deviation) == (scale.mean, scale.deviation)
+    assert twin.flat.tobytes() == params.flat.tobytes()
