@@ -79,30 +79,33 @@ class Run:
             self.head = replace(head, epoch=1)
         else:
             # What was played or is on its way with the lost versions must not pass for play with the coming ones.
+            # The cursors stay: actors go on counting, and what they resend from before was consumed before.
             self.head = replace(head, epoch=lost.epoch + 1, version=self.head.version + 1)
-            self.cursors = {}
-        return self._commit(parent, Intake(self._config.intake, self.cursors), {}, publish=True, actors=())
+        return self._commit(parent, Intake(self._config.intake, self.cursors), {}, publish=True, actors=0)
 
-    def commit(self, intake: Intake, figures: Figures | None, actors: Collection[str]) -> tuple[Commit, store.Stored]:
+    def commit(
+        self, intake: Intake, figures: Figures | None, actors: int, departed: Collection[str]
+    ) -> tuple[Commit, store.Stored]:
         """The commit of everything taken in; with a new version where there are figures of an update.
 
         Args:
             intake: what was consumed.
             figures: of the update; None if nothing was trained.
-            actors: those on the roster. What the others sent is gone, and they resend nothing so old: their cursors go.
+            actors: how many are being read.
+            departed: who left for good. They resend nothing so old: their cursors go.
         """
         for entry, reason in intake.refused:
             if entry.header is not None and reason in {"stale", "too_old"}:
                 self._history.refuse(entry.header, self.head.version)
         by_reason = {name: sum(reason == name for _, reason in intake.refused) for name in REFUSALS}
         self.counters = self.counters.add(**by_reason, overflow=intake.overflow)
-        present = {*actors, *intake.consumed}
-        self.cursors = {actor: entry_id for actor, entry_id in intake.cursors.items() if actor in present}
+        gone = set(departed) - intake.consumed.keys()
+        self.cursors = {actor: entry_id for actor, entry_id in intake.cursors.items() if actor not in gone}
         parent, self.head = self.head, next_head(self.head, publish=figures is not None)
         return self._commit(parent, intake, figures or {}, publish=figures is not None, actors=actors)
 
     def _commit(
-        self, parent: Head, intake: Intake, figures: Figures, *, publish: bool, actors: Collection[str]
+        self, parent: Head, intake: Intake, figures: Figures, *, publish: bool, actors: int
     ) -> tuple[Commit, store.Stored]:
         if publish:
             self._weights = self._trainer.weights()
@@ -124,7 +127,7 @@ class Run:
         )
         return commit, store.Stored(self.head, self.counters, learner, self._weights)
 
-    def _stats(self, figures: Figures, actors: Collection[str]) -> dict[str, Argument]:
+    def _stats(self, figures: Figures, actors: int) -> dict[str, Argument]:
         stats: dict[str, Argument] = {
             "run": self._name,
             "epoch": self.head.epoch,
@@ -137,7 +140,7 @@ class Run:
             stats |= {
                 **_printed(self._history.figures()),
                 "steps_per_second": f"{self._rate.per_second():.0f}",
-                "actors": len(actors),
+                "actors": actors,
                 **{name: json.dumps(value) for name, value in self._history.refusals().items()},
                 **{name: str(value) for name, value in self._trainer.describe().items()},
             }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
 from broodmind.common import wire
-from broodmind.common.actions import Discrete
+from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.errors import WireError
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
 from broodmind.common.trajectory import (
@@ -32,6 +32,9 @@ RICH = RunSpec(
     GameSpec("rich", (2, 3), Discrete(5), masked=True, wins=True), rollout=RolloutSpec(length=16, float16=True)
 )
 
+SEVERAL = RunSpec(GameSpec("several", (3,), MultiDiscrete((3, 2)), masked=True), rollout=RolloutSpec(length=16))
+NUMBERS = RunSpec(GameSpec("numbers", (3,), Box((-1.0, 0.0), (1.0, 9.0))), rollout=RolloutSpec(length=16))
+
 
 def make_trajectory(spec, *, steps=5, columns=2, endings=0.2, seed=0):
     """Any trajectory that fits the spec; half-float observations are ones that half floats can hold.
@@ -41,9 +44,7 @@ def make_trajectory(spec, *, steps=5, columns=2, endings=0.2, seed=0):
     rng = np.random.default_rng(seed)
     shape, game = (steps, columns), spec.game
     observations = rng.normal(size=(steps + 1, columns, *game.observation_shape)).astype(np.float16).astype(np.float32)
-    actions = rng.integers(0, game.actions.n, shape, dtype=np.int32)
-    masks = rng.random((*shape, game.actions.n)) < 0.5
-    np.put_along_axis(masks, actions[..., None], values=True, axis=2)
+    actions, masks = some_actions(game.actions, shape, rng)
     valid = rng.random(shape) < 0.8
     valid[0, 0] = True
     ended = rng.random(shape) < endings
@@ -66,6 +67,17 @@ def make_trajectory(spec, *, steps=5, columns=2, endings=0.2, seed=0):
         masks=masks if game.masked else None,
         wins=rng.random(games) < 0.5 if game.wins else None,
     )
+
+
+def some_actions(actions, shape, rng):
+    """Actions [T, B, *action shape], and masks [T, B, A] that allow them."""
+    if isinstance(actions, Box):
+        return rng.normal(size=(*shape, *actions.shape)).astype(np.float32), None
+    drawn = [rng.integers(0, size, shape, dtype=np.int32) for size in actions.sizes]
+    masks = [rng.random((*shape, size)) < 0.5 for size in actions.sizes]
+    for chosen, allowed in zip(drawn, masks, strict=True):
+        np.put_along_axis(allowed, chosen[..., None], values=True, axis=2)
+    return np.stack(drawn, axis=-1).reshape(*shape, *actions.shape), np.concatenate(masks, axis=2)
 
 
 def header_of(trajectory, version=3, epoch=1, created_ms=1_700_000_000_000):
@@ -197,6 +209,7 @@ def test_a_view_of_the_received_bytes_is_no_copy():
 @settings(deadline=None)
 @given(
     st.sampled_from([(), (1,), (3,), (2, 2)]).map(lambda shape: (*shape, 2)),
+    st.sampled_from([Discrete(3), MultiDiscrete((2, 4, 3)), Box((0.0, -1.0), (1.0, 1.0)), Box((0.0,), (1.0,))]),
     st.booleans(),
     st.booleans(),
     st.booleans(),
@@ -205,10 +218,9 @@ def test_a_view_of_the_received_bytes_is_no_copy():
     st.sampled_from([0.0, 0.2, 1.0]),
     st.integers(0, 2**32 - 1),
 )
-def test_a_trajectory_arrives_as_it_was(shape, masked, wins, float16, steps, columns, endings, seed):
-    spec = RunSpec(
-        GameSpec("any", shape, Discrete(3), masked=masked, wins=wins), rollout=RolloutSpec(length=16, float16=float16)
-    )
+def test_a_trajectory_arrives_as_it_was(shape, actions, masked, wins, float16, steps, columns, endings, seed):
+    game = GameSpec("any", shape, actions, masked=masked and bool(actions.sizes), wins=wins)
+    spec = RunSpec(game, rollout=RolloutSpec(length=16, float16=float16))
     sent = make_trajectory(spec, steps=steps, columns=columns, endings=endings, seed=seed)
     header = header_of(sent, version=seed)
     parsed, payload = parse_entry(as_redis_returns(header, encode_trajectory(sent, ACTOR, spec)))
@@ -372,6 +384,97 @@ def test_a_played_action_that_the_mask_forbids_is_refused_and_a_swallowed_one_is
                 decode_trajectory(payload, header_of(sent), ACTOR, RICH)
         else:
             decode_trajectory(payload, header_of(sent), ACTOR, RICH)
+
+
+def receive_changed(spec, **changes):
+    """A trajectory in which no game ends, with some fields replaced, as the learner gets it."""
+    trajectory = make_trajectory(spec, endings=0.0)
+    changed = replace(trajectory, **{name: change(getattr(trajectory, name)) for name, change in changes.items()})
+    return decode_trajectory(encode_trajectory(changed, ACTOR, spec), header_of(changed), ACTOR, spec)
+
+
+def with_value(index, value):
+    def change(array):
+        array = array.copy()
+        array[index] = value
+        return array
+
+    return change
+
+
+def one_game(array):
+    return np.ones(1, array.dtype)
+
+
+@pytest.mark.parametrize("how", ["terminated", "truncated"])
+def test_an_ending_is_played_and_the_step_after_it_is_not(how):
+    ending = {how: with_value((2, 1), value=True), "returns": one_game, "lengths": one_game}
+
+    def valid(at, after):
+        return with_value((slice(2, 4), 1), (at, after))
+
+    assert receive_changed(PLAIN, **ending, valid=valid(at=True, after=False)).games == 1
+    for at, after in ((False, False), (True, True)):
+        with pytest.raises(WireError, match=r"^valid: a step after an ending"):
+            receive_changed(PLAIN, **ending, valid=valid(at, after))
+
+
+def test_an_ending_in_the_last_step_has_no_step_after_it():
+    last = {"terminated": with_value((-1, 0), value=True), "valid": with_value((-1, 0), value=True)}
+    assert receive_changed(PLAIN, **last, returns=one_game, lengths=one_game).games == 1
+
+
+def test_a_game_over_by_its_rules_and_its_limit_at_once_is_one_game():
+    last = {name: with_value((-1, 0), value=True) for name in ("terminated", "truncated", "valid")}
+    assert receive_changed(PLAIN, **last, returns=one_game, lengths=one_game).games == 1
+
+
+@pytest.mark.parametrize("games", [0, 2])
+def test_as_many_games_as_endings_and_no_others_are_taken(games):
+    last = {"terminated": with_value((-1, 0), value=True), "valid": with_value((-1, 0), value=True)}
+    figures = {name: lambda array: np.ones(games, array.dtype) for name in ("returns", "lengths")}
+    with pytest.raises(WireError, match=f"^returns: of {games} games, expected 1"):
+        receive_changed(PLAIN, **last, **figures)
+
+
+@pytest.mark.parametrize(("spec", "choices"), [(RICH, [slice(0, 5)]), (SEVERAL, [slice(0, 3), slice(3, 5)])], ids=str)
+def test_a_choice_of_which_a_mask_allows_nothing_is_refused_even_where_it_was_not_played(spec, choices):
+    for choice in choices:
+        with pytest.raises(WireError, match=r"^masks: a step allows no action"):
+            receive_changed(spec, masks=with_value((1, 0, choice), value=False), valid=with_value((1, 0), value=False))
+
+
+def test_each_of_several_choices_has_its_own_range_and_its_own_mask():
+    assert receive_changed(SEVERAL, actions=with_value(..., (2, 1)), masks=with_value(..., value=True)).steps
+    for action in ((3, 0), (0, 2), (-1, 0), (0, -1)):
+        with pytest.raises(WireError, match=r"^actions: "):
+            receive_changed(SEVERAL, actions=with_value(..., action), masks=with_value(..., value=True))
+    for forbidden in (2, 4):  # in a row of both choices' masks: the third of three, the second of two
+        masks = np.arange(5) != forbidden
+        with pytest.raises(WireError, match=r"^masks: an action that was played"):
+            receive_changed(SEVERAL, actions=with_value(..., (2, 1)), masks=with_value(..., masks))
+
+
+@pytest.mark.parametrize(("spec", "least"), [(PLAIN, -50), (SEVERAL, -100), (NUMBERS, -100)], ids=["1", "2", "numbers"])
+def test_a_log_probability_may_be_as_low_as_fifty_a_choice_and_no_lower(spec, least):
+    assert receive_changed(spec, log_probs=with_value((0, 0), least)).log_probs.min() == least
+    with pytest.raises(WireError, match=r"^log_probs: .*, expected at least"):
+        receive_changed(spec, log_probs=with_value((0, 0), least - 0.01))
+
+
+def test_a_density_may_be_above_1_and_a_probability_may_not():
+    assert receive_changed(NUMBERS, log_probs=with_value((0, 0), 7.0)).log_probs.max() == 7
+    for spec in (PLAIN, SEVERAL):
+        assert receive_changed(spec, log_probs=with_value((0, 0), 1e-4)).steps  # as rounding has it
+        with pytest.raises(WireError, match=r"^log_probs: .*, expected at most 0"):
+            receive_changed(spec, log_probs=with_value((0, 0), 0.01))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_reward_may_be_as_large_as_a_thousand_million_and_no_larger(sign):
+    assert receive_changed(PLAIN, rewards=with_value((0, 0), sign * 1e9)).rewards[0, 0] == sign * 1e9
+    with pytest.raises(WireError, match=r"^rewards: "):
+        receive_changed(PLAIN, rewards=with_value((0, 0), sign * 1.001e9))
 
 
 @pytest.mark.parametrize("name", ["masks", "wins"])
