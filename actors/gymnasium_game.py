@@ -104,7 +104,8 @@ class GymnasiumGame:
             return None
         masks = np.asarray(infos.get("action_mask"), np.bool_)
         # At a game's end some environments allow nothing or say nothing; that step's action is ignored anyway.
-        return masks | ~masks.any(axis=1, keepdims=True)
+        choices = np.split(masks, np.cumsum(self.spec.actions.sizes)[:-1], axis=1)
+        return np.concatenate([each | ~each.any(axis=1, keepdims=True) for each in choices], axis=1)
 
 
 def _actions_of(name: str, space: spaces.Space[Any]) -> Actions:
@@ -122,7 +123,8 @@ def _moves(space: spaces.Space[Any], actions: ActionArray) -> ActionArray:
     """Actions as the policy counts them, as the environment does."""
     if isinstance(space, spaces.Box):
         shares = (np.clip(actions, -1, 1) + 1) / 2
-        low, high = space.low.ravel(), space.high.ravel()
-        return (low + shares * (high - low)).reshape(-1, *space.shape).astype(space.dtype)
+        low, high = (bound.ravel().astype(np.float64) for bound in (space.low, space.high))
+        moves = (low + shares * (high - low)).reshape(-1, *space.shape)
+        return (np.rint(moves) if np.issubdtype(space.dtype, np.integer) else moves).astype(space.dtype)
     first: ActionArray = space.start  # type: ignore[attr-defined]  # Discrete and MultiDiscrete have it
     return actions.astype(space.dtype) + first

@@ -42,6 +42,7 @@ _FIELDS = {
 _COUNT_MAX = 2**53
 # What single precision still squares and sums without an overflow.
 _REWARD_MAX = 1e9
+_ACTION_MAX = 1e6  # of numbers that are meant for [-1, 1]
 _LOG_PROB_MAX = 50.0  # a choice
 
 
@@ -218,6 +219,8 @@ def _check_choices(trajectory: Trajectory, sizes: tuple[int, ...]) -> None:
 def _check_values(trajectory: Trajectory, header: Header, spec: RunSpec) -> None:
     if spec.game.actions.sizes:
         _check_choices(trajectory, spec.game.actions.sizes)
+    elif np.abs(trajectory.actions).max() > _ACTION_MAX:
+        raise WireError(f"actions: up to {np.abs(trajectory.actions).max()}, expected at most {_ACTION_MAX} either way")
     least = -_LOG_PROB_MAX * math.prod((1, *spec.game.actions.shape))
     if trajectory.log_probs.min() < least:
         raise WireError(f"log_probs: {trajectory.log_probs.min()}, expected at least {least}")

@@ -11,7 +11,7 @@ from ..common.distributions import distribution
 from ..common.network import LOG_STD, policy_outputs
 from .backward import Forward
 from .finite import check_finite
-from .losses import effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
+from .losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
 from .optimizer import Name as OptimizerName
 from .optimizer import clip_by_global_norm
 from .rates import RateConfig
@@ -67,7 +67,7 @@ class Impala:
         gradient = self._gradient = self._gradient or params.like()
         values = self._scale.values(state_values(params.views, self._spec.network, batch.observations))
         log_ratios = np.zeros_like(batch.log_probs)
-        log_ratios[valid] = self._log_probs(params, batch) - batch.log_probs[valid]
+        log_ratios[valid] = bounded(self._log_probs(params, batch) - batch.log_probs[valid])
         trace = vtrace(
             batch.rewards,
             values,
@@ -95,7 +95,7 @@ class Impala:
 
         means = sweep(rows, config.epochs, config.minibatch, rng, step)
         taken = log_ratios[valid]
-        return {
+        figures = {
             **means,
             "kl": kl_k3(taken),
             "clip_fraction": float(np.count_nonzero(np.exp(taken) > config.rho_bar)) / len(taken),
@@ -103,6 +103,8 @@ class Impala:
             "explained_variance": explained_variance(targets - values[:-1][valid], targets),
             "effective_rate": rate,
         }
+        check_finite(figures)
+        return figures
 
     def state(self) -> dict[str, Array]:
         """See `PPO.state`."""

@@ -214,4 +214,4 @@ class Ingest:
 
 
 def _size(entry: Entry) -> int:
-    return entry.trajectory.actions.size if entry.trajectory else 1
+    return entry.trajectory.valid.size if entry.trajectory else 1

@@ -62,7 +62,7 @@ class Intake:
             self.refused.append((entry, reason))
         else:
             self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))
-            self.steps += entry.trajectory.actions.size
+            self.steps += entry.trajectory.valid.size
             self.games += entry.header.games
 
     def set_aside(self, why: str) -> None:

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from ..common.network import Floats
 
 
+_LOG_RATIO_MAX = 60.0
+
+
+def bounded(log_ratios: Floats) -> Floats:
+    """Log-ratios within what single precision can exponentiate; e^60 is as good as never."""
+    return np.clip(log_ratios, -_LOG_RATIO_MAX, _LOG_RATIO_MAX)
+
+
 def clipped_surrogate(ratios: Floats, advantages: Floats, clip: float) -> tuple[float, Floats]:
     """PPO's objective, negated (Schulman et al. 2017, arXiv 1707.06347, eq. 7).
 

@@ -130,7 +130,8 @@ def make_optimizer(name: Name, size: int) -> Optimizer:
 
 def clip_by_global_norm(gradient: Floats, limit: float) -> float:
     """Scale the gradient [P] in place to a norm of at most `limit`; return the norm it had."""
-    norm = float(np.sqrt(np.vdot(gradient, gradient)))
+    wide = gradient.astype(np.float64)  # single precision squares 2e19 to infinity, and one such entry is to be clipped
+    norm = math.sqrt(np.vdot(wide, wide))
     if norm > limit:
         gradient *= limit / norm
     return norm

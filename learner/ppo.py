@@ -17,7 +17,7 @@ from ..common.distributions import distribution
 from ..common.network import LOG_STD, policy_outputs
 from .backward import Forward
 from .finite import check_finite
-from .losses import clipped_surrogate, effective_sample_size, kl_k3, squared_error, to_outputs
+from .losses import bounded, clipped_surrogate, effective_sample_size, kl_k3, squared_error, to_outputs
 from .optimizer import Name as OptimizerName
 from .optimizer import clip_by_global_norm
 from .rates import RateConfig
@@ -120,7 +120,7 @@ class PPO:
         config = self._config
         network = Forward(params.views, self._spec.network, rows.observations)
         choice = network.choice(self._spec.game.actions, rows.masks)
-        log_ratios = choice.log_prob(rows.actions) - rows.log_probs
+        log_ratios = bounded(choice.log_prob(rows.actions) - rows.log_probs)
         ratios = np.exp(log_ratios)
         policy_loss, taken_grad = clipped_surrogate(ratios, rows.advantages, config.clip)
         value_loss, values_grad = squared_error(network.values, rows.targets, config.value_weight)

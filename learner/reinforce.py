@@ -13,7 +13,7 @@ import numpy as np
 
 from .backward import Forward
 from .finite import check_finite
-from .losses import effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
+from .losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
 from .optimizer import Name as OptimizerName
 from .optimizer import clip_by_global_norm
 from .rates import RateConfig
@@ -72,7 +72,7 @@ class Reinforce:
         actions = batch.actions[valid]
         taken = choice.log_prob(actions)
         log_ratios = np.zeros_like(batch.log_probs)
-        log_ratios[valid] = taken - batch.log_probs[valid]
+        log_ratios[valid] = bounded(taken - batch.log_probs[valid])
 
         advantages = returns - self._baseline(returns, network.values)
         weights = importance_weights(log_ratios, valid, config.importance, config.weight_cap)[valid]

@@ -98,13 +98,13 @@ class Trainer:
         for name, ours in (("algo", self.describe()["algo"]), ("optimizer", self._config.optimizer)):
             if raw[name] != ours:
                 raise ConfigError(f"{name}: {ours}, expected {raw[name]}, which this run was trained with")
+        taken = {part: _take(raw[part], own) for part, own in self.state().items() if isinstance(own, dict)}
+        progress = wire.take_array(raw, "rates", ("<f8",), self._progress.shape)
+        if taken["algorithm"].get("proximal", self._params.flat[:0]).size not in {0, self._params.flat.size}:
+            raise WireError(f"proximal: not of the network's size, expected {self._params.flat.size} numbers or none")
         for name, view in self._params.views.items():
             view[...] = params[name]
-        taken = {part: _take(raw[part], own) for part, own in self.state().items() if isinstance(own, dict)}
-        try:
-            self._restore({**raw, **taken, "rates": wire.take_array(raw, "rates", ("<f8",), (3,))})
-        except ValueError as error:  # numpy's, of an array of another size
-            raise WireError(f"trainer state: {error}, expected the sizes of this run's network") from error
+        self._restore({**raw, **taken, "rates": progress})
 
     def describe(self) -> dict[str, Any]:
         """The algorithm and its settings, for `stats`."""
@@ -149,6 +149,7 @@ def _algorithm(config: AlgorithmConfig, spec: RunSpec) -> PPO | Reinforce | Impa
 
 
 def _take(raw: Any, expected: dict[str, Array]) -> dict[str, Array]:  # noqa: ANN401 - from a decoded map
-    """Arrays of a part of the state. Their shapes are the parts' own to check, one of them may be empty or full."""
+    """Arrays of a part of the state, in their shapes; the proximal policy is empty before the first update."""
     wire.check_fields(raw, set(expected))
-    return {name: wire.take_array(raw, name, _DTYPES, (None,)) for name in expected}
+    shapes = {name: (None,) if name == "proximal" else value.shape for name, value in expected.items()}
+    return {name: wire.take_array(raw, name, _DTYPES, shape) for name, shape in shapes.items()}

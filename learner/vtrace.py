@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def vtrace(
     """
     assert values.shape == (len(rewards) + 1, *rewards.shape[1:])
     assert rewards.shape == log_ratios.shape == terminated.shape == truncated.shape == valid.shape
-    ratios = np.exp(log_ratios)
+    ratios = np.exp(np.minimum(log_ratios, math.log(max(rho_bar, c_bar, policy_rho_bar))))  # no bar is above that
     discounts = gamma * ~terminated
     deltas = np.minimum(rho_bar, ratios) * (rewards + discounts * values[1:] - values[:-1]) * valid
     trace = lambda_ * np.minimum(c_bar, ratios) * discounts * (valid & ~terminated & ~truncated)

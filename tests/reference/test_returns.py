@@ -41,8 +41,8 @@ class Play:
 
     def advantages(self, gamma, lambda_, dtype=np.float64):
         return generalized_advantages(
-            self.rewards.astype(dtype),
-            self.values.astype(dtype),
+            self.rewards.astype(dtype, copy=False),
+            self.values.astype(dtype, copy=False),
             self.terminated,
             self.truncated,
             self.valid,

@@ -39,7 +39,7 @@ class Play:
         assert {how for *_, how in self.games} == {"terminated", "truncated", "cut"}
 
     def trace(self, gamma, *bars, dtype=np.float64):
-        floats = (each.astype(dtype) for each in (self.rewards, self.values, self.log_ratios))
+        floats = (each.astype(dtype, copy=False) for each in (self.rewards, self.values, self.log_ratios))
         return vtrace(*floats, self.terminated, self.truncated, self.valid, gamma, *bars)
 
 

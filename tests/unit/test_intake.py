@@ -111,7 +111,6 @@ def test_an_entry_that_may_be_trained_on_is_accepted_and_counted():
     assert made.consumed == {"a": ((1, 1), 1)}
 
 
-@pytest.mark.xfail(strict=True, reason="Intake.add counts actions.size: each number of an action as a step of its own")
 def test_a_step_of_several_choices_is_one_step():
     made, several = intake(), entry(steps=3, columns=2)
     actions = np.zeros((3, 2, 5), np.int32)
