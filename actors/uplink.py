@@ -44,6 +44,7 @@ class Uplink:
         self._outbox = Outbox(self._stream, 0)
         self._latest: Pointer | None = None
         self._backlog = 0
+        self._broken = False  # the connection, since the last exchange: the next one resends
         self._state = "starting"
         self._steps, self._games, self._began_s = 0, 0, monotonic_s()
         self._heartbeat_due = Every(_HEARTBEAT_S)
@@ -94,6 +95,7 @@ class Uplink:
                 except WireError as error:  # collected meanwhile, or another lineage's: the pointer has moved on
                     _log.warning("weights not usable, asking again", error=error)
                 except RedisUnreachable as error:
+                    self._broken = True
                     _log.warning("weights not fetched, asking again", error=error)
             self._exchange(stop, wait_ms=_WAIT_MS)
         return current
@@ -128,8 +130,10 @@ class Uplink:
             stop: until when to try again after a lost connection; None raises at the first one.
             wait_ms: how long to wait for a new version before asking.
         """
-        outgoing, resent, pause = self._outbox.unsent(), False, _RECONNECT_S[0]
+        pause = _RECONNECT_S[0]
         while True:
+            # A lost reply is not a lost entry; nor need what was acknowledged before a break be on the server's disk.
+            outgoing = self._outbox.after_reconnect() if self._broken else self._outbox.unsent()
             commands: list[tuple[Argument, ...]] = [each.command for each in outgoing]
             if self._heartbeat_due.due():
                 commands += self._heartbeat()
@@ -146,10 +150,9 @@ class Uplink:
                     raise
                 _log.warning("not sent, trying again", error=error)
                 time.sleep(pause)
-                pause = min(2 * pause, _RECONNECT_S[1])
-                # The reply is lost, not necessarily the entry; nor need what was acknowledged before be on disk.
-                outgoing, resent, wait_ms = self._outbox.after_reconnect(), True, 0
-        self._note(replies[: len(outgoing)], replies[len(outgoing) :], resent=resent)
+                pause, wait_ms, self._broken = min(2 * pause, _RECONNECT_S[1]), 0, True
+        self._note(replies[: len(outgoing)], replies[len(outgoing) :], resent=self._broken)
+        self._broken = False
         if wait_ms and self._latest is None:
             time.sleep(wait_ms / 1000)
 

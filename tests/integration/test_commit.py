@@ -120,7 +120,7 @@ def without_staged(everything_there):
     return {key: value for key, value in everything_there.items() if b":staged:" not in key}
 
 
-def refused(redis, keys, lease, commit, error, match, connection=None):
+def check_refused(redis, keys, lease, commit, error, match, connection=None):
     before = everything(redis, keys)
     with pytest.raises(error, match=match):
         send(connection or redis, keys, lease, commit)
@@ -130,7 +130,7 @@ def refused(redis, keys, lease, commit, error, match, connection=None):
 def test_a_learner_without_the_lease_changes_nothing(redis, keys, first):
     stranger = Lease(keys, 10_000)
     stranger.token = "1-deadbeef"
-    refused(redis, keys, stranger, commit_after(first.head), LeaseLost, "FENCED")
+    check_refused(redis, keys, stranger, commit_after(first.head), LeaseLost, "FENCED")
 
 
 @pytest.mark.parametrize("parent", [Head(1, 1, "0123456789abcdef"), Head(1, 2, ""), Head(2, 1, ""), Head()])
@@ -138,7 +138,7 @@ def test_a_commit_of_another_parent_changes_nothing(redis, keys, lease, first, p
     commit = commit_after(
         parent if parent.commit or parent == Head() else Head(parent.epoch, parent.version, first.head.commit)
     )
-    refused(redis, keys, lease, commit, LineageLost, "LINEAGE")
+    check_refused(redis, keys, lease, commit, LineageLost, "LINEAGE")
 
 
 @pytest.mark.parametrize(("last", "count"), [((7, 2), 1), ((7, 2), 3), ((7, 3), 3), ((7, 1), 2)])
@@ -146,7 +146,7 @@ def test_consuming_other_entries_than_are_pending_changes_nothing(redis, keys, l
     push_and_read(redis, keys, "a", 2)
     redis.call("XADD", keys.trajectories("a"), "7-3", *entry("a"))
     commit = commit_after(first.head, consumed={"a": (last, count)})
-    refused(redis, keys, lease, commit, LineageLost, "PENDING")
+    check_refused(redis, keys, lease, commit, LineageLost, "PENDING")
 
 
 @pytest.mark.parametrize("what", ["learner", "weights"])
@@ -162,7 +162,7 @@ def test_a_torn_blob_changes_nothing(redis, keys, lease, first, what):
 
         script = staticmethod(redis.script)
 
-    refused(redis, keys, lease, commit, LineageLost, "STAGED", Tearing())
+    check_refused(redis, keys, lease, commit, LineageLost, "STAGED", Tearing())
 
 
 def test_every_key_of_a_run_is_bounded(redis, keys, lease, first):

@@ -249,6 +249,26 @@ def test_a_resend_after_a_lost_reply_is_refused_by_redis_itself(shared_server, r
     uplink.leave()
 
 
+def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, run, keys):
+    """The server may have lost acknowledged entries with it, as appendfsync everysec allows."""
+    uplink = joined_uplink(shared_server.url, run, "a")
+    uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+    redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
+    uplink._latest = Pointer(1, 1, "c", "d", 10)
+
+    def fails(_pointer):
+        uplink._server.close()
+        uplink._latest = None
+        stop.request()
+        raise RedisUnreachable("the server went away")
+
+    stop, uplink._fetch = Stop(), fails
+    uplink.policy(None, stop)
+    uplink.push([piece(seed=3)], NEVER)
+    assert redis.call("XLEN", keys.trajectories("a")) == 3
+    uplink.leave()
+
+
 def test_two_processes_under_one_name_are_told_apart(shared_server, redis, run):
     first = joined_uplink(shared_server.url, run, "a")
     second = joined_uplink(shared_server.url, run, "a")

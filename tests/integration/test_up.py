@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
         yield tmp_path
 
 
-def nothing_is_left(out):
+def check_nothing_is_left(out):
     """No process of the run, no socket, no temporary file."""
     temporary = Path(os.environ["TMPDIR"])
     for marker in (str(out), str(temporary)):
@@ -47,7 +47,7 @@ def test_up_learns_and_leaves_nothing_but_its_folder(folder):
     assert not any(summary["dropped"].values())
     assert (out / "curve.png").read_bytes()[:4] == b"\x89PNG"
     assert list((out / "checkpoints").glob("checkpoint-*.msgpack"))
-    nothing_is_left(out)
+    check_nothing_is_left(out)
 
 
 def test_a_folder_with_checkpoints_is_gone_on_with(folder):
@@ -93,7 +93,7 @@ def test_a_signal_drains_and_evaluates(folder, start, number):
     _, shown = process.communicate(timeout=60)
     assert process.returncode == 130, shown
     assert "greedy evaluation" in shown
-    nothing_is_left(out)
+    check_nothing_is_left(out)
 
 
 def test_up_killed_takes_everything_with_it(folder, start):
@@ -101,7 +101,7 @@ def test_up_killed_takes_everything_with_it(folder, start):
     process = start(out)
     process.kill()
     process.communicate(timeout=60)
-    nothing_is_left(out)
+    check_nothing_is_left(out)
 
 
 @pytest.mark.parametrize("part", ["valkey-server unixsocket:", "broodmind-guard"])
@@ -112,7 +112,7 @@ def test_a_killed_server_ends_up_with_a_clear_error(folder, start, part):
     _, shown = process.communicate(timeout=60)
     assert process.returncode == 11
     assert "embedded server: ended with code" in shown
-    nothing_is_left(out)
+    check_nothing_is_left(out)
 
 
 @pytest.mark.parametrize("part", [" learner ", "--name local-001"])
@@ -127,7 +127,7 @@ def test_a_killed_learner_or_actor_is_started_again(folder, start, part):
     printed, shown = process.communicate(timeout=120)
     assert process.returncode == 0, shown
     assert last_json(printed)["env_steps"] >= 60000
-    nothing_is_left(out)
+    check_nothing_is_left(out)
 
 
 def test_a_limit_before_the_goal_is_an_exit_code_of_its_own(folder):
@@ -147,4 +147,4 @@ def test_up_uses_a_server_that_is_there(folder, shared_server, redis, run):
     assert process.returncode == 0, shown
     assert int(redis.call("HGET", Keys(run).head, "steps")) == last_json(printed)["env_steps"]
     assert redis.call("EXISTS", Keys(run).lease) == 0
-    nothing_is_left(out)
+    check_nothing_is_left(out)
