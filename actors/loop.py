@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ..common.log import Log
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 _log = Log("actor")
 
 
-def act(url: str, run: str, actor: str, game_name: str, envs: int, stop: Stop) -> None:
+def act(url: str, run: str, actor: str, game_name: str, envs: int, stop: Stop, hold_back: int = 0) -> None:
     """Play `envs` copies of a game for a run until `stop`.
 
     The games and the actions drawn follow from the run's seed and the actor's name, so that no two actors play the
     same; and, for one that comes back under its name, from the incarnation before, so that it plays other games now.
+
+    With `hold_back` it plays that many versions behind the latest: staleness to order, for experiments.
 
     Raises:
         ConfigError: if there is no such game. SpecMismatch: if it is not the run's.
@@ -36,14 +39,18 @@ def act(url: str, run: str, actor: str, game_name: str, envs: int, stop: Stop) -
         who = (name_key(actor), uplink.join(spec))
         rng = generator(spec.seed, Role.ACTIONS, *who)
         rollout = make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, *who), rng)
-        policy = uplink.policy(None, stop)
+        latest = uplink.policy(None, stop)
+        held = deque([latest], maxlen=hold_back + 1)
         _log.info("playing", actor=actor, game=spec.game.name, envs=envs)
-        while policy is not None and not stop.requested:
-            uplink.push(rollout.play(policy), stop)
+        while latest is not None and not stop.requested:
+            uplink.push(rollout.play(held[0] or latest), stop)
             uplink.wait_for_room(stop)
             if spec.rollout.lock_step:
-                uplink.wait_for_newer(policy.pointer, stop)
-            policy = uplink.policy(policy, stop)
+                uplink.wait_for_newer(latest.pointer, stop)
+            newest = uplink.policy(latest, stop)
+            if newest is not latest:
+                latest = newest
+                held.append(newest)
     finally:
         game.close()
         uplink.leave()

@@ -10,14 +10,10 @@ the median and the range over the seeds, and each run as JSON on standard error.
 
 from __future__ import annotations
 
-import json
-import statistics
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 
 import click
+from runs import spread, up
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +36,8 @@ TASKS = [
 
 def run(task: Task, seed: int, extra: list[str]) -> dict:
     """One run; its summary."""
-    with tempfile.TemporaryDirectory() as out:
-        goal = ["--until-return", str(task.goal), "--max-steps", str(task.max_steps)]
-        command = ["broodmind", "up", "--game", task.game, "--seed", str(seed), *goal, "--out", out, "--json", *extra]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode not in {0, 10}:  # 10: not solved within its steps, which is a result too
-        raise click.ClickException(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr}")
-    summary = json.loads(done.stdout.splitlines()[-1])
-    print(json.dumps({"game": task.game, "seed": seed, **summary}), file=sys.stderr, flush=True)
-    return summary
-
-
-def spread(values: list[float]) -> str:
-    """Median and range."""
-    return f"{statistics.median(values):,.6g} ({min(values):,.6g} to {max(values):,.6g})"
+    goal = ["--until-return", str(task.goal), "--max-steps", str(task.max_steps)]
+    return up("--game", task.game, "--seed", str(seed), *goal, *extra)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -81,6 +81,9 @@ learning_options = several(
 )
 actor_options = several(
     click.option("--envs", default=32, show_default=True, type=click.IntRange(1), help="Copies of the game a process."),
+    click.option(
+        "--hold-back", default=0, type=click.IntRange(0), help="Play so many versions behind, for experiments."
+    ),
 )
 
 
@@ -119,7 +122,7 @@ def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # n
 @actor_options
 @click.option("--actors", default=1, show_default=True, type=click.IntRange(1), help="Actor processes.")
 @click.option("--name", help="The actors' names begin with this.  [default: host and process id]")
-def actors(*, url: str, run: str, game: str, envs: int, actors: int, name: str | None) -> None:
+def actors(*, url: str, run: str, actors: int, name: str | None, **playing: Any) -> None:  # noqa: ANN401 - click's
     """Run actors of a run, each in a process of its own, until Ctrl-C."""
     from ..actors.supervisor import Supervisor, wait_all
     from ..common.streams import Server
@@ -129,7 +132,7 @@ def actors(*, url: str, run: str, game: str, envs: int, actors: int, name: str |
         server = Server(url)
         server.call("PING")  # a wrong address or password is this process's error, not each child's
         server.close()
-        supervisor = Supervisor(actor_slots(url, run, game, actors, envs, name or default_actor_name()))
+        supervisor = Supervisor(actor_slots(url, run, actors, name or default_actor_name(), playing))
         try:
             wait_all(supervisor, lambda: stop.requested)
         finally:
@@ -141,14 +144,14 @@ def actors(*, url: str, run: str, game: str, envs: int, actors: int, name: str |
 @game_option
 @actor_options
 @click.option("--name", required=True)
-def actor(*, url: str, run: str, game: str, envs: int, name: str) -> None:
+def actor(*, url: str, run: str, game: str, envs: int, hold_back: int, name: str) -> None:
     """Run one actor process; `actors` and `up` start these."""
     _set_blas_threads()
     from ..actors.loop import act
 
     with stop_on_signal() as stop:
         _follow(stop, lifeline=True)
-        act(url, run, name, game, envs, stop)
+        act(url, run, name, game, envs, stop, hold_back)
 
 
 @cli.command()

@@ -29,14 +29,22 @@ def default_actor_name() -> str:
 
 
 def actor_slots(
-    url: str, run: str, game: str, actors: int, envs: int, name: str, logs: Path | None = None
+    url: str, run: str, actors: int, name: str, playing: Mapping[str, object], logs: Path | None = None
 ) -> list[Slot]:
-    """One slot an actor process. Their names are padded, so that their order is that of the slots."""
+    """One slot an actor process. Their names are padded, so that their order is that of the slots.
+
+    Args:
+        url: the server.
+        run: the run's name.
+        actors: how many.
+        name: what the actors' names begin with.
+        playing: the options they share: game, envs, hold_back.
+        logs: the folder for their logs; None leaves them on standard error.
+    """
 
     def slot(index: int) -> Slot:
         actor = f"{name}-{index:03}"
-
-        command = module_command("actor", *flags({"redis": url, "run": run, "game": game, "envs": envs, "name": actor}))
+        command = module_command("actor", *flags({"redis": url, "run": run, "name": actor, **playing}))
         delay_s = _STAGGER_S * max(0, index + 1 - (os.cpu_count() or 1))
         return Slot(actor, command, logs / f"actor-{index:03}.log" if logs else None, delay_s)
 

@@ -37,6 +37,7 @@ def run_up(
     game: str,
     actors: int,
     envs: int,
+    hold_back: int,
     eval_episodes: int,
     out: str | None,
     as_json: bool,
@@ -64,7 +65,7 @@ def run_up(
         supervisor = Supervisor(
             [
                 learner_slot(url, run, options, folder),
-                *actor_slots(url, run, game, actors, envs, _ACTORS, folder),
+                *actor_slots(url, run, actors, _ACTORS, {"game": game, "envs": envs, "hold_back": hold_back}, folder),
             ]
         )
         stack.callback(supervisor.stop)

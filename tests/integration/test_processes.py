@@ -101,6 +101,16 @@ def test_lock_step_with_a_seed_is_reproducible_bit_for_bit(shared_server, redis,
     assert first != other
 
 
+def test_actors_can_be_held_back_to_an_exact_staleness(shared_server, redis, run):
+    keys, common = Keys(run), options(shared_server, run)
+    learning = ("--lock-step", "--max-staleness", "2", "--unroll", "16", "--batch-steps", "64", "--max-steps", "1500")
+    with running("actors", *common, "--envs", "4", "--hold-back", "2"):
+        _, shown = broodmind("learner", *common, *learning).communicate(timeout=60)
+    stats = hash_of(redis, keys.stats)
+    assert counters(redis, keys)["stale"] == 0, shown
+    assert (float(stats["staleness_p50"]), float(stats["staleness_max"])) == (2, 2)
+
+
 def test_whole_games_train_reinforce(shared_server, redis, run):
     keys, common = Keys(run), options(shared_server, run)
     with running("actors", *common, "--envs", "8"):
