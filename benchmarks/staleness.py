@@ -3,7 +3,7 @@
     python benchmarks/staleness.py
 
 In lock-step the staleness is exact: each actor waits for each version and plays with the one four before it. REINFORCE
-plays whole games, which know no lock-step; its staleness is at least four. Prints a Markdown table: the median steps over
+plays whole games, which know no lock-step: at least four, there. Prints a Markdown table: the median steps over
 the seeds and the range; a run that did not solve the game counts with the steps it was given.
 """
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class VTraceConfig:
     """What the V-trace actor-critic can be told."""
 
-    rate: float = 1e-3
+    rate: float = 1.5e-3
     optimizer: OptimizerName = "adam"
     gamma: float = 0.99
     lambda_: float = 0.95
