@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.runs import NEVER, SPEC, entry, hash_of, joined_uplink, piece, trajectory
+from support.runs import NEVER, SPEC, entry, everything, hash_of, joined_uplink, piece, trajectory
 from support.servers import KINDS, RealServer, wait_until
 
 from broodmind.common.actions import Discrete
@@ -406,3 +406,18 @@ def test_an_update_that_is_not_finite_is_refused_and_its_batch_set_aside(shared_
         assert redis.call("XLEN", keys.rejected) == 2
         push(redis, keys, "a", [entry("a"), entry("a")], first=3)
         head_of(redis, keys, version=2, accepted=2)
+
+
+def test_a_redis_that_came_back_older_starts_a_new_epoch(shared_server, redis, run, keys):
+    """Versions that were lost must not be mistaken for the ones that come to bear their numbers."""
+    with learning(shared_server.url, run):
+        push(redis, keys, "a", [entry("a"), entry("a")])
+        head_of(redis, keys, version=2)
+        older = {key: value for key, value in everything(redis, keys).items() if b"lease" not in key}
+        push(redis, keys, "a", [entry("a", version=2), entry("a", version=2)], first=3)
+        head_of(redis, keys, version=3)
+        redis.pipeline([("RESTORE", key, 0, value, "REPLACE") for key, value in older.items()])
+        push(redis, keys, "a", [entry("a", version=2), entry("a", version=2)], first=5)
+        assert int(head_of(redis, keys, epoch=2, version=3)["accepted"]) == 2
+        head = head_of(redis, keys, wrong_epoch=2)
+    assert (head["epoch"], head["accepted"]) == ("2", "2")
