@@ -1,0 +1,66 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Command = Callable[..., Any]
+
+DEFAULT_URL = "redis://127.0.0.1:6379"
+
+
+def several(*options: Command) -> Command:
+    """Options that belong together, as one decorator."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+run_options = several(
+    click.option("--redis", "url", default=DEFAULT_URL, envvar="BROODMIND_REDIS", show_default=True, help="Server."),
+    click.option("--run", default="default", envvar="BROODMIND_RUN", show_default=True, help="The run's name."),
+)
+game_option = click.option(
+    "--game", default="TinyZerg", show_default=True, help="TinyZerg, Gymnasium id or module:factory."
+)
+seed_option = click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of the whole run.")
+goal_options = several(
+    click.option("--until-return", type=float, help="Stop when the last 100 games reach this mean return."),
+    click.option("--max-steps", type=click.IntRange(1), help="Stop after so many trained steps."),
+    click.option("--max-seconds", type=click.FloatRange(0, min_open=True), help="Stop after so long."),
+)
+learning_options = several(
+    click.option(
+        "--algo", default="auto", show_default=True, type=click.Choice(["auto", "ppo", "vtrace", "reinforce"])
+    ),
+    click.option(
+        "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the algorithm's; repeatable."
+    ),
+    click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate.  [default: the algorithm's]"),
+    click.option("--batch-steps", type=click.IntRange(1), help="Steps an update.  [default: the algorithm's]"),
+    click.option("--batch-games", type=click.IntRange(1), help="Whole games an update, for reinforce.  [default: 16]"),
+    click.option("--unroll", type=click.IntRange(1), help="Steps a trajectory.  [default: the algorithm's]"),
+    click.option("--hidden", default="64,64", show_default=True, help="Widths of the hidden layers."),
+    click.option("--activation", default="tanh", show_default=True, type=click.Choice(["tanh", "relu"])),
+    click.option("--shared", is_flag=True, help="One torso for policy and value function."),
+    click.option("--normalise/--no-normalise", default=None, help="Observations.  [default: with continuous actions]"),
+    click.option("--max-staleness", default=4, show_default=True, type=click.IntRange(0), help="In versions."),
+    click.option("--max-age", default=3600.0, show_default=True, type=click.FloatRange(0), help="In seconds."),
+    click.option("--lock-step", is_flag=True, help="Actors wait for each version: reproducible with a seed."),
+    click.option("--float16", is_flag=True, help="Observations travel as half floats."),
+)
+actor_options = several(
+    click.option("--envs", default=32, show_default=True, type=click.IntRange(1), help="Copies of the game a process."),
+    click.option(
+        "--hold-back", default=0, type=click.IntRange(0), help="Play so many versions behind, for experiments."
+    ),
+)
