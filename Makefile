@@ -6,13 +6,17 @@ BIN := $(VENV)/bin
 PACKAGES := actors common deploy learner
 UP_ARGS ?= --max-steps 500000
 
-.PHONY: up test lint check servers clean
+.PHONY: up test chaos lint servers clean
 
 up: $(VENV)/.up
 	$(BIN)/broodmind up $(UP_ARGS)
 
 test: $(VENV)/.dev build/types/broodmind servers lint
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+# The fault tests at their full figures; `make test` runs them at a tenth. CHAOS_SEED=N repeats a run.
+chaos: $(VENV)/.dev build/types/broodmind servers
+	CHAOS_SCALE=$${CHAOS_SCALE:-1} $(BIN)/pytest tests/chaos -o timeout=7200 $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev build/types/broodmind
 	$(BIN)/ruff check
