@@ -14,6 +14,7 @@ from broodmind.common.network import LOG_STD, shapes
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.learner.backward import Forward
 from broodmind.learner.batch import Batch
+from broodmind.learner.impact import Impact, ImpactConfig
 from broodmind.learner.impala import Impala, VTraceConfig
 from broodmind.learner.losses import clipped_surrogate, kl_k3, policy_gradient, squared_error, to_logits
 from broodmind.learner.optimizer import SGD
@@ -446,16 +447,23 @@ def test_the_gradient_of_the_v_trace_actor_critic(kind, network):
     assert_same_gradient(case.gradient.flat, differences(loss, case.params.flat))
 
 
+BARS = {"gamma": 0.9, "lambda_": 0.8, "rho_bar": 1.1, "c_bar": 0.7}
+ONE_STEP = {"optimizer": "sgd", "epochs": 1, "minibatch": 100, "entropy": 0.3, "value_weight": 0.7, "clip_norm": 1e9}
+TRACED = {
+    "v-trace": lambda popart: (Impala, VTraceConfig(**BARS, **ONE_STEP, policy_rho_bar=1.3, popart=popart)),
+    # Its first step starts at the proximal policy: no ratio is clipped yet, and the same gradient is left.
+    "impact": lambda popart: (Impact, ImpactConfig(**BARS, **ONE_STEP, weight_cap=1.3, popart=popart)),
+}
+
+
 @separate_and_shared
 @pytest.mark.parametrize("kind", ["one choice", "several choices", "numbers"])
 @pytest.mark.parametrize("popart", [0.0, 0.3], ids=["plain", "popart"])
-def test_one_v_trace_step_at_rate_one_moves_by_the_gradient_of_its_loss(popart, kind, network):
+@pytest.mark.parametrize("algo", TRACED)
+def test_one_step_on_v_traces_advantages_at_rate_one_moves_by_the_gradient_of_the_loss(algo, popart, kind, network):
     """The advantages and targets of the paper, both constants, from the values before the step."""
     case, rng = Case(kind, network, 26), np.random.default_rng(27)
-    bars = (0.9, 0.8, 1.1, 0.7, 1.3)  # gamma, lambda, rho_bar, c_bar, policy_rho_bar
-    config = VTraceConfig(
-        0.0, "sgd", *bars, minibatch=100, entropy=0.3, value_weight=0.7, clip_norm=math.inf, popart=popart
-    )
+    algorithm, config = TRACED[algo](popart)
     batch, spec, params = some_games(case.spec, rng), case.spec, case.params
     t, b = np.nonzero(batch.valid)
 
@@ -468,7 +476,7 @@ def test_one_v_trace_step_at_rate_one_moves_by_the_gradient_of_its_loss(popart, 
     flat = batch.observations.reshape(-1, FEATURES)
     values = slow_forward(params, spec.network, flat)[1].reshape(len(batch.observations), -1)
     ends = (batch.terminated, batch.truncated, batch.valid)
-    trace = vtrace(batch.rewards, values, log_ratios, *ends, *bars)
+    trace = vtrace(batch.rewards, values, log_ratios, *ends, *BARS.values(), 1.3)
     advantages, targets = trace.advantages[t, b] / trace.advantages[t, b].std(), trace.targets[t, b]
     if popart:  # the network has to give targets in these units from now on
         twin = params.copy()
@@ -487,8 +495,32 @@ def test_one_v_trace_step_at_rate_one_moves_by_the_gradient_of_its_loss(popart, 
     params.flat[...] = start
     expected = differences(loss, params.flat)
     params.flat[...] = before
-    Impala(config, spec).update(params, SGD(0), batch, 1.0, rng)
+    algorithm(config, spec).update(params, SGD(0), batch, 1.0, rng)
     np.testing.assert_allclose(start - params.flat, expected, rtol=1e-5, atol=1e-6)
+
+
+@separate_and_shared
+def test_impacts_advantages_and_targets_are_those_of_the_proximal_policy(network):
+    spec, rng = RunSpec(GAME, network), np.random.default_rng(28)
+    params, proximal = random_params(network, 28), random_params(network, 29)
+    algorithm = Impact(ImpactConfig(**BARS, weight_cap=1.3), spec)
+    state = {**algorithm.state(), "proximal": 0.5 * proximal.flat, "proximal_weight": np.full(1, 0.5)}
+    algorithm.restore(state, params)
+    batch = some_games(spec, rng)
+    values = rng.normal(size=(len(batch.rewards) + 1, batch.rewards.shape[1]))
+    rows, _ = algorithm._rows(params, batch, values)
+
+    t, b = np.nonzero(batch.valid)
+    logits, _ = slow_forward(proximal, network, batch.observations[t, b])
+    taken = slow_log_probs(logits, None)[np.arange(len(t)), batch.actions[t, b]]
+    log_ratios = np.zeros(batch.valid.shape)
+    log_ratios[t, b] = taken - batch.log_probs[t, b]
+    ends = (batch.terminated, batch.truncated, batch.valid)
+    trace = vtrace(batch.rewards, values, log_ratios, *ends, *BARS.values(), 1.3)
+    np.testing.assert_allclose(rows.log_probs, taken, rtol=1e-9)
+    np.testing.assert_allclose(rows.targets, trace.targets[t, b], rtol=1e-6)
+    advantages = trace.advantages[t, b]
+    np.testing.assert_allclose(rows.advantages, advantages / advantages.std(), rtol=1e-6)
 
 
 @separate_and_shared
