@@ -123,11 +123,11 @@ class Impala:
 
     def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Rows) -> Figures:
         config = self._config
-        network = Forward(params.views, self._spec.network, rows.observations)
+        network = Forward(params, self._spec.network, rows.observations)
         choice = network.choice(self._spec.game.actions, rows.masks)
         weights = (rows.advantages / len(rows)).astype(rows.advantages.dtype)
         policy_loss, taken_grad = policy_gradient(choice.log_prob(rows.actions), weights)
         value_loss, values_grad = squared_error(network.values, rows.targets, config.value_weight)
         outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy / len(rows))
-        network.backward(gradient.views, outputs_grad, values_grad, log_std_grad)
+        network.backward(gradient, outputs_grad, values_grad, log_std_grad)
         return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": float(choice.entropy().mean())}

@@ -127,14 +127,14 @@ class PPO:
     def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Rows, first: Figures) -> Figures:
         """Write the gradient of the loss on `rows` into `gradient`."""
         config = self._config
-        network = Forward(params.views, self._spec.network, rows.observations)
+        network = Forward(params, self._spec.network, rows.observations)
         choice = network.choice(self._spec.game.actions, rows.masks)
         log_ratios = bounded(choice.log_prob(rows.actions) - rows.log_probs)
         ratios = np.exp(log_ratios)
         policy_loss, taken_grad = clipped_surrogate(ratios, rows.advantages, config.clip)
         value_loss, values_grad = squared_error(network.values, rows.targets, config.value_weight)
         outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy / len(rows))
-        network.backward(gradient.views, outputs_grad, values_grad, log_std_grad)
+        network.backward(gradient, outputs_grad, values_grad, log_std_grad)
         if (
             "effective_samples" not in first
         ):  # before the first step: how far the data is from the policy it is to improve

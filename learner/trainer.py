@@ -40,7 +40,7 @@ class Trainer:
     def __init__(self, spec: RunSpec, config: AlgorithmConfig) -> None:
         self._spec, self._config = spec, config
         rng = generator(spec.seed, Role.INITIAL_WEIGHTS)
-        self._params = Parameters.of(network.initial_params(spec.network, spec.game, rng))
+        self._params = Parameters.of(network.initial_params(spec.network, spec.game, rng), spec.network, spec.game)
         self._rng = generator(spec.seed, Role.LEARNER)
         self._optimizer = make_optimizer(config.optimizer, self._params.flat.size)
         self._algorithm = _algorithm(config, spec)

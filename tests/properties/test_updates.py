@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from broodmind.common import categorical
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import WireError
-from broodmind.common.network import policy_outputs, shapes
+from broodmind.common.network import policy_outputs
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.common.trajectory import Header, Trajectory, decode_trajectory, encode_trajectory
 from broodmind.learner.batch import collate
@@ -34,7 +34,7 @@ each_optimizer = pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 
 
 def random_params(network, seed, dtype=np.float64):
-    params = Parameters(shapes(network, GAME), dtype)
+    params = Parameters(network, GAME, dtype)
     params.flat[...] = np.random.default_rng(seed).normal(0, 0.5, params.flat.size)
     return params
 

@@ -10,7 +10,7 @@ import pytest
 
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.distributions import Categorical
-from broodmind.common.network import LOG_STD, shapes
+from broodmind.common.network import LOG_STD
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.learner.backward import Forward
 from broodmind.learner.batch import Batch
@@ -40,7 +40,7 @@ with_and_without_masks = pytest.mark.parametrize("masked", [False, True], ids=["
 
 
 def random_params(network, seed, game=GAME):
-    params = Parameters(shapes(network, game), np.float64)
+    params = Parameters(network, game, np.float64)
     params.flat[...] = np.random.default_rng(seed).normal(0, 0.7, params.flat.size)
     return params
 
@@ -105,7 +105,7 @@ def test_the_forward_pass_is_the_network_written_out(network):
     params = random_params(network, 1)
     observations = np.random.default_rng(2).normal(size=(ROWS, FEATURES))
     logits, values = slow_forward(params, network, observations)
-    network_pass = Forward(params.views, network, observations)
+    network_pass = Forward(params, network, observations)
     np.testing.assert_allclose(network_pass.outputs, logits, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(network_pass.values, values, rtol=1e-12, atol=1e-12)
 
@@ -118,12 +118,12 @@ def test_the_backward_pass_gives_the_gradient_of_both_outputs(network):
     to_policy, to_value = rng.normal(size=(ROWS, ACTIONS)), rng.normal(size=ROWS)
 
     def loss():
-        outputs = Forward(params.views, network, observations)
+        outputs = Forward(params, network, observations)
         return float((to_policy * outputs.outputs).sum() + (to_value * outputs.values).sum())
 
     gradient = params.like()
     gradient.flat[...] = np.nan  # all of it must be overwritten
-    Forward(params.views, network, observations).backward(gradient.views, to_policy.copy(), to_value.copy())
+    Forward(params, network, observations).backward(gradient, to_policy.copy(), to_value.copy())
     assert_same_gradient(gradient.flat, differences(loss, params.flat))
 
 
@@ -198,12 +198,12 @@ def test_the_gradient_of_reinforces_loss_through_its_pieces(network, masked):
         taken = log_probs[np.arange(ROWS), actions]
         return -(weights * taken).sum() - (bonus * slow_entropies(log_probs)).sum()
 
-    outputs = Forward(params.views, network, observations)
+    outputs = Forward(params, network, observations)
     log_probs = slow_log_probs(outputs.outputs, masks)
     value, taken_grad = policy_gradient(log_probs[np.arange(ROWS), actions], weights)
     assert value - (bonus * slow_entropies(log_probs)).sum() == pytest.approx(loss(), rel=1e-12)
     gradient = params.like()
-    outputs.backward(gradient.views, to_logits(log_probs, actions, taken_grad, bonus), np.zeros(ROWS))
+    outputs.backward(gradient, to_logits(log_probs, actions, taken_grad, bonus), np.zeros(ROWS))
     assert_same_gradient(gradient.flat, differences(loss, params.flat))
 
 
@@ -333,7 +333,7 @@ def slow_surrogate(ratios, advantages, clip):
 @every_kind
 @separate_and_shared
 def test_the_gradient_of_ppos_whole_loss_whatever_an_action_is(kind, network):
-    case, config = Case(kind, network, 20), PPOConfig(clip=0.2, entropy=0.3, value_weight=0.7)
+    case, config = Case(kind, network, 19), PPOConfig(clip=0.2, entropy=0.3, value_weight=0.7)
     played = case.slow()[0] - np.log(case.ratios)
 
     def loss():
@@ -355,7 +355,7 @@ def test_the_gradient_of_decoupled_ppo(cap, kind, network):
     case = Case(kind, network, 21)
     config = PPOConfig(clip=0.2, entropy=0.3, value_weight=0.7, decoupled=True, weight_cap=cap)
     algorithm, proximal, weight = PPO(config, case.spec), case.params.copy(), 0.25
-    proximal.flat += np.random.default_rng(22).normal(0, 0.05, proximal.flat.size)
+    proximal.flat += np.random.default_rng(22).normal(0, 0.15, proximal.flat.size)
     state = {**algorithm.state(), "proximal": weight * proximal.flat, "proximal_weight": np.array([weight])}
     algorithm.restore(state, case.params)
 
