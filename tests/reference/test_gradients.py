@@ -500,6 +500,24 @@ def test_one_step_on_v_traces_advantages_at_rate_one_moves_by_the_gradient_of_th
 
 
 @separate_and_shared
+def test_v_traces_divergence_is_how_far_the_update_moved_the_policy(network):
+    """Whoever played: the figure that its rate follows is of the update, not of the data."""
+    spec, rng = RunSpec(GAME, network), np.random.default_rng(30)
+    params, batch = random_params(network, 30), some_games(RunSpec(GAME, network), rng)
+    t, b = np.nonzero(batch.valid)
+
+    def taken():
+        logits, _ = slow_forward(params, network, batch.observations[t, b])
+        return slow_log_probs(logits, None)[np.arange(len(t)), batch.actions[t, b]]
+
+    before = taken()
+    figures = Impala(VTraceConfig(minibatch=4), spec).update(params, SGD(0), batch, 0.1, rng)
+    moved = taken() - before
+    assert np.abs(moved).max() > 1e-3
+    assert figures["kl"] == pytest.approx(np.mean(np.exp(moved) - 1 - moved), rel=1e-6)
+
+
+@separate_and_shared
 def test_impacts_advantages_and_targets_are_those_of_the_proximal_policy(network):
     spec, rng = RunSpec(GAME, network), np.random.default_rng(28)
     params, proximal = random_params(network, 28), random_params(network, 29)
