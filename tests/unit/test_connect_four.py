@@ -1,0 +1,121 @@
+"""Connect four, held against OpenSpiel's in random games."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyspiel
+import pytest
+
+from broodmind.actors.connect_four import COLUMNS, ROWS, ConnectFour, has_line, lookahead
+
+GAMES = 500
+
+
+def spiel_planes(state, seat):
+    """OpenSpiel's planes, [player 0's, player 1's, empty], as that seat sees them."""
+    planes = np.array(state.observation_tensor(seat), np.float32).reshape(3, ROWS, COLUMNS)
+    return planes[[seat, 1 - seat]]
+
+
+def random_positions(rng, games=GAMES):
+    """Every position of random games: ours, and OpenSpiel's of the same moves, which go on beside each other."""
+    ours, game = ConnectFour(games), pyspiel.load_game("connect_four")
+    ours.reset(0)
+    theirs = [game.new_initial_state() for _ in range(games)]
+    going = np.ones(games, bool)
+    while going.any():
+        yield ours, theirs, going
+        actions = (ours.allowed() + rng.random((games, COLUMNS))).argmax(axis=1)
+        ended, scores = ours.play(actions, going)
+        for column in np.flatnonzero(going):
+            theirs[column].apply_action(int(actions[column]))
+            assert ended[column] == theirs[column].is_terminal()
+            assert scores[column] == (theirs[column].returns()[0] if ended[column] else 0)
+        assert not (ended & ~going).any()
+        going = going & ~ended
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_movers_masks_observations_and_results_are_those_of_openspiel(seed):
+    """Three thousand games; random ones end in a draw now and then."""
+    for ours, theirs, going in random_positions(np.random.default_rng(seed)):
+        movers, masks = ours.movers, ours.allowed()
+        seen = [ours.observe(np.full(GAMES, seat)) for seat in (0, 1)]
+        for column in np.flatnonzero(going):
+            state = theirs[column]
+            assert movers[column] == state.current_player()
+            assert np.flatnonzero(masks[column]).tolist() == state.legal_actions()
+            for seat in (0, 1):
+                np.testing.assert_array_equal(seen[seat][column], spiel_planes(state, seat))
+
+
+def test_a_full_board_without_a_line_is_a_draw():
+    """Three columns of the one, three of the other, shifted so that no four meet."""
+    game = ConnectFour(1)
+    game.reset(0)
+    order = [0, 1, 2, 3, 4, 5] * 2 + [1, 0, 3, 2, 5, 4] * 2 + [0, 1, 2, 3, 4, 5] * 2 + [6] * 6
+    results = [game.play(np.array([column]), np.ones(1, bool)) for column in order]
+    assert [bool(ended[0]) for ended, _ in results] == [False] * 41 + [True]
+    assert results[-1][1][0] == 0
+    assert not game.allowed().any()
+
+
+def test_no_line_runs_over_the_edge_of_the_board():
+    """Squares that follow each other in the numbering, but not on the board."""
+
+    def squares(*places):
+        return np.array([sum(1 << (7 * column + row) for column, row in places)], np.uint64)
+
+    assert has_line(squares((0, 2), (0, 3), (0, 4), (0, 5)))[0]
+    assert has_line(squares((3, 0), (4, 1), (5, 2), (6, 3)))[0]
+    assert has_line(squares((3, 5), (4, 4), (5, 3), (6, 2)))[0]
+    assert not has_line(squares((0, 4), (0, 5), (1, 0), (1, 1)))[0]
+    assert not has_line(squares((0, 3), (1, 4), (2, 5), (4, 0)))[0]
+    assert not has_line(squares((0, 0), (1, 0), (2, 0), (4, 0)))[0]
+
+
+def test_only_the_games_asked_for_go_on_or_begin_anew():
+    game = ConnectFour(3)
+    game.reset(0)
+    game.play(np.array([3, 3, 3]), np.array([True, True, False]))
+    assert game.movers.tolist() == [1, 1, 0]
+    assert game.observe(np.zeros(3, int)).sum(axis=(1, 2, 3)).tolist() == [1, 1, 0]
+    game.begin(np.array([True, False, False]))
+    assert game.movers.tolist() == [0, 1, 0]
+    assert game.observe(np.zeros(3, int)).sum(axis=(1, 2, 3)).tolist() == [0, 1, 0]
+
+
+def completes_a_line(stones, occupied, column):
+    """By walking over the board: whether a stone in this column would make four of `stones` [rows, columns]."""
+    row = int(occupied[:, column].sum())
+    if row == ROWS:
+        return False
+    stones = stones.copy()
+    stones[row, column] = 1
+    for step_up, step_right in ((1, 0), (0, 1), (1, 1), (1, -1)):
+        for first in range(-3, 1):
+            squares = [(row + (first + k) * step_up, column + (first + k) * step_right) for k in range(4)]
+            if all(0 <= up < ROWS and 0 <= right < COLUMNS and stones[up, right] for up, right in squares):
+                return True
+    return False
+
+
+def test_the_lookahead_player_wins_if_it_can_else_blocks_if_it_can_else_does_anything_allowed():
+    rng = np.random.default_rng(7)
+    cases = {"win": 0, "block": 0, "free": 0}
+    for ours, theirs, going in random_positions(rng, games=200):
+        chosen = lookahead(ours.observe(ours.movers), ours.allowed(), rng)
+        for column in np.flatnonzero(going):
+            mine, other = spiel_planes(theirs[column], theirs[column].current_player())
+            wins = [move for move in range(COLUMNS) if completes_a_line(mine, mine + other, move)]
+            blocks = [move for move in range(COLUMNS) if completes_a_line(other, mine + other, move)]
+            assert chosen[column] in (wins or blocks or theirs[column].legal_actions())
+            cases["win" if wins else "block" if blocks else "free"] += 1
+    assert min(cases.values()) > 50, cases
+
+
+def test_the_lookahead_player_draws_among_all_that_is_as_good():
+    game = ConnectFour(500)
+    game.reset(0)
+    chosen = lookahead(game.observe(game.movers), game.allowed(), np.random.default_rng(0))
+    assert np.bincount(chosen, minlength=COLUMNS).min() > 40
