@@ -1,4 +1,4 @@
-"""From a game's name to a game: a built-in, a Gymnasium id, or somebody's own factory."""
+"""From a game's name to a game: a built-in, a Gymnasium id, or somebody's own factory; and who plays opposite."""
 
 from __future__ import annotations
 
@@ -6,22 +6,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ..common.errors import ConfigError
+from .connect_four import ConnectFour
+from .self_play import RANDOM, SelfPlay
 from .tinyzerg import TinyZerg
+from .two_seats import TwoSeatGame, random_player
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..common.spec import GameSpec
     from .game import VectorGame
+    from .two_seats import Player
 
-_BUILT_IN = {"TinyZerg": TinyZerg}
+_BUILT_IN: dict[str, Callable[[int], VectorGame | TwoSeatGame]] = {"TinyZerg": TinyZerg, "ConnectFour": ConnectFour}
+_AGAINST = "@"  # ConnectFour@lookahead: against one player, and not against past versions of oneself
 
 
 def make_game(name: str, num_envs: int) -> VectorGame:
-    """Make `num_envs` copies of a game.
+    """Make `num_envs` copies of a game. One of two seats comes with opponents: see `self_play`.
 
     Args:
-        name: a built-in (TinyZerg), a Gymnasium id (CartPole-v1), or module:factory. A factory is called with the
-            keyword num_envs and returns a VectorGame or a gymnasium.vector.VectorEnv; one that takes no arguments
-            returns one gymnasium.Env and is called once a copy.
+        name: a built-in (TinyZerg, ConnectFour), a Gymnasium id (CartPole-v1), or module:factory. A factory is called
+            with the keyword num_envs and returns a VectorGame, a TwoSeatGame or a gymnasium.vector.VectorEnv; one that
+            takes no arguments returns one gymnasium.Env and is called once a copy. A game of two seats can be followed
+            by a player of its own, or the random one: ConnectFour@lookahead, ConnectFour@random.
         num_envs: at least 1.
 
     Raises:
@@ -29,6 +37,33 @@ def make_game(name: str, num_envs: int) -> VectorGame:
     """
     if num_envs < 1:
         raise ConfigError(f"envs: {num_envs}, expected at least 1")
+    plain, _, against = name.partition(_AGAINST)
+    game = _make(plain, num_envs)
+    if isinstance(game, TwoSeatGame):
+        return SelfPlay(game, against=(against, _player(game, name, against)) if against else None)
+    if against:
+        raise ConfigError(f"game: {name!r}, expected {plain} without {_AGAINST}{against}: it is no game of two seats")
+    return game
+
+
+def evaluation_games(name: str) -> list[str]:
+    """The games by which a policy for this one is measured: itself, or for two seats, itself against each player."""
+    plain, _, against = name.partition(_AGAINST)
+    game = None if against else _make(plain, 1)
+    if not isinstance(game, TwoSeatGame):
+        return [name]
+    game.close()
+    return [f"{name}{_AGAINST}{player}" for player in (RANDOM, *game.players)]
+
+
+def _player(game: TwoSeatGame, name: str, player: str) -> Player:
+    players = {RANDOM: random_player(game.spec), **game.players}
+    if player not in players:
+        raise ConfigError(f"game: {name!r}, expected a player it has after {_AGAINST}: {', '.join(players)}")
+    return players[player]
+
+
+def _make(name: str, num_envs: int) -> VectorGame | TwoSeatGame:
     if name in _BUILT_IN:
         return _BUILT_IN[name](num_envs)
     factory = _own_factory(name) if ":" in name else None
@@ -37,7 +72,8 @@ def make_game(name: str, num_envs: int) -> VectorGame:
         from . import gymnasium_game
     except ModuleNotFoundError as error:
         if factory is not None:
-            return factory(num_envs=num_envs)
+            made: VectorGame | TwoSeatGame = factory(num_envs=num_envs)
+            return made
         raise ConfigError(
             f"game: {name!r}, expected one of {', '.join(_BUILT_IN)} or module:factory; for Gymnasium's games install "
             f"broodmind[games] ({error})"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..common.actions import Actions
     from ..common.distributions import ActionArray
+    from .two_seats import TwoSeatGame
 
 
 def from_id(name: str, num_envs: int) -> VectorGame:
@@ -45,7 +46,7 @@ def _register_namespace(name: str) -> None:
         from . import tinyzerg_gymnasium  # noqa: F401 - importing it registers
 
 
-def from_factory(name: str, factory: Callable[..., Any], num_envs: int) -> VectorGame:
+def from_factory(name: str, factory: Callable[..., Any], num_envs: int) -> VectorGame | TwoSeatGame:
     """Whatever a user's factory returns, as a game of `num_envs` copies."""
     if "num_envs" in inspect.signature(factory).parameters:
         made = factory(num_envs=num_envs)

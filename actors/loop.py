@@ -9,6 +9,7 @@ from ..common.log import Log
 from ..common.seeding import Role, generator, integer_seed, name_key
 from .games import make_game
 from .rollout import make_rollout
+from .self_play import SelfPlay
 from .uplink import Uplink
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ def act(url: str, run: str, actor: str, game_name: str, envs: int, stop: Stop, h
         held = deque([latest], maxlen=hold_back + 1)
         _log.info("playing", actor=actor, game=spec.game.name, envs=envs)
         while latest is not None and not stop.requested:
-            uplink.push(rollout.play(held[0] or latest), stop)
+            policy = held[0] or latest
+            if isinstance(game, SelfPlay):
+                game.opponents.meet(policy)
+                uplink.figures = game.opponents.figures()
+            uplink.push(rollout.play(policy), stop)
             uplink.wait_for_room(stop)
             if spec.rollout.lock_step:
                 uplink.wait_for_newer(latest.pointer, stop)

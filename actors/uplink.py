@@ -19,7 +19,7 @@ from .outbox import Outbox
 from .policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..common.shutdown import Stop
     from ..common.streams import Argument, Reply
@@ -39,6 +39,7 @@ class Uplink:
     def __init__(self, url: str, run: str, actor: str) -> None:
         self.actor = check_name("actor", actor)
         self._keys = Keys(run)
+        self.figures: Mapping[str, str] = {}  # what the heartbeat says beside its own
         self._server = Server(url)
         self._stream = self._keys.trajectories(actor)
         self._outbox = Outbox(self._stream, 0)
@@ -185,6 +186,7 @@ class Uplink:
             "games": self._games,
             "steps_per_second": f"{self._steps / max(elapsed_s, 1e-9):.0f}",
             "updated_ms": now_ms(),
+            **self.figures,
         }
         return [
             # The roster too: a learner may have struck off an actor that was silent for long.

@@ -42,8 +42,9 @@ def describe(run: str, view: RunView) -> str:
     for actor in view.actors:
         lag = "?" if actor.lag is None else actor.lag
         beat = actor.heartbeat
+        rating = f"   elo {beat['elo']}" if "elo" in beat else ""
         lines.append(
             f"{actor.name:<40} {lag:>5} {actor.pending:>8} {actor.backlog:>8} {beat.get('version', '-'):>8} "
-            f"{beat.get('steps_per_second', '-'):>9}  {beat.get('state', 'silent')}"
+            f"{beat.get('steps_per_second', '-'):>9}  {beat.get('state', 'silent')}{rating}"
         )
     return "\n".join(lines)

@@ -1,0 +1,112 @@
+"""One seat of a two-seat game, as a game like any other: the opponent moves inside its step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .game import Step
+from .opponents import Only, Opponent, Pool
+from .two_seats import random_player
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..common.distributions import ActionArray
+    from ..common.network import Floats
+    from .opponents import Opponents
+    from .two_seats import Masks, Player, TwoSeatGame
+
+RANDOM = "random"
+
+
+class SelfPlay:
+    """A VectorGame of one seat. Each column's seat changes from game to game, and half of the columns begin with each.
+
+    By itself its opponents are past versions of whoever plays, as `opponents.meet` hears of them, and a random player
+    before there are any. With `against` they are that one player.
+    """
+
+    def __init__(self, game: TwoSeatGame, against: tuple[str, Player] | None = None) -> None:
+        self._game, self._against = game, against
+        self.spec = replace(game.spec, wins=True)
+        self.num_envs = game.num_envs
+        self._start(0)
+
+    def _start(self, seed: int) -> None:
+        playing, pooling = np.random.SeedSequence(seed).spawn(2)
+        self._rng = np.random.default_rng(playing)
+        self.opponents: Opponents
+        if self._against is not None:
+            self.opponents = Only(Opponent(*self._against))
+        else:
+            first = Opponent(RANDOM, random_player(self.spec))
+            self.opponents = Pool(first, np.random.default_rng(pooling))
+        self._seats = 1 - np.arange(self.num_envs) % 2  # changed at once by the first game's beginning
+        self._opposite = self.opponents.draw(self.num_envs)
+        self._ended = np.zeros(self.num_envs, np.bool_)
+
+    def reset(self, seed: int) -> Step:
+        """See VectorGame. What the pool had learnt is forgotten."""
+        self._start(seed)
+        self._game.reset(seed)
+        self._sit_down(np.ones(self.num_envs, np.bool_))
+        nothing = np.zeros(self.num_envs, np.bool_)
+        self._reply(~nothing, np.zeros(self.num_envs, np.float32), nothing)
+        return self._step(nothing, np.zeros(self.num_envs, np.float32))
+
+    def step(self, actions: ActionArray) -> Step:
+        """See VectorGame: our move, then the opponents', until it is our turn again."""
+        began = self._ended
+        if began.any():
+            self._game.begin(began)
+            self._sit_down(began)
+        over, scores = self._game.play(actions, ~began)
+        self._reply(~over, scores, over)
+        rewards = np.where(self._seats == 0, scores, -scores)
+        for column in np.flatnonzero(over):
+            self.opponents.record(self._opposite[column], 0.5 + 0.5 * float(np.sign(rewards[column])))
+        return self._step(over, rewards)
+
+    def close(self) -> None:
+        """See VectorGame."""
+        self._game.close()
+
+    def _sit_down(self, games: NDArray[np.bool_]) -> None:
+        """Change seats, and find an opponent for each game that begins."""
+        self._seats = np.where(games, 1 - self._seats, self._seats)
+        columns = np.flatnonzero(games)
+        for column, opponent in zip(columns, self.opponents.draw(len(columns)), strict=True):
+            self._opposite[column] = opponent
+
+    def _reply(self, going: NDArray[np.bool_], scores: NDArray[np.float32], over: NDArray[np.bool_]) -> None:
+        """Let opponents move in the games that go on; adds to `scores` and `over` what comes of it."""
+        while (theirs := going & ~over & (self._game.movers != self._seats)).any():
+            ended, gained = self._game.play(self._their_actions(theirs), theirs)
+            over |= ended
+            scores += gained
+
+    def _their_actions(self, games: NDArray[np.bool_]) -> ActionArray:
+        """What the opponents do in these games, one call for each opponent; anything in the other games."""
+        observations, masks = self._game.observe(1 - self._seats), self._game.allowed()
+        actions = np.zeros((self.num_envs, *self.spec.actions.shape), self.spec.actions.dtype)
+        columns: dict[Opponent, list[int]] = {}
+        for column in np.flatnonzero(games).tolist():
+            columns.setdefault(self._opposite[column], []).append(column)
+        for opponent, at in columns.items():
+            actions[at] = opponent.play(observations[at], None if masks is None else masks[at], self._rng)
+        return actions
+
+    def _step(self, over: NDArray[np.bool_], rewards: Floats) -> Step:
+        self._ended = over
+        masks: Masks | None = self._game.allowed()
+        return Step(
+            observations=self._game.observe(self._seats),
+            rewards=rewards.astype(np.float32),
+            terminated=over,
+            truncated=np.zeros(self.num_envs, np.bool_),
+            masks=None if masks is None else masks | over[:, None],  # an ended game's action is ignored
+            wins=over & (rewards > 0),
+        )

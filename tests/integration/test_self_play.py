@@ -1,0 +1,45 @@
+"""Self-play between real processes: what a heartbeat says of it, and that a seed still means one run."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from support.runs import broodmind, hash_of, running
+from support.servers import wait_until
+
+from broodmind.common.keys import Keys
+
+
+def options(server, run):
+    return ("--redis", server.url, "--run", run, "--game", "ConnectFour")
+
+
+def test_status_shows_how_each_actors_version_is_rated(shared_server, redis, run):
+    """Within some versions it beats the random player, whose rating is 0."""
+    keys, common = Keys(run), options(shared_server, run)
+    with running("learner", *common), running("actors", *common, "--name", "a"):
+        wait_until(lambda: int(hash_of(redis, keys.heartbeat("a-000")).get("elo", 0)) > 50, timeout_s=120)
+        reading = common[:4]
+        printed, _ = broodmind("status", *reading, "--json").communicate(timeout=30)
+        text, _ = broodmind("status", *reading).communicate(timeout=30)
+    (actor,) = json.loads(printed)["actors"]
+    assert int(actor["heartbeat"]["elo"]) > 0
+    assert 3 <= int(actor["heartbeat"]["opponents"]) <= 18
+    assert 0 <= float(actor["heartbeat"]["hardest_score"]) <= 1
+    assert re.search(r"a-000 .*  elo \d+$", text, re.MULTILINE)
+
+
+def test_self_play_in_lock_step_is_reproducible_bit_for_bit(shared_server, redis, run):
+    """The pool's drawing included."""
+
+    def play(name, seed):
+        keys, common = Keys(name), options(shared_server, name)
+        arguments = ("--lock-step", "--max-staleness", "0", "--unroll", "16", "--batch-steps", "128", "--seed", seed)
+        with running("actors", *common, "--actors", "2", "--envs", "4", "--name", "a"):
+            broodmind("learner", *common, *arguments, "--max-steps", "6000").communicate(timeout=120)
+        return redis.call("GET", keys.weights(1, int(hash_of(redis, keys.head)["version"])))
+
+    first, again, other = play(f"{run}-1", "5"), play(f"{run}-2", "5"), play(f"{run}-3", "6")
+    assert first == again
+    assert first != other

@@ -1,0 +1,149 @@
+"""The pool of past versions: what it keeps, whom it draws, how it rates."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from broodmind.actors.opponents import CAPACITY, FLOOR, LATEST_SHARE, SLATE, Opponent, Pool, expected_score, weights
+
+
+def version(number):
+    pointer = SimpleNamespace(epoch=1, version=number)
+    return SimpleNamespace(pointer=pointer, act=lambda *_: (number, None))
+
+
+def plays(opponent):
+    return opponent.play(None, None, None)
+
+
+def a_pool(*numbers, seed=0):
+    pool = Pool(Opponent("random", lambda *_: "random"), np.random.default_rng(seed))
+    for number in numbers:
+        pool.meet(version(number))
+    return pool
+
+
+def test_before_any_version_is_met_the_first_player_plays_all_games():
+    assert {plays(opponent) for opponent in a_pool().draw(50)} == {"random"}
+
+
+def test_what_is_kept_stays_bounded_and_covers_the_whole_run_evenly():
+    pool = a_pool(*range(1, 1001))
+    kept = [int(opponent.name.partition("-")[2]) for opponent in pool.past]
+    assert CAPACITY // 2 < len(kept) <= CAPACITY
+    assert kept[0] == 1
+    assert len(set(np.diff(kept))) == 1
+    assert kept[-1] > 1000 - 2 * (kept[1] - kept[0])
+
+
+def test_a_version_met_again_is_the_same_one():
+    pool, one = a_pool(), version(1)
+    for _ in range(5):
+        pool.meet(one)
+    assert len(pool.past) == 1
+
+
+def test_the_latest_version_has_its_share_of_games_and_few_others_play_at_a_time():
+    pool = a_pool(*range(1, 13))
+    drawn = pool.draw(4000)
+    latest = [opponent for opponent in drawn if opponent.name == "latest"]
+    assert len(latest) / 4000 == pytest.approx(LATEST_SHARE, abs=0.05)
+    assert plays(latest[0]) == 12
+    assert len({opponent.name for opponent in drawn}) == 1 + SLATE
+
+
+def test_a_game_against_the_latest_version_goes_on_against_the_next():
+    pool = a_pool(1)
+    latest = next(opponent for opponent in pool.draw(100) if opponent.name == "latest")
+    pool.meet(version(2))
+    assert plays(latest) == 2
+
+
+def test_a_game_against_a_past_version_goes_on_against_the_same():
+    pool = a_pool(1)
+    past = next(opponent for opponent in pool.draw(100) if opponent.name == "1-1")
+    for number in range(2, 100):
+        pool.meet(version(number))
+    assert plays(past) == 1
+
+
+def test_every_version_is_drawn_in_the_end():
+    pool, names = a_pool(*range(1, 6)), set()
+    for number in range(6, 200):
+        names |= {opponent.name for opponent in pool.draw(20)}
+        pool.meet(version(number))
+    assert {"latest", "random", "1-1"} <= names
+
+
+def test_opponents_are_drawn_by_how_hard_they_are():
+    easy, even, hard = (Opponent(name, None, score=score) for name, score in (("a", 1.0), ("b", 0.5), ("c", 0.0)))
+    expected = np.array([FLOOR, FLOOR + 0.25, FLOOR + 1])
+    np.testing.assert_allclose(weights([easy, even, hard]), expected / expected.sum())
+
+
+def test_a_version_that_beats_us_is_drawn_more_often_than_one_that_does_not():
+    pool = a_pool(1, 2)
+    weak, strong = pool.past
+    for _ in range(300):
+        pool.record(weak, 1.0)
+        pool.record(strong, 0.0)
+    assert weak.score > 0.95
+    assert strong.score < 0.05
+    drawn = [opponent.name for number in range(3, 60) for opponent in _after(pool, number)]
+    assert drawn.count(strong.name) > 3 * drawn.count(weak.name)
+
+
+def _after(pool, number):
+    """Drawn after another version, none of which joins."""
+    pool._met = 1
+    pool._stride = 1000
+    pool.meet(version(number))
+    return pool.draw(20)
+
+
+def test_elos_expectation():
+    assert expected_score(100, 100) == 0.5
+    assert expected_score(400, 0) == pytest.approx(10 / 11)
+    assert expected_score(0, 400) == pytest.approx(1 / 11)
+
+
+def test_the_rating_comes_to_rest_where_the_expectation_is_the_score():
+    pool, rng = a_pool(), np.random.default_rng(0)
+    (first,) = pool.draw(1)
+    ratings = []
+    for _ in range(6000):
+        pool.record(first, float(rng.random() < 0.75))
+        ratings.append(pool.rating)
+    assert np.mean(ratings[2000:]) == pytest.approx(400 * np.log10(3), abs=20)
+    assert first.rating == 0
+
+
+def test_a_version_keeps_the_rating_that_it_joined_with():
+    pool = a_pool(1)
+    for _ in range(200):
+        pool.record(pool.past[0], 1.0)
+    risen = pool.rating
+    pool.meet(version(2))
+    assert risen > 100
+    assert [opponent.rating for opponent in pool.past] == [0, risen]
+
+
+def test_games_against_oneself_move_no_rating():
+    pool = a_pool(1)
+    latest = next(opponent for opponent in pool.draw(100) if opponent.name == "latest")
+    pool.record(latest, 1.0)
+    assert pool.rating == 0
+    assert latest.games == 1
+
+
+def test_the_heartbeat_names_the_hardest_opponent():
+    pool = a_pool(1, 2)
+    for _ in range(100):
+        pool.record(pool.past[0], 0.0)
+    assert pool.figures()["hardest_opponent"] == "1-1"
+    assert float(pool.figures()["hardest_score"]) < 0.1
+    assert int(pool.figures()["elo"]) < 0
+    assert pool.figures()["opponents"] == "4"

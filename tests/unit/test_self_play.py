@@ -1,0 +1,199 @@
+"""One seat of a two-seat game: whose turn, whose reward, whose view, and whose version."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from broodmind.actors.connect_four import COLUMNS, ConnectFour
+from broodmind.actors.games import evaluation_games, make_game
+from broodmind.actors.opponents import Only, Opponent, Pool
+from broodmind.actors.policy import Policy
+from broodmind.actors.rollout import StepRollout
+from broodmind.actors.self_play import SelfPlay
+from broodmind.common.errors import ConfigError
+from broodmind.common.network import initial_params
+from broodmind.common.spec import NetworkSpec, RunSpec
+from broodmind.common.weights import Pointer
+
+GAMES = 4  # columns 0 and 2 have the first move in their first game
+
+
+def always(column):
+    return lambda observations, *_: np.full(len(observations), column, np.int32)
+
+
+def against(player):
+    game = SelfPlay(ConnectFour(GAMES), ("somebody", player))
+    return game, game.reset(0)
+
+
+def spread(turn):
+    """Moves that never make a line."""
+    return np.full(GAMES, (0, 1, 2, 0)[turn % 4])
+
+
+def untrained(version, seed=0):
+    spec = RunSpec(SelfPlay(ConnectFour(1)).spec, NetworkSpec((8,)))
+    return Policy(
+        Pointer(1, version, "c", "d", 0), initial_params(spec.network, spec.game, np.random.default_rng(seed)), spec
+    )
+
+
+def test_every_second_column_moves_first_and_the_others_see_one_stone():
+    _, start = against(always(6))
+    assert start.observations[:, 0].sum(axis=(1, 2)).tolist() == [0, 0, 0, 0]
+    assert start.observations[:, 1].sum(axis=(1, 2)).tolist() == [0, 1, 0, 1]
+    assert not (start.terminated | start.truncated | start.wins).any()
+
+
+def test_our_four_in_a_line_is_a_reward_of_one_from_either_seat():
+    """The opponent, moving first or second, has made no line by then."""
+    columns = iter((6, 5, 6, 5, 6))
+    game, _ = against(lambda observations, *_: np.full(len(observations), next(columns)))
+    steps = [game.step(np.full(GAMES, 0)) for _ in range(4)]
+    for step in steps[:3]:
+        assert not step.terminated.any()
+        assert not step.rewards.any()
+        assert not step.wins.any()
+    assert steps[3].terminated.all()
+    assert steps[3].rewards.tolist() == [1] * GAMES
+    assert steps[3].wins.all()
+
+
+def test_the_opponents_four_in_a_line_is_a_reward_of_minus_one_from_either_seat():
+    """Where the opponent moves first it is there one step sooner."""
+    game, _ = against(always(6))
+    steps = [game.step(spread(turn)) for turn in range(4)]
+    assert [step.terminated.tolist() for step in steps[:2]] == [[False] * GAMES] * 2
+    assert steps[2].terminated.tolist() == [False, True, False, True]
+    assert steps[2].rewards.tolist() == [0, -1, 0, -1]
+    assert steps[3].terminated.tolist() == [True, False, True, False]
+    assert steps[3].rewards.tolist() == [-1, 0, -1, 0]
+    assert not any(step.wins.any() or step.truncated.any() for step in steps)
+
+
+def test_the_last_observation_shows_the_line_and_the_next_step_only_begins_a_game_in_the_other_seat():
+    game, _ = against(always(6))
+    for turn in range(3):
+        last = game.step(spread(turn))
+    assert last.observations[[1, 3], 1, :, 6].sum(axis=1).tolist() == [4, 4]
+    assert last.masks[[1, 3]].all()  # its action is ignored: any will do
+    after = game.step(spread(3))  # begins two games, in which we move first now, and ends the other two
+    assert after.rewards.tolist() == [-1, 0, -1, 0]
+    assert not after.observations[[1, 3]].any()
+    begun = game.step(np.full(GAMES, 3))
+    assert begun.observations.sum(axis=(2, 3)).tolist() == [[0, 1], [1, 1], [0, 1], [1, 1]]
+
+
+def test_both_sides_see_their_own_stones_first_and_only_what_is_allowed_to_them():
+    seen = []
+
+    def watching(observations, masks, rng):
+        seen.append((observations.copy(), masks.copy()))
+        return masks.argmax(axis=1)
+
+    game, step = against(watching)
+    rng = np.random.default_rng(0)
+    over = np.zeros(GAMES, bool)
+    for _ in range(60):
+        stones = step.observations.sum(axis=(2, 3))
+        assert ((stones[:, 0] == stones[:, 1]) | (stones[:, 0] + 1 == stones[:, 1]) | over).all()
+        np.testing.assert_array_equal(step.masks[~over], step.observations.sum(axis=1)[~over, -1] == 0)
+        step = game.step((step.masks + rng.random(step.masks.shape)).argmax(axis=1))
+        over = step.terminated
+    for observations, masks in seen:
+        stones = observations.sum(axis=(2, 3))
+        assert ((stones[:, 0] == stones[:, 1]) | (stones[:, 0] + 1 == stones[:, 1])).all()
+        np.testing.assert_array_equal(masks, observations.sum(axis=1)[:, -1] == 0)
+
+
+def test_the_same_seed_and_actions_give_the_same_games():
+    def played(seed):
+        game = SelfPlay(ConnectFour(8))
+        step = game.reset(seed)
+        game.opponents.meet(untrained(1))
+        steps = [step]
+        for _ in range(50):
+            steps.append(game.step(steps[-1].masks.argmax(axis=1)))
+        return np.stack([step.observations for step in steps])
+
+    np.testing.assert_array_equal(played(3), played(3))
+    assert (played(3) != played(4)).any()
+
+
+def test_a_piece_is_labelled_with_our_own_version_whoever_sat_opposite():
+    game = SelfPlay(ConnectFour(8))
+    rollout = StepRollout(game, 40, 0, np.random.default_rng(0))
+    for version in (1, 2, 9):
+        policy = untrained(version, seed=version)
+        game.opponents.meet(policy)
+        (piece,) = rollout.play(policy)
+        assert piece.played_with.version == version
+        assert set(np.unique(piece.trajectory.rewards)) <= {-1.0, 0.0, 1.0}
+        expected = policy._distribution(
+            piece.trajectory.observations[:-1].reshape(-1, 2, 6, 7), piece.trajectory.masks.reshape(-1, COLUMNS)
+        ).log_prob(piece.trajectory.actions.ravel())
+        np.testing.assert_allclose(piece.trajectory.log_probs.ravel(), expected, rtol=1e-4)
+    assert piece.trajectory.wins.any()
+    assert {opponent.name for opponent in game.opponents.past} == {"1-1", "1-2", "1-9"}
+
+
+def test_each_games_result_is_recorded_for_the_opponent_who_played_it():
+    game, noted = SelfPlay(ConnectFour(GAMES)), []
+    game.reset(0)
+    game.opponents.record = lambda opponent, score: noted.append((opponent, score))
+    seated = [Opponent(str(column), always(6 if column < 2 else column)) for column in range(GAMES)]
+    game._opposite = list(seated)
+    game._game.reset(0)
+    game._seats[:] = 0
+    for _ in range(4):
+        game.step(np.array([0, 1, 2, 6]))
+    assert noted == [(seated[0], 1.0), (seated[1], 1.0), (seated[3], 1.0)]
+
+
+def test_an_opponent_is_asked_once_a_step_for_all_of_its_games():
+    asked = []
+
+    def play(observations, masks, rng):
+        asked.append(len(observations))
+        return masks.argmax(axis=1)
+
+    game, _ = against(play)
+    assert asked == [2]
+    game.step(np.full(GAMES, 3))
+    assert asked == [2, 4]
+
+
+def test_a_game_of_two_seats_is_found_by_name_with_and_without_a_player():
+    assert isinstance(make_game("ConnectFour", 2).opponents, Pool)
+    assert isinstance(make_game("ConnectFour@lookahead", 2).opponents, Only)
+    assert make_game("ConnectFour@random", 2).spec == make_game("ConnectFour", 2).spec
+    assert make_game("ConnectFour", 2).spec.wins
+    assert evaluation_games("ConnectFour") == ["ConnectFour@random", "ConnectFour@lookahead"]
+    assert evaluation_games("ConnectFour@lookahead") == ["ConnectFour@lookahead"]
+    assert evaluation_games("TinyZerg") == ["TinyZerg"]
+
+
+def _factory(num_envs):
+    return ConnectFour(num_envs)
+
+
+def test_ones_own_two_seat_game_is_wrapped(monkeypatch):
+    module = SimpleNamespace(make=_factory)
+    monkeypatch.setattr("importlib.import_module", lambda _: module)
+    game = make_game("mine:make", 3)
+    assert isinstance(game, SelfPlay)
+    assert game.num_envs == 3
+    assert evaluation_games("mine:make") == ["mine:make@random", "mine:make@lookahead"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("ConnectFour@nobody", "random, lookahead"), ("TinyZerg@random", "no game of two seats")],
+)
+def test_a_player_that_cannot_be_is_named(name, message):
+    with pytest.raises(ConfigError, match=message):
+        make_game(name, 1)
