@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..actors.games import make_game
+from ..actors.games import evaluation_games, make_game
 from ..common.seeding import Role, integer_seed
 
 if TYPE_CHECKING:
@@ -28,6 +28,11 @@ class Evaluation:
         """As the summary shows it: without wins where there are none."""
         wins = {} if self.wins is None else {"wins": self.wins}
         return {"mean": round(self.mean, 3), "episodes": self.episodes, **wins}
+
+
+def evaluations(policy: Policy, game_name: str, episodes: int, seed: int) -> dict[str, Evaluation]:
+    """By each game that a policy for `game_name` is measured by: for two seats, one a player to play against."""
+    return {name: evaluate(policy, name, episodes, seed) for name in evaluation_games(game_name)}
 
 
 def evaluate(policy: Policy, game_name: str, episodes: int, seed: int) -> Evaluation:

@@ -30,7 +30,7 @@ run_options = several(
     click.option("--run", default="default", envvar="BROODMIND_RUN", show_default=True, help="The run's name."),
 )
 game_option = click.option(
-    "--game", default="TinyZerg", show_default=True, help="TinyZerg, Gymnasium id or module:factory."
+    "--game", default="TinyZerg", show_default=True, help="TinyZerg, ConnectFour, Gymnasium id or module:factory."
 )
 seed_option = click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of the whole run.")
 goal_options = several(

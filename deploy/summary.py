@@ -10,6 +10,7 @@ from ..common.spec import RunSpec
 from ..common.weights import Pointer, decode_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ..actors.policy import Policy
@@ -31,8 +32,14 @@ def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
     return Policy(pointer, decode_weights(blob, pointer.digest, spec), spec), spec
 
 
-def summarise(view: RunView, began_ms: int, evaluation: Evaluation, peak_mb: float | None) -> dict[str, Any]:
-    """The figures of a run that ended; `seconds` are from `began_ms` to when it was solved, or to its last commit."""
+def summarise(
+    view: RunView, began_ms: int, evaluations: Mapping[str, Evaluation], peak_mb: float | None
+) -> dict[str, Any]:
+    """The figures of a run that ended; `seconds` are from `began_ms` to when it was solved, or to its last commit.
+
+    `evaluation` is the first of the evaluations; where there are several, `evaluations` has all of them by name.
+    """
+    played = {name: evaluation.to_json() for name, evaluation in evaluations.items()}
     head, stats = view.head, view.stats
     solved_ms = int(stats.get("solved_ms", 0))
     solved = solved_ms >= began_ms  # it may have been solved long ago, and gone on with now
@@ -48,23 +55,26 @@ def summarise(view: RunView, began_ms: int, evaluation: Evaluation, peak_mb: flo
         "return_mean": float(stats["return_mean"]) if "return_mean" in stats else None,
         "dropped": {name: int(head[name]) for name in DROPPED},
         "staleness": {name: float(stats.get(f"staleness_{name}", 0)) for name in ("p50", "p95", "max")},
-        "evaluation": evaluation.to_json(),
+        "evaluation": next(iter(played.values())),
+        **({"evaluations": played} if len(played) > 1 else {}),
         "peak_memory_mb": None if peak_mb is None else round(peak_mb),
     }
 
 
 def report(summary: dict[str, Any], picture: Path | None, folder: Path) -> None:
     """The same for a person, on standard error."""
-    evaluation = summary["evaluation"]
     ended = "solved" if summary["solved"] else "ended"
     click.echo(
         f"{ended} after {summary['seconds']} s: {summary['env_steps']:,} steps, "
         f"{summary['steps_per_second']:,} a second, {summary['games']:,} games, version {summary['version']}",
         err=True,
     )
-    wins = f", {evaluation['wins']} of {evaluation['episodes']} games won" if "wins" in evaluation else ""
-    click.echo(
-        f"greedy evaluation: mean return {evaluation['mean']} over {evaluation['episodes']} games{wins}", err=True
-    )
+    for name, evaluation in summary.get("evaluations", {"": summary["evaluation"]}).items():
+        by = f" by {name}" if name else ""
+        wins = f", {evaluation['wins']} of {evaluation['episodes']} games won" if "wins" in evaluation else ""
+        click.echo(
+            f"greedy evaluation{by}: mean return {evaluation['mean']} over {evaluation['episodes']} games{wins}",
+            err=True,
+        )
     drawn = f", curve in {picture}" if picture else ""
     click.echo(f"checkpoints and logs in {folder}{drawn}", err=True)

@@ -87,10 +87,11 @@ def run_up(
         if not view.head:  # stopped before there was anything
             return INTERRUPTED
 
-        from .evaluate import evaluate
+        from .evaluate import evaluations
 
         policy, spec = latest_policy(server, keys)
-        summary = summarise(view, began_ms, evaluate(policy, game, eval_episodes, spec.seed), memory.peak_mb)
+        played = evaluations(policy, game, eval_episodes, spec.seed)
+        summary = summarise(view, began_ms, played, memory.peak_mb)
     report(summary, _draw(curve, folder, f"{game}, run {run}"), folder)
     if as_json:
         click.echo(json.dumps(summary))
