@@ -1,0 +1,43 @@
+"""Connect four by self-play: how often it then beats a random player, and one that looks one step ahead.
+
+    python benchmarks/self_play.py            # three seeds
+    python benchmarks/self_play.py --seeds 1 --max-steps 1000000
+
+Each run is a `broodmind up` of its own, from random weights; the lookahead player is not met before the end. Then there
+are a thousand games against each player, with the most probable actions and the first move in half of them. Prints a
+Markdown table, and each run as JSON on standard error.
+"""
+
+from __future__ import annotations
+
+import click
+from runs import up
+
+SETTINGS = (
+    *("--game", "ConnectFour", "--envs", "128", "--hidden", "128,128", "--activation", "relu"),
+    *("--rate", "1e-3", "--set", "entropy=0.03"),
+)
+GAMES = 1000
+PLAYERS = ("random", "lookahead")
+
+
+@click.command()
+@click.option("--seeds", default=3, show_default=True)
+@click.option("--max-steps", default=5_000_000, show_default=True)
+def main(seeds: int, max_steps: int) -> None:
+    """Measure and print the table."""
+    limits = ("--max-steps", str(max_steps), "--eval-episodes", str(GAMES))
+    print("| seed | steps | seconds | games | wins against random | wins against lookahead | mean returns |")
+    print("|---|---|---|---|---|---|---|")
+    for seed in range(1, seeds + 1):
+        run = up(*SETTINGS, *limits, "--seed", str(seed))
+        played = [run["evaluations"][f"ConnectFour@{player}"] for player in PLAYERS]
+        wins = " | ".join(f"{each['wins'] / GAMES:.1%}" for each in played)
+        returns = ", ".join(f"{each['mean']:.2f}" for each in played)
+        print(
+            f"| {seed} | {run['env_steps']:,} | {run['seconds']} | {run['games']:,} | {wins} | {returns} |", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
