@@ -47,10 +47,19 @@ def drop(occupied: Bits, columns: ActionArray) -> Bits:
     return (occupied + _FOOT[columns]) & _COLUMN[columns]  # the carry runs through the stones to the first gap
 
 
-class ConnectFour:
-    """`num_envs` games. An observation is two planes of six rows, the lowest first: own stones, the other's."""
+def landings(occupied: Bits) -> Bits:
+    """All squares that a stone can fall to."""
+    return (occupied + _FOOT.sum()) & _FULL
 
-    spec = GameSpec("ConnectFour", (2, ROWS, COLUMNS), Discrete(COLUMNS), masked=True)
+
+class ConnectFour:
+    """`num_envs` games.
+
+    An observation is three planes of six rows, the lowest first: own stones, the other's, and the squares to which
+    the next one can fall.
+    """
+
+    spec = GameSpec("ConnectFour", (3, ROWS, COLUMNS), Discrete(COLUMNS), masked=True)
 
     def __init__(self, num_envs: int) -> None:
         self.num_envs = num_envs
@@ -75,7 +84,8 @@ class ConnectFour:
 
     def observe(self, seats: Seats) -> NDArray[np.float32]:
         """See TwoSeatGame."""
-        planes = np.stack([self._stones[seats, self._each], self._stones[1 - seats, self._each]], axis=1)
+        mine, theirs = self._stones[seats, self._each], self._stones[1 - seats, self._each]
+        planes = np.stack([mine, theirs, landings(mine | theirs)], axis=1)
         return ((planes[:, :, None, None] >> _SQUARES) & _ONE).astype(np.float32)
 
     def allowed(self) -> NDArray[np.bool_]:
@@ -100,7 +110,7 @@ class ConnectFour:
 def lookahead(observations: Floats, masks: Masks | None, rng: np.random.Generator) -> ActionArray:
     """A player who looks one step ahead: wins if it can, else blocks a win, else takes any column."""
     assert masks is not None
-    planes: Bits = (observations > 0).reshape(len(observations), 2, -1).astype(np.uint64) @ _WEIGHTS
+    planes: Bits = (observations[:, :2] > 0).reshape(len(observations), 2, -1).astype(np.uint64) @ _WEIGHTS
     mine, theirs = planes[:, :1], planes[:, 1:]
     fallen = drop(mine | theirs, np.arange(COLUMNS))  # [N, columns]
     choice = masks.copy()

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..common.distributions import ActionArray
-    from ..common.network import Floats
     from .opponents import Opponents
-    from .two_seats import Masks, Player, TwoSeatGame
+    from .two_seats import Player, TwoSeatGame
 
 RANDOM = "random"
+OPENING = 12  # random moves, at most, with which a game of self-play begins
 
 
 class SelfPlay:
@@ -31,6 +31,7 @@ class SelfPlay:
 
     def __init__(self, game: TwoSeatGame, against: tuple[str, Player] | None = None) -> None:
         self._game, self._against = game, against
+        self._at_random = random_player(game.spec)
         self.spec = replace(game.spec, wins=True)
         self.num_envs = game.num_envs
         self._start(0)
@@ -42,7 +43,7 @@ class SelfPlay:
         if self._against is not None:
             self.opponents = Only(Opponent(*self._against))
         else:
-            first = Opponent(RANDOM, random_player(self.spec))
+            first = Opponent(RANDOM, self._at_random)
             self.opponents = Pool(first, np.random.default_rng(pooling))
         self._seats = 1 - np.arange(self.num_envs) % 2  # changed at once by the first game's beginning
         self._opposite = self.opponents.draw(self.num_envs)
@@ -52,23 +53,34 @@ class SelfPlay:
         """See VectorGame. What the pool had learnt is forgotten."""
         self._start(seed)
         self._game.reset(seed)
-        self._sit_down(np.ones(self.num_envs, np.bool_))
-        nothing = np.zeros(self.num_envs, np.bool_)
-        self._reply(~nothing, np.zeros(self.num_envs, np.float32), nothing)
-        return self._step(nothing, np.zeros(self.num_envs, np.float32))
+        self._ended[:] = True
+        return self.step(np.zeros((self.num_envs, *self.spec.actions.shape), self.spec.actions.dtype))
 
     def step(self, actions: ActionArray) -> Step:
         """See VectorGame: our move, then the opponents', until it is our turn again."""
-        began = self._ended
-        if began.any():
-            self._game.begin(began)
-            self._sit_down(began)
-        over, scores = self._game.play(actions, ~began)
-        self._reply(~over, scores, over)
+        beginning = self._ended
+        if beginning.any():
+            self._game.begin(beginning)
+            self._sit_down(beginning)
+        over, scores = self._game.play(actions, ~beginning)
+        self._reply(over, scores)
+        if (spoilt := beginning & over).any():  # the random moves left the opponent a win at once
+            self._game.begin(spoilt)
+            over[spoilt], scores[spoilt] = False, 0
+            self._reply(over, scores)
         rewards = np.where(self._seats == 0, scores, -scores)
         for column in np.flatnonzero(over):
             self.opponents.record(self._opposite[column], 0.5 + 0.5 * float(np.sign(rewards[column])))
-        return self._step(over, rewards)
+        masks = self._game.allowed()
+        self._ended = over
+        return Step(
+            observations=self._game.observe(self._seats),
+            rewards=rewards.astype(np.float32),
+            terminated=over,
+            truncated=np.zeros(self.num_envs, np.bool_),
+            masks=None if masks is None else masks | over[:, None],  # an ended game's action is ignored
+            wins=over & (rewards > 0),
+        )
 
     def close(self) -> None:
         """See VectorGame."""
@@ -80,10 +92,21 @@ class SelfPlay:
         columns = np.flatnonzero(games)
         for column, opponent in zip(columns, self.opponents.draw(len(columns)), strict=True):
             self._opposite[column] = opponent
+        if self._against is None:
+            self._open(games)
 
-    def _reply(self, going: NDArray[np.bool_], scores: NDArray[np.float32], over: NDArray[np.bool_]) -> None:
-        """Let opponents move in the games that go on; adds to `scores` and `over` what comes of it."""
-        while (theirs := going & ~over & (self._game.movers != self._seats)).any():
+    def _open(self, games: NDArray[np.bool_]) -> None:
+        """Begin these games with a random number of random moves; anew without any, where these end it."""
+        moves = self._rng.integers(OPENING + 1, size=self.num_envs) * games
+        while (opening := moves > 0).any():
+            observations = self._game.observe(self._game.movers)
+            ended, _ = self._game.play(self._at_random(observations, self._game.allowed(), self._rng), opening)
+            self._game.begin(ended)
+            moves = np.where(ended, 0, moves - opening)
+
+    def _reply(self, over: NDArray[np.bool_], scores: NDArray[np.float32]) -> None:
+        """Let opponents move in the games that are not over; adds to `over` and `scores` what comes of it."""
+        while (theirs := ~over & (self._game.movers != self._seats)).any():
             ended, gained = self._game.play(self._their_actions(theirs), theirs)
             over |= ended
             scores += gained
@@ -98,15 +121,3 @@ class SelfPlay:
         for opponent, at in columns.items():
             actions[at] = opponent.play(observations[at], None if masks is None else masks[at], self._rng)
         return actions
-
-    def _step(self, over: NDArray[np.bool_], rewards: Floats) -> Step:
-        self._ended = over
-        masks: Masks | None = self._game.allowed()
-        return Step(
-            observations=self._game.observe(self._seats),
-            rewards=rewards.astype(np.float32),
-            terminated=over,
-            truncated=np.zeros(self.num_envs, np.bool_),
-            masks=None if masks is None else masks | over[:, None],  # an ended game's action is ignored
-            wins=over & (rewards > 0),
-        )

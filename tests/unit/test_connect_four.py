@@ -12,9 +12,10 @@ GAMES = 500
 
 
 def spiel_planes(state, seat):
-    """OpenSpiel's planes, [player 0's, player 1's, empty], as that seat sees them."""
+    """OpenSpiel's planes, [player 0's, player 1's, empty], as that seat sees them, and where the empty ones begin."""
     planes = np.array(state.observation_tensor(seat), np.float32).reshape(3, ROWS, COLUMNS)
-    return planes[[seat, 1 - seat]]
+    below = np.vstack([np.zeros((1, COLUMNS)), planes[2, :-1]])
+    return np.stack([planes[seat], planes[1 - seat], planes[2] * (1 - below)])
 
 
 def random_positions(rng, games=GAMES):
@@ -79,10 +80,10 @@ def test_only_the_games_asked_for_go_on_or_begin_anew():
     game.reset(0)
     game.play(np.array([3, 3, 3]), np.array([True, True, False]))
     assert game.movers.tolist() == [1, 1, 0]
-    assert game.observe(np.zeros(3, int)).sum(axis=(1, 2, 3)).tolist() == [1, 1, 0]
+    assert game.observe(np.zeros(3, int))[:, :2].sum(axis=(1, 2, 3)).tolist() == [1, 1, 0]
     game.begin(np.array([True, False, False]))
     assert game.movers.tolist() == [0, 1, 0]
-    assert game.observe(np.zeros(3, int)).sum(axis=(1, 2, 3)).tolist() == [0, 1, 0]
+    assert game.observe(np.zeros(3, int))[:, :2].sum(axis=(1, 2, 3)).tolist() == [0, 1, 0]
 
 
 def completes_a_line(stones, occupied, column):
@@ -106,7 +107,7 @@ def test_the_lookahead_player_wins_if_it_can_else_blocks_if_it_can_else_does_any
     for ours, theirs, going in random_positions(rng, games=200):
         chosen = lookahead(ours.observe(ours.movers), ours.allowed(), rng)
         for column in np.flatnonzero(going):
-            mine, other = spiel_planes(theirs[column], theirs[column].current_player())
+            mine, other, _ = spiel_planes(theirs[column], theirs[column].current_player())
             wins = [move for move in range(COLUMNS) if completes_a_line(mine, mine + other, move)]
             blocks = [move for move in range(COLUMNS) if completes_a_line(other, mine + other, move)]
             assert chosen[column] in (wins or blocks or theirs[column].legal_actions())

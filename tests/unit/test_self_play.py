@@ -7,12 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from broodmind.actors.connect_four import COLUMNS, ConnectFour
+from broodmind.actors.connect_four import COLUMNS, ConnectFour, lookahead
 from broodmind.actors.games import evaluation_games, make_game
 from broodmind.actors.opponents import Only, Opponent, Pool
 from broodmind.actors.policy import Policy
 from broodmind.actors.rollout import StepRollout
-from broodmind.actors.self_play import SelfPlay
+from broodmind.actors.self_play import OPENING, SelfPlay
+from broodmind.actors.two_seats import random_player
 from broodmind.common.errors import ConfigError
 from broodmind.common.network import initial_params
 from broodmind.common.spec import NetworkSpec, RunSpec
@@ -83,9 +84,42 @@ def test_the_last_observation_shows_the_line_and_the_next_step_only_begins_a_gam
     assert last.masks[[1, 3]].all()  # its action is ignored: any will do
     after = game.step(spread(3))  # begins two games, in which we move first now, and ends the other two
     assert after.rewards.tolist() == [-1, 0, -1, 0]
-    assert not after.observations[[1, 3]].any()
+    assert not after.observations[[1, 3], :2].any()
     begun = game.step(np.full(GAMES, 3))
-    assert begun.observations.sum(axis=(2, 3)).tolist() == [[0, 1], [1, 1], [0, 1], [1, 1]]
+    assert begun.observations[:, :2].sum(axis=(2, 3)).tolist() == [[0, 1], [1, 1], [0, 1], [1, 1]]
+
+
+def test_self_play_begins_with_some_random_moves_and_it_is_our_turn_then():
+    game = SelfPlay(ConnectFour(2000))
+    start = game.reset(0)
+    stones = start.observations[:, :2].sum(axis=(1, 2, 3)).astype(int)
+    assert set(range(OPENING + 1)) <= set(stones)
+    assert stones.max() <= OPENING + 1  # the opponent's answer
+    first = stones % 2 == 0
+    own, other = start.observations[:, :2].sum(axis=(2, 3)).T
+    np.testing.assert_array_equal(own + ~first, other)
+    np.testing.assert_array_equal(first, np.arange(2000) % 2 == 0)
+    assert len(np.unique(start.observations, axis=0)) > 1000
+
+
+def test_against_one_player_every_game_begins_at_its_beginning():
+    game = SelfPlay(ConnectFour(200), ("random", random_player(ConnectFour.spec)))
+    assert set(game.reset(0).observations[:, :2].sum(axis=(1, 2, 3))) == {0, 1}
+
+
+def test_a_game_never_ends_in_the_step_that_begins_it():
+    """Where the random moves leave the opponent a win at once, another game begins."""
+    game = SelfPlay(ConnectFour(500))
+    step, rng = game.reset(0), np.random.default_rng(0)
+    game.opponents.draw = lambda count: [Opponent("strong", lookahead)] * count
+    begun = 0
+    for _ in range(60):
+        ended = step.terminated
+        step = game.step((step.masks + rng.random(step.masks.shape)).argmax(axis=1))
+        assert not (step.terminated & ended).any()
+        assert not step.rewards[ended].any()
+        begun += ended.sum()
+    assert begun > 1000
 
 
 def test_both_sides_see_their_own_stones_first_and_only_what_is_allowed_to_them():
@@ -99,15 +133,15 @@ def test_both_sides_see_their_own_stones_first_and_only_what_is_allowed_to_them(
     rng = np.random.default_rng(0)
     over = np.zeros(GAMES, bool)
     for _ in range(60):
-        stones = step.observations.sum(axis=(2, 3))
+        stones = step.observations[:, :2].sum(axis=(2, 3))
         assert ((stones[:, 0] == stones[:, 1]) | (stones[:, 0] + 1 == stones[:, 1]) | over).all()
-        np.testing.assert_array_equal(step.masks[~over], step.observations.sum(axis=1)[~over, -1] == 0)
+        np.testing.assert_array_equal(step.masks[~over], step.observations[:, :2].sum(axis=1)[~over, -1] == 0)
         step = game.step((step.masks + rng.random(step.masks.shape)).argmax(axis=1))
         over = step.terminated
     for observations, masks in seen:
-        stones = observations.sum(axis=(2, 3))
+        stones = observations[:, :2].sum(axis=(2, 3))
         assert ((stones[:, 0] == stones[:, 1]) | (stones[:, 0] + 1 == stones[:, 1])).all()
-        np.testing.assert_array_equal(masks, observations.sum(axis=1)[:, -1] == 0)
+        np.testing.assert_array_equal(masks, observations[:, :2].sum(axis=1)[:, -1] == 0)
 
 
 def test_the_same_seed_and_actions_give_the_same_games():
@@ -134,7 +168,7 @@ def test_a_piece_is_labelled_with_our_own_version_whoever_sat_opposite():
         assert piece.played_with.version == version
         assert set(np.unique(piece.trajectory.rewards)) <= {-1.0, 0.0, 1.0}
         expected = policy._distribution(
-            piece.trajectory.observations[:-1].reshape(-1, 2, 6, 7), piece.trajectory.masks.reshape(-1, COLUMNS)
+            piece.trajectory.observations[:-1].reshape(-1, 3, 6, 7), piece.trajectory.masks.reshape(-1, COLUMNS)
         ).log_prob(piece.trajectory.actions.ravel())
         np.testing.assert_allclose(piece.trajectory.log_probs.ravel(), expected, rtol=1e-4)
     assert piece.trajectory.wins.any()
