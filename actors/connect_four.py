@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     Bits: TypeAlias = NDArray[np.uint64]
 
 ROWS, COLUMNS = 6, 7
-_ONE = np.uint64(1)
+_ONE, _TWO, _THREE = np.array([1, 2, 3], np.uint64)
 _FOOT = _ONE << (7 * np.arange(COLUMNS, dtype=np.uint64))  # the lowest square of each column
 _COLUMN = _FOOT * np.uint64(2**ROWS - 1)
 _TOP = _FOOT << np.uint64(ROWS - 1)
 _FULL = _COLUMN.sum()
 _SHIFTS = np.array([1, 6, 7, 8], np.uint64)[:, None]  # up, and to the right: down, level, up
+_ACROSS = _SHIFTS[1:, None]  # for stones [2, N] too
 # The bit of each square, [rows, columns] from the lowest row.
 _SQUARES = np.arange(ROWS, dtype=np.uint64)[:, None] + 7 * np.arange(COLUMNS, dtype=np.uint64)
 _WEIGHTS = (_ONE << _SQUARES).ravel()
@@ -42,24 +43,29 @@ def has_line(stones: Bits) -> NDArray[np.bool_]:
     return (pairs & (pairs >> (_SHIFTS + _SHIFTS))).any(axis=0)
 
 
-def drop(occupied: Bits, columns: ActionArray) -> Bits:
-    """The square, as a bit, that a stone falls to in each column; 0 where it is full. `occupied` is both seats'."""
-    return (occupied + _FOOT[columns]) & _COLUMN[columns]  # the carry runs through the stones to the first gap
+def threats(stones: Bits, occupied: Bits) -> Bits:
+    """All free squares where one more of `stones` [S, N] would make four in a line. `occupied` [N] is both seats'."""
+    found = (stones << _ONE) & (stones << _TWO) & (stones << _THREE)
+    after, before = stones >> _ACROSS, stones << _ACROSS
+    lines = after & (stones >> _ACROSS * _TWO) & ((stones >> _ACROSS * _THREE) | before)
+    lines |= before & (stones << _ACROSS * _TWO) & ((stones << _ACROSS * _THREE) | after)
+    return (found | np.bitwise_or.reduce(lines, axis=0)) & (_FULL ^ occupied)
 
 
 def landings(occupied: Bits) -> Bits:
     """All squares that a stone can fall to."""
-    return (occupied + _FOOT.sum()) & _FULL
+    return (occupied + _FOOT.sum()) & _FULL  # in each column a carry runs through the stones to the first gap
 
 
 class ConnectFour:
     """`num_envs` games.
 
-    An observation is three planes of six rows, the lowest first: own stones, the other's, and the squares to which
-    the next one can fall.
+    An observation is six planes of six rows, the lowest first: own stones and the other's; own threats and the other's
+    (free squares that would complete a line); and those of them to which a stone can fall now. The threats are spelt
+    out because dense layers, unlike convolutions, would have to learn each line by itself.
     """
 
-    spec = GameSpec("ConnectFour", (3, ROWS, COLUMNS), Discrete(COLUMNS), masked=True)
+    spec = GameSpec("ConnectFour", (6, ROWS, COLUMNS), Discrete(COLUMNS), masked=True)
 
     def __init__(self, num_envs: int) -> None:
         self.num_envs = num_envs
@@ -84,8 +90,10 @@ class ConnectFour:
 
     def observe(self, seats: Seats) -> NDArray[np.float32]:
         """See TwoSeatGame."""
-        mine, theirs = self._stones[seats, self._each], self._stones[1 - seats, self._each]
-        planes = np.stack([mine, theirs, landings(mine | theirs)], axis=1)
+        stones = np.stack([self._stones[seats, self._each], self._stones[1 - seats, self._each]])
+        occupied = stones[0] | stones[1]
+        threatened = threats(stones, occupied)
+        planes = np.concatenate([stones, threatened, threatened & landings(occupied)]).T
         return ((planes[:, :, None, None] >> _SQUARES) & _ONE).astype(np.float32)
 
     def allowed(self) -> NDArray[np.bool_]:
@@ -95,7 +103,7 @@ class ConnectFour:
     def play(self, actions: ActionArray, games: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """See TwoSeatGame."""
         movers, occupied = self.movers, self._stones[0] | self._stones[1]
-        fallen = drop(occupied, actions) * games
+        fallen = landings(occupied) & _COLUMN[actions] * games
         mine = self._stones[movers, self._each] | fallen
         self._stones[movers, self._each] = mine
         self._moves += games
@@ -110,11 +118,10 @@ class ConnectFour:
 def lookahead(observations: Floats, masks: Masks | None, rng: np.random.Generator) -> ActionArray:
     """A player who looks one step ahead: wins if it can, else blocks a win, else takes any column."""
     assert masks is not None
-    planes: Bits = (observations[:, :2] > 0).reshape(len(observations), 2, -1).astype(np.uint64) @ _WEIGHTS
-    mine, theirs = planes[:, :1], planes[:, 1:]
-    fallen = drop(mine | theirs, np.arange(COLUMNS))  # [N, columns]
-    choice = masks.copy()
-    for stones in (theirs, mine):  # the win has the last word
-        ends = has_line((stones | fallen).ravel()).reshape(masks.shape) & masks
-        choice = np.where(ends.any(axis=1, keepdims=True), ends, choice)
+    stones: Bits = (observations[:, :2] > 0).reshape(len(observations), 2, -1).astype(np.uint64) @ _WEIGHTS
+    occupied = stones[:, 0] | stones[:, 1]
+    choice = masks
+    for ends in threats(stones.T, occupied)[::-1] & landings(occupied):  # the win has the last word
+        columns = (ends[:, None] & _COLUMN) != 0
+        choice = np.where(columns.any(axis=1, keepdims=True), columns, choice)
     return (choice + rng.random(choice.shape)).argmax(axis=1).astype(np.int32)

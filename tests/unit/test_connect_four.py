@@ -12,10 +12,9 @@ GAMES = 500
 
 
 def spiel_planes(state, seat):
-    """OpenSpiel's planes, [player 0's, player 1's, empty], as that seat sees them, and where the empty ones begin."""
+    """OpenSpiel's planes, [player 0's, player 1's, empty], as that seat sees them."""
     planes = np.array(state.observation_tensor(seat), np.float32).reshape(3, ROWS, COLUMNS)
-    below = np.vstack([np.zeros((1, COLUMNS)), planes[2, :-1]])
-    return np.stack([planes[seat], planes[1 - seat], planes[2] * (1 - below)])
+    return planes[[seat, 1 - seat]]
 
 
 def random_positions(rng, games=GAMES):
@@ -47,7 +46,7 @@ def test_movers_masks_observations_and_results_are_those_of_openspiel(seed):
             assert movers[column] == state.current_player()
             assert np.flatnonzero(masks[column]).tolist() == state.legal_actions()
             for seat in (0, 1):
-                np.testing.assert_array_equal(seen[seat][column], spiel_planes(state, seat))
+                np.testing.assert_array_equal(seen[seat][column, :2], spiel_planes(state, seat))
 
 
 def test_a_full_board_without_a_line_is_a_draw():
@@ -86,19 +85,36 @@ def test_only_the_games_asked_for_go_on_or_begin_anew():
     assert game.observe(np.zeros(3, int))[:, :2].sum(axis=(1, 2, 3)).tolist() == [0, 1, 0]
 
 
-def completes_a_line(stones, occupied, column):
-    """By walking over the board: whether a stone in this column would make four of `stones` [rows, columns]."""
-    row = int(occupied[:, column].sum())
-    if row == ROWS:
-        return False
-    stones = stones.copy()
-    stones[row, column] = 1
+def completes_a_line(stones, row, column):
+    """By walking over the board: whether a stone on this square would make four of `stones` [rows, columns]."""
     for step_up, step_right in ((1, 0), (0, 1), (1, 1), (1, -1)):
         for first in range(-3, 1):
-            squares = [(row + (first + k) * step_up, column + (first + k) * step_right) for k in range(4)]
+            squares = [(row + k * step_up, column + k * step_right) for k in range(first, first + 4) if k]
             if all(0 <= up < ROWS and 0 <= right < COLUMNS and stones[up, right] for up, right in squares):
                 return True
     return False
+
+
+def falls_to(occupied, column):
+    return int(occupied[:, column].sum())
+
+
+def test_threats_are_the_free_squares_that_complete_a_line():
+    """Every square of random positions; and which of them a stone can fall to."""
+    found = 0
+    for ours, theirs, going in random_positions(np.random.default_rng(3), games=20):
+        seen = ours.observe(ours.movers)
+        for column in np.flatnonzero(going):
+            both = spiel_planes(theirs[column], theirs[column].current_player())
+            occupied = both.sum(axis=0)
+            for square in np.ndindex(ROWS, COLUMNS):
+                free = occupied[square] == 0
+                for seat, stones in enumerate(both):
+                    threat = free and completes_a_line(stones, *square)
+                    assert seen[(column, 2 + seat, *square)] == threat
+                    assert seen[(column, 4 + seat, *square)] == (threat and falls_to(occupied, square[1]) == square[0])
+                    found += threat
+    assert found > 500
 
 
 def test_the_lookahead_player_wins_if_it_can_else_blocks_if_it_can_else_does_anything_allowed():
@@ -107,10 +123,11 @@ def test_the_lookahead_player_wins_if_it_can_else_blocks_if_it_can_else_does_any
     for ours, theirs, going in random_positions(rng, games=200):
         chosen = lookahead(ours.observe(ours.movers), ours.allowed(), rng)
         for column in np.flatnonzero(going):
-            mine, other, _ = spiel_planes(theirs[column], theirs[column].current_player())
-            wins = [move for move in range(COLUMNS) if completes_a_line(mine, mine + other, move)]
-            blocks = [move for move in range(COLUMNS) if completes_a_line(other, mine + other, move)]
-            assert chosen[column] in (wins or blocks or theirs[column].legal_actions())
+            mine, other = spiel_planes(theirs[column], theirs[column].current_player())
+            legal = theirs[column].legal_actions()
+            wins = [move for move in legal if completes_a_line(mine, falls_to(mine + other, move), move)]
+            blocks = [move for move in legal if completes_a_line(other, falls_to(mine + other, move), move)]
+            assert chosen[column] in (wins or blocks or legal)
             cases["win" if wins else "block" if blocks else "free"] += 1
     assert min(cases.values()) > 50, cases
 

@@ -168,7 +168,7 @@ def test_a_piece_is_labelled_with_our_own_version_whoever_sat_opposite():
         assert piece.played_with.version == version
         assert set(np.unique(piece.trajectory.rewards)) <= {-1.0, 0.0, 1.0}
         expected = policy._distribution(
-            piece.trajectory.observations[:-1].reshape(-1, 3, 6, 7), piece.trajectory.masks.reshape(-1, COLUMNS)
+            piece.trajectory.observations[:-1].reshape(-1, 6, 6, 7), piece.trajectory.masks.reshape(-1, COLUMNS)
         ).log_prob(piece.trajectory.actions.ravel())
         np.testing.assert_allclose(piece.trajectory.log_probs.ravel(), expected, rtol=1e-4)
     assert piece.trajectory.wins.any()
