@@ -96,13 +96,13 @@ class SelfPlay:
             self._open(games)
 
     def _open(self, games: NDArray[np.bool_]) -> None:
-        """Begin these games with a random number of random moves; anew without any, where these end it."""
+        """Begin these games with a random number of random moves; where these end one, the rest are another's."""
         moves = self._rng.integers(OPENING + 1, size=self.num_envs) * games
         while (opening := moves > 0).any():
             observations = self._game.observe(self._game.movers)
             ended, _ = self._game.play(self._at_random(observations, self._game.allowed(), self._rng), opening)
             self._game.begin(ended)
-            moves = np.where(ended, 0, moves - opening)
+            moves -= opening
 
     def _reply(self, over: NDArray[np.bool_], scores: NDArray[np.float32]) -> None:
         """Let opponents move in the games that are not over; adds to `over` and `scores` what comes of it."""

@@ -1,7 +1,7 @@
 """Connect four by self-play: how often it then beats a random player, and one that looks one step ahead.
 
     python benchmarks/self_play.py            # three seeds
-    python benchmarks/self_play.py --seeds 1 --max-steps 1000000
+    python benchmarks/self_play.py --seeds 1 --max-steps 300000
 
 Each run is a `broodmind up` of its own, from random weights; the lookahead player is not met before the end. Then there
 are a thousand games against each player, with the most probable actions and the first move in half of them. Prints a
@@ -15,7 +15,7 @@ from runs import up
 
 SETTINGS = (
     *("--game", "ConnectFour", "--envs", "128", "--hidden", "128,128", "--activation", "relu"),
-    *("--rate", "1e-3", "--set", "entropy=0.03"),
+    *("--rate", "1e-3", "--set", "entropy=0.02", "--set", "minibatch=512"),
 )
 GAMES = 1000
 PLAYERS = ("random", "lookahead")
@@ -23,7 +23,7 @@ PLAYERS = ("random", "lookahead")
 
 @click.command()
 @click.option("--seeds", default=3, show_default=True)
-@click.option("--max-steps", default=5_000_000, show_default=True)
+@click.option("--max-steps", default=1_000_000, show_default=True)
 def main(seeds: int, max_steps: int) -> None:
     """Measure and print the table."""
     limits = ("--max-steps", str(max_steps), "--eval-episodes", str(GAMES))

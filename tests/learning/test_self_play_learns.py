@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from support.runs import broodmind, last_json
 
-SETTINGS = ("--activation", "relu", "--hidden", "128,128", "--rate", "1e-3", "--set", "entropy=0.03")
-STEPS = ("--envs", "128", "--max-steps", "300000")
-
 
 def test_connect_four_is_learnt_by_self_play(tmp_path):
-    """Untrained it wins about half of its games against the random player, and 3 % against the lookahead player."""
-    options = ("--game", "ConnectFour", *SETTINGS, *STEPS, "--json", "--out", str(tmp_path))
-    process = broodmind("up", *options, "--eval-episodes", "400")
+    """With default settings. Untrained it loses to the lookahead player in nineteen games of twenty."""
+    options = ("--game", "ConnectFour", "--max-steps", "200000", "--eval-episodes", "400", "--json")
+    process = broodmind("up", *options, "--out", str(tmp_path))
     printed, shown = process.communicate(timeout=250)
     assert process.returncode == 0, shown
     evaluations = last_json(printed)["evaluations"]
-    assert evaluations["ConnectFour@random"]["wins"] >= 0.85 * 400
-    assert evaluations["ConnectFour@lookahead"]["wins"] >= 0.15 * 400
+    assert evaluations["ConnectFour@random"]["wins"] >= 0.9 * 400
+    assert evaluations["ConnectFour@lookahead"]["wins"] >= 0.5 * 400
     assert "greedy evaluation by ConnectFour@lookahead" in shown

@@ -6,7 +6,7 @@ import numpy as np
 import pyspiel
 import pytest
 
-from broodmind.actors.connect_four import COLUMNS, ROWS, ConnectFour, has_line, lookahead
+from broodmind.actors.connect_four import COLUMNS, ROWS, ConnectFour, has_line, landings, lookahead
 
 GAMES = 500
 
@@ -72,6 +72,11 @@ def test_no_line_runs_over_the_edge_of_the_board():
     assert not has_line(squares((0, 4), (0, 5), (1, 0), (1, 1)))[0]
     assert not has_line(squares((0, 3), (1, 4), (2, 5), (4, 0)))[0]
     assert not has_line(squares((0, 0), (1, 0), (2, 0), (4, 0)))[0]
+
+
+def test_nothing_can_fall_into_a_full_column():
+    full = np.uint64(2**ROWS - 1)
+    assert (landings(np.array([0, full], np.uint64)) & np.uint64(2**7 - 1)).tolist() == [1, 0]
 
 
 def test_only_the_games_asked_for_go_on_or_begin_anew():

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from broodmind.actors.connect_four import COLUMNS, ConnectFour, lookahead
+from broodmind.actors.connect_four import COLUMNS, ConnectFour, has_line, lookahead
 from broodmind.actors.games import evaluation_games, make_game
 from broodmind.actors.opponents import Only, Opponent, Pool
 from broodmind.actors.policy import Policy
@@ -20,6 +20,9 @@ from broodmind.common.spec import NetworkSpec, RunSpec
 from broodmind.common.weights import Pointer
 
 GAMES = 4  # columns 0 and 2 have the first move in their first game
+
+
+WEIGHTS = np.array([1 << (7 * column + row) for row in range(6) for column in range(7)], np.uint64)
 
 
 def always(column):
@@ -94,7 +97,10 @@ def test_self_play_begins_with_some_random_moves_and_it_is_our_turn_then():
     start = game.reset(0)
     stones = start.observations[:, :2].sum(axis=(1, 2, 3)).astype(int)
     assert set(range(OPENING + 1)) <= set(stones)
-    assert stones.max() <= OPENING + 1  # the opponent's answer
+    assert stones.max() == OPENING + 1  # with the opponent's answer
+    for seat in (0, 1):
+        lines = start.observations[:, seat].reshape(2000, -1).astype(np.uint64) @ WEIGHTS
+        assert not has_line(lines).any()
     first = stones % 2 == 0
     own, other = start.observations[:, :2].sum(axis=(2, 3)).T
     np.testing.assert_array_equal(own + ~first, other)
