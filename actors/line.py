@@ -22,6 +22,7 @@ from .policy import Policy
 if TYPE_CHECKING:
     from ..common.streams import Argument, Reply
     from ..common.trajectory import Header
+    from .outbox import EntryId
 
 _log = Log("actor")
 
@@ -57,6 +58,7 @@ class Line:
             The incarnation before, or 0 for a name that is new.
         """
         self.spec = spec
+        self.high_water = 1 if spec.rollout.lock_step else spec.rollout.high_water
         before = int(self._server.call("HGET", self._keys.roster, self.actor) or 0)
         self._incarnation = max(now_ms(), before + 1, above + 1)
         self.outbox.begin(self._incarnation)
@@ -88,6 +90,11 @@ class Line:
         self._note(replies[: len(outgoing)], replies[len(outgoing) :], resent=resent)
         self._broken = False
 
+    @property
+    def full(self) -> bool:
+        """Whether the stream is at high water."""
+        return self.backlog >= self.high_water
+
     def fetch_policy(self, pointer: Pointer) -> Policy:
         """A version's policy; raises WireError where the blob is gone or is not what the pointer names."""
         try:
@@ -97,11 +104,11 @@ class Line:
             raise
         return Policy(pointer, decode_weights(blob, pointer.digest, self.spec), self.spec)
 
-    def add(self, header: Header, payload: bytes) -> None:
+    def add(self, header: Header, payload: bytes) -> EntryId:
         """Number an entry for the next round trip."""
-        self.outbox.add(header, payload)
         self._steps += header.steps
         self._games += header.games
+        return self.outbox.add(header, payload)
 
     def leave(self) -> None:
         """Say goodbye: without a heartbeat, and once its stream is drained, the learner strikes the actor off."""
@@ -118,6 +125,8 @@ class Line:
             if isinstance(reply, BroodmindError) and not known:
                 raise reply
         if any(refused) and not resent:
+            self.outbox.withdraw(refused)
+            self._broken = False  # what is numbered anew must not count as arrived if it is refused for this again
             raise NameTaken(f"actor: {self.actor!r} is the name of another process too, expected one of its own")
         self.outbox.acknowledge(monotonic_s())
         *_, latest, self.backlog = answers
@@ -131,6 +140,7 @@ class Line:
             "host": platform.node(),
             "pid": os.getpid(),
             "state": self.state,
+            "high_water": self.high_water,
             "epoch": self.latest.epoch if self.latest else 0,
             "version": self.latest.version if self.latest else 0,
             "steps": self._steps,

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..common.clock import monotonic_s
 from ..common.streams import format_id
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Outbox:
         self._sequence = 0
         self._unsent: deque[Outgoing] = deque()
         self._sent: deque[tuple[float, Outgoing]] = deque()  # with the time of its first acknowledgement
+        self.refused: list[EntryId] = []  # by the last `withdraw`
 
     def begin(self, incarnation: int) -> None:
         """Number what comes from 1 under another incarnation, higher than any before."""
@@ -52,6 +54,17 @@ class Outbox:
         command = ("XADD", self._stream, format_id(entry_id), *header.fields(payload))
         self._unsent.append(Outgoing(entry_id, command))
         return entry_id
+
+    def skip(self, count: int) -> None:
+        """Leave numbers out for what was dropped: the learner counts the gap."""
+        self._sequence += count
+
+    def withdraw(self, refused: list[bool]) -> None:
+        """Sort out what was sent: forget what was refused for good, keep the rest as arrived."""
+        unsent, self._unsent = self._unsent, deque()
+        kept = [outgoing for outgoing, no in zip(unsent, refused, strict=True) if not no]
+        self.refused = [outgoing.entry_id for outgoing, no in zip(unsent, refused, strict=True) if no]
+        self._sent.extend((monotonic_s(), outgoing) for outgoing in kept)
 
     def unsent(self) -> list[Outgoing]:
         """What is still to be acknowledged, in order."""
