@@ -39,7 +39,6 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         """Raises ConfigError where another process has it, or it cannot be written."""
         self._folder = folder
-        self._began_ms, self._numbers = now_ms(), itertools.count(1)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = (folder / "lock").open("ab")
@@ -50,6 +49,9 @@ class Spool:
             raise ConfigError(f"spool_dir: {folder} is another process's, expected one of its own: give another name")
         for torn in folder.glob("*.tmp"):
             _remove(torn)
+        # Behind all that is there, even if the clock went back.
+        before = max((_pair(match)[0] for file in folder.iterdir() if (match := _NEW.fullmatch(file.name))), default=0)
+        self._began_ms, self._numbers = max(now_ms(), before + 1), itertools.count(1)
 
     def found(self) -> tuple[dict[EntryId, Path], list[Path]]:
         """What an earlier process left: what it may have sent, by id and in their order, and what it has not."""
