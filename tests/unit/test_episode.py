@@ -244,9 +244,14 @@ def test_the_observation_is_copied():
 
 def test_a_game_that_raises_is_aborted_and_never_a_loss():
     table = Table(run_spec())
-    with pytest.raises(RuntimeError), table.begin(map="m") as episode:
-        episode.act(SEEN)
-        raise RuntimeError("SC2 died")
+
+    def crash():
+        with table.begin(map="m") as episode:
+            episode.act(SEEN)
+            raise RuntimeError("SC2 died")
+
+    with pytest.raises(RuntimeError):
+        crash()
     assert table.left[0].recording is None
     assert (table.attempt.outcome, table.attempt.reason) == ("aborted", "RuntimeError('SC2 died')")
     assert json.loads(table.attempt.to_json())["labels"] == {"map": "m"}
@@ -341,9 +346,14 @@ MISTAKES = [
 @pytest.mark.parametrize(("mistake", "message"), MISTAKES)
 def test_a_mistake_in_the_first_game_raises(mistake, message):
     table = Table(run_spec())
-    with pytest.raises(ConfigError) as raised, table.begin() as episode:
-        episode.act(SEEN)
-        mistake(episode)
+
+    def play():
+        with table.begin() as episode:
+            episode.act(SEEN)
+            mistake(episode)
+
+    with pytest.raises(ConfigError) as raised:
+        play()
     assert message in str(raised.value)
     assert table.attempt.outcome == "aborted"
 
