@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from support.clients import GAME, SPEC, arrived, play, publish
-from support.runs import hash_of
+from support.runs import hash_of, running
 from support.servers import KINDS, RealServer, free_port, wait_until
 
 from broodmind.actors import Limits, connect
@@ -452,3 +455,19 @@ def test_a_seed_makes_the_actions_reproducible(shared_server, redis, run):
             return [game.act([0, 0, 0]) for _ in range(50)]
 
     assert moves(1) == moves(1) != moves(2)
+
+
+def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
+    page = Path(__file__).parents[2].joinpath("docs", "client.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "bot.py").write_text(code)
+    redis.call("DEL", *redis.call("KEYS", "broodmind:{corridor}:*"), "none")
+    here = {"cwd": tmp_path, "env": {**os.environ, "BROODMIND_REDIS": shared_server.url}}
+    arguments = ("--run", "corridor", "--game", "bot:Arrays", "--batch-steps", "200")
+    with running("learner", *arguments, **here):
+        bot = subprocess.run([sys.executable, "bot.py"], timeout=100, stdout=subprocess.PIPE, check=True, **here)
+        head = Keys("corridor").head
+        wait_until(lambda: int(hash_of(redis, head).get("version", 0)) > 2)
+    assert b"sent=200" in bot.stdout
+    assert (hash_of(redis, head)["invalid"], hash_of(redis, head)["overflow"]) == ("0", "0")
+    assert len((tmp_path / "attempts.jsonl").read_text().splitlines()) == 200
