@@ -89,6 +89,11 @@ class Courier:
         except NameTaken:
             self._take_back(self.spec)
             raise
+        except ServerFull:
+            for before, entry_id in self._line.renumbered.items():
+                parcel = self._under_way[entry_id] = self._under_way.pop(before)
+                self._backlog.number(parcel, entry_id)
+            raise
         self._arrived(safe)
         self._connected()
         self._adopt()

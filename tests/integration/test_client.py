@@ -26,6 +26,7 @@ from broodmind.common.errors import ConfigError
 from broodmind.common.keys import Keys
 from broodmind.common.shutdown import Stop
 from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
+from broodmind.common.streams import ServerFull
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.loop import learn
 
@@ -471,3 +472,65 @@ def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
     assert b"sent=200" in bot.stdout
     assert (hash_of(redis, head)["invalid"], hash_of(redis, head)["overflow"]) == ("0", "0")
     assert len((tmp_path / "attempts.jsonl").read_text().splitlines()) == 200
+
+
+def test_a_server_that_runs_full_in_the_middle_of_a_pipeline_loses_nothing(shared_server, redis, run, monkeypatch):
+    """A commit may make room between two entries: one is refused, the one behind it is taken."""
+    publish(redis, run)
+    with connected(shared_server.url, run) as agent:
+        server = agent._courier._line._server
+        whole, refusals = server.replies, iter([1, 3, 0])
+
+        def flooded(commands):
+            entries = sum(command[0] == "XADD" for command in commands)
+            refused = next(refusals, None) if entries > 5 else None
+            if refused is None:
+                return whole(commands)
+            replies = whole(
+                [command for at, command in enumerate(commands) if at not in entries[refused : refused + 2]]
+            )
+            replies[refused:refused] = [ServerFull("OOM")] * len(entries[refused : refused + 2])
+            return replies
+
+        monkeypatch.setattr(server, "replies", flooded)
+        for _ in range(3):
+            play_on(agent, 20, first=agent.status.wins)
+            assert agent.flush(30)
+        assert next(refusals, None) is None, "never refused"
+        assert sorted(arrived(redis, run, agent.actor)) == list(range(60))
+
+
+def test_no_more_is_in_redis_than_the_high_water(server):
+    """Whatever fails on the way: what the learner has not consumed waits with the game."""
+    redis = server.connect()
+    publish(redis, "run")
+    with connected(server.url, "run") as agent:
+        play_on(agent, 100)
+        wait_until(lambda: agent.status.sent == 64)
+        for _ in range(3):
+            redis.close()
+            server.kill()
+            play_on(agent, 5)
+            wait_until(lambda: agent.status.connection == "unreachable")
+            server.start()
+            wait_until(lambda: agent.status.connection == "connected")
+        assert redis.call("XLEN", Keys("run").trajectories(agent.actor)) == 64
+        assert agent.status.queued == 51
+        redis.call("XTRIM", Keys("run").trajectories(agent.actor), "MAXLEN", 0)
+        assert agent.flush(30)
+    redis.close()
+
+
+def test_two_agents_of_one_machine_spool_apart(shared_server, redis, run, tmp_path):
+    publish(redis, run)
+    with (
+        connected(shared_server.url, run, spool_dir=tmp_path) as one,
+        connected(shared_server.url, run, spool_dir=tmp_path) as other,
+    ):
+        assert one.actor != other.actor
+        with pytest.raises(ConfigError, match="another process's"):
+            connect(shared_server.url, run, spool_dir=tmp_path, name=one.actor)
+        for agent in (one, other):
+            play(agent, 1)
+            assert agent.flush(30)
+            assert arrived(redis, run, agent.actor) == [1]
