@@ -521,6 +521,22 @@ def test_no_more_is_in_redis_than_the_high_water(server):
     redis.close()
 
 
+def test_a_process_that_takes_over_a_spool_adds_nothing_above_the_high_water(shared_server, redis, run, tmp_path):
+    publish(redis, run)
+    stream = Keys(run).trajectories("a")
+    with connected(shared_server.url, run, name="a", spool_dir=tmp_path) as agent:
+        play_on(agent, 100)
+        wait_until(lambda: agent.status.sent == 64)
+        assert not agent.flush(0)
+        agent.close(0.1)
+    with connected(shared_server.url, run, name="a", spool_dir=tmp_path) as agent:
+        assert (redis.call("XLEN", stream), agent.status.queued, agent.status.spooled) == (64, 36, 36)
+        first = arrived(redis, run, "a")
+        redis.call("XTRIM", stream, "MAXLEN", 0)
+        assert agent.flush(30)
+        assert first + arrived(redis, run, "a") == list(range(100))
+
+
 def test_two_agents_of_one_machine_spool_apart(shared_server, redis, run, tmp_path):
     publish(redis, run)
     with (

@@ -42,7 +42,8 @@ class Table:
         self.left = []
         self.policy = policy_of(spec) if spec else None
         self.manners = Manners()
-        self.manners.strict = strict
+        if not strict:
+            self.manners.strict = False
 
     def begin(self, seed=5, **labels):
         rng = np.random.default_rng(seed)
