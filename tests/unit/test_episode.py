@@ -158,6 +158,21 @@ def test_numbers_as_actions_travel_as_drawn_and_reach_the_game_within_its_bounds
     np.testing.assert_allclose(moves, np.array([-2, 0]) + (np.clip(drawn, -1, 1) + 1) / 2 * np.array([4, 10]))
 
 
+def test_noise_lasts_where_the_run_wants_it_to_and_ends_with_the_game():
+    spec = run_spec(replace(TOY, actions=Box((-1.0,), (1.0,))))
+    lasting = Table(replace(spec, rollout=replace(spec.rollout, noise_correlation=0.99)))
+    for table, correlated in ((Table(spec), False), (lasting, True)):
+        episodes = [table.begin(seed) for seed in range(2)]
+        for _ in range(500):
+            for episode in episodes:
+                episode.act(SEEN)
+        for episode in episodes:
+            episode.end("loss")
+        drawn = [np.stack(ended.recording.actions)[:, 0] for ended in table.left]
+        assert all((np.corrcoef(one[1:], one[:-1])[0, 1] > 0.8) == correlated for one in drawn)
+        assert drawn[0][0] != drawn[1][0]
+
+
 def test_a_reward_belongs_to_the_action_before_it():
     table = Table(run_spec())
     episode = table.begin()
