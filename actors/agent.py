@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..common.actions import Box, Discrete, MultiDiscrete
+from ..common.actions import Discrete
 from ..common.clock import monotonic_s, now_ms
 from ..common.errors import ConfigError, SpecMismatch
 from ..common.keys import check_name
@@ -29,20 +29,20 @@ from .episode import Ended, Episode, Manners
 from .line import Line
 from .name import host_name, process_name
 from .spool import Spool, first_free
+from .substitute import flags, uniform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from ..common.actions import Actions
     from ..common.spec import GameSpec, RunSpec
     from .courier import Connection
-    from .episode import Move
+    from .decision import Move
 
 _log = Log("client")
 _names = itertools.count()
 
-_NONE = np.zeros(0, np.bool_)
 _EXIT_S = 2.0  # what a process may take to leave after its last game
 _POLL_S = 0.01
 
@@ -168,20 +168,35 @@ class Agent:
         Args:
             labels: what the record shall say of it: map, opponent, ...
         """
+        return self.begin(labels)
+
+    def begin(
+        self,
+        labels: Mapping[str, object],
+        fallback: Callable[[Any, Any], Move] | None = None,
+        manners: Manners | None = None,
+    ) -> Episode:
+        """As `episode`, for whoever plays games of several minds: with a fallback and strictness of their own."""
+        manners = manners or self._manners
         if self._backlog.closed:
-            self._manners.mistake("episode: begun after the agent was closed, expected before")
+            manners.mistake("episode: begun after the agent was closed, expected before")
         number = next(self._numbers)
         episode = Episode(
             f"{self.actor}-{self._began_ms}-{number}",
             labels,
             self._courier.policy,
-            self._substitute,
+            fallback or self._substitute,
             generator(self._seed, Role.ACTIONS, name_key(self.actor), number),
-            self._manners,
+            manners,
             self._over,
         )
         self._open[episode.id] = episode
         return episode
+
+    @property
+    def spec(self) -> RunSpec | None:
+        """What the run is; None as long as nobody has said it."""
+        return self._courier.spec
 
     @property
     def status(self) -> Status:
@@ -257,7 +272,7 @@ class Agent:
             return self._fallback(observation, mask)
         spec = self._courier.spec
         actions = self._actions or (spec.game.actions if spec else None)
-        allowed = _flags(mask)
+        allowed = flags(mask)
         if actions is None and allowed.size:
             actions = Discrete(max(allowed.size, 2))
         if actions is None:
@@ -265,25 +280,4 @@ class Agent:
                 self._told = True
                 _log.warning("no policy, nothing to choose from, playing action 0: connect with actions= or fallback=")
             return 0
-        return _uniform(actions, allowed, self._spare_rng)
-
-
-def _flags(mask: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:  # noqa: ANN401 - whatever the game has
-    """A mask as booleans; empty where it is none."""
-    try:
-        return _NONE if mask is None else np.array(mask, np.bool_).ravel()
-    except (TypeError, ValueError):
-        return _NONE
-
-
-def _uniform(actions: Actions, allowed: np.ndarray[Any, np.dtype[np.bool_]], rng: np.random.Generator) -> Move:
-    match actions:
-        case Discrete(n):
-            choices = np.flatnonzero(allowed) if allowed.size == n else ()
-            return int(rng.choice(choices)) if len(choices) else int(rng.integers(n))
-        case MultiDiscrete(sizes):
-            parts = np.split(allowed, np.cumsum(sizes)[:-1]) if allowed.size == sum(sizes) else [_NONE] * len(sizes)
-            moves = [_uniform(Discrete(size), part, rng) for size, part in zip(sizes, parts, strict=True)]
-            return np.array(moves, np.int32)
-        case Box(low, high):
-            return rng.uniform(low, high)
+        return uniform(actions, allowed, self._spare_rng)

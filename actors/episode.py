@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from ..common.actions import Box, Discrete
 from ..common.clock import monotonic_s, now_ms
-from ..common.errors import BroodmindError, ConfigError
+from ..common.errors import ConfigError
 from ..common.log import Log
 from ..common.trajectory import REWARD_MAX
 from .attempt import ENDINGS, Attempt
+from .decision import Question, decide, to_move
+from .inputs import Unusable, allowed_by, number, observed
 from .noise import make_noise
 from .recording import Ending, Recording, longest
 
@@ -20,21 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-    from ..common.actions import Actions
     from ..common.distributions import ActionArray
     from ..common.spec import GameSpec
     from .attempt import Outcome
+    from .decision import Move
     from .policy import Policy
 
 _log = Log("client")
-
-Move = Any  # an int, or an array where an action is several choices or numbers
-
-
-class _Unusable(BroodmindError):
-    """A number from the game that nothing can be learnt from; it spoils the episode, and never the game."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +40,13 @@ class Ended:
     recording: Recording | None = None
     ending: Ending | None = None
     policy: Policy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Improvised:
+    """A move that no policy was asked for."""
+
+    move: Move
 
 
 class Manners:
@@ -77,7 +79,7 @@ class Episode:
         over: Callable[[Episode, Ended], None],
     ) -> None:
         self.id = episode_id
-        self.over = False
+        self.attempt: Attempt | None = None  # once it is over
         self._labels, self._policy, self._substitute = labels, policy, substitute
         self._rng, self._manners, self._tell = rng, manners, over
         self._started_ms, self._started_s = now_ms(), monotonic_s()
@@ -87,6 +89,16 @@ class Episode:
         self._cut: NDArray[np.float32] | None = None  # the observation at which the recording was full
         self._spoilt = "" if policy else "played without a policy"
         self._steps, self._total_reward = 0, 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether it was ended or aborted."""
+        return self.attempt is not None
+
+    @property
+    def game(self) -> GameSpec | None:
+        """What the policy that plays it takes and gives; None where there was none yet at its beginning."""
+        return self._policy.spec.game if self._policy else None
 
     @property
     def version(self) -> int:
@@ -107,34 +119,42 @@ class Episode:
         Raises:
             ConfigError: for what the run's game does not have, until one game with a policy has come to its end.
         """
+        question = self.ask(observation, mask)
+        return decide([question])[0] if isinstance(question, Question) else question.move
+
+    def ask(self, observation: ArrayLike, mask: ArrayLike | None = None) -> Question | Improvised:
+        """As `act`, for whoever decides for several episodes at once: a question for `decide`, or the move already."""
         self._steps += 1
-        if self._policy is None:
-            return self._substitute(observation, mask)
-        spec = self._policy.spec.game
+        policy = self._policy
+        if policy is None:
+            return self._improvise(observation, mask)
+        game = policy.spec.game
         try:
             if self.over:
                 raise ConfigError("act: called after the end of the game, expected a new episode")  # noqa: TRY301
-            seen = _observed(observation, spec.observation_shape)
-            allowed = _allowed(mask, spec)
-            with np.errstate(all="ignore"):  # what comes of too large an observation is found below
-                masks = None if allowed is None else allowed[None]
-                actions, log_probs = self._policy.act(seen[None], masks, self._rng, self._noise)
-            if not np.isfinite(log_probs[0]):
-                raise _Unusable(f"observation: up to {np.abs(seen).max():g}, more than the policy can take")  # noqa: TRY301
+            seen = observed(observation, game.observation_shape)
+            allowed = allowed_by(mask, game)
         except ConfigError as error:
             self._misused(error)
-            return self._substitute(observation, mask)
-        except _Unusable as error:
+            return self._improvise(observation, mask)
+        except Unusable as error:
             self._spoil(str(error))
-            return self._substitute(observation, mask)
-        if not self._spoilt:
-            self._record(seen, actions[0], log_probs[0], allowed)
-        return _move(actions[0], spec.actions)
+            return self._improvise(observation, mask)
+
+        def answer(action: ActionArray, log_prob: np.floating) -> Move:
+            if not math.isfinite(log_prob):
+                self._spoil(f"observation: up to {abs(seen).max():g}, more than the policy can take")
+                return self._substitute(observation, mask)
+            if not self._spoilt:
+                self._record(seen, action, log_prob, allowed)
+            return to_move(action, game.actions)
+
+        return Question(policy, seen, allowed, self._rng, self._noise, answer)
 
     def reward(self, amount: float) -> None:
         """Add to what the last action earned; what comes before the first action is not counted."""
         try:
-            value = _number("reward", amount)
+            value = number("reward", amount)
         except ConfigError as error:
             self._misused(error)
             return
@@ -167,7 +187,7 @@ class Episode:
             self._misused(error)
             self.abort(str(error))
             return
-        except _Unusable as error:
+        except Unusable as error:
             self._spoil(str(error))
             final = None
         if self._policy is None:
@@ -215,7 +235,10 @@ class Episode:
             return self._cut
         if observation is None:
             return self._recording.observations[-1]
-        return _observed(observation, self._policy.spec.game.observation_shape)
+        return observed(observation, self._policy.spec.game.observation_shape)
+
+    def _improvise(self, observation: ArrayLike, mask: ArrayLike | None) -> Improvised:
+        return Improvised(self._substitute(observation, mask))
 
     def _misused(self, error: ConfigError) -> None:
         self._manners.mistake(str(error))
@@ -228,9 +251,8 @@ class Episode:
             _log.warning("episode spoilt, playing on", episode=self.id, reason=reason)
 
     def _close(self, outcome: Outcome, reason: str, ending: Ending | None = None) -> None:
-        self.over = True
         pointer = self._policy.pointer if self._policy else None
-        attempt = Attempt(
+        self.attempt = Attempt(
             id=self.id,
             labels=self._labels,
             epoch=pointer.epoch if pointer else 0,
@@ -243,56 +265,5 @@ class Episode:
             total_reward=self._total_reward,
             trained_on=ending is not None,
         )
-        ended = Ended(attempt) if ending is None else Ended(attempt, self._recording, ending, self._policy)
-        self._tell(self, ended)
-
-
-def _observed(raw: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """A copy: the game may write its next observation into the same array."""
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
-            seen = np.array(raw, np.float32)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"observation: {type(raw).__name__} ({error}), expected numbers of shape {shape}") from error
-    if seen.shape != shape:
-        raise ConfigError(f"observation: shape {seen.shape}, expected {shape}")
-    if not np.isfinite(seen).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(seen))[0])
-        raise _Unusable(f"observation: {seen[where]} at {list(where)}, expected finite numbers")
-    return seen
-
-
-def _allowed(raw: ArrayLike | None, game: GameSpec) -> NDArray[np.bool_] | None:
-    if not game.masked:
-        if raw is not None:
-            raise ConfigError("mask: given, expected none: the run's game has no mask")
-        return None
-    width = sum(game.actions.sizes)
-    if raw is None:
-        return np.ones(width, np.bool_)
-    try:
-        mask = np.array(raw, np.bool_)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"mask: {type(raw).__name__} ({error}), expected {width} booleans") from error
-    if mask.shape != (width,):
-        raise ConfigError(f"mask: shape {mask.shape}, expected {(width,)}")
-    if not all(choice.any() for choice in np.split(mask, np.cumsum(game.actions.sizes)[:-1])):
-        raise _Unusable("mask: allows no action, expected at least one")
-    return mask
-
-
-def _number(name: str, raw: float) -> float:
-    try:
-        return float(raw)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name}: {raw!r:.80}, expected a number") from error
-
-
-def _move(action: ActionArray, actions: Actions) -> Move:
-    """An action as the game takes it."""
-    match actions:
-        case Discrete():
-            return int(action)
-        case Box(low, high):
-            return np.array(low) + (np.clip(action, -1, 1) + 1) / 2 * (np.array(high) - low)
-    return action
+        kept = () if ending is None else (self._recording, ending, self._policy)
+        self._tell(self, Ended(self.attempt, *kept))

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from ..common.distributions import ActionArray, Distribution
     from ..common.network import Floats, Params
+    from ..common.seeding import Source
     from ..common.spec import RunSpec
     from ..common.weights import Pointer
-    from .noise import CorrelatedNoise
+    from .noise import CorrelatedNoise, NoiseRows
 
 
 class Policy:
@@ -30,8 +31,8 @@ class Policy:
         self,
         observations: Floats,
         masks: NDArray[np.bool_] | None,
-        rng: np.random.Generator,
-        noise: CorrelatedNoise | None = None,
+        rng: Source,
+        noise: CorrelatedNoise | NoiseRows | None = None,
     ) -> tuple[ActionArray, Floats]:
         """Draw actions [B, ...] for observations [B, ...], and give their log-probabilities [B].
 
