@@ -47,15 +47,29 @@ def _pack_array(value: object) -> list[Any]:
     ]
 
 
-def decode(data: bytes, *, max_bytes: int, max_list: int = MAX_DIMS, max_map: int = MAX_FIELDS) -> dict[str, Any]:
+def decode(
+    data: bytes,
+    *,
+    max_bytes: int,
+    max_list: int = MAX_DIMS,
+    max_map: int = MAX_FIELDS,
+    max_containers: int | None = None,
+) -> dict[str, Any]:
     """Unpack a map; raises WireError for anything that `encode` would not have written.
 
     Arrays stay as their three parts until `take_array` checks them against what is expected. Memory stays within a
     small multiple of `data`, whatever it holds: lists and maps are limited in their length and in their number.
+
+    Args:
+        data: one message.
+        max_bytes: of it.
+        max_list: items of one list.
+        max_map: fields of one map.
+        max_containers: lists and maps in all; by default as many as the longest list or map could need.
     """
     if len(data) > max_bytes:
         raise WireError(f"payload: {len(data)} bytes, expected at most {max_bytes}")
-    count = _Count(4 * max(max_list, max_map))
+    count = _Count(4 * max(max_list, max_map) if max_containers is None else max_containers)
     try:
         fields = msgpack.unpackb(
             data,

@@ -12,7 +12,7 @@ import click
 from ..common.errors import BroodmindError
 from ..common.log import log_to_stderr
 from ..common.shutdown import Stop, stop_on_signal, stop_with_parent
-from .options import actor_options, game_option, goal_options, learning_options, run_options, seed_option
+from .options import actor_options, game_option, goal_options, learning_options, run_options, seed_option, serve_options
 
 
 def main() -> None:
@@ -64,14 +64,39 @@ def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # n
 @actor_options
 @click.option("--actors", default=1, show_default=True, type=click.IntRange(1), help="Actor processes.")
 @click.option("--name", help="The actors' names begin with this.  [default: host and process id]")
-def actors(*, url: str, run: str, actors: int, name: str | None, **playing: Any) -> None:  # noqa: ANN401 - click's
+@serve_options
+@click.pass_context
+def actors(
+    context: click.Context,
+    /,
+    *,
+    url: str,
+    run: str,
+    actors: int,
+    name: str | None,
+    address: str | None,
+    records: str | None,
+    spool_dir: str | None,
+    lifeline: bool,
+    **playing: Any,  # noqa: ANN401 - click's
+) -> None:
     """Run actors of a run, each in a process of its own, until Ctrl-C."""
+    _set_blas_threads()
+    from .serve import check_options, serve_games
+
+    check_options(context)
+    if address is not None:
+        with stop_on_signal() as stop:
+            _follow(stop, lifeline=lifeline)
+            serve_games(url, run, address, stop, name=name, records=records, spool_dir=spool_dir)
+        return
     from ..actors.name import process_name
     from ..actors.supervisor import Supervisor, wait_all
     from ..common.streams import Server
     from .launch import actor_slots
 
     with stop_on_signal() as stop:
+        _follow(stop, lifeline=lifeline)
         server = Server(url)
         server.call("PING")  # a wrong address or password is this process's error, not each child's
         server.close()

@@ -69,3 +69,16 @@ actor_options = several(
         "--hold-back", default=0, type=click.IntRange(0), help="Play so many versions behind, for experiments."
     ),
 )
+serve_options = several(
+    click.option(
+        "--serve",
+        "address",
+        metavar="HOST:PORT",
+        help="Play no game, but serve games of other programs here; port 0 is any that is free. See docs/serve.md.",
+    ),
+    click.option("--records", type=click.Path(dir_okay=False), help="With --serve: a file for a line of JSON a game."),
+    click.option(
+        "--spool-dir", type=click.Path(file_okay=False), help="With --serve: where finished games wait for Redis."
+    ),
+    click.option("--lifeline", is_flag=True, hidden=True),
+)
