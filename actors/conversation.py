@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .episode import Episode
 
 MAX_EPISODES = 4096  # open at a time, of all clients together
+_MAX_ERROR = 1000  # characters; some of them are the client's own
 _POLL_S = 0.02
 
 
@@ -55,9 +56,10 @@ class Conversation:
 
     def refuse(self, refused: Refused) -> bool:
         """Tell what was wrong, and end what it was wrong with; whether the conversation goes on."""
+        error = str(refused)[:_MAX_ERROR]
         if refused.id is not None:
-            self._abort(refused.id, str(refused))
-        self._send({"type": "error", "id": refused.id, "error": str(refused)})
+            self._abort(refused.id, error)
+        self._send({"type": "error", "id": refused.id, "error": error})
         return refused.id is not None
 
     def close(self, reason: str) -> None:

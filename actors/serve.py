@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..common.shutdown import Stop
     from .agent import Agent
+    from .protocol import Reply
 
 _log = Log("serve")
 
@@ -86,7 +87,11 @@ class _Service:
             self._connections.discard(task)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        conversation = Conversation(self._agent, self._batch, lambda reply: writer.write(frame(reply)))
+        def send(reply: Reply) -> None:
+            if not writer.transport.is_closing():
+                writer.write(frame(reply))
+
+        conversation = Conversation(self._agent, self._batch, send)
         reason = "the connection was closed"
         try:
             if len(self._connections) > _MAX_CONNECTIONS:

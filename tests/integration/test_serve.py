@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
 import subprocess
-from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
+import msgpack
+import numpy as np
 import pytest
-from support.clients import arrived, publish
+from support.clients import SPEC, arrived, publish
 from support.runs import broodmind, hash_of, running
-from support.served import client, compiled, framed, served
+from support.served import client, compiled, example, framed, served
 from support.servers import KINDS, RealServer, free_port, wait_until
 
 from broodmind.actors import connect
 from broodmind.actors.protocol import MAX_FRAME
+from broodmind.common.actions import Discrete
 from broodmind.common.keys import Keys
+from broodmind.common.network import initial_params
+from broodmind.common.spec import GameSpec
 
 CORRIDOR = """
 from broodmind.common.actions import Discrete
@@ -34,7 +41,7 @@ class Arrays:
 """
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(url, run, **options):
     """An agent with a policy, and the port where its server listens."""
     with connect(url, run, **options) as agent, served(agent) as port:
@@ -42,7 +49,7 @@ def serving(url, run, **options):
         yield agent, port
 
 
-@contextmanager
+@contextlib.contextmanager
 def serve_command(*arguments, **options):
     """The command in a process of its own, and what it said of itself."""
     with running("actors", "--serve", "127.0.0.1:0", *arguments, **options) as process:
@@ -153,10 +160,61 @@ def test_an_episode_keeps_its_version_beside_others_of_a_newer_one(shared_server
         assert arrived(redis, run, agent.actor) == [1, 2]
 
 
+def test_the_example_in_the_document_is_what_is_said(shared_server, redis, run):
+    messages = example((Path(__file__).parents[2] / "docs" / "serve.md").read_text())
+    assert [meaning["type"] for way, _, meaning in messages if way == ">"] == [
+        *("hello", "episode", "act", "reward", "end", "act")
+    ]
+    for _, data, meaning in messages:
+        assert msgpack.unpackb(data[4:]) == meaning
+    spec = replace(SPEC, game=GameSpec("corridor", (2,), Discrete(3), wins=True))
+    params = initial_params(spec.network, spec.game, np.random.default_rng(1))
+    params["policy/b1"][2] = 100  # nothing but action 2
+    publish(redis, run, version=7, spec=spec, params=params)
+    with (
+        serving(shared_server.url, run, name="example") as (_, port),
+        socket.create_connection(("127.0.0.1", port)) as it,
+    ):
+        it.settimeout(30)
+        replies = it.makefile("rb")
+        for way, data, _ in messages:
+            if way == ">":
+                it.sendall(data)
+            else:
+                assert replies.read(len(data)) == data
+
+
+def test_bytes_say_what_lists_say(shared_server, redis, run):
+    """Of the same policy and the same seed, in the order that the document tells."""
+    spec = replace(SPEC, game=GameSpec("grid", (2, 3), Discrete(5), masked=True))
+    publish(redis, run, spec=spec)
+    seen, mask = np.arange(6, dtype=np.float32), [False, True, False, True, True]
+
+    async def play(port, observation, flags):
+        async with client(port) as it:
+            await it.ask("episode", id=1)
+            moves = [(await it.ask("act", id=1, observation=observation, mask=flags))["action"] for _ in range(50)]
+            assert (await it.ask("end", id=1, outcome="tie"))["trained_on"]
+            return moves
+
+    played, entries = [], []
+    for name, observation, flags in (("a", seen.tolist(), mask), ("a", seen.astype("<f4").tobytes(), bytes(mask))):
+        with serving(shared_server.url, run, name=name, seed=3) as (agent, port):
+            played.append(asyncio.run(play(port, observation, flags)))
+            assert agent.flush(30)
+        (_, fields), *_ = redis.call("XREVRANGE", Keys(run).trajectories(name), "+", "-")
+        entries.append(msgpack.unpackb(fields[-1]))
+    assert played[0] == played[1]
+    assert set(played[0]) == {1, 3, 4}
+    assert entries[0]["observations"] == entries[1]["observations"]
+    assert entries[0]["observations"][2][:24] == seen.tobytes()
+    assert entries[0]["masks"] == entries[1]["masks"]
+
+
 # What is wrong.
 
 
-def test_a_connection_that_breaks_off_aborts_its_games_and_no_others(shared_server, redis, run, tmp_path):
+def test_a_connection_that_breaks_off_aborts_its_games_and_no_others(shared_server, redis, run, tmp_path, caplog):
     publish(redis, run)
 
     async def play(agent, port):
@@ -164,7 +222,8 @@ def test_a_connection_that_breaks_off_aborts_its_games_and_no_others(shared_serv
             for each in (stays, goes):
                 await each.ask("episode", id=5, labels={"map": "Ladder"})
                 await each.ask("act", id=5, observation=[7, 0, 0])
-            goes.send("act", id=5, observation=[7, 1, 0])
+            for step in range(1, 100):
+                goes.send("act", id=5, observation=[7, step, 0])
             goes.writer.write(b"\0\0\1")  # in the middle of a frame
             goes.writer.transport.abort()
             while agent.status.playing > 1:  # noqa: ASYNC110 - the server notices
@@ -181,6 +240,7 @@ def test_a_connection_that_breaks_off_aborts_its_games_and_no_others(shared_serv
     record = json.loads((tmp_path / "records.jsonl").read_text().splitlines()[0])
     assert (record["outcome"], record["labels"], record["trained_on"]) == ("aborted", {"map": "Ladder"}, False)
     assert record["reason"].startswith("the connection")
+    assert not [each for each in caplog.records if each.name == "asyncio"]  # it complains of writing to nobody
 
 
 HELLO = framed({"type": "hello", "protocol": 1})
@@ -290,6 +350,27 @@ def test_bad_numbers_spoil_the_episode_and_the_game_plays_on(shared_server, redi
         assert "observation: nan" in end["reason"]
         assert agent.flush(30)
         assert arrived(redis, run, agent.actor) == []
+
+
+def test_a_client_that_does_not_read_is_not_read_and_holds_up_nobody(shared_server, redis, run):
+    publish(redis, run)
+
+    async def talk(agent, port):
+        async with client(port) as deaf, client(port) as it:
+            deaf._reader._transport.pause_reading()
+            talk = framed({"type": "reward", "id": 1, "x" * 900: 1}) * 1000  # each is answered with as much
+            sent = 0
+            with contextlib.suppress(TimeoutError):
+                while sent < 100 << 20:
+                    deaf.writer.write(talk)
+                    sent += len(talk)
+                    async with asyncio.timeout(2):
+                        await deaf.writer.drain()
+            assert sent < 100 << 20
+            return await it.play(3)
+
+    with serving(shared_server.url, run) as (agent, port):
+        assert asyncio.run(talk(agent, port))["trained_on"]
 
 
 # Without a policy, and without Redis.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import shutil
 import subprocess
 import threading
@@ -90,3 +92,9 @@ def served(agent, batch=None):
         stop.request()
         thread.join(30)
         assert not thread.is_alive()
+
+
+def example(text: str) -> list[tuple[str, bytes, dict]]:
+    """The messages of a document: which way, the bytes, and what they mean."""
+    found = re.findall(r"^    ([<>]) ((?:[0-9a-f]{2}\s+)+)(\{.*\})$", text, re.MULTILINE)
+    return [(way, bytes.fromhex(hexadecimal), json.loads(meaning)) for way, hexadecimal, meaning in found]
