@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..common.clock import monotonic_s
-from ..common.errors import ConfigError
+from ..common.errors import ConfigError, SpecMismatch
 from .decision import Question
 from .episode import Manners
 from .protocol import PROTOCOL, Abort, Act, Begin, End, Hello, Refused, Reply, Reward, game_fields, parse
@@ -75,7 +75,10 @@ class Conversation:
             await asyncio.sleep(_POLL_S)
         spec, status = self._agent.spec, self._agent.status
         if spec is not None:
-            hello.check(spec.game)
+            try:
+                hello.check(spec.game)
+            except SpecMismatch as error:
+                raise Refused(str(error)) from error
         self._hello = hello
         game = game_fields(spec.game) if spec else None
         self._send(
@@ -85,34 +88,31 @@ class Conversation:
     def _answer(self, request: Begin | Act | Reward | End | Abort) -> None:
         if self._hello is None:
             raise Refused(f"type: {type(request).__name__.lower()!r} before a hello, expected a hello")
-        if isinstance(request, Begin):
-            self._begin(request, self._hello)
-            return
-        episode = self._episodes.get(request.id)
-        if episode is None:
-            raise Refused(f"id: {request.id}, expected that of an open episode", request.id)
-        if episode in self._batch:  # its last question is yet to be answered, and comes first
-            self._batch.decide()
         try:
-            self._play(request, episode)
-        except ConfigError as error:
+            if isinstance(request, Begin):
+                self._begin(request, self._hello)
+            else:
+                self._play(request)
+        except (ConfigError, SpecMismatch) as error:
             raise Refused(str(error), request.id) from error
 
     def _begin(self, request: Begin, hello: Hello) -> None:
         if request.id in self._episodes:
-            raise Refused(f"id: {request.id} is that of an open episode, expected another one", request.id)
+            raise ConfigError(f"id: {request.id} is that of an open episode, expected another one")
         if self._agent.status.playing >= MAX_EPISODES:
-            raise Refused(f"episode: {MAX_EPISODES} are open, expected fewer", request.id)
+            raise ConfigError(f"episode: {MAX_EPISODES} are open, expected fewer")
         episode = self._agent.begin(request.labels, self._improvise if hello.actions else None, Manners())
         self._episodes[request.id] = episode
         if episode.game is not None:
-            try:
-                hello.check(episode.game)  # there was no run yet when it was said
-            except Refused as refused:
-                raise Refused(str(refused), request.id) from refused
+            hello.check(episode.game)  # there was no run yet when it was said
         self._send({"type": "episode", "id": request.id, "version": episode.version})
 
-    def _play(self, request: Act | Reward | End | Abort, episode: Episode) -> None:
+    def _play(self, request: Act | Reward | End | Abort) -> None:
+        episode = self._episodes.get(request.id)
+        if episode is None:
+            raise ConfigError(f"id: {request.id}, expected that of an open episode")
+        if episode in self._batch:  # its last question is yet to be answered, and comes first
+            self._batch.decide()
         match request:
             case Act(episode_id, observation, mask):
                 asked = episode.ask(_shaped(observation, episode), mask)

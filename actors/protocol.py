@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..common import wire
-from ..common.actions import actions_from_json, actions_to_json
-from ..common.errors import BroodmindError, ConfigError, WireError
+from ..common.actions import Box, actions_from_json, actions_to_json
+from ..common.errors import BroodmindError, ConfigError, SpecMismatch, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,8 @@ MAX_WAIT_S = 3600
 _MAX_CONTAINERS = 16  # lists and maps of one message
 _ID_MAX = 2**63 - 1
 _SIZE_BYTES = 4
+_SIZE_MAX = 1 << 16  # of a choice
+_BOUND_MAX = 1e30  # of a number; the span between two must be a number too
 
 Reply = dict[str, Any]
 
@@ -50,11 +53,11 @@ class Hello:
     wait_s: float = 0.0  # for a policy, before the reply
 
     def check(self, game: GameSpec) -> None:
-        """Raise Refused, naming the field and both values, unless the run's game is the one expected."""
+        """Raise SpecMismatch, naming the field and both values, unless the run's game is the one expected."""
         for name in ("observation_shape", "actions", "masked"):
             theirs, ours = getattr(self, name), getattr(game, name)
             if theirs not in {None, ours}:
-                raise Refused(f"{name}: {theirs}, expected {ours} (the run's {game.name})")
+                raise SpecMismatch(f"{name}: {theirs}, expected {ours} (the run's {game.name})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +221,8 @@ def _labels(raw: object) -> Mapping[str, object]:
     if not isinstance(raw, dict):
         raise WireError(f"labels: {raw!r:.80}, expected a map")
     for name, value in raw.items():
-        if not (value is None or isinstance(value, (str, int, float))):
-            raise WireError(f"labels: {name}: {type(value).__name__}, expected text, a number, a boolean or nil")
+        if not (value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))):
+            raise WireError(f"labels: {name}: {value!r:.80}, expected text, a finite number, a boolean or nil")
     return raw
 
 
@@ -227,9 +230,17 @@ def _actions(raw: object) -> Actions:
     if not isinstance(raw, dict):
         raise WireError(f"actions: {raw!r:.80}, expected a map as in the reply to a hello")
     try:
-        return actions_from_json(raw)
+        actions = actions_from_json(raw)
+        match actions:
+            case Box(low, high):
+                usable = all(type(bound) in {int, float} and abs(bound) <= _BOUND_MAX for bound in (*low, *high))
+            case _:
+                usable = all(type(size) is int and size <= _SIZE_MAX for size in actions.sizes)
     except (KeyError, TypeError) as error:
         raise WireError(f"actions: {raw!r:.80} ({error!r}), expected a map as in the reply to a hello") from error
+    if not usable:
+        raise WireError(f"actions: {raw!r:.80}, expected sizes up to {_SIZE_MAX}, bounds up to {_BOUND_MAX:g}")
+    return actions
 
 
 def game_fields(game: GameSpec) -> Reply:

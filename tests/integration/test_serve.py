@@ -20,6 +20,8 @@ from support.served import client, compiled, example, framed, served
 from support.servers import KINDS, RealServer, free_port, wait_until
 
 from broodmind.actors import connect
+from broodmind.actors.batching import Batch
+from broodmind.actors.policy import Policy
 from broodmind.actors.protocol import MAX_FRAME
 from broodmind.common.actions import Discrete
 from broodmind.common.keys import Keys
@@ -131,6 +133,51 @@ def test_many_games_at_once_arrive_each_with_what_it_was(shared_server, redis, r
         assert agent.flush(30)
         assert sorted(arrived(redis, run, agent.actor)) == list(range(games))
         assert agent.status.playing == 0
+
+
+@pytest.mark.parametrize("most", [1, 4, 1024])
+def test_what_is_asked_at_once_is_decided_together(shared_server, redis, run, most, monkeypatch):
+    publish(redis, run)
+    rows, act = [], Policy.act
+    monkeypatch.setattr(Policy, "act", lambda self, seen, *rest: rows.append(len(seen)) or act(self, seen, *rest))
+
+    async def play(port):
+        async with client(port) as it:
+            for episode in range(10):
+                it.send("episode", id=episode)
+            begun = [await it.reply() for _ in range(10)]
+            acts = [{"type": "act", "id": episode, "observation": [0, 0, 0]} for episode in range(10)]
+            aborts = [{"type": "abort", "id": episode} for episode in range(10)]
+            it.writer.write(b"".join(framed(each) for each in acts + aborts))
+            return begun + [await it.reply() for _ in range(20)]
+
+    with connect(shared_server.url, run) as agent, served(agent, Batch(most)) as port:
+        assert agent.wait_until_ready(30)
+        replies = asyncio.run(play(port))
+    assert [reply["type"] for reply in replies[:10]] == ["episode"] * 10
+    for kind in ("act", "abort"):
+        assert [reply["id"] for reply in replies if reply["type"] == kind] == list(range(10))
+    assert sum(rows) == 10
+    assert max(rows) == min(most, 10)
+
+
+def test_more_than_it_can_take_is_refused(shared_server, redis, run, monkeypatch):
+    monkeypatch.setattr("broodmind.actors.conversation.MAX_EPISODES", 2)
+    monkeypatch.setattr("broodmind.actors.serve._MAX_CONNECTIONS", 1)
+    publish(redis, run)
+
+    async def play(port):
+        async with client(port) as it:
+            assert [(await it.ask("episode", id=n))["type"] for n in range(3)] == ["episode", "episode", "error"]
+            await it.ask("abort", id=0)
+            assert (await it.ask("episode", id=3))["type"] == "episode"
+            async with client(port, hello=False) as other:
+                assert (await other.reply())["error"] == "connections: 1 are open, expected fewer"
+                assert await other.reply() is None
+            assert (await it.ask("act", id=3, observation=[0, 0, 0]))["type"] == "act"
+
+    with serving(shared_server.url, run) as (_, port):
+        asyncio.run(play(port))
 
 
 def test_an_episode_keeps_its_version_beside_others_of_a_newer_one(shared_server, redis, run):
@@ -308,7 +355,7 @@ def test_what_names_no_episode_is_answered_and_ends_the_connection(shared_server
         ({"type": "end", "id": 1, "outcome": "won"}, "outcome: 'won', expected one of win, loss, tie, truncated"),
         ({"type": "end", "id": 1, "outcome": "win", "observation": [1]}, "observation: 1 numbers, expected 3"),
         ({"type": "episode", "id": 1}, "id: 1 is that of an open episode, expected another one"),
-        ({"type": "episode", "id": 1, "labels": {"map": []}}, "labels: map: list, expected text"),
+        ({"type": "episode", "id": 1, "labels": {"map": []}}, "labels: map: [], expected text"),
         ({"type": "jump", "id": 1}, "type: 'jump', expected one of"),
     ],
 )
@@ -458,6 +505,38 @@ def test_a_signal_ends_the_command_with_its_open_games_aborted_and_its_ended_one
         assert process.wait(30) == 0
     assert arrived(redis, run, "served") == [1]
     assert [json.loads(line)["outcome"] for line in records.read_text().splitlines()] == ["win", "aborted"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_games_of_a_command_that_was_killed_are_sent_by_the_next_one(kind, tmp_path):
+    server = RealServer(kind)
+    records = tmp_path / "records.jsonl"
+    where = ("--redis", server.url, "--name", "served", "--spool-dir", str(tmp_path), "--records", str(records))
+    try:
+        redis = server.connect()
+        publish(redis, "default")
+
+        async def play(port, numbers):
+            async with client(port) as it:
+                return [(await it.play(number))["trained_on"] for number in numbers]
+
+        with serve_command(*where) as (process, place):
+            assert asyncio.run(play(place["port"], range(3))) == [True] * 3
+            wait_until(lambda: len(arrived(redis, "default", "served")) == 3)
+            server.process.send_signal(signal.SIGSTOP)
+            assert asyncio.run(play(place["port"], range(3, 9))) == [True] * 6
+            wait_until(lambda: len(records.read_text().splitlines()) == 9)  # what is recorded is on disk
+            process.kill()
+            process.wait(30)
+        server.process.send_signal(signal.SIGCONT)
+        with serve_command(*where) as (_, place):
+            asyncio.run(play(place["port"], [9]))
+            wait_until(lambda: len(arrived(redis, "default", "served")) >= 10)
+        assert arrived(redis, "default", "served") == list(range(10))
+        redis.close()
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+        server.close()
 
 
 def test_the_command_ends_with_its_parent(shared_server, redis, run):

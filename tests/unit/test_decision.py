@@ -106,6 +106,7 @@ def test_actions_side_by_side_are_distributed_as_the_policy_says():
     chances = np.zeros(4)
     for episode, log_prob in zip(episodes, log_probs, strict=True):
         chances[episode._recording.actions[0]] = np.exp(log_prob)
+    assert moves[2] == 0
     assert chances.sum() == pytest.approx(1, abs=1e-5)
     spread = np.sqrt(count * chances * (1 - chances))
     assert (abs(moves - count * chances) <= 4.5 * spread).all(), (moves, count * chances)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import tracemalloc
 from pathlib import Path
 
 import msgpack
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.served import framed
 
 from broodmind.actors.protocol import (
@@ -73,29 +70,6 @@ def test_a_frame_is_its_size_and_its_msgpack():
     message = {"type": "act", "id": 1, "action": 300}
     assert frame(message) == framed(message)
     assert frame(message)[:4] == bytes([0, 0, 0, len(msgpack.packb(message))])
-
-
-json_like = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
-    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
-    max_leaves=8,
-)
-fields = st.sampled_from(
-    ["id", "observation", "mask", "value", "outcome", "reward", "labels", "reason", "protocol", "actions", "wait_s"]
-)
-kinds = st.sampled_from(["hello", "episode", "act", "reward", "end", "abort"]) | json_like
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_a_request_or_refused(data):
-    with contextlib.suppress(Refused):
-        parse(data)
-
-
-@given(kinds, st.dictionaries(fields, json_like, max_size=6))
-def test_any_map_is_a_request_or_refused(kind, message):
-    with contextlib.suppress(Refused):
-        parse(msgpack.packb({"type": kind, **message}))
 
 
 @pytest.mark.parametrize(
