@@ -269,8 +269,10 @@ def test_a_connection_that_breaks_off_aborts_its_games_and_no_others(shared_serv
             for each in (stays, goes):
                 await each.ask("episode", id=5, labels={"map": "Ladder"})
                 await each.ask("act", id=5, observation=[7, 0, 0])
-            for step in range(1, 100):
-                goes.send("act", id=5, observation=[7, step, 0])
+            for episode in range(100, 400):
+                await goes.ask("episode", id=episode)
+            asks = [framed({"type": "act", "id": episode, "observation": [7, 1, 0]}) for episode in range(100, 400)]
+            goes.writer.write(b"".join(asks))
             goes.writer.write(b"\0\0\1")  # in the middle of a frame
             goes.writer.transport.abort()
             while agent.status.playing > 1:  # noqa: ASYNC110 - the server notices
@@ -283,7 +285,7 @@ def test_a_connection_that_breaks_off_aborts_its_games_and_no_others(shared_serv
         assert asyncio.run(play(agent, port))["trained_on"]
         assert agent.flush(30)
         assert arrived(redis, run, agent.actor) == [7]
-        assert (agent.status.aborted, agent.status.wins) == (1, 1)
+        assert (agent.status.aborted, agent.status.wins) == (301, 1)
     record = json.loads((tmp_path / "records.jsonl").read_text().splitlines()[0])
     assert (record["outcome"], record["labels"], record["trained_on"]) == ("aborted", {"map": "Ladder"}, False)
     assert record["reason"].startswith("the connection")
@@ -364,6 +366,7 @@ def test_what_names_an_episode_is_answered_and_ends_the_episode_alone(shared_ser
 
     async def talk(port):
         async with client(port) as it:
+            await it.play(0)  # after a whole game, mistakes of a bot in Python would only be logged
             await it.ask("episode", id=1)
             await it.ask("act", id=1, observation=[1, 0, 0])
             refused = await it.ask(**{"kind": request_["type"], **{k: v for k, v in request_.items() if k != "type"}})
@@ -377,8 +380,16 @@ def test_what_names_an_episode_is_answered_and_ends_the_episode_alone(shared_ser
         assert error in refused["error"]
         assert after["error"] == "id: 1, expected that of an open episode"
         assert agent.flush(30)
-        assert arrived(redis, run, agent.actor) == [2]
-        assert (agent.status.aborted, agent.status.wins) == (1, 1)
+        assert arrived(redis, run, agent.actor) == [0, 2]
+        assert (agent.status.aborted, agent.status.wins) == (1, 2)
+
+
+def test_an_error_reaches_a_client_that_was_still_sending(shared_server, redis, run):
+    publish(redis, run)
+    with serving(shared_server.url, run) as (_, port), socket.create_connection(("127.0.0.1", port)) as it:
+        it.settimeout(30)
+        it.sendall(b"\xff" * (16 << 20))
+        assert b"frame: 4294967295 bytes" in it.recv(1 << 16)
 
 
 def test_bad_numbers_spoil_the_episode_and_the_game_plays_on(shared_server, redis, run):

@@ -82,6 +82,7 @@ def test_a_frame_is_its_size_and_its_msgpack():
         b"\xdc\x10\x00" + (b"\xdc\x10\x00" + b"\x00" * 4096) * 1000,
         b"\x82\xa4type\xa3act\xabobservation\xdd\x00\x40\x00\x00" + b"\x00" * (MAX_FRAME - 30),
         msgpack.packb({"type": "act", "id": 1, "observation": [[]] * MAX_LIST}),
+        msgpack.packb({"type": "act", "id": 1, "observation": [0] * (MAX_LIST + 1)}),
         msgpack.packb({"type": "episode", "id": 1, "labels": {str(n): n for n in range(MAX_LABELS + 1)}}),
         msgpack.packb({"type": "abort", "id": 1, "reason": "x" * (MAX_TEXT + 1)}),
         msgpack.packb({"type": "act", "id": 1, "observation": msgpack.ExtType(1, b"x" * 1000)}),
