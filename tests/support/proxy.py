@@ -121,10 +121,11 @@ class Proxy:
         return found
 
     def _fault(self, commands: list[list[bytes]]) -> Fault | None:
-        if self.rule is None:
+        rule = self.rule
+        if rule is None:
             return None
         with self._lock:  # one at a time, so that a rule may count
-            faults = [fault for command in commands if (fault := self.rule(command))]
+            faults = [fault for command in commands if (fault := rule(command))]
         if faults and faults[0] == "lose the command":
             self._count()
         return faults[0] if faults else None
