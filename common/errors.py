@@ -2,7 +2,7 @@
 
     BroodmindError (1)
     ├── ConfigError (3)          an option, a game's name or a file is not usable
-    ├── RedisUnreachable (4)     no server answers at the address
+    ├── RedisUnreachable (4)     no server answers at the address, or it takes no writes now
     ├── RedisDenied (5)          the server answers and refuses: password, user, permission, memory
     ├── LeaseHeld (6)            another learner is running this run
     ├── LeaseLost (7)            this learner no longer holds the lease; nothing more may be written
@@ -31,7 +31,7 @@ class ConfigError(BroodmindError):
 
 
 class RedisUnreachable(BroodmindError):
-    """No server answers at the address, or the connection broke."""
+    """No server answers at the address, the connection broke, or the server takes no writes for now."""
 
     exit_code = 4
 

@@ -91,7 +91,7 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
     try:
         fenced(server, _COMMIT, script_keys, arguments)
     except ReplyError as error:
-        if error.code in {"LINEAGE", "PENDING", "STAGED"}:
+        if error.code in {"LINEAGE", "PENDING", "STAGED", "NOGROUP"}:  # the last: a stream is gone
             raise LineageLost(f"commit {commit.head.commit}: {error}") from error
         raise
 
@@ -102,6 +102,7 @@ def _arguments(commit: Commit, lease: Lease) -> dict[str, Any]:
         "version": commit.head.version,
         "commit": commit.head.commit,
         "parent": commit.parent.commit,
+        "server": lease.server_id,
         **commit.counters,
     }
     weights = commit.weights or b""

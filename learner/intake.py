@@ -55,6 +55,7 @@ class Intake:
             self.refused.append((entry, "duplicate"))
             return
         self.overflow += _gap(last, entry.id)
+        self.cursors.pop(entry.actor, None)  # to the end: they are in the order in which the actors were heard of last
         self.cursors[entry.actor] = entry.id
         if entry.header is None or entry.trajectory is None:
             self.refused.append((entry, entry.refused or "invalid"))

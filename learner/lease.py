@@ -6,6 +6,7 @@ checks the parent's commit id too; a lease alone would not survive a failover to
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from importlib.resources import files
@@ -33,6 +34,7 @@ class Lease:
         self._keys = keys
         self.ttl_ms = ttl_ms
         self.token = ""
+        self.server_id = ""  # of the server process that the lease is held on
 
     def acquire(self, server: Server, stop: Stop, wait_s: float) -> None:
         """Take the lease, waiting for a dead holder's to run out; a lease already held by us is kept.
@@ -40,6 +42,7 @@ class Lease:
         Raises:
             LeaseHeld: if somebody else still holds it after `wait_s`.
         """
+        self.server_id = _server_id(server)
         if self.token and self._still_ours(server):
             return
         deadline = time.monotonic() + wait_s
@@ -68,6 +71,12 @@ class Lease:
         except LeaseLost:
             return False
         return True
+
+
+def _server_id(server: Server) -> str:
+    """What a server calls itself from its start to its end; no restart and no replica has the same."""
+    found = re.search(rb"run_id:(\w+)", server.call("INFO", "server"))
+    return found[1].decode() if found else ""
 
 
 def fenced(server: Server, script: Script, keys: Sequence[str], *args: Argument) -> Reply:
