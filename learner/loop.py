@@ -52,7 +52,9 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
     while not stop.requested:
         session = Session(url, run, spec, config, lease, known)
         try:
-            session.open(stop)
+            if not session.open(stop):
+                session.abandon()
+                return
             opened, pause_s = True, _RECONNECT_S[0]
             while not (stop.requested or session.reached_its_goal(began_s)):
                 session.step()
@@ -87,9 +89,14 @@ class Session:
         self._checkpoints = store.Checkpoints(Path(config.checkpoint_dir)) if config.checkpoint_dir else None
         self._checkpoint_due = Every(config.checkpoint_every_s)
 
-    def open(self, stop: Stop) -> None:
-        """Take the lease, find out where the run stands, and start to read; `stop` ends the wait for the lease."""
-        self._lease.acquire(self._server, stop, self._config.lease_wait_s)
+    def open(self, stop: Stop) -> bool:
+        """Take the lease, find out where the run stands, and start to read.
+
+        Returns:
+            False if told to stop while another learner held the lease.
+        """
+        if not self._lease.acquire(self._server, stop, self._config.lease_wait_s):
+            return False
         store.agree_on_spec(self._server, self._keys, self._spec)
         stored = store.load(self._server, self._keys)
         if stored is not None:
@@ -99,6 +106,7 @@ class Session:
         self._intake = Intake(self._config.intake, self._run.cursors)
         self._checkpoint_due.due()
         self._ingest.start()
+        return True
 
     def step(self) -> None:
         """Take in what there is; train when it is enough for an update."""

@@ -255,11 +255,16 @@ def test_a_run_does_not_start_anew_where_no_checkpoint_is_whole(shared_server, r
 
 def test_an_epoch_is_in_a_checkpoint_as_soon_as_it_is_open(shared_server, redis, run, keys, tmp_path):
     """Or a learner that seeds from an older checkpoint would give another epoch the same number."""
+
+    def epoch_of_newest():
+        stored = Checkpoints(tmp_path).newest(SPEC)
+        return stored and stored.head.epoch
+
     config = replace(CONFIG, checkpoint_dir=str(tmp_path), checkpoint_every_s=1e9)
     for epoch in (1, 2, 3):
         with learning(shared_server.url, run, config):
             head_of(redis, keys, epoch=epoch)
-            assert Checkpoints(tmp_path).newest(SPEC).head.epoch == epoch
+            wait_until(lambda wanted=epoch: epoch_of_newest() == wanted)
         wipe(redis, keys)
 
 
