@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from support.books import check_counts, check_state, flow
+from support.books import audit, backlog
 from support.learners import head_of, learning
 from support.players import playing
 from support.proxy import Proxy
@@ -36,7 +36,7 @@ def committed(command):
 
 
 @pytest.mark.parametrize("what", [pushed, committed])
-def test_what_was_lost_on_the_way_is_counted_once(shared_server, redis, run, times, chaos, what):
+def test_what_was_lost_on_the_way_is_counted_once(shared_server, redis, run, times, chaos, what, tmp_path):
     keys, wanted, attempts = Keys(run), times(1000), Counter()
 
     def rule(command):
@@ -48,13 +48,11 @@ def test_what_was_lost_on_the_way_is_counted_once(shared_server, redis, run, tim
     with Proxy(shared_server.port) as proxy, learning(proxy.url, run):
         head_of(redis, keys, version=1)  # a learner that fails at its first attempt ends, and says why
         proxy.rule = rule
-        with playing(proxy.url, run, "a", "b") as players:
+        with playing(proxy.url, run, "a", "b", journals=tmp_path) as players:
             wait_until(lambda: proxy.faults >= wanted, lambda: f"{proxy.faults} faults", timeout_s=60 + wanted)
             proxy.rule = None
-        wait_until(lambda: flow(redis, keys)[1] == 0)
-    head = check_counts(redis, keys)
-    check_state(redis, keys)
-    total = sum(player.pushed for player in players)
-    print(f"{proxy.faults} faults, {total} trajectories, {head}")
-    assert head["accepted"] + head["stale"] == total
-    assert (head["overflow"], head["duplicate"], head["wrong_epoch"], head["epoch"]) == (0, 0, 0, 1)
+        wait_until(lambda: backlog(redis, keys) == 0)
+    figures = audit(shared_server.url, run, tmp_path)
+    print(f"{proxy.faults} faults, {figures}")
+    assert figures["accepted"] + figures["stale"] == sum(player.pushed for player in players)
+    assert [figures[name] for name in ("overflow", "duplicate", "wrong_epoch", "epochs")] == [0, 0, 0, 1]

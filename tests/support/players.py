@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from support.runs import NEVER, joined_uplink, piece
 
 from broodmind.common.errors import RedisUnreachable
 from broodmind.common.shutdown import Stop
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class Player(threading.Thread):
     """One actor; `pushed` counts what was acknowledged."""
 
-    def __init__(self, url: str, run: str, actor: str, stop: Stop) -> None:
+    def __init__(self, url: str, run: str, actor: str, stop: Stop, journals: Path | None) -> None:
         super().__init__(name=f"player {actor}", daemon=True)
-        self.uplink, self.stop, self.pushed = joined_uplink(url, run, actor), stop, 0
+        self.uplink, self.stop, self.pushed = joined_uplink(url, run, actor, journals=journals), stop, 0
         self.error: BaseException | None = None
 
     def run(self) -> None:
@@ -37,10 +41,10 @@ class Player(threading.Thread):
 
 
 @contextmanager
-def playing(url: str, run: str, *actors: str):
+def playing(url: str, run: str, *actors: str, journals: Path | None = None):
     """Actors that play to the end of the block; the server must then be there to take their last pieces."""
     stop = Stop()
-    players = [Player(url, run, actor, stop) for actor in actors]
+    players = [Player(url, run, actor, stop, journals) for actor in actors]
     for player in players:
         player.start()
     try:

@@ -57,9 +57,9 @@ def piece(version: int = 1, epoch: int = 1, seed: int = 0) -> Piece:
     return Piece(trajectory(seed), Pointer(epoch, version, "c", "d", 0))
 
 
-def joined_uplink(url: str, run: str, actor: str, spec: RunSpec = SPEC) -> Uplink:
+def joined_uplink(url: str, run: str, actor: str, spec: RunSpec = SPEC, journals: Path | None = None) -> Uplink:
     """An actor on the roster of a run whose spec is written."""
-    uplink = Uplink(url, run, actor)
+    uplink = Uplink(url, run, actor, journals)
     keys = Keys(run)
     uplink._server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
     uplink.join(uplink.read_spec(NEVER))
