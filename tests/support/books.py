@@ -10,16 +10,17 @@ from broodmind.common import wire
 from broodmind.deploy.verify import verify
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 
-def audit(url: str, run: str, journals: Path | None = None, *, may_be_lost: bool = False) -> dict[str, int]:
+def audit(url: str, run: str, journals: Path | None = None, *, forgiven: Collection[str] = ()) -> dict[str, int]:
     """Assert that the oracle finds nothing wrong since the run's beginning; returns its figures.
 
-    With `may_be_lost`, what was acknowledged may be gone, as after a failover to an older replica: but never twice.
+    Some kinds of violation may be `forgiven`: what was acknowledged is "lost" after a failover to an older replica.
     """
     verdict = verify(url, run, journals)
-    wrong = [each for each in verdict.violations if not (may_be_lost and each.kind == "lost")]
+    wrong = [each for each in verdict.violations if each.kind not in forgiven]
     assert not wrong, f"{len(wrong)} violations: {wrong[:5]}, {verdict.figures}"
     assert verdict.complete
     return verdict.figures

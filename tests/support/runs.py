@@ -91,6 +91,20 @@ def everything(server, keys: Keys) -> dict[bytes, bytes]:
     return {key: server.call("DUMP", key) for key in found}
 
 
+_READS = {b"hash": ("HGETALL",), b"stream": ("XRANGE", "-", "+"), b"string": ("GET",)}
+
+
+def contents(server, keys: Keys) -> dict[str, object]:
+    """All keys of a run and what is in them, however the server happens to keep it."""
+    found = {}
+    for key in server.call("KEYS", f"broodmind:{{{keys.run}}}:*"):
+        kind = server.call("TYPE", key)
+        command, *arguments = _READS[kind]
+        value = server.call(command, key, *arguments)
+        found[key.decode()] = dict(zip(value[::2], value[1::2], strict=True)) if kind == b"hash" else value
+    return found
+
+
 def hash_of(server, key: str) -> dict[str, str]:
     raw = server.call("HGETALL", key)
     return {name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)}
