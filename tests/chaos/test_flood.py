@@ -50,10 +50,11 @@ def test_a_flood_to_the_memory_limit_drains_and_costs_neither_lease_nor_entries(
         token = redis.call("GET", KEYS.lease)
         with playing(server.url, RUN, "a", "b", journals=tmp_path):
             redis.call("HSET", KEYS.roster, "flood", 1)
-            redis.call("CONFIG", "SET", "maxmemory", used(redis) + ROOM)
             for each in range(times(20)):
+                redis.call("CONFIG", "SET", "maxmemory", used(redis) + ROOM)
                 accepted = counters(redis, KEYS)["accepted"]
                 taken += flood(redis, first=1 + 1_000_000 * each)
+                redis.call("CONFIG", "SET", "maxmemory", used(redis) - (2 << 20))  # not one byte is left
                 began_s = time.monotonic()
                 wait_until(lambda: redis.call("XLEN", KEYS.trajectories("flood")) == 0, lambda: counters(redis, KEYS))
                 wait_until(lambda: counters(redis, KEYS)["accepted"] > accepted)  # noqa: B023
