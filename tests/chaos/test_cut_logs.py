@@ -29,6 +29,7 @@ def log_of(server):
 def play(server, versions):
     """A learner that knows of nothing before, and two actors, for so many versions and until all is consumed."""
     redis = server.connect()
+    redis.call("DEL", KEYS.lease)  # that of a learner long dead, in a log cut while it held it
     floor = counters(redis, KEYS).get("version", 0)
     with learning(server.url, RUN):
         with playing(server.url, RUN, "a", "b"):
