@@ -57,9 +57,9 @@ def piece(version: int = 1, epoch: int = 1, seed: int = 0) -> Piece:
     return Piece(trajectory(seed), Pointer(epoch, version, "c", "d", 0))
 
 
-def joined_uplink(url: str, run: str, actor: str, spec: RunSpec = SPEC) -> Uplink:
+def joined_uplink(url: str, run: str, actor: str, spec: RunSpec = SPEC, journals: Path | None = None) -> Uplink:
     """An actor on the roster of a run whose spec is written."""
-    uplink = Uplink(url, run, actor)
+    uplink = Uplink(url, run, actor, journals)
     keys = Keys(run)
     uplink._server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
     uplink.join(uplink.read_spec(NEVER))
@@ -89,6 +89,20 @@ def everything(server, keys: Keys) -> dict[bytes, bytes]:
     """All keys of a run and what they hold, to compare before and after."""
     found = server.call("KEYS", f"broodmind:{{{keys.run}}}:*")
     return {key: server.call("DUMP", key) for key in found}
+
+
+_READS = {b"hash": ("HGETALL",), b"stream": ("XRANGE", "-", "+"), b"string": ("GET",)}
+
+
+def contents(server, keys: Keys) -> dict[str, object]:
+    """All keys of a run and what is in them, however the server happens to keep it."""
+    found = {}
+    for key in server.call("KEYS", f"broodmind:{{{keys.run}}}:*"):
+        kind = server.call("TYPE", key)
+        command, *arguments = _READS[kind]
+        value = server.call(command, key, *arguments)
+        found[key.decode()] = dict(zip(value[::2], value[1::2], strict=True)) if kind == b"hash" else value
+    return found
 
 
 def hash_of(server, key: str) -> dict[str, str]:
