@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from broodmind.common.errors import BroodmindError
+from broodmind.common.errors import BroodmindError, RedisDenied
 from broodmind.common.streams import Server
 
 KINDS = ("redis", "valkey")
@@ -54,9 +54,11 @@ class RealServer:
         wait_until(self.answers)
 
     def answers(self) -> bool:
-        server = Server(self.url.replace("redis://", "redis://:secret@") if "requirepass" in self.options else self.url)
+        server = self.connect()
         try:
             return server.call("PING") == b"PONG"
+        except RedisDenied:  # it is up, and asks who we are
+            return True
         except BroodmindError:
             return False
         finally:
