@@ -38,15 +38,9 @@ class Keys:
     def _key(self, *parts: str) -> str:
         return ":".join((f"broodmind:{{{self.run}}}", *parts))
 
-    @property
-    def every(self) -> str:
-        """No key, but the pattern of all keys of the run, for the rights of its users."""
-        return self._key("*")
-
-    @property
-    def every_weights(self) -> str:
-        """No key, but the pattern of all versions' weights."""
-        return self._key("weights", "*")
+    def pattern(self, *parts: str) -> str:
+        """No key, but what all keys that begin with these parts match: for the rights of users."""
+        return self._key(*parts, "*")
 
     def trajectories(self, actor: str) -> str:
         """Stream; one an actor, one entry a trajectory. Bound: the actor stops at high water, commits delete."""

@@ -77,7 +77,7 @@ def rights_of(run: str, actors: Sequence[str], *, introduces: bool) -> dict[str,
     """
     keys = Keys(run)
     common = ["+ping", *(["+client|setinfo"] if introduces else [])]
-    learner = [f"~{keys.every}", *(f"+{command}" for command in _LEARNER)]
+    learner = [f"~{keys.pattern()}", *(f"+{command}" for command in _LEARNER)]
     return {
         f"{run}~learner": " ".join([*common, *learner]),
         f"{run}~monitor": " ".join([*common, "+info", *_monitor(keys)]),
@@ -98,7 +98,7 @@ def _actor(keys: Keys, actor: str) -> list[str]:
         f"({_on('%W', *map(keys.heartbeat, own))} +hset +pexpire +del)",
         f"({_on('%RW', keys.roster)} +hget +hset)",
         f"({_on('%R', keys.spec)} +hget)",
-        f"({_on('%R', keys.latest, keys.every_weights)} +get +getrange)",
+        f"({_on('%R', keys.latest, keys.pattern('weights'))} +get +getrange)",
         f"({_on('%R', keys.versions)} +xread)",
     ]
 
@@ -106,10 +106,10 @@ def _actor(keys: Keys, actor: str) -> list[str]:
 def _monitor(keys: Keys) -> list[str]:
     """Everything but the trajectories' content, and not the learner's own state."""
     return [
-        f"({_on('%R', keys.head, keys.stats, keys.spec, keys.roster, keys.heartbeat('*'))} +hget +hgetall +hkeys)",
-        f"({_on('%R', keys.lease, keys.latest, keys.every_weights)} +get +getrange +ttl +pttl)",
+        f"({_on('%R', keys.head, keys.stats, keys.spec, keys.roster, keys.pattern('actors'))} +hget +hgetall +hkeys)",
+        f"({_on('%R', keys.lease, keys.latest, keys.pattern('weights'))} +get +getrange +ttl +pttl)",
         f"({_on('%R', keys.versions, keys.rejected)} +xrange +xrevrange +xread +xlen)",
-        f"({_on('%R', keys.trajectories('*'))} +xlen +xpending +xinfo|groups +xinfo|consumers)",
+        f"({_on('%R', keys.pattern('trajectories'))} +xlen +xpending +xinfo|groups +xinfo|consumers)",
     ]
 
 

@@ -272,7 +272,7 @@ def joined_uplink_as(url, actor):
 
 def cases(actor, other):
     """Each line of the matrix: the roles that may, and the command."""
-    names = {"P": KEYS.every[:-1], "trajectories": KEYS.trajectories(""), "actors": KEYS.heartbeat("")}
+    names = {"P": KEYS.pattern()[:-1], "trajectories": KEYS.trajectories(""), "actors": KEYS.heartbeat("")}
     for line in MATRIX.strip().splitlines():
         may, command = set(line.split()[:3]) - {"-"}, line.split()[3:]
         parts = [re.sub("other", other, re.sub("own", actor, part.format(**names))) for part in command]
