@@ -24,6 +24,7 @@ class Outgoing:
     """An XADD, as often as it takes."""
 
     number: int
+    header: Header
     command: tuple[Argument, ...]
 
 
@@ -40,7 +41,8 @@ class Outbox:
         """Number an entry; an incarnation's first is 1."""
         self._sequence += 1
         entry_id = f"{self._incarnation}-{self._sequence}"
-        self._unsent.append(Outgoing(self._sequence, ("XADD", self._stream, entry_id, *header.fields(payload))))
+        command = ("XADD", self._stream, entry_id, *header.fields(payload))
+        self._unsent.append(Outgoing(self._sequence, header, command))
 
     def unsent(self) -> list[Outgoing]:
         """What is still to be acknowledged, in order."""
@@ -50,9 +52,11 @@ class Outbox:
         """What to send after a lost connection, in order: the recently acknowledged, then the rest."""
         return [*(outgoing for _, outgoing in self._sent), *self._unsent]
 
-    def acknowledge(self, now_s: float) -> None:
-        """All of it has arrived; forget what is old enough to be safe on disk."""
-        self._sent.extend((now_s, outgoing) for outgoing in self._unsent)
+    def acknowledge(self, now_s: float) -> list[Outgoing]:
+        """All of it has arrived; forget what is old enough to be safe on disk. Returns what has arrived just now."""
+        arrived = self.unsent()
+        self._sent.extend((now_s, outgoing) for outgoing in arrived)
         self._unsent.clear()
         while self._sent and now_s - self._sent[0][0] > REPLAY_S:
             self._sent.popleft()
+        return arrived

@@ -15,11 +15,13 @@ from ..common.spec import RunSpec
 from ..common.streams import Server, ServerFull
 from ..common.trajectory import Header, encode_trajectory
 from ..common.weights import Pointer, decode_weights
+from .journal import Journal
 from .outbox import Outbox
 from .policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ..common.shutdown import Stop
     from ..common.streams import Argument, Reply
@@ -36,8 +38,10 @@ _CHUNK = 1 << 18  # weights are fetched in parts: a stalled reader of one large 
 class Uplink:
     """One actor's place in a run. For one thread."""
 
-    def __init__(self, url: str, run: str, actor: str) -> None:
+    def __init__(self, url: str, run: str, actor: str, journals: Path | None = None) -> None:
         self.actor = check_name("actor", actor)
+        self._journals = journals  # the folder for the journal; None keeps none
+        self._journal: Journal | None = None
         self._keys = Keys(run)
         self._server = Server(url)
         self._stream = self._keys.trajectories(actor)
@@ -68,6 +72,8 @@ class Uplink:
         before = int(self._server.call("HGET", self._keys.roster, self.actor) or 0)
         self._incarnation = max(now_ms(), before + 1)
         self._outbox = Outbox(self._stream, self._incarnation)
+        if self._journals is not None:
+            self._journal = Journal(self._journals, self.actor, self._incarnation)
         self._exchange(None)
         return before
 
@@ -116,6 +122,8 @@ class Uplink:
             _log.info("left without a goodbye", actor=self.actor)  # the heartbeat runs out by itself
         finally:
             self._server.close()
+            if self._journal is not None:
+                self._journal.close()
 
     def _wait(self, blocked: Callable[[], bool], stop: Stop) -> None:
         self._state = "waiting"
@@ -167,7 +175,9 @@ class Uplink:
         for reply in answers:
             if isinstance(reply, BroodmindError):
                 raise reply
-        self._outbox.acknowledge(monotonic_s())
+        arrived = self._outbox.acknowledge(monotonic_s())
+        if self._journal is not None:
+            self._journal.write(arrived)
         *_, latest, self._backlog = answers
         if latest is not None:
             self._latest = Pointer.from_json(latest)

@@ -10,6 +10,7 @@
     ├── LineageLost (9)          the run in Redis is not the one this process was working on
     ├── NotSolved (10)           a limit came before the return that was asked for
     ├── ProcessFailed (11)       a process of a local run failed too often
+    ├── VerifyFailed (12)        a run's own records contradict each other: something was lost, doubled or miscounted
     └── WireError                bytes from outside are not what they must be; refused and counted, ends no process
 
 Click's own usage errors exit with 2; a process drained by a signal exits with 0, `broodmind up` with 130.
@@ -76,6 +77,12 @@ class ProcessFailed(BroodmindError):
     """A process of a local run ended with an error, too often to go on."""
 
     exit_code = 11
+
+
+class VerifyFailed(BroodmindError):
+    """`broodmind verify` found what must not be: an entry lost or consumed twice, a wrong count, a broken chain."""
+
+    exit_code = 12
 
 
 class WireError(BroodmindError):

@@ -34,6 +34,12 @@ _LEARNER = (
     *("xadd", "xlen", "xgroup|create", "xreadgroup", "xpending", "xack", "xdel"),
 )
 
+# What `broodmind verify` calls: nothing that writes, though its scripts are given their keys as if they might.
+_AUDITOR = (
+    *("multi", "exec", "eval", "exists", "get", "getrange", "hgetall", "hkeys"),
+    *("xrange", "xpending", "xinfo|stream", "xinfo|groups"),
+)
+
 
 @click.command()
 @run_options
@@ -48,7 +54,7 @@ _LEARNER = (
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: the file, and the new passwords.")
 def acl(*, url: str, run: str, actors: str, server: str | None, given: Sequence[str], as_json: bool) -> None:
-    """Print an ACL file: users for the learner, a monitor and each actor, and no other way in.
+    """Print an ACL file: users for the learner, an auditor (verify), a monitor (status) and each actor.
 
     The file goes to standard output, new passwords to standard error; they are kept nowhere. Whoever is to administrate
     the server while it runs needs a line of their own.
@@ -77,9 +83,12 @@ def rights_of(run: str, actors: Sequence[str], *, introduces: bool) -> dict[str,
     """
     keys = Keys(run)
     common = ["+ping", *(["+client|setinfo"] if introduces else [])]
-    learner = [f"~{keys.pattern()}", *(f"+{command}" for command in _LEARNER)]
+    scripted = {
+        role: [*common, f"~{keys.pattern()}", *(f"+{command}" for command in commands)]
+        for role, commands in (("learner", _LEARNER), ("auditor", _AUDITOR))
+    }
     return {
-        f"{run}~learner": " ".join([*common, *learner]),
+        **{f"{run}~{role}": " ".join(rules) for role, rules in scripted.items()},
         f"{run}~monitor": " ".join([*common, "+info", *_monitor(keys)]),
         **{f"{run}~actor~{actor}": " ".join([*common, *_actor(keys, actor)]) for actor in actors},
     }
@@ -108,7 +117,7 @@ def _monitor(keys: Keys) -> list[str]:
     return [
         f"({_on('%R', keys.head, keys.stats, keys.spec, keys.roster, keys.pattern('actors'))} +hget +hgetall +hkeys)",
         f"({_on('%R', keys.lease, keys.latest, keys.pattern('weights'))} +get +getrange +ttl +pttl)",
-        f"({_on('%R', keys.versions, keys.rejected)} +xrange +xrevrange +xread +xlen)",
+        f"({_on('%R', keys.versions, keys.rejected, keys.ledger)} +xrange +xrevrange +xread +xlen)",
         f"({_on('%R', keys.pattern('trajectories'))} +xlen +xpending +xinfo|groups +xinfo|consumers)",
     ]
 

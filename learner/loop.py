@@ -51,7 +51,9 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
     while not stop.requested:
         session = Session(url, run, spec, config, lease)
         try:
-            session.open(stop, before)
+            if not session.open(stop, before):
+                session.abandon()
+                return
             before, pause_s = session.committer, _RECONNECT_S[0]
             while not (stop.requested or session.reached_its_goal(began_s)):
                 session.step()
@@ -86,14 +88,18 @@ class Session:
         self._checkpoints = store.Checkpoints(Path(config.checkpoint_dir)) if config.checkpoint_dir else None
         self._checkpoint_due = Every(config.checkpoint_every_s)
 
-    def open(self, stop: Stop, before: Committer | None) -> None:
+    def open(self, stop: Stop, before: Committer | None) -> bool:
         """Take the lease, find out where the run stands, and start to read.
 
         Args:
             stop: ends the wait for another learner's lease.
             before: what this process committed before its connection broke.
+
+        Returns:
+            False if told to stop while another learner held the lease.
         """
-        self._lease.acquire(self._server, stop, self._config.lease_wait_s)
+        if not self._lease.acquire(self._server, stop, self._config.lease_wait_s):
+            return False
         store.agree_on_spec(self._server, self._keys, self._spec)
         stored = store.load(self._server, self._keys)
         if stored is not None:
@@ -103,6 +109,7 @@ class Session:
         self._intake = Intake(self._config.intake, self._run.cursors)
         self._checkpoint_due.due()
         self._ingest.start()
+        return True
 
     def step(self) -> None:
         """Take in what there is; train when it is enough for an update."""

@@ -14,6 +14,8 @@ from .commit import Commit, Head, next_head
 from .counters import REFUSALS, Counters
 from .history import History
 from .intake import Cursors, Intake, refusal
+from .ledger import by_reason
+from .ranges import format_ranges
 from .rate import RateOfSteps
 from .trainer import Trainer
 
@@ -97,8 +99,8 @@ class Run:
         for entry, reason in intake.refused:
             if entry.header is not None and reason in {"stale", "too_old"}:
                 self._history.refuse(entry.header, self.head.version)
-        by_reason = {name: sum(reason == name for _, reason in intake.refused) for name in REFUSALS}
-        self.counters = self.counters.add(**by_reason, overflow=intake.overflow)
+        refused = {name: sum(reason == name for _, reason in intake.refused) for name in REFUSALS}
+        self.counters = self.counters.add(**refused, overflow=intake.overflow)
         gone = set(departed) - intake.consumed.keys()
         self.cursors = {actor: entry_id for actor, entry_id in intake.cursors.items() if actor not in gone}
         parent, self.head = self.head, next_head(self.head, publish=figures is not None)
@@ -119,6 +121,8 @@ class Run:
             stats=self._stats(figures, actors),
             entry=_printed(figures),
             consumed=intake.consumed,
+            refused=by_reason(intake.refused),
+            gaps={actor: format_ranges(gaps) for actor, gaps in intake.gaps.items()},
             rejected=[
                 {"actor": e.actor, "id": format_id(e.id), "reason": why, "problem": e.problem, "payload": e.shown}
                 for e, why in intake.refused

@@ -28,7 +28,8 @@ def users(text):
 
 def test_each_role_has_a_user_and_nobody_else_comes_in():
     found = users(run_acl("--actors", "box1, box2", "--server", "valkey-9").stdout)
-    assert list(found) == ["default", "zerg~learner", "zerg~monitor", "zerg~actor~box1", "zerg~actor~box2"]
+    roles = ["zerg~learner", "zerg~auditor", "zerg~monitor", "zerg~actor~box1", "zerg~actor~box2"]
+    assert list(found) == ["default", *roles]
     assert found.pop("default") == ["off"]
     assert all(rules[0] == "on" and rules[2:4] == ["resetchannels", "-@all"] for rules in found.values())
     assert not [rule for rules in found.values() for rule in rules if rule.startswith(("+@", "nopass", "allkeys", ">"))]
@@ -39,7 +40,7 @@ def test_the_passwords_are_told_once_and_the_file_has_their_hashes():
     told = dict(line.split() for line in result.stderr.splitlines())
     found = users(result.stdout)
     assert set(told) == set(found) - {"default"}
-    assert len(set(told.values())) == 3
+    assert len(set(told.values())) == 4
     for user, password in told.items():
         assert len(password) >= 32
         assert found[user][1] == "#" + hashlib.sha256(password.encode()).hexdigest()
@@ -84,7 +85,7 @@ def test_names_that_reach_into_each_others_streams_are_refused(actors):
 
 def test_names_that_only_look_alike_are_taken():
     found = users(run_acl("--actors", "box,box-01,box-0001,box-001-002", "--server", "valkey-9").stdout)
-    assert len(found) == 7
+    assert len(found) == 8
 
 
 @pytest.mark.parametrize(("server", "known"), [("redis-7.0", False), ("redis-7.2", True), ("valkey-9", True)])
