@@ -180,7 +180,7 @@ class Session:
             return None
 
     def _commit(self, figures: Figures | None) -> None:
-        commit, stored = self._run.commit(self._intake, figures, len(self._ingest.actors), self._ingest.take_departed())
+        commit, stored = self._run.commit(self._intake, figures, self._ingest.actors)
         self.committer.submit(commit, stored)
         if self._checkpoint_due.due():
             self._save_checkpoint()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .counters import Refusal
     from .figures import Figures
 
+_DEPARTED_KEPT = 4096  # cursors, 40 bytes each in every commit's learner state
 _GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
 
 
@@ -85,26 +86,22 @@ class Run:
             self.head = replace(head, epoch=lost.epoch + 1, version=self.head.version + 1)
         return self._commit(parent, Intake(self._config.intake, self.cursors), {}, publish=True, actors=0)
 
-    def commit(
-        self, intake: Intake, figures: Figures | None, actors: int, departed: Collection[str]
-    ) -> tuple[Commit, store.Stored]:
+    def commit(self, intake: Intake, figures: Figures | None, actors: Collection[str]) -> tuple[Commit, store.Stored]:
         """The commit of everything taken in; with a new version where there are figures of an update.
 
         Args:
             intake: what was consumed.
             figures: of the update; None if nothing was trained.
-            actors: how many are being read.
-            departed: who left for good. They resend nothing so old: their cursors go.
+            actors: those being read.
         """
         for entry, reason in intake.refused:
             if entry.header is not None and reason in {"stale", "too_old"}:
                 self._history.refuse(entry.header, self.head.version)
         refused = {name: sum(reason == name for _, reason in intake.refused) for name in REFUSALS}
         self.counters = self.counters.add(**refused, overflow=intake.overflow)
-        gone = set(departed) - intake.consumed.keys()
-        self.cursors = {actor: entry_id for actor, entry_id in intake.cursors.items() if actor not in gone}
+        self.cursors = _remembered(intake.cursors, {*actors, *intake.consumed})
         parent, self.head = self.head, next_head(self.head, publish=figures is not None)
-        return self._commit(parent, intake, figures or {}, publish=figures is not None, actors=actors)
+        return self._commit(parent, intake, figures or {}, publish=figures is not None, actors=len(actors))
 
     def _commit(
         self, parent: Head, intake: Intake, figures: Figures, *, publish: bool, actors: int
@@ -151,6 +148,16 @@ class Run:
         if self.solved:
             stats["solved_ms"] = now_ms()
         return stats
+
+
+def _remembered(cursors: Cursors, reading: Collection[str]) -> Cursors:
+    """The cursors without those of the actors that departed longest ago.
+
+    One that slept for so long that it was struck off may come back, and send again what was consumed before.
+    """
+    departed = sorted(cursors.keys() - reading, key=cursors.__getitem__)
+    forgotten = set(departed[: max(len(departed) - _DEPARTED_KEPT, 0)])
+    return {actor: entry_id for actor, entry_id in cursors.items() if actor not in forgotten}
 
 
 def _printed(figures: Figures) -> dict[str, Argument]:
