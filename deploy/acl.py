@@ -31,7 +31,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LEARNER = (
     *("eval", "evalsha", "get", "set", "strlen", "exists", "incr", "del", "unlink", "rename"),
     *("persist", "pexpire", "hget", "hmget", "hgetall", "hkeys", "hset", "hdel"),
-    *("xadd", "xlen", "xgroup|create", "xreadgroup", "xpending", "xack", "xdel"),
+    *("xadd", "xlen", "xgroup|create", "xreadgroup", "xpending", "xclaim", "xack", "xdel"),
 )
 
 # What `broodmind verify` calls: nothing that writes, though its scripts are given their keys as if they might.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..common.shutdown import Stop
     from ..common.spec import RunSpec
     from .config import LearnerConfig
+    from .entry import Entry
     from .figures import Figures
 
 _log = Log("learner")
@@ -108,14 +109,16 @@ class Session:
             self._seed(before)
         self._intake = Intake(self._config.intake, self._run.cursors)
         self._checkpoint_due.due()
-        self._ingest.start()
+        self._ingest.start(after_death=before is None)
         return True
 
     def step(self) -> None:
         """Take in what there is; train when it is enough for an update."""
         self.committer.look()
         entry = self._ingest.take(_TAKE_S)
-        if entry is not None:
+        if entry is not None and entry.alone:
+            self._commit_alone(entry)
+        elif entry is not None:
             self._intake.add(entry, self._run.head, now_ms())
             if self._intake.refused and self._refused_since_s is None:
                 self._refused_since_s = monotonic_s()
@@ -139,6 +142,7 @@ class Session:
         """
         self.committer.settle()
         self._ingest.close()
+        self._ingest.give_back()
         self._save_checkpoint()
         self._lease.release(self._server)
         self.committer.close()
@@ -178,6 +182,17 @@ class Session:
             _log.warning("update refused, its batch set aside", error=error, entries=len(self._intake.accepted))
             self._intake.set_aside(str(error))
             return None
+
+    def _commit_alone(self, entry: Entry) -> None:
+        """First what is in hand, then this entry by itself: whatever it does, nothing else is at risk."""
+        self._commit_what_is_in_hand()
+        self._intake.add(entry, self._run.head, now_ms())
+        self._commit_what_is_in_hand()
+
+    def _commit_what_is_in_hand(self) -> None:
+        if self._intake.consumed:
+            self._commit(self._train() if self._intake.accepted else None)
+            self.committer.settle()
 
     def _commit(self, figures: Figures | None) -> None:
         commit, stored = self._run.commit(self._intake, figures, self._ingest.actors)

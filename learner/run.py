@@ -123,7 +123,7 @@ class Run:
             rejected=[
                 {"actor": e.actor, "id": format_id(e.id), "reason": why, "problem": e.problem, "payload": e.shown}
                 for e, why in intake.refused
-                if why in {"invalid", "non_finite"}
+                if why in {"invalid", "non_finite", "poison"}
             ],
         )
         return commit, store.Stored(self.head, self.counters, learner, self._weights)

@@ -56,7 +56,7 @@ MATRIX = """
     - - - -  XTRIM {trajectories}own MAXLEN 0
     - - - -  XTRIM {trajectories}other MAXLEN 0
     - - - -  XSETID {trajectories}other 9-9
-    - - - -  XCLAIM {trajectories}other learner thief 0 1-1
+    - l - -  XCLAIM {trajectories}other learner thief 0 1-1
     - - - -  XAUTOCLAIM {trajectories}other learner thief 0 0
     - l m v  XPENDING {trajectories}other learner
     - - m v  XINFO GROUPS {trajectories}other
