@@ -13,6 +13,7 @@ from .errors import ConfigError
 
 GROUP = "learner"  # the one consumer group on every trajectory stream
 CONSUMER = "mind"  # the one consumer in it: a successor inherits its pending entries under the same name
+ALONE = "alone"  # and the other one, for an entry that is processed by itself: see learner/suspects.py
 
 # Names become parts of keys, of file names and of redis-cli commands: no braces, colons, spaces or slashes.
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -37,6 +38,10 @@ class Keys:
 
     def _key(self, *parts: str) -> str:
         return ":".join((f"broodmind:{{{self.run}}}", *parts))
+
+    def pattern(self, *parts: str) -> str:
+        """No key, but what all keys that begin with these parts match: for the rights of users."""
+        return self._key(*parts, "*")
 
     def trajectories(self, actor: str) -> str:
         """Stream; one an actor, one entry a trajectory. Bound: the actor stops at high water, commits delete."""

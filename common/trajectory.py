@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 MAX_BYTES = 64 << 20  # of one payload: a thousand times the usual, and well under what stalls a server
 MAX_COLUMNS = 4096
+_MAX_MAP = 16  # fields of a payload: a few more than it has, so that an unknown one is refused by its name
 _FIELDS = {
     "format",
     "actor",
@@ -148,7 +149,7 @@ def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec)
     Raises:
         WireError: naming the first field that is not what it must be.
     """
-    fields = wire.decode(payload, max_bytes=MAX_BYTES)
+    fields = wire.decode(payload, max_bytes=MAX_BYTES, max_map=_MAX_MAP)
     wire.check_fields(fields, _FIELDS)
     wire.take_int(fields, "format", FORMAT, FORMAT)
     if wire.take_text(fields, "actor") != actor:

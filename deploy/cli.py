@@ -12,6 +12,7 @@ import click
 from ..common.errors import BroodmindError
 from ..common.log import log_to_stderr
 from ..common.shutdown import Stop, stop_on_signal, stop_with_parent
+from .acl import acl
 from .options import (
     actor_options,
     game_option,
@@ -155,6 +156,9 @@ def up(*, url: str | None, run: str, as_json: bool, **options: Any) -> None:  # 
     from .up import run_up
 
     sys.exit(run_up(url, run, as_json=as_json, **options))
+
+
+cli.add_command(acl)
 
 
 def _follow(stop: Stop, *, lifeline: bool) -> None:

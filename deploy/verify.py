@@ -58,7 +58,7 @@ def describe(run: str, verdict: Verdict) -> str:
     span = "since its beginning" if verdict.complete else "as far back as its ledger goes"
     dropped = "   ".join(
         f"{name} {figures[name]}"
-        for name in ("stale", "too_old", "wrong_epoch", "invalid", "duplicate", "non_finite", "overflow")
+        for name in ("stale", "too_old", "wrong_epoch", "invalid", "duplicate", "non_finite", "poison", "overflow")
     )
     seen = "   ".join(f"{name} {figures[name]}" for name in ("commits", "versions", "epochs", "consumed", "in_streams"))
     lines = [f"run {run}, {span}: {seen}", f"in all: accepted {figures['accepted']}   {dropped}"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Refusal = Literal["stale", "too_old", "wrong_epoch", "invalid", "duplicate", "non_finite"]
+Refusal = Literal["stale", "too_old", "wrong_epoch", "invalid", "duplicate", "non_finite", "poison"]
 REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 
 
@@ -26,6 +26,7 @@ class Counters:
     invalid: int = 0  # refused: does not decode to what the run's spec allows
     duplicate: int = 0  # refused: consumed before
     non_finite: int = 0  # refused: an update on them was not finite, and was undone
+    poison: int = 0  # refused: a learner died with it alone in hand
     overflow: int = 0  # never arrived: the actor dropped it for want of room; seen as a gap in its sequence
 
     def add(self, **amounts: int) -> Counters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +53,12 @@ class History:
         result: Figures = {}
         if self._returns:
             result["return_mean"] = float(np.mean(self._returns))
+        if self._lengths:
             result["length_mean"] = float(np.mean(self._lengths))
         if self._wins:
             result["win_rate"] = float(np.mean(self._wins))
-        if self._staleness:
-            for name, values in (("staleness", self._staleness), ("age_s", self._age_s)):
+        for name, values in (("staleness", self._staleness), ("age_s", self._age_s)):
+            if values:
                 p50, p95, top = np.percentile(np.asarray(values), [50, 95, 100])
                 result |= {f"{name}_p50": float(p50), f"{name}_p95": float(p95), f"{name}_max": float(top)}
         return result
@@ -80,6 +82,13 @@ class History:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         for name in ("returns", "lengths", "wins", "staleness", "age_s"):
-            getattr(self, f"_{name}").extend(state[name])
-        self._refused_by_lag.update(dict(state["refused_by_lag"]))
-        self._refused_by_length.update(dict(state["refused_by_length"]))
+            getattr(self, f"_{name}").extend(_number(value) for value in state[name])
+        for name in ("refused_by_lag", "refused_by_length"):
+            getattr(self, f"_{name}").update({_number(key): _number(count) for key, count in state[name]})
+
+
+def _number(value: Any) -> Any:  # noqa: ANN401 - from a decoded list
+    """The value, if it is one that figures can be made of, and that can be written again."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError(f"{value!r:.40}, expected a finite number")
+    return value

@@ -57,7 +57,6 @@ class Intake:
             return
         if gap := _gap(last, entry.id):
             self.gaps.setdefault(entry.actor, []).append(gap)
-        self.cursors.pop(entry.actor, None)  # to the end: they are in the order in which the actors were heard of last
         self.cursors[entry.actor] = entry.id
         if entry.header is None or entry.trajectory is None:
             self.refused.append((entry, entry.refused or "invalid"))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..common.shutdown import Stop
     from ..common.spec import RunSpec
     from .config import LearnerConfig
+    from .entry import Entry
     from .figures import Figures
 
 _log = Log("learner")
@@ -95,6 +96,7 @@ class Session:
         Returns:
             False if told to stop while another learner held the lease.
         """
+        first = self._known.settled is None
         if not self._lease.acquire(self._server, stop, self._config.lease_wait_s):
             return False
         store.agree_on_spec(self._server, self._keys, self._spec)
@@ -105,14 +107,16 @@ class Session:
             self._seed()
         self._intake = Intake(self._config.intake, self._run.cursors)
         self._checkpoint_due.due()
-        self._ingest.start()
+        self._ingest.start(after_death=first)
         return True
 
     def step(self) -> None:
         """Take in what there is; train when it is enough for an update."""
         self._committer.look()
         entry = self._ingest.take(_TAKE_S)
-        if entry is not None:
+        if entry is not None and entry.alone:
+            self._commit_alone(entry)
+        elif entry is not None:
             self._intake.add(entry, self._run.head, now_ms())
             if self._intake.refused and self._refused_since_s is None:
                 self._refused_since_s = monotonic_s()
@@ -136,6 +140,7 @@ class Session:
         """
         self._committer.settle()
         self._ingest.close()
+        self._ingest.give_back()
         self._save_checkpoint()
         self._lease.release(self._server)
         self._committer.close()
@@ -181,8 +186,19 @@ class Session:
             self._intake.set_aside(str(error))
             return None
 
+    def _commit_alone(self, entry: Entry) -> None:
+        """First what is in hand, then this entry by itself: whatever it does, nothing else is at risk."""
+        self._commit_what_is_in_hand()
+        self._intake.add(entry, self._run.head, now_ms())
+        self._commit_what_is_in_hand()
+
+    def _commit_what_is_in_hand(self) -> None:
+        if self._intake.consumed:
+            self._commit(self._train() if self._intake.accepted else None)
+            self._committer.settle()
+
     def _commit(self, figures: Figures | None) -> None:
-        commit, stored = self._run.commit(self._intake, figures, len(self._ingest.actors))
+        commit, stored = self._run.commit(self._intake, figures, self._ingest.actors)
         self._committer.submit(commit, stored)
         if self._checkpoint_due.due():
             self._save_checkpoint()

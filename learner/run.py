@@ -22,6 +22,8 @@ from .rate import RateOfSteps
 from .trainer import Trainer
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ..common.spec import RunSpec
     from ..common.streams import Argument
     from ..common.trajectory import Header
@@ -29,9 +31,7 @@ if TYPE_CHECKING:
     from .counters import Refusal
     from .figures import Figures
 
-# The actors heard of last. An actor may come back after it was struck off, its stream gone, and send again what it sent
-# before: only its cursor then says that this was trained on. Twice the roster, so that nobody on it is forgotten.
-_CURSORS_MAX = 8192
+_DEPARTED_KEPT = 4096  # cursors, 40 bytes each in every commit's learner state
 _GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
 
 
@@ -98,22 +98,22 @@ class Run:
         self.head = replace(next_head(parent, publish=True), epoch=epoch, version=self.head.version + 1)
         return self._commit(parent, Intake(self._config.intake, self.cursors), {}, publish=True, actors=0)
 
-    def commit(self, intake: Intake, figures: Figures | None, actors: int) -> tuple[Commit, store.Stored]:
+    def commit(self, intake: Intake, figures: Figures | None, actors: Collection[str]) -> tuple[Commit, store.Stored]:
         """The commit of everything taken in; with a new version where there are figures of an update.
 
         Args:
             intake: what was consumed.
             figures: of the update; None if nothing was trained.
-            actors: how many are being read.
+            actors: those being read.
         """
         for entry, reason in intake.refused:
             if entry.header is not None and reason in {"stale", "too_old"}:
                 self._history.refuse(entry.header, self.head.version)
         refused = {name: sum(reason == name for _, reason in intake.refused) for name in REFUSALS}
         self.counters = self.counters.add(**refused, overflow=intake.overflow)
-        self.cursors = dict(list(intake.cursors.items())[-_CURSORS_MAX:])
+        self.cursors = _remembered(intake.cursors, {*actors, *intake.consumed})
         parent, self.head = self.head, next_head(self.head, publish=figures is not None)
-        return self._commit(parent, intake, figures or {}, publish=figures is not None, actors=actors)
+        return self._commit(parent, intake, figures or {}, publish=figures is not None, actors=len(actors))
 
     def _commit(
         self, parent: Head, intake: Intake, figures: Figures, *, publish: bool, actors: int
@@ -135,7 +135,7 @@ class Run:
             rejected=[
                 {"actor": e.actor, "id": format_id(e.id), "reason": why, "problem": e.problem, "payload": e.shown}
                 for e, why in intake.refused
-                if why in {"invalid", "non_finite"}
+                if why in {"invalid", "non_finite", "poison"}
             ],
         )
         return commit, store.Stored(self.head, self.counters, learner, self._weights)
@@ -160,6 +160,16 @@ class Run:
         if self.solved:
             stats["solved_ms"] = now_ms()
         return stats
+
+
+def _remembered(cursors: Cursors, reading: Collection[str]) -> Cursors:
+    """The cursors without those of the actors that departed longest ago.
+
+    One that slept for so long that it was struck off may come back, and send again what was consumed before.
+    """
+    departed = sorted(cursors.keys() - reading, key=cursors.__getitem__)
+    forgotten = set(departed[: max(len(departed) - _DEPARTED_KEPT, 0)])
+    return {actor: entry_id for actor, entry_id in cursors.items() if actor not in forgotten}
 
 
 def _printed(figures: Figures) -> dict[str, Argument]:

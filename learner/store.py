@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from ..common import wire
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 _FORMAT = 1
 _MAX_BYTES = 2 << 30
 _MAX_ITEMS = 1 << 16  # cursors: one an actor
+_COUNT_MAX = 2**53
 _FIELDS = {"format", "commit", "trainer", "history", "cursors"}
+_CHECKPOINT_FIELDS = {"format", "spec", "epoch", "version", "commit", "counters", "learner", "weights", "digest"}
 _SUFFIX, _PART = ".msgpack", ".part"
 _log = Log("learner")
 
@@ -46,15 +49,24 @@ class Stored:
         return decode_weights(self.weights, digest(self.weights), spec)
 
     def restore(self, spec: RunSpec, trainer: Trainer, history: History) -> Cursors:
-        """Put trainer and history where they were at that commit; returns the cursors."""
+        """Put trainer and history where they were at that commit; returns the cursors.
+
+        Raises:
+            WireError: if the state is not what a learner of this version wrote; nothing restored may be used then.
+            LineageLost: if it is of another commit. ConfigError: if it is of another algorithm.
+        """
         fields = wire.decode(self.learner, max_bytes=_MAX_BYTES, max_list=_MAX_ITEMS, max_map=_MAX_ITEMS)
         wire.check_fields(fields, _FIELDS)
         wire.take_int(fields, "format", _FORMAT, _FORMAT)
-        if fields["commit"] != self.head.commit:
+        if wire.take_text(fields, "commit") != self.head.commit:
             raise LineageLost(f"learner state: of commit {fields['commit']}, expected {self.head.commit}")
-        trainer.restore(self.params(spec), fields["trainer"])
-        history.restore(fields["history"])
-        return {actor: (int(left), int(right)) for actor, (left, right) in fields["cursors"].items()}
+        params = self.params(spec)
+        try:
+            trainer.restore(params, fields["trainer"])
+            history.restore(fields["history"])
+            return {actor: (index(left), index(right)) for actor, (left, right) in fields["cursors"].items()}
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise WireError(f"learner state: {error!r}, expected what a learner of this version wrote") from error
 
 
 def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Cursors) -> bytes:
@@ -162,13 +174,17 @@ def read_checkpoint(path: Path) -> tuple[Stored, RunSpec]:
     """A checkpoint file's content. Raises ConfigError, naming the file, where it is none."""
     try:
         fields = wire.decode(path.read_bytes(), max_bytes=_MAX_BYTES)
+        wire.check_fields(fields, _CHECKPOINT_FIELDS)
         wire.take_int(fields, "format", _FORMAT, _FORMAT)
-        head = Head(int(fields["epoch"]), int(fields["version"]), fields["commit"])
-        blobs = fields["learner"], fields["weights"]
-        if digest(b"".join(blobs)) != fields["digest"]:
+        epoch, version = (wire.take_int(fields, name, 0, _COUNT_MAX) for name in ("epoch", "version"))
+        head = Head(epoch, version, wire.take_text(fields, "commit"))
+        blobs = wire.take_bytes(fields, "learner"), wire.take_bytes(fields, "weights")
+        if digest(b"".join(blobs)) != wire.take_text(fields, "digest"):
             raise ConfigError(f"checkpoint {path}: damaged, expected blobs of digest {fields['digest']!r:.80}")
-        return Stored(head, Counters.from_fields(fields["counters"]), *blobs), RunSpec.from_json(fields["spec"])
-    except (OSError, WireError, KeyError, TypeError, ValueError) as error:
+        return Stored(head, Counters.from_fields(fields["counters"]), *blobs), RunSpec.from_json(
+            wire.take_text(fields, "spec")
+        )
+    except (OSError, WireError, AttributeError, TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"checkpoint {path}: {error}, expected a file written by a broodmind learner") from error
 
 

@@ -12,6 +12,7 @@ from support.runs import NEVER, SPEC, entry, everything, hash_of, joined_uplink,
 from support.servers import KINDS, RealServer, wait_until
 
 from broodmind.common.actions import Discrete
+from broodmind.common.clock import Every
 from broodmind.common.errors import ConfigError, LeaseHeld, LeaseLost, RedisUnreachable
 from broodmind.common.keys import GROUP, Keys
 from broodmind.common.shutdown import Stop
@@ -278,6 +279,27 @@ def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis
         assert not redis.call("EXISTS", keys.trajectories("a"))
 
 
+def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(
+    shared_server, redis, run, keys, monkeypatch
+):
+    """Its connection broke meanwhile, so it sends again what it sent last; its stream and group are gone by then."""
+    monkeypatch.setattr("broodmind.learner.ingest._DEPART_EVERY_S", 0.1)
+    with learning(shared_server.url, run):
+        uplink = joined_uplink(shared_server.url, run, "sleeper")
+        uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+        head_of(redis, keys, accepted=2)
+        redis.call("DEL", keys.heartbeat("sleeper"))
+        wait_until(lambda: not redis.call("HEXISTS", keys.roster, "sleeper"))
+        push(redis, keys, "other", [entry("other", version=2)] * 2)
+        head_of(redis, keys, accepted=4)
+        uplink._broken = True
+        uplink._heartbeat_due = Every(1.0)
+        uplink.push([piece(version=3, seed=3), piece(version=3, seed=4)], NEVER)
+        head = head_of(redis, keys, accepted=6)
+    assert (head["duplicate"], head["overflow"]) == ("2", "0")
+    uplink.leave()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_emptied_redis_is_seeded_again_in_a_new_epoch(kind):
     server = RealServer(kind)
@@ -322,7 +344,7 @@ def test_the_lag_in_redis_is_true_at_every_moment(shared_server, redis, run, key
     """Entries added minus entries read, from the server's own figures, while a learner reads and commits."""
     with learning(shared_server.url, run):
         push(redis, keys, "a", [entry("a")])
-        wait_until(lambda: redis.call("XINFO", "GROUPS", keys.trajectories("a")))
+        wait_until(lambda: lag_of(redis, keys, "a") == 0)  # before its first read a group has no count of what it read
         for first in range(2, 40, 2):
             push(redis, keys, "a", [entry("a"), entry("a")], first=first)
             raw, stream = redis.pipeline(

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from broodmind.common.errors import BroodmindError
+from broodmind.common.errors import BroodmindError, RedisDenied
 from broodmind.common.streams import Server
 
 KINDS = ("redis", "valkey")
@@ -72,9 +72,11 @@ class RealServer:
         return dict(os.environ)
 
     def answers(self) -> bool:
-        server = Server(self.url.replace("redis://", "redis://:secret@") if "requirepass" in self.options else self.url)
+        server = self.connect()
         try:
             return server.call("PING") == b"PONG"
+        except RedisDenied:  # it is up, and asks who we are
+            return True
         except BroodmindError:
             return False
         finally:
