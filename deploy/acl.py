@@ -29,7 +29,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 # What the learner's modules call, directly or in a script: a script runs with its caller's rights.
 _LEARNER = (
-    *("eval", "evalsha", "get", "set", "strlen", "exists", "incr", "del", "unlink", "rename"),
+    *("info", "eval", "evalsha", "get", "set", "strlen", "exists", "incr", "del", "unlink", "rename"),
     *("persist", "pexpire", "hget", "hmget", "hgetall", "hkeys", "hset", "hdel"),
     *("xadd", "xlen", "xgroup|create", "xreadgroup", "xpending", "xclaim", "xack", "xdel"),
 )
