@@ -154,6 +154,7 @@ class Courier:
             _log.info("weights not usable, asking again", error=error)
             spec = self._line.ask_spec()
             if spec is not None and spec != self.spec:
+                self.policy = None  # it plays another run's game
                 self._check(spec)
                 self._line.spec = self.spec = spec
 

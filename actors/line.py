@@ -150,7 +150,7 @@ class Line:
             self.outbox.withdraw(refused)
             self._broken = False  # what is numbered anew must not count as arrived if it is refused for this again
             raise NameTaken(f"actor: {self.actor!r} is the name of another process too, expected one of its own")
-        safe = self.outbox.acknowledge(monotonic_s())
+        safe = self.outbox.acknowledge(monotonic_s(), resent=resent)
         *_, latest, self.backlog = answers
         if latest is not None:
             self.latest = Pointer.from_json(latest)

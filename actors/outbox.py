@@ -40,7 +40,7 @@ class Outbox:
         self._stream, self._incarnation = stream, incarnation
         self._sequence = 0
         self._unsent: deque[Outgoing] = deque()
-        self._sent: deque[tuple[float, Outgoing]] = deque()  # with the time of its first acknowledgement
+        self._sent: deque[tuple[float, Outgoing]] = deque()  # with the time when it was acknowledged last
         self.refused: list[EntryId] = []  # by the last `withdraw`
 
     def begin(self, incarnation: int) -> None:
@@ -101,8 +101,13 @@ class Outbox:
         """What to send after a lost connection, in order: the recently acknowledged, then the rest."""
         return [*(outgoing for _, outgoing in self._sent), *self._unsent]
 
-    def acknowledge(self, now_s: float) -> list[EntryId]:
-        """All of it has arrived; forget, and return, what is old enough to be safe on disk."""
+    def acknowledge(self, now_s: float, *, resent: bool = False) -> list[EntryId]:
+        """All of it has arrived; forget, and return, what is old enough to be safe on disk.
+
+        What was sent again may have been written again: then it is as young as the rest.
+        """
+        if resent:
+            self._sent = deque((now_s, outgoing) for _, outgoing in self._sent)
         self._sent.extend((now_s, outgoing) for outgoing in self._unsent)
         self._unsent.clear()
         safe: list[EntryId] = []
