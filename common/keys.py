@@ -100,6 +100,11 @@ class Keys:
         """Stream; refused entries with reason and their first 4 KB. Bound: MAXLEN."""
         return self._key("rejected")
 
+    @property
+    def ledger(self) -> str:
+        """Stream; one entry a commit: which ids it consumed and what became of them. Bound: MAXLEN."""
+        return self._key("ledger")
+
     def staged(self, what: str, commit: str) -> str:
         """String; a blob on its way into a commit. Bound: its TTL; the commit renames it into place."""
         return self._key("staged", what, commit)

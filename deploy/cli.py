@@ -5,14 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..common.errors import BroodmindError
 from ..common.log import log_to_stderr
 from ..common.shutdown import Stop, stop_on_signal, stop_with_parent
-from .options import actor_options, game_option, goal_options, learning_options, run_options, seed_option
+from .options import (
+    actor_options,
+    game_option,
+    goal_options,
+    journal_option,
+    learning_options,
+    run_options,
+    seed_option,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def main() -> None:
@@ -45,6 +56,7 @@ def cli(*, verbose: bool) -> None:
 @learning_options
 @click.option("--checkpoint-dir", type=click.Path(file_okay=False), help="Where to keep the last versions as files.")
 @click.option("--lease-ttl", default=5.0, show_default=True, type=click.FloatRange(0.2), help="Seconds.")
+@click.option("--standby", is_flag=True, help="Wait for another learner's end, as long as it takes.")
 @click.option("--lifeline", is_flag=True, hidden=True)
 def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run the one learner of a run, until Ctrl-C."""
@@ -62,6 +74,7 @@ def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # n
 @run_options
 @game_option
 @actor_options
+@journal_option
 @click.option("--actors", default=1, show_default=True, type=click.IntRange(1), help="Actor processes.")
 @click.option("--name", help="The actors' names begin with this.  [default: host and process id]")
 def actors(*, url: str, run: str, actors: int, name: str | None, **playing: Any) -> None:  # noqa: ANN401 - click's
@@ -86,15 +99,16 @@ def actors(*, url: str, run: str, actors: int, name: str | None, **playing: Any)
 @run_options
 @game_option
 @actor_options
+@journal_option
 @click.option("--name", required=True)
-def actor(*, url: str, run: str, game: str, envs: int, hold_back: int, name: str) -> None:
+def actor(*, url: str, run: str, game: str, envs: int, hold_back: int, name: str, journal: Path | None) -> None:
     """Run one actor process; `actors` and `up` start these."""
     _set_blas_threads()
     from ..actors.loop import act
 
     with stop_on_signal() as stop:
         _follow(stop, lifeline=True)
-        act(url, run, name, game, envs, stop, hold_back)
+        act(url, run, name, game, envs, stop, hold_back, journal)
 
 
 @cli.command()
@@ -105,6 +119,17 @@ def status(*, url: str, run: str, as_json: bool) -> None:
     from .status import show_status
 
     show_status(url, run, as_json=as_json)
+
+
+@cli.command()
+@run_options
+@journal_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def verify(*, url: str, run: str, journal: Path | None, as_json: bool) -> None:
+    """Prove that nothing was lost, doubled or miscounted; on a live run too. Ends with code 12 if something was."""
+    from .verify import verify_run
+
+    verify_run(url, run, journal, as_json=as_json)
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +32,11 @@ run_options = several(
 )
 game_option = click.option(
     "--game", default="TinyZerg", show_default=True, help="TinyZerg, Gymnasium id or module:factory."
+)
+journal_option = click.option(
+    "--journal",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for what has arrived, by the actors' word: `broodmind verify` holds the run against it.",
 )
 seed_option = click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of the whole run.")
 goal_options = several(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ def learner_settings(
     float16: bool,
     checkpoint_dir: str | None,
     lease_ttl: float,
+    standby: bool,
 ) -> tuple[RunSpec, LearnerConfig]:
     """What `broodmind learner` was asked for; raises ConfigError naming the option that does not fit."""
     described = describe_game(game)
@@ -76,7 +78,7 @@ def learner_settings(
         intake=intake,
         goal=Goal(until_return, max_steps, max_seconds),
         lease_ttl_ms=int(lease_ttl * 1000),
-        lease_wait_s=2 * lease_ttl,
+        lease_wait_s=math.inf if standby else 2 * lease_ttl,
         checkpoint_dir=checkpoint_dir,
     )
     return RunSpec(described, network, rollout, seed), config

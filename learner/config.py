@@ -48,6 +48,6 @@ class LearnerConfig:
     intake: IntakeConfig = field(default_factory=IntakeConfig)
     goal: Goal = field(default_factory=Goal)
     lease_ttl_ms: int = 5000  # how long a dead learner's successor waits; a commit must fit into a third of it
-    lease_wait_s: float = 10.0  # how long to wait for a predecessor's lease before giving up
+    lease_wait_s: float = 10.0  # how long to wait for a predecessor's lease; a standby waits for ever
     checkpoint_dir: str | None = None
     checkpoint_every_s: float = 30.0

@@ -59,7 +59,6 @@ class Ingest:
         self._held_steps = 0  # written by both threads; being off by one read is harmless
         self._positions: dict[str, str] = {}  # actor to the id to read after: pending ones first, then ">"
         self._unreadable: set[str] = set()
-        self._departed: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._entries: queue.SimpleQueue[Entry | BroodmindError] = queue.SimpleQueue()
         self._blocked_since: float | None = None
         self._closing = False
@@ -86,11 +85,6 @@ class Ingest:
             raise entry
         self._held_steps -= _size(entry)
         return entry
-
-    def take_departed(self) -> set[str]:
-        """The actors struck off the roster since the last call, without those that have come back."""
-        departed = {self._departed.get() for _ in range(self._departed.qsize())}
-        return departed - self._positions.keys()
 
     @property
     def blocked_s(self) -> float:
@@ -159,7 +153,6 @@ class Ingest:
             keys = [self._keys.lease, self._keys.roster, self._keys.heartbeat(actor), stream]
             if fenced(self._server, _DEPART, keys, self._lease.token, actor):
                 del self._positions[actor]
-                self._departed.put(actor)
                 _log.info("actor left", actor=actor)
 
     def _watch_for_a_standstill(self) -> None:

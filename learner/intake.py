@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .entry import Entry, EntryId
+from .ranges import IdRange
 
 if TYPE_CHECKING:
     from ..common.trajectory import Header, Trajectory
@@ -42,7 +43,7 @@ class Intake:
     accepted: list[tuple[EntryId, str, Header, Trajectory]] = field(default_factory=list)
     refused: list[tuple[Entry, Refusal]] = field(default_factory=list)
     consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
-    overflow: int = 0  # missing sequence numbers
+    gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to the ids that it numbered and never sent
     steps: int = 0
     games: int = 0
 
@@ -54,7 +55,9 @@ class Intake:
         if last is not None and entry.id <= last:
             self.refused.append((entry, "duplicate"))
             return
-        self.overflow += _gap(last, entry.id)
+        if gap := _gap(last, entry.id):
+            self.gaps.setdefault(entry.actor, []).append(gap)
+        self.cursors.pop(entry.actor, None)  # to the end: they are in the order in which the actors were heard of last
         self.cursors[entry.actor] = entry.id
         if entry.header is None or entry.trajectory is None:
             self.refused.append((entry, entry.refused or "invalid"))
@@ -72,6 +75,11 @@ class Intake:
         self.accepted.clear()
 
     @property
+    def overflow(self) -> int:
+        """How many ids are missing."""
+        return sum(gap.size for gaps in self.gaps.values() for gap in gaps)
+
+    @property
     def complete(self) -> bool:
         """Whether there is enough for an update."""
         return bool(self.accepted) and self.steps >= self.config.batch_steps and self.games >= self.config.batch_games
@@ -82,8 +90,10 @@ class Intake:
         return [(header, trajectory) for _, _, header, trajectory in self.accepted]
 
 
-def _gap(last: EntryId | None, current: EntryId) -> int:
-    """How many entries the actor numbered between these two and never sent; an incarnation's first is number 1."""
+def _gap(last: EntryId | None, current: EntryId) -> IdRange | None:
+    """What the actor numbered between these two and never sent; an incarnation's first is number 1."""
     incarnation, sequence = current
     before = last[1] if last is not None and last[0] == incarnation else 0
-    return min(max(sequence - before - 1, 0), _GAP_MAX)
+    if sequence <= before + 1:
+        return None
+    return IdRange(incarnation, max(before + 1, sequence - _GAP_MAX), sequence - 1)

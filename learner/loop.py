@@ -17,6 +17,7 @@ from .committer import Committer
 from .finite import NonFinite
 from .ingest import Ingest
 from .intake import Intake
+from .known import Known
 from .lease import Lease
 from .run import Run
 
@@ -47,18 +48,20 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
     """
     lease = Lease(Keys(run), config.lease_ttl_ms)
     began_s, pause_s = monotonic_s(), _RECONNECT_S[0]
-    before: Committer | None = None
+    known, opened = Known(), False
     while not stop.requested:
-        session = Session(url, run, spec, config, lease)
+        session = Session(url, run, spec, config, lease, known)
         try:
-            session.open(stop, before)
-            before, pause_s = session.committer, _RECONNECT_S[0]
+            if not session.open(stop):
+                session.abandon()
+                return
+            opened, pause_s = True, _RECONNECT_S[0]
             while not (stop.requested or session.reached_its_goal(began_s)):
                 session.step()
             session.close()
         except (RedisUnreachable, LineageLost) as error:
             session.abandon()
-            if before is None or stop.requested:
+            if not opened or stop.requested:
                 raise
             _log.warning("starting over from what Redis holds", error=error)
             time.sleep(pause_s)
@@ -73,40 +76,41 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
 class Session:
     """A learner's work over one unbroken sight of the run: all that it has in memory follows from what it loaded."""
 
-    def __init__(self, url: str, run: str, spec: RunSpec, config: LearnerConfig, lease: Lease) -> None:
-        self._spec, self._config, self._lease = spec, config, lease
+    def __init__(self, url: str, run: str, spec: RunSpec, config: LearnerConfig, lease: Lease, known: Known) -> None:
+        self._spec, self._config, self._lease, self._known = spec, config, lease, known
         self._keys = Keys(run)
         self._server = Server(url)
         self._run = Run(run, spec, config)
         self._intake = Intake(config.intake, {})
         self._refused_since_s: float | None = None
-        self.committer = Committer(Server(url), self._keys, lease)
+        self._committer = Committer(Server(url), self._keys, lease, known)
         capacity = 2 * max(config.intake.batch_steps, 1)
         self._ingest = Ingest(Server(url), self._keys, lease, spec, self._run.refuse, capacity)
         self._checkpoints = store.Checkpoints(Path(config.checkpoint_dir)) if config.checkpoint_dir else None
         self._checkpoint_due = Every(config.checkpoint_every_s)
 
-    def open(self, stop: Stop, before: Committer | None) -> None:
+    def open(self, stop: Stop) -> bool:
         """Take the lease, find out where the run stands, and start to read.
 
-        Args:
-            stop: ends the wait for another learner's lease.
-            before: what this process committed before its connection broke.
+        Returns:
+            False if told to stop while another learner held the lease.
         """
-        self._lease.acquire(self._server, stop, self._config.lease_wait_s)
+        if not self._lease.acquire(self._server, stop, self._config.lease_wait_s):
+            return False
         store.agree_on_spec(self._server, self._keys, self._spec)
         stored = store.load(self._server, self._keys)
         if stored is not None:
-            self._resume(stored, before)
+            self._resume(stored)
         else:
-            self._seed(before)
+            self._seed()
         self._intake = Intake(self._config.intake, self._run.cursors)
         self._checkpoint_due.due()
         self._ingest.start()
+        return True
 
     def step(self) -> None:
         """Take in what there is; train when it is enough for an update."""
-        self.committer.look()
+        self._committer.look()
         entry = self._ingest.take(_TAKE_S)
         if entry is not None:
             self._intake.add(entry, self._run.head, now_ms())
@@ -130,39 +134,44 @@ class Session:
 
         The lease comes last, so that a successor finds everything finished.
         """
-        self.committer.settle()
+        self._committer.settle()
         self._ingest.close()
         self._save_checkpoint()
         self._lease.release(self._server)
-        self.committer.close()
+        self._committer.close()
         self._server.close()
 
     def abandon(self) -> None:
         """Let go of everything after an error: what was not committed is still in Redis."""
         self._ingest.close()
-        self.committer.close()
+        self._committer.close()
         self._server.close()
 
-    def _resume(self, stored: store.Stored, before: Committer | None) -> None:
+    def _resume(self, stored: store.Stored) -> None:
         self._run.resume(stored)
         _log.info("resumed", run=self._keys.run, epoch=stored.head.epoch, version=stored.head.version)
-        if before is not None and before.lost_to(stored.head):
-            _log.warning("redis came back older than it was", epoch=stored.head.epoch, version=stored.head.version)
-            self._publish_first(stored.head, before.settled)
+        same_server = store.committed_on(self._server, self._keys) == self._lease.server_id
+        if self._known.lost_to(stored.head, same_server=same_server):
+            _log.warning("redis may have come back older", epoch=stored.head.epoch, version=stored.head.version)
+            self._open_epoch(stored.head, self._known.next_epoch(stored.head))
+        else:
+            self._known.loaded(stored)
 
-    def _seed(self, before: Committer | None) -> None:
+    def _seed(self) -> None:
         """Fill an empty Redis: from memory, from a checkpoint, or with a new run."""
-        lost = before.settled if before else None
+        # What was sent and never confirmed is as good as committed: its entries are gone with the rest, or are refused.
+        lost = self._known.sent
         if lost is None and self._checkpoints is not None:
             lost = self._checkpoints.newest(self._spec)
         if lost is not None:
             self._run.resume(lost)
             _log.info("redis was empty, seeding it", run=self._keys.run, version=lost.head.version)
-        self._publish_first(Head(), lost)
+        self._open_epoch(Head(), self._known.next_epoch(self._run.head))
 
-    def _publish_first(self, parent: Head, lost: store.Stored | None) -> None:
-        self.committer.submit(*self._run.first_version(parent, lost.head if lost else None))
-        self.committer.settle()
+    def _open_epoch(self, parent: Head, epoch: int) -> None:
+        self._committer.submit(*self._run.first_version(parent, epoch))
+        self._committer.settle()
+        self._save_checkpoint()  # at once: who seeds an empty Redis from an older one would open this epoch again
 
     def _train(self) -> Figures | None:
         try:
@@ -173,8 +182,8 @@ class Session:
             return None
 
     def _commit(self, figures: Figures | None) -> None:
-        commit, stored = self._run.commit(self._intake, figures, len(self._ingest.actors), self._ingest.take_departed())
-        self.committer.submit(commit, stored)
+        commit, stored = self._run.commit(self._intake, figures, len(self._ingest.actors))
+        self._committer.submit(commit, stored)
         if self._checkpoint_due.due():
             self._save_checkpoint()
         self._intake = Intake(self._config.intake, self._run.cursors)
@@ -185,5 +194,9 @@ class Session:
 
     def _save_checkpoint(self) -> None:
         """Of what has gone through, not of what is about to."""
-        if self._checkpoints is not None and self.committer.settled is not None:
-            self._checkpoints.save(self.committer.settled, self._spec)
+        if self._checkpoints is None or self._known.settled is None:
+            return
+        try:
+            self._checkpoints.save(self._known.settled, self._spec)
+        except OSError as error:  # Redis has it all the same: a full disk is no reason to end a run
+            _log.warning("checkpoint not written", error=error)

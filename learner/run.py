@@ -16,12 +16,12 @@ from .commit import Commit, Head, next_head
 from .counters import REFUSALS, Counters
 from .history import History
 from .intake import Cursors, Intake, refusal
+from .ledger import by_reason
+from .ranges import format_ranges
 from .rate import RateOfSteps
 from .trainer import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from ..common.spec import RunSpec
     from ..common.streams import Argument
     from ..common.trajectory import Header
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .counters import Refusal
     from .figures import Figures
 
+# The actors heard of last. An actor may come back after it was struck off, its stream gone, and send again what it sent
+# before: only its cursor then says that this was trained on. Twice the roster, so that nobody on it is forgotten.
+_CURSORS_MAX = 8192
 _GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
 
 
@@ -86,35 +89,29 @@ class Run:
         self._rate.add(self.counters.steps)
         return figures
 
-    def first_version(self, parent: Head, lost: Head | None = None) -> tuple[Commit, store.Stored]:
-        """The commit that opens an epoch: the run's first, or the one after a lineage that was lost."""
-        head = next_head(parent, publish=True)
-        if lost is None:
-            self.head = replace(head, epoch=1)
-        else:
-            # What was played or is on its way with the lost versions must not pass for play with the coming ones.
-            # The cursors stay: actors go on counting, and what they resend from before was consumed before.
-            self.head = replace(head, epoch=lost.epoch + 1, version=self.head.version + 1)
+    def first_version(self, parent: Head, epoch: int) -> tuple[Commit, store.Stored]:
+        """The commit that opens an epoch: the run's first, or the one after a lineage that was lost.
+
+        What was played or is on its way with lost versions must not pass for play with the coming ones. The cursors
+        stay: actors go on counting, and what they resend from before was consumed before.
+        """
+        self.head = replace(next_head(parent, publish=True), epoch=epoch, version=self.head.version + 1)
         return self._commit(parent, Intake(self._config.intake, self.cursors), {}, publish=True, actors=0)
 
-    def commit(
-        self, intake: Intake, figures: Figures | None, actors: int, departed: Collection[str]
-    ) -> tuple[Commit, store.Stored]:
+    def commit(self, intake: Intake, figures: Figures | None, actors: int) -> tuple[Commit, store.Stored]:
         """The commit of everything taken in; with a new version where there are figures of an update.
 
         Args:
             intake: what was consumed.
             figures: of the update; None if nothing was trained.
             actors: how many are being read.
-            departed: who left for good. They resend nothing so old: their cursors go.
         """
         for entry, reason in intake.refused:
             if entry.header is not None and reason in {"stale", "too_old"}:
                 self._history.refuse(entry.header, self.head.version)
-        by_reason = {name: sum(reason == name for _, reason in intake.refused) for name in REFUSALS}
-        self.counters = self.counters.add(**by_reason, overflow=intake.overflow)
-        gone = set(departed) - intake.consumed.keys()
-        self.cursors = {actor: entry_id for actor, entry_id in intake.cursors.items() if actor not in gone}
+        refused = {name: sum(reason == name for _, reason in intake.refused) for name in REFUSALS}
+        self.counters = self.counters.add(**refused, overflow=intake.overflow)
+        self.cursors = dict(list(intake.cursors.items())[-_CURSORS_MAX:])
         parent, self.head = self.head, next_head(self.head, publish=figures is not None)
         return self._commit(parent, intake, figures or {}, publish=figures is not None, actors=actors)
 
@@ -133,6 +130,8 @@ class Run:
             stats=self._stats(figures, actors),
             entry=_printed(figures),
             consumed=intake.consumed,
+            refused=by_reason(intake.refused),
+            gaps={actor: format_ranges(gaps) for actor, gaps in intake.gaps.items()},
             rejected=[
                 {"actor": e.actor, "id": format_id(e.id), "reason": why, "problem": e.problem, "payload": e.shown}
                 for e, why in intake.refused

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common import wire
 from ..common.errors import ConfigError, LineageLost, WireError
+from ..common.log import Log
 from ..common.spec import RunSpec
 from ..common.weights import decode_weights, digest
 from .commit import Head
@@ -27,7 +28,8 @@ _FORMAT = 1
 _MAX_BYTES = 2 << 30
 _MAX_ITEMS = 1 << 16  # cursors: one an actor
 _FIELDS = {"format", "commit", "trainer", "history", "cursors"}
-_SUFFIX = ".msgpack"
+_SUFFIX, _PART = ".msgpack", ".part"
+_log = Log("learner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,11 @@ def load(server: Server, keys: Keys) -> Stored | None:
     return Stored(head, Counters.from_fields(fields), learner, weights)
 
 
+def committed_on(server: Server, keys: Keys) -> str:
+    """The server process that took the head's commit; another one may have come back without the newest."""
+    return (server.call("HGET", keys.head, "server") or b"").decode()
+
+
 def agree_on_spec(server: Server, keys: Keys, spec: RunSpec) -> None:
     """Write the run's spec, or hold ours against the one there. Raises ConfigError where they differ."""
     raw = server.call("HGET", keys.spec, "json")
@@ -115,7 +122,10 @@ class Checkpoints:
             "counters": stored.counters.to_fields(),
             "learner": stored.learner,
             "weights": stored.weights,
+            "digest": digest(stored.learner + stored.weights),
         }
+        for leftover in self._folder.glob(f".checkpoint-*{_PART}"):  # of a learner that was killed while writing
+            leftover.unlink(missing_ok=True)
         path = self._folder / f"checkpoint-{stored.head.epoch:04}-{stored.head.version:09}{_SUFFIX}"
         write_durably(path, wire.encode(fields))
         for old in self._paths()[: -self._kept]:
@@ -123,14 +133,26 @@ class Checkpoints:
         return path
 
     def newest(self, spec: RunSpec) -> Stored | None:
-        """The newest checkpoint, or None where there is none. Raises ConfigError if it is of another spec."""
-        paths = self._paths()
-        if not paths:
-            return None
-        stored, theirs = read_checkpoint(paths[-1])
-        if theirs != spec:
-            raise ConfigError(f"checkpoint {paths[-1]}: of another run's spec, expected {spec.to_json()}")
-        return stored
+        """The newest checkpoint that is whole, or None where there is none at all.
+
+        Raises:
+            ConfigError: if it is of another spec, or if there are some and none is whole: a run should not start anew
+                because its disk fails.
+        """
+        damaged: ConfigError | None = None
+        for path in reversed(self._paths()):
+            try:
+                stored, theirs = read_checkpoint(path)
+            except ConfigError as error:
+                _log.warning("checkpoint passed over", error=error)
+                damaged = damaged or error
+                continue
+            if theirs != spec:
+                raise ConfigError(f"checkpoint {path}: of another run's spec, expected {spec.to_json()}")
+            return stored
+        if damaged is not None:
+            raise damaged
+        return None
 
     def _paths(self) -> list[Path]:
         return sorted(self._folder.glob(f"checkpoint-*{_SUFFIX}"))
@@ -142,15 +164,17 @@ def read_checkpoint(path: Path) -> tuple[Stored, RunSpec]:
         fields = wire.decode(path.read_bytes(), max_bytes=_MAX_BYTES)
         wire.take_int(fields, "format", _FORMAT, _FORMAT)
         head = Head(int(fields["epoch"]), int(fields["version"]), fields["commit"])
-        stored = Stored(head, Counters.from_fields(fields["counters"]), fields["learner"], fields["weights"])
-        return stored, RunSpec.from_json(fields["spec"])
+        blobs = fields["learner"], fields["weights"]
+        if digest(b"".join(blobs)) != fields["digest"]:
+            raise ConfigError(f"checkpoint {path}: damaged, expected blobs of digest {fields['digest']!r:.80}")
+        return Stored(head, Counters.from_fields(fields["counters"]), *blobs), RunSpec.from_json(fields["spec"])
     except (OSError, WireError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"checkpoint {path}: {error}, expected a file written by a broodmind learner") from error
 
 
 def write_durably(path: Path, data: bytes) -> None:
     """Write a file so that after a power cut it is there whole, or as it was before."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     with temporary.open("wb") as file:
         file.write(data)
         file.flush()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.learners import CONFIG, ONE_PIECE, head_of, learning
 from support.runs import NEVER, SPEC, entry, everything, hash_of, joined_uplink, piece, trajectory
 from support.servers import KINDS, RealServer, wait_until
 
@@ -19,54 +19,15 @@ from broodmind.common.spec import GameSpec
 from broodmind.common.streams import ServerFull
 from broodmind.common.trajectory import Header, encode_trajectory
 from broodmind.common.weights import Pointer, decode_weights
-from broodmind.learner.config import Goal, IntakeConfig, LearnerConfig
+from broodmind.learner.config import Goal
 from broodmind.learner.ingest import Ingest
 from broodmind.learner.lease import Lease
 from broodmind.learner.loop import learn
-
-ONE_PIECE = SPEC.rollout.length * 2
-CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=2 * ONE_PIECE, max_age_s=1e12), lease_ttl_ms=1000)
-
-
-@contextmanager
-def learning(url, run, config=CONFIG, spec=SPEC):
-    """A learner that drains at the end of the block; what ended it otherwise is raised there."""
-    stop, errors = Stop(), []
-
-    def work():
-        try:
-            learn(url, run, spec, config, stop)
-        except Exception as error:  # noqa: BLE001
-            errors.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        stop.request()
-        thread.join(20)
-    assert not thread.is_alive()
-    if errors:
-        raise errors[0]
 
 
 @pytest.fixture
 def keys(run):
     return Keys(run)
-
-
-def head_of(redis, keys, **expected):
-    """The head, once it has what is expected of it."""
-
-    def look():
-        nonlocal head
-        head = hash_of(redis, keys.head)
-        return all(int(head.get(name, -1)) == value for name, value in expected.items())
-
-    head = {}
-    wait_until(look, lambda: f"{expected} in {head}")
-    return head
 
 
 def lag_of(redis, keys, actor):
