@@ -230,10 +230,9 @@ class Agent:
             episode.abort("the agent was closed")
         if not self.flush(timeout_s):
             _log.warning("games left unsent", actor=self.actor, games=self._backlog.games)
-        self._backlog.close()
         self._desk.close(deadline - monotonic_s())
+        self._backlog.close()
         self._courier.close(deadline - monotonic_s())
-        self._backlog.release()
 
     def __enter__(self) -> Self:
         return self

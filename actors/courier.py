@@ -68,6 +68,7 @@ class Courier:
                 self._retry_s = min(2 * self._retry_s, _RETRY_S[1])
         for parcel in self._kept.values():
             self._backlog.forget(parcel)
+        self._backlog.release()  # not before: whoever has the spool next must find nothing that is still changing
         try:
             self._line.leave()
         except BroodmindError as error:

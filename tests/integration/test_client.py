@@ -536,6 +536,7 @@ def test_a_process_that_takes_over_a_spool_adds_nothing_above_the_high_water(sha
         wait_until(lambda: agent.status.sent == 64)
         assert not agent.flush(0)
         agent.close(0.1)
+        agent._courier._thread.join(20)
     with connected(shared_server.url, run, name="a", spool_dir=tmp_path) as agent:
         assert (redis.call("XLEN", stream), agent.status.queued, agent.status.spooled) == (64, 36, 36)
         first = arrived(redis, run, "a")

@@ -99,7 +99,7 @@ def test_every_update_says_what_it_was_made_of(shared_server, redis, run, keys):
         push(redis, keys, "a", [entry("a", version=1), entry("a", version=2), entry("a", version=3)], first=5)
         head_of(redis, keys, version=4)
         (_, fields), *_ = redis.call("XREVRANGE", keys.versions, "+", "-", "COUNT", 1)
-    texts = {"commit", "parent"}
+    texts = {"commit", "parent", "server"}
     named = zip((name.decode() for name in fields[::2]), fields[1::2], strict=True)
     figures = {name: float(value) for name, value in named if name not in texts}
     steps = trajectory().steps
