@@ -44,7 +44,7 @@ class Journal:
     def write(self, acknowledged: Iterable[Outgoing]) -> None:
         """Note entries that have just been acknowledged for the first time."""
         at_ms = now_ms()
-        lines = [f"{each.number} {each.header.steps} {each.header.games} {at_ms}\n" for each in acknowledged]
+        lines = [f"{each.entry_id[1]} {each.header.steps} {each.header.games} {at_ms}\n" for each in acknowledged]
         if lines:
             os.write(self._file, "".join(lines).encode())
 

@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from ..common.network import Floats
+    from ..common.spec import RolloutSpec
 
 
 class CorrelatedNoise:
@@ -28,3 +29,8 @@ class CorrelatedNoise:
         fresh = rng.standard_normal(shape, dtype=np.float32)
         self._noise = fresh if self._noise is None else self._kept * self._noise + self._fresh * fresh
         return self._noise
+
+
+def make_noise(rollout: RolloutSpec) -> CorrelatedNoise | None:
+    """The noise that a run's spec asks for; None where each step's is fresh."""
+    return CorrelatedNoise(rollout.noise_correlation) if rollout.noise_correlation else None

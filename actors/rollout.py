@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ..common.trajectory import Trajectory
-from .noise import CorrelatedNoise
+from .noise import make_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..common.spec import GameSpec, RunSpec
     from ..common.weights import Pointer
     from .game import Step, VectorGame
+    from .noise import CorrelatedNoise
     from .policy import Policy
 
 
@@ -38,8 +39,7 @@ class Rollout(Protocol):
 def make_rollout(game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Generator) -> Rollout:
     """The kind of rollout that the run's spec asks for. `seed` starts the games, `rng` draws the actions."""
     kind = StepRollout if spec.rollout.unroll == "steps" else GameRollout
-    noise = CorrelatedNoise(spec.rollout.noise_correlation) if spec.rollout.noise_correlation else None
-    return kind(game, spec.rollout.length, seed, rng, noise)
+    return kind(game, spec.rollout.length, seed, rng, make_noise(spec.rollout))
 
 
 def empty_actions(spec: GameSpec, shape: tuple[int, int]) -> ActionArray:

@@ -80,15 +80,16 @@ def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # n
 @click.option("--name", help="The actors' names begin with this.  [default: host and process id]")
 def actors(*, url: str, run: str, actors: int, name: str | None, **playing: Any) -> None:  # noqa: ANN401 - click's
     """Run actors of a run, each in a process of its own, until Ctrl-C."""
+    from ..actors.name import process_name
     from ..actors.supervisor import Supervisor, wait_all
     from ..common.streams import Server
-    from .launch import actor_slots, default_actor_name
+    from .launch import actor_slots
 
     with stop_on_signal() as stop:
         server = Server(url)
         server.call("PING")  # a wrong address or password is this process's error, not each child's
         server.close()
-        supervisor = Supervisor(actor_slots(url, run, actors, name or default_actor_name(), playing))
+        supervisor = Supervisor(actor_slots(url, run, actors, name or process_name(), playing))
         try:
             wait_all(supervisor, lambda: stop.requested)
         finally:

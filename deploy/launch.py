@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,12 +18,6 @@ _STAGGER_S = 0.2  # between the first starts of actors, beyond as many as there 
 def module_command(*arguments: str) -> list[str]:
     """The command line of a broodmind command, by this interpreter."""
     return [sys.executable, "-m", "broodmind.deploy.cli", *arguments]
-
-
-def default_actor_name() -> str:
-    """Host and process: no two supervisors share it, and a slot that is started again keeps it."""
-    host = re.sub(r"[^A-Za-z0-9_.-]", "-", platform.node())[:40] or "host"
-    return f"{host}-{os.getpid()}"
 
 
 def actor_slots(

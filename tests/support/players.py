@@ -26,7 +26,7 @@ class Player(threading.Thread):
     def run(self) -> None:
         try:
             while not self.stop.requested:
-                latest = self.uplink._latest
+                latest = self.uplink.latest
                 if latest is None:
                     self.uplink._exchange(self.stop, wait_ms=10)
                     continue
