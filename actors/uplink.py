@@ -74,8 +74,7 @@ class Uplink:
     def push(self, pieces: list[Piece], stop: Stop) -> None:
         """Send pieces, however often the connection breaks on the way; only a stop request gives up."""
         for piece in pieces:
-            trajectory, played_with = piece.trajectory, piece.played_with
-            header = Header(played_with.version, played_with.epoch, trajectory.steps, trajectory.games, now_ms())
+            trajectory, header = piece.trajectory, _header(piece)
             self._outbox.add(header, encode_trajectory(trajectory, self.actor, self._spec))
             self._steps += trajectory.steps
             self._games += trajectory.games
@@ -199,6 +198,13 @@ class Uplink:
             return self._server.call("GET", key) or b""
         starts = range(0, pointer.length, _CHUNK)
         return b"".join(self._server.call("GETRANGE", key, start, start + _CHUNK - 1) for start in starts)
+
+
+def _header(piece: Piece) -> Header:
+    played_with, counts = piece.played_with, (piece.trajectory.steps, piece.trajectory.games)
+    if played_with is None:
+        return Header(0, 0, *counts, now_ms(), declared=True)
+    return Header(played_with.version, played_with.epoch, *counts, now_ms())
 
 
 def _raise_if_full(replies: list[Reply]) -> None:

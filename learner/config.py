@@ -20,6 +20,7 @@ class IntakeConfig:
     batch_games: int = 0  # and at least so many ended games
     max_staleness: int = 4  # versions between playing and training
     max_age_s: float = 3600.0  # between playing and training
+    accept_declared: bool = False  # take what no version of this run played, with the log-probabilities declared
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""

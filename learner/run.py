@@ -62,13 +62,20 @@ class Run:
     def train(self, intake: Intake) -> Figures:
         """One update on what was accepted; returns its figures. Raises NonFinite, and has changed nothing then."""
         accepted = intake.in_order()
-        staleness = [self.head.version - header.version for header, _ in accepted]
+        # Of what no version of this run played it is only certain that it is not the newest's play.
+        staleness = [1 if header.declared else self.head.version - header.version for header, _ in accepted]
         batch = collate([trajectory for _, trajectory in accepted], staleness)
         figures = self._trainer.update(batch)
         now = now_ms()
         for header, trajectory in accepted:
             self._history.accept(header, trajectory, self.head.version, now)
-        self.counters = self.counters.add(updates=1, accepted=len(accepted), steps=batch.steps, games=batch.games)
+        self.counters = self.counters.add(
+            updates=1,
+            accepted=len(accepted),
+            declared=sum(header.declared for header, _ in accepted),
+            steps=batch.steps,
+            games=batch.games,
+        )
         self._rate.add(self.counters.steps)
         return figures
 
@@ -133,6 +140,7 @@ class Run:
             "epoch": self.head.epoch,
             "version": self.head.version,
             "updated_ms": now_ms(),
+            "accept_declared": int(self._config.intake.accept_declared),
             **self.counters.to_fields(),
             **_printed(figures),
         }
