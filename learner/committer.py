@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from .commit import send
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..common.keys import Keys
     from ..common.streams import Server
     from .commit import Commit, Head
@@ -25,11 +27,14 @@ class Committer:
         self.settled: Stored | None = None
         self.sent: Stored | None = None
 
-    def submit(self, commit: Commit, stored: Stored) -> None:
-        """Send a commit once the one before has gone through; raises what that one ran into."""
+    def submit(self, commit: Commit, stored: Stored, then: Callable[[], None] | None = None) -> None:
+        """Send a commit once the one before has gone through; raises what that one ran into.
+
+        Once it has gone through itself, `then` is called in the committer's thread.
+        """
         self.settle()
         self.sent = stored
-        self._under_way = self._thread.submit(send, self._server, self._keys, self._lease, commit)
+        self._under_way = self._thread.submit(self._send, commit, then)
 
     def settle(self) -> None:
         """Wait for the commit under way; raises what it ran into."""
@@ -60,3 +65,8 @@ class Committer:
         if self._under_way is not None and not self._under_way.cancelled() and self._under_way.exception() is None:
             self.settle()
         self._server.close()
+
+    def _send(self, commit: Commit, then: Callable[[], None] | None) -> None:
+        send(self._server, self._keys, self._lease, commit)
+        if then is not None:
+            then()

@@ -9,6 +9,7 @@ from ..common.errors import ConfigError
 from .ppo import PPOConfig
 
 if TYPE_CHECKING:
+    from .archive import ArchiveConfig
     from .trainer import AlgorithmConfig
 
 
@@ -52,3 +53,5 @@ class LearnerConfig:
     lease_wait_s: float = 10.0  # how long to wait for a predecessor's lease before giving up
     checkpoint_dir: str | None = None
     checkpoint_every_s: float = 30.0
+    archive: ArchiveConfig | None = None
+    init_from: str | None = None  # a file whose policy a new run starts with

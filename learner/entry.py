@@ -23,3 +23,4 @@ class Entry:
     refused: Refusal | None = None
     problem: str = ""  # why it is invalid
     shown: bytes = b""  # the first bytes of an invalid payload
+    payload: bytes = b""  # all of it, where it is to be archived

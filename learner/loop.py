@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..common.clock import Every, monotonic_s, now_ms
-from ..common.errors import LineageLost, RedisUnreachable
+from ..common.errors import ConfigError, LineageLost, RedisUnreachable
 from ..common.keys import Keys
 from ..common.log import Log
 from ..common.streams import Server
 from . import store
+from .archive import Archive, archived
 from .commit import Head
 from .committer import Committer
 from .finite import NonFinite
 from .ingest import Ingest
 from .intake import Intake
 from .lease import Lease
+from .origin import read_origin
 from .run import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..common.shutdown import Stop
     from ..common.spec import RunSpec
+    from .commit import Commit
     from .config import LearnerConfig
+    from .entry import Entry
     from .figures import Figures
+    from .origin import Origin
 
 _log = Log("learner")
 
@@ -43,15 +51,16 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
     Raises:
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
         LeaseHeld: if another learner runs this run. LeaseLost: if one took over.
-        ConfigError: if the run in Redis was made with another spec.
+        ConfigError: if the run in Redis was made with another spec, or a new one was to start from a file and cannot.
     """
+    origin = read_origin(Path(config.init_from), spec) if config.init_from else None
     lease = Lease(Keys(run), config.lease_ttl_ms)
     began_s, pause_s = monotonic_s(), _RECONNECT_S[0]
     before: Committer | None = None
     while not stop.requested:
         session = Session(url, run, spec, config, lease)
         try:
-            session.open(stop, before)
+            session.open(stop, before, origin)
             before, pause_s = session.committer, _RECONNECT_S[0]
             while not (stop.requested or session.reached_its_goal(began_s)):
                 session.step()
@@ -82,20 +91,26 @@ class Session:
         self._refused_since_s: float | None = None
         self.committer = Committer(Server(url), self._keys, lease)
         capacity = 2 * max(config.intake.batch_steps, 1)
-        self._ingest = Ingest(Server(url), self._keys, lease, spec, self._run.refuse, capacity)
+        self._archive = Archive(config.archive, run, spec) if config.archive else None
+        self._taken: list[Entry] = []  # since the last commit, for the archive
+        keep = self._archive is not None
+        self._ingest = Ingest(Server(url), self._keys, lease, spec, self._run.refuse, capacity, keep_payloads=keep)
         self._checkpoints = store.Checkpoints(Path(config.checkpoint_dir)) if config.checkpoint_dir else None
         self._checkpoint_due = Every(config.checkpoint_every_s)
 
-    def open(self, stop: Stop, before: Committer | None) -> None:
+    def open(self, stop: Stop, before: Committer | None, origin: Origin | None = None) -> None:
         """Take the lease, find out where the run stands, and start to read.
 
         Args:
             stop: ends the wait for another learner's lease.
             before: what this process committed before its connection broke.
+            origin: what a new run starts from.
         """
         self._lease.acquire(self._server, stop, self._config.lease_wait_s)
         store.agree_on_spec(self._server, self._keys, self._spec)
         stored = store.load(self._server, self._keys)
+        if before is None and origin is not None:
+            self._start_from(origin, stored)
         if stored is not None:
             self._resume(stored, before)
         else:
@@ -110,6 +125,8 @@ class Session:
         entry = self._ingest.take(_TAKE_S)
         if entry is not None:
             self._intake.add(entry, self._run.head, now_ms())
+            if self._archive is not None:
+                self._taken.append(entry)
             if self._intake.refused and self._refused_since_s is None:
                 self._refused_since_s = monotonic_s()
         nothing_more_comes = entry is None and self._ingest.blocked_s > _STANDSTILL_S
@@ -133,15 +150,32 @@ class Session:
         self.committer.settle()
         self._ingest.close()
         self._save_checkpoint()
+        if self._archive is not None:
+            self._archive.close()
         self._lease.release(self._server)
-        self.committer.close()
-        self._server.close()
+        self._let_go()
 
     def abandon(self) -> None:
         """Let go of everything after an error: what was not committed is still in Redis."""
         self._ingest.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self.committer.close()
+        if self._archive is not None:
+            self._archive.close()
         self._server.close()
+
+    def _start_from(self, origin: Origin, stored: store.Stored | None) -> None:
+        """Only a run that there is nothing of yet: another one's work would be overwritten, or the file ignored."""
+        if stored is None and self._checkpoints is not None:
+            stored = self._checkpoints.newest(self._spec)
+        if stored is not None:
+            raise ConfigError(
+                f"init-from: run {self._keys.run} is at version {stored.head.version}, expected a new one; "
+                "choose another --run, or leave --init-from away to go on"
+            )
+        self._run.start_from(origin)
 
     def _resume(self, stored: store.Stored, before: Committer | None) -> None:
         self._run.resume(stored)
@@ -174,11 +208,18 @@ class Session:
 
     def _commit(self, figures: Figures | None) -> None:
         commit, stored = self._run.commit(self._intake, figures, len(self._ingest.actors), self._ingest.take_departed())
-        self.committer.submit(commit, stored)
+        self.committer.submit(commit, stored, self._archiving(commit))
         if self._checkpoint_due.due():
             self._save_checkpoint()
         self._intake = Intake(self._config.intake, self._run.cursors)
         self._refused_since_s = None
+
+    def _archiving(self, commit: Commit) -> Callable[[], None] | None:
+        """What keeps the entries that a commit consumes, to be called once it has gone through."""
+        if self._archive is None:
+            return None
+        taken, self._taken = self._taken, []
+        return partial(self._archive.append, archived(taken, self._intake.refused, commit.head))
 
     def _refused_for_long(self) -> bool:
         return self._refused_since_s is not None and monotonic_s() - self._refused_since_s > _REFUSED_WAIT_S

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .config import LearnerConfig
     from .counters import Refusal
     from .figures import Figures
+    from .origin import Origin
 
 _GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
 
@@ -48,6 +49,10 @@ class Run:
         """Go on from a stored state."""
         self.cursors = stored.restore(self._spec, self._trainer, self._history)
         self.head, self.counters, self._weights = stored.head, stored.counters, stored.weights
+
+    def start_from(self, origin: Origin) -> None:
+        """Let the first version be one that was learnt elsewhere."""
+        self._trainer.start_from(origin)
 
     @property
     def solved(self) -> bool:

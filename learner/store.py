@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from ..common.spec import RunSpec
 from ..common.weights import decode_weights, digest
 from .commit import Head
 from .counters import Counters
+from .durable import write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,14 +45,23 @@ class Stored:
 
     def restore(self, spec: RunSpec, trainer: Trainer, history: History) -> Cursors:
         """Put trainer and history where they were at that commit; returns the cursors."""
+        fields = self._fields()
+        trainer.restore(self.params(spec), fields["trainer"])
+        history.restore(fields["history"])
+        return {actor: (int(left), int(right)) for actor, (left, right) in fields["cursors"].items()}
+
+    def trainer_state(self) -> dict[str, Any]:
+        """What the trainer had besides the parameters, arrays as they travel."""
+        state: dict[str, Any] = self._fields()["trainer"]
+        return state
+
+    def _fields(self) -> dict[str, Any]:
         fields = wire.decode(self.learner, max_bytes=_MAX_BYTES, max_list=_MAX_ITEMS, max_map=_MAX_ITEMS)
         wire.check_fields(fields, _FIELDS)
         wire.take_int(fields, "format", _FORMAT, _FORMAT)
         if fields["commit"] != self.head.commit:
             raise LineageLost(f"learner state: of commit {fields['commit']}, expected {self.head.commit}")
-        trainer.restore(self.params(spec), fields["trainer"])
-        history.restore(fields["history"])
-        return {actor: (int(left), int(right)) for actor, (left, right) in fields["cursors"].items()}
+        return fields
 
 
 def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Cursors) -> bytes:
@@ -146,19 +155,3 @@ def read_checkpoint(path: Path) -> tuple[Stored, RunSpec]:
         return stored, RunSpec.from_json(fields["spec"])
     except (OSError, WireError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"checkpoint {path}: {error}, expected a file written by a broodmind learner") from error
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a file so that after a power cut it is there whole, or as it was before."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    if os.name == "posix":  # the rename itself; Windows has no such call and needs none
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
