@@ -1,7 +1,8 @@
-"""Whole games, already played, as trajectories in the form that a run's spec asks for."""
+"""Play that is over, whole games or pieces, as trajectories in the form that a run's spec asks for."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +12,12 @@ from ..common.trajectory import Trajectory
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from ..common.spec import RunSpec
     from .experience import PlayedGame
+
+_PER_GAME = {"returns", "lengths", "wins"}  # [G]; all else is [T, B, ...]
 
 
 def pack(games: Sequence[PlayedGame], spec: RunSpec) -> Trajectory:
@@ -49,3 +54,19 @@ def pack(games: Sequence[PlayedGame], spec: RunSpec) -> Trajectory:
         returns=np.array([game.rewards.sum(dtype=np.float64) for game in games], np.float32),
         lengths=np.array([len(game.actions) for game in games], np.int32),
     )
+
+
+def side_by_side(pieces: Sequence[Trajectory]) -> Trajectory:
+    """One trajectory of pieces that are equally long and know the same (masks, wins): their columns side by side."""
+
+    def join(name: str) -> NDArray[np.generic]:
+        return np.concatenate([getattr(piece, name) for piece in pieces], axis=0 if name in _PER_GAME else 1)
+
+    names = [field.name for field in fields(Trajectory) if getattr(pieces[0], field.name) is not None]
+    return Trajectory(**{name: join(name) for name in names})  # type: ignore[arg-type]
+
+
+def alike(one: Trajectory, other: Trajectory) -> bool:
+    """Whether two pieces can stand side by side."""
+    known = [(each.masks is None, each.wins is None) for each in (one, other)]
+    return len(one.actions) == len(other.actions) and known[0] == known[1]

@@ -12,7 +12,17 @@ import click
 from ..common.errors import BroodmindError
 from ..common.log import log_to_stderr
 from ..common.shutdown import Stop, stop_on_signal, stop_with_parent
-from .options import actor_options, game_option, goal_options, learning_options, run_options, seed_option
+from .export import export
+from .importing import import_
+from .options import (
+    actor_options,
+    game_option,
+    goal_options,
+    learning_options,
+    offline_options,
+    run_options,
+    seed_option,
+)
 
 
 def main() -> None:
@@ -44,6 +54,7 @@ def cli(*, verbose: bool) -> None:
 @goal_options
 @learning_options
 @click.option("--checkpoint-dir", type=click.Path(file_okay=False), help="Where to keep the last versions as files.")
+@offline_options
 @click.option("--lease-ttl", default=5.0, show_default=True, type=click.FloatRange(0.2), help="Seconds.")
 @click.option("--lifeline", is_flag=True, hidden=True)
 def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # noqa: ANN401 - click's
@@ -130,6 +141,10 @@ def up(*, url: str | None, run: str, as_json: bool, **options: Any) -> None:  # 
     from .up import run_up
 
     sys.exit(run_up(url, run, as_json=as_json, **options))
+
+
+cli.add_command(export)
+cli.add_command(import_)
 
 
 def _follow(stop: Stop, *, lifeline: bool) -> None:

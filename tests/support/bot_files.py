@@ -39,7 +39,7 @@ def write_games(folder: Path, games: int, decisions: int = 20) -> list[Path]:
 def model_arrays(seed: int = 0) -> dict[str, np.ndarray]:
     """A model of the bot's, its output layer large enough that actions differ."""
     rng = np.random.default_rng(seed)
-    weights = {name: rng.normal(0, 0.4, shape) for name, shape in ENTRIES.items()}
+    weights = {name: rng.normal(0, 0.2, shape) for name, shape in ENTRIES.items()}
     return {**weights, "baseline": np.array([1.5]), "episode_count": np.array([321])}
 
 

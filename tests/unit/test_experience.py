@@ -11,7 +11,7 @@ from support.bot_files import REAL, game_arrays, model_arrays, probabilities, wr
 
 from broodmind.actors.behaviour import Behaviour, declared
 from broodmind.actors.experience import Reading, check_readable, read_experience
-from broodmind.actors.packing import pack
+from broodmind.actors.packing import alike, pack, side_by_side
 from broodmind.actors.state_fit import fit_states
 from broodmind.common.actions import Box, Discrete
 from broodmind.common.bot_model import GAME, read_bot_model
@@ -235,6 +235,27 @@ def test_such_files_cannot_be_of_every_game(game, field):
     check_readable(GAME)
     with pytest.raises(ConfigError, match=f"^{field} of x: "):
         check_readable(game)
+
+
+def test_pieces_side_by_side_are_what_they_were(tmp_path):
+    spec = a_run(length=8)
+    pieces = [pack(games_of(tmp_path, *decisions), spec) for decisions in ((9,), (20, 12), (9, 9))]
+    assert all(alike(pieces[0], piece) for piece in pieces)
+    whole = side_by_side(pieces)
+    taken = decode_trajectory(
+        encode_trajectory(whole, "a", spec), Header(0, 0, whole.steps, whole.games, 1, declared=True), "a", spec
+    )
+    assert (taken.steps, taken.games) == (sum(each.steps for each in pieces), 5)
+    for name in ("observations", "actions", "log_probs", "rewards", "terminated", "valid"):
+        np.testing.assert_array_equal(getattr(taken, name), np.hstack([getattr(piece, name) for piece in pieces]))
+    np.testing.assert_array_equal(taken.lengths, [8, 19, 11, 8, 8])
+
+
+def test_pieces_that_differ_in_length_or_in_what_they_know_stay_apart(tmp_path):
+    (piece,) = [pack(games_of(tmp_path, 9), a_run(length=8))]
+    assert alike(piece, piece)
+    assert not alike(piece, pack(games_of(tmp_path, 9), a_run(length=4)))
+    assert not alike(piece, replace(piece, wins=np.array([True])))
 
 
 # The real ones.
