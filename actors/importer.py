@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from ..common.archive import ArchivedEntry
     from ..common.keys import Keys
     from ..common.shutdown import Stop
     from ..common.spec import RunSpec
@@ -148,7 +149,10 @@ def _trajectories(
 
 
 def _archived(file: Path, spec: RunSpec, report: Report) -> Iterator[Trajectory]:
-    """The sound entries of an archive segment, as they were cut; short pieces, not whole games, together in one."""
+    """The sound entries of an archive segment, as they were cut; short pieces, not whole games, together in one.
+
+    What stands before a tear is taken; the tear is raised at the end.
+    """
     theirs, entries = read_segment(file)
     for name in ("observation_shape", "actions", "masked", "wins"):
         if getattr(theirs.game, name) != getattr(spec.game, name):
@@ -158,12 +162,9 @@ def _archived(file: Path, spec: RunSpec, report: Report) -> Iterator[Trajectory]
             f"rollout: {theirs.rollout.unroll} of up to {theirs.rollout.length}, expected {spec.rollout.unroll} of up "
             f"to {spec.rollout.length}"
         )
+    pieces = _Pieces(theirs, entries, report)
     waiting: list[Trajectory] = []
-    for entry in entries:
-        if entry.refused not in _SOUND:
-            report.skipped[entry.refused] += 1
-            continue
-        piece = entry.trajectory(theirs)
+    for piece in pieces:
         if waiting and not alike(waiting[0], piece):
             yield side_by_side(waiting)
             waiting = []
@@ -173,3 +174,27 @@ def _archived(file: Path, spec: RunSpec, report: Report) -> Iterator[Trajectory]
             waiting = []
     if waiting:
         yield side_by_side(waiting)
+    if pieces.torn is not None:
+        raise pieces.torn
+
+
+class _Pieces:
+    """The sound ones of a segment, up to its end or to where it is torn."""
+
+    def __init__(self, spec: RunSpec, entries: Iterator[ArchivedEntry], report: Report) -> None:
+        self._spec, self._entries, self._report = spec, entries, report
+        self.torn: WireError | None = None
+
+    def __iter__(self) -> Iterator[Trajectory]:
+        try:
+            for entry in self._entries:
+                reason = entry.refused
+                if reason in _SOUND:
+                    try:
+                        yield entry.trajectory(self._spec)
+                        continue
+                    except WireError:
+                        reason = "invalid"
+                self._report.skipped[reason] += 1
+        except WireError as error:
+            self.torn = error
