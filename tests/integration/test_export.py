@@ -22,7 +22,10 @@ STATES = np.random.default_rng(5).uniform(0, 2, (300, 15)).astype(np.float32)
 
 def ended(*arguments, code=0):
     process = broodmind(*map(str, arguments))
-    printed, shown = process.communicate(timeout=60)
+    try:
+        printed, shown = process.communicate(timeout=60)
+    finally:
+        process.kill()  # what should have ended by itself must not outlive the test
     assert process.returncode == code, shown
     assert "Traceback" not in shown
     return printed or shown

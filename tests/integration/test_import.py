@@ -36,7 +36,10 @@ def learning(redis, url, run, *options):
 def imported(url, run, *arguments, code=0):
     """What `broodmind import --json` says."""
     process = broodmind("import", "--redis", url, "--run", run, "--json", *map(str, arguments))
-    printed, shown = process.communicate(timeout=60)
+    try:
+        printed, shown = process.communicate(timeout=60)
+    finally:
+        process.kill()  # what should have ended by itself must not outlive the test
     assert process.returncode == code, shown
     assert "Traceback" not in shown
     return last_json(printed) if printed else shown.strip().splitlines()[-1]
