@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ..common import bot_model
 from ..common.errors import ConfigError
 from .tinyzerg import TinyZerg
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from .game import VectorGame
 
 _BUILT_IN = {"TinyZerg": TinyZerg}
+# Games that own their loop: a run can be made for one, and only the game itself can play it.
+_SPEC_ONLY = {bot_model.GAME.name: bot_model.GAME}
 
 
 def make_game(name: str, num_envs: int) -> VectorGame:
@@ -29,6 +32,11 @@ def make_game(name: str, num_envs: int) -> VectorGame:
     """
     if num_envs < 1:
         raise ConfigError(f"envs: {num_envs}, expected at least 1")
+    if name in _SPEC_ONLY:
+        raise ConfigError(
+            f"game: {name!r}, expected one that can be played from here; this one plays itself, through "
+            "broodmind.actors.connect(), or is imported"
+        )
     if name in _BUILT_IN:
         return _BUILT_IN[name](num_envs)
     factory = _own_factory(name) if ":" in name else None
@@ -46,7 +54,9 @@ def make_game(name: str, num_envs: int) -> VectorGame:
 
 
 def describe_game(name: str) -> GameSpec:
-    """The arrays of a game, by making one copy of it."""
+    """The arrays of a game, by making one copy of it, where it is not known without."""
+    if name in _SPEC_ONLY:
+        return _SPEC_ONLY[name]
     game = make_game(name, 1)
     game.close()
     return game.spec

@@ -40,6 +40,8 @@ _FIELDS = {
     "lengths",
     "wins",
 }
+_ENTRY_FIELDS = ([b"v", b"e", b"n", b"g", b"t", b"p"], [b"v", b"e", b"n", b"g", b"t", b"b", b"p"])
+_DECLARED = "declared"  # the one value of b, which stands for behaviour
 _COUNT_MAX = 2**53
 # What single precision still squares and sums without an overflow.
 REWARD_MAX = 1e9
@@ -87,6 +89,8 @@ class Header:
     steps: int
     games: int
     created_ms: int
+    # No version of this run played it: version and epoch say nothing, the log-probabilities are what somebody declared.
+    declared: bool = False
 
     def fields(self, payload: bytes) -> list[bytes | str | int]:
         """The entry as XADD takes it."""
@@ -101,6 +105,7 @@ class Header:
             self.games,
             "t",
             self.created_ms,
+            *(("b", _DECLARED) if self.declared else ()),
             "p",
             payload,
         ]
@@ -108,18 +113,21 @@ class Header:
 
 def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
     """Split an entry's flat list of fields into header and payload, without decoding the payload."""
-    if not raw or len(raw) != 12 or raw[::2] != [b"v", b"e", b"n", b"g", b"t", b"p"]:
+    if not raw or len(raw) % 2 or raw[::2] not in _ENTRY_FIELDS:
         names = b" ".join(raw[::2])[:80] if raw else None
-        raise WireError(f"entry: fields {names!r}, expected v e n g t p")
+        raise WireError(f"entry: fields {names!r}, expected v e n g t p, with b before p where it is declared")
     *numbers, payload = raw[1::2]
+    declared = len(numbers) > 5
+    if declared and (behaviour := numbers.pop()) != _DECLARED.encode():
+        raise WireError(f"entry: b is {behaviour!r:.40}, expected {_DECLARED}, or no b")
     try:
-        header = Header(*(int(number) for number in numbers))
+        version, epoch, steps, games, created_ms = (int(number) for number in numbers)
     except ValueError as error:
         raise WireError(f"entry: {error}, expected integers in v e n g t") from error
     for name, value in zip("vengt", numbers, strict=True):
         if not 0 <= int(value) < _COUNT_MAX:
             raise WireError(f"entry: {name} is {value!r:.40}, expected 0 to 2^53")
-    return header, payload
+    return Header(version, epoch, steps, games, created_ms, declared), payload
 
 
 def encode_trajectory(trajectory: Trajectory, actor: str, spec: RunSpec) -> bytes:
@@ -178,7 +186,10 @@ def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec)
         masks=_optional(fields, "masks", (*shape, sum(kind.sizes)), wanted=spec.game.masked),
         returns=returns,
         lengths=wire.take_array(fields, "lengths", ("<i4",), returns.shape),
-        wins=_optional(fields, "wins", returns.shape, wanted=spec.game.wins),
+        # How a declared game ended may be unknown.
+        wins=_optional(
+            fields, "wins", returns.shape, wanted=spec.game.wins and not (header.declared and fields["wins"] is None)
+        ),
     )
     _check_values(trajectory, header, spec)
     return trajectory

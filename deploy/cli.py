@@ -13,12 +13,15 @@ from ..common.errors import BroodmindError
 from ..common.log import log_to_stderr
 from ..common.shutdown import Stop, stop_on_signal, stop_with_parent
 from .acl import acl
+from .export import export
+from .importing import import_
 from .options import (
     actor_options,
     game_option,
     goal_options,
     journal_option,
     learning_options,
+    offline_options,
     run_options,
     seed_option,
 )
@@ -56,6 +59,7 @@ def cli(*, verbose: bool) -> None:
 @goal_options
 @learning_options
 @click.option("--checkpoint-dir", type=click.Path(file_okay=False), help="Where to keep the last versions as files.")
+@offline_options
 @click.option("--lease-ttl", default=5.0, show_default=True, type=click.FloatRange(0.2), help="Seconds.")
 @click.option("--standby", is_flag=True, help="Wait for another learner's end, as long as it takes.")
 @click.option("--lifeline", is_flag=True, hidden=True)
@@ -160,6 +164,8 @@ def up(*, url: str | None, run: str, as_json: bool, **options: Any) -> None:  # 
 
 
 cli.add_command(acl)
+cli.add_command(export)
+cli.add_command(import_)
 
 
 def _follow(stop: Stop, *, lifeline: bool) -> None:

@@ -69,6 +69,16 @@ learning_options = several(
     click.option("--lock-step", is_flag=True, help="Actors wait for each version: reproducible with a seed."),
     click.option("--float16", is_flag=True, help="Observations travel as half floats."),
 )
+offline_options = several(
+    click.option(
+        "--accept-declared", is_flag=True, help="Take imported games too, which no version of the run played."
+    ),
+    click.option("--archive", type=click.Path(file_okay=False), help="Keep what is consumed as files in this folder."),
+    click.option("--archive-mb", default=1024, show_default=True, type=click.IntRange(1), help="At most; oldest go."),
+    click.option(
+        "--init-from", type=click.Path(dir_okay=False), help="A model or checkpoint that a new run starts from."
+    ),
+)
 actor_options = several(
     click.option("--envs", default=32, show_default=True, type=click.IntRange(1), help="Copies of the game a process."),
     click.option(

@@ -9,6 +9,8 @@ from ..common.errors import BroodmindError, RedisUnreachable
 from .commit import send
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..common.keys import Keys
     from ..common.streams import Server
     from .commit import Commit
@@ -26,11 +28,14 @@ class Committer:
         self._under_way: Future[None] | None = None
         self._known = known
 
-    def submit(self, commit: Commit, stored: Stored) -> None:
-        """Send a commit once the one before has gone through; raises what that one ran into."""
+    def submit(self, commit: Commit, stored: Stored, then: Callable[[], None] | None = None) -> None:
+        """Send a commit once the one before has gone through; raises what that one ran into.
+
+        Once it has gone through itself, `then` is called in the committer's thread.
+        """
         self.settle()
         self._known.sent = stored
-        self._under_way = self._thread.submit(send, self._server, self._keys, self._lease, commit)
+        self._under_way = self._thread.submit(self._send, commit, then)
 
     def settle(self) -> None:
         """Wait for the commit under way; raises what it ran into."""
@@ -55,3 +60,8 @@ class Committer:
         if self._under_way is not None and not self._under_way.cancelled() and self._under_way.exception() is None:
             self.settle()
         self._server.close()
+
+    def _send(self, commit: Commit, then: Callable[[], None] | None) -> None:
+        send(self._server, self._keys, self._lease, commit)
+        if then is not None:
+            then()

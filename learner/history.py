@@ -30,7 +30,12 @@ class History:
         self._refused_by_length: Counter[int] = Counter()
 
     def accept(self, header: Header, trajectory: Trajectory, version: int, now_ms: int) -> None:
-        """Remember a trajectory that is trained on, and the games that ended in it."""
+        """Remember a trajectory that is trained on, and the games that ended in it.
+
+        Not one that no version of this run played: the figures are about what the run's own versions reach, and when.
+        """
+        if header.declared:
+            return
         self._returns.extend(trajectory.returns.tolist())
         self._lengths.extend(trajectory.lengths.tolist())
         if trajectory.wins is not None:
@@ -40,6 +45,8 @@ class History:
 
     def refuse(self, header: Header, version: int) -> None:
         """Remember one that was refused for its age: by its lag (capped) and by length (the power of two above it)."""
+        if header.declared:
+            return
         self._refused_by_lag[min(max(version - header.version, 0), 64)] += 1
         self._refused_by_length[1 << (header.steps // max(header.games, 1)).bit_length()] += 1
 

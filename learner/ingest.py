@@ -59,10 +59,13 @@ class Ingest:
         spec: RunSpec,
         refuse: Callable[[Header], Refusal | None],
         capacity_steps: int,
+        *,
+        keep_payloads: bool = False,
     ) -> None:
         self._server, self._keys, self._lease, self._spec = server, keys, lease, spec
         self._refuse = refuse  # what is refused by its header already is never decoded
         self._capacity_steps = capacity_steps  # what may be held, read and not yet taken
+        self._keep_payloads = keep_payloads  # for an archive
         self._held_steps = 0  # written by both threads; being off by one read is harmless
         self._positions: dict[str, str] = {}  # actor to the id to read after: pending ones first, then ">"
         self._suspects: deque[Suspect] = deque()  # read before everything else, one at a time
@@ -254,14 +257,16 @@ class Ingest:
 
     def _decode(self, actor: str, entry_id: EntryId, raw: list[bytes] | None) -> Entry:
         header = None
-        payload = b""
+        payload = kept = b""
         try:
             header, payload = parse_entry(raw)
+            kept = payload if self._keep_payloads else b""
             if reason := self._refuse(header):
-                return Entry(actor, entry_id, header, None, reason)
-            return Entry(actor, entry_id, header, decode_trajectory(payload, header, actor, self._spec))
+                return Entry(actor, entry_id, header, None, reason, payload=kept)
+            trajectory = decode_trajectory(payload, header, actor, self._spec)
+            return Entry(actor, entry_id, header, trajectory, payload=kept)
         except WireError as error:
-            return Entry(actor, entry_id, header, None, "invalid", str(error), payload[:_SHOWN_BYTES])
+            return Entry(actor, entry_id, header, None, "invalid", str(error), payload[:_SHOWN_BYTES], payload=kept)
 
 
 def _mark(raw: bytes | None, usual: int) -> int:

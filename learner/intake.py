@@ -23,14 +23,21 @@ def refusal(header: Header, head: Head, now_ms: int, config: IntakeConfig) -> Re
     """Why an entry may not be trained on now, or None where it may.
 
     Its staleness is the head's version minus the one it was played with; versions from a future that this run has not
-    seen belong to a lost lineage.
+    seen belong to a lost lineage. What no version of this run played has neither; its age counts from its import.
     """
+    if header.declared:
+        if not config.accept_declared:
+            return "foreign"
+    elif reason := _of_another_time(header, head, config):
+        return reason
+    return "too_old" if now_ms - header.created_ms > config.max_age_s * 1000 else None
+
+
+def _of_another_time(header: Header, head: Head, config: IntakeConfig) -> Refusal | None:
     if header.epoch != head.epoch or header.version > head.version:
         return "wrong_epoch"
     if head.version - header.version > config.max_staleness:
         return "stale"
-    if now_ms - header.created_ms > config.max_age_s * 1000:
-        return "too_old"
     return None
 
 

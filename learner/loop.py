@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..common.clock import Every, monotonic_s, now_ms
-from ..common.errors import LineageLost, RedisUnreachable
+from ..common.errors import ConfigError, LineageLost, RedisUnreachable
 from ..common.keys import Keys
 from ..common.log import Log
 from ..common.streams import Server
 from . import store
+from .archive import Archive, archived
 from .commit import Head
 from .committer import Committer
 from .finite import NonFinite
@@ -19,14 +21,19 @@ from .ingest import Ingest
 from .intake import Intake
 from .known import Known
 from .lease import Lease
+from .origin import read_origin
 from .run import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..common.shutdown import Stop
     from ..common.spec import RunSpec
+    from .commit import Commit
     from .config import LearnerConfig
     from .entry import Entry
     from .figures import Figures
+    from .origin import Origin
 
 _log = Log("learner")
 
@@ -45,15 +52,16 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
     Raises:
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
         LeaseHeld: if another learner runs this run. LeaseLost: if one took over.
-        ConfigError: if the run in Redis was made with another spec.
+        ConfigError: if the run in Redis was made with another spec, or a new one was to start from a file and cannot.
     """
+    origin = read_origin(Path(config.init_from), spec) if config.init_from else None
     lease = Lease(Keys(run), config.lease_ttl_ms)
     began_s, pause_s = monotonic_s(), _RECONNECT_S[0]
     known, opened = Known(), False
     while not stop.requested:
         session = Session(url, run, spec, config, lease, known)
         try:
-            if not session.open(stop):
+            if not session.open(stop, origin):
                 session.abandon()
                 return
             opened, pause_s = True, _RECONNECT_S[0]
@@ -86,12 +94,19 @@ class Session:
         self._refused_since_s: float | None = None
         self._committer = Committer(Server(url), self._keys, lease, known)
         capacity = 2 * max(config.intake.batch_steps, 1)
-        self._ingest = Ingest(Server(url), self._keys, lease, spec, self._run.refuse, capacity)
+        self._archive = Archive(config.archive, run, spec) if config.archive else None
+        self._taken: list[Entry] = []  # since the last commit, for the archive
+        keep = self._archive is not None
+        self._ingest = Ingest(Server(url), self._keys, lease, spec, self._run.refuse, capacity, keep_payloads=keep)
         self._checkpoints = store.Checkpoints(Path(config.checkpoint_dir)) if config.checkpoint_dir else None
         self._checkpoint_due = Every(config.checkpoint_every_s)
 
-    def open(self, stop: Stop) -> bool:
+    def open(self, stop: Stop, origin: Origin | None = None) -> bool:
         """Take the lease, find out where the run stands, and start to read.
+
+        Args:
+            stop: ends the wait for another learner's lease.
+            origin: what a new run starts from.
 
         Returns:
             False if told to stop while another learner held the lease.
@@ -101,6 +116,8 @@ class Session:
             return False
         store.agree_on_spec(self._server, self._keys, self._spec)
         stored = store.load(self._server, self._keys)
+        if first and origin is not None:
+            self._start_from(origin, stored)
         if stored is not None:
             self._resume(stored)
         else:
@@ -117,7 +134,7 @@ class Session:
         if entry is not None and entry.alone:
             self._commit_alone(entry)
         elif entry is not None:
-            self._intake.add(entry, self._run.head, now_ms())
+            self._take_in(entry)
             if self._intake.refused and self._refused_since_s is None:
                 self._refused_since_s = monotonic_s()
         nothing_more_comes = entry is None and self._ingest.blocked_s > _STANDSTILL_S
@@ -142,15 +159,32 @@ class Session:
         self._ingest.close()
         self._ingest.give_back()
         self._save_checkpoint()
+        if self._archive is not None:
+            self._archive.close()
         self._lease.release(self._server)
-        self._committer.close()
-        self._server.close()
+        self._let_go()
 
     def abandon(self) -> None:
         """Let go of everything after an error: what was not committed is still in Redis."""
         self._ingest.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._committer.close()
+        if self._archive is not None:
+            self._archive.close()
         self._server.close()
+
+    def _start_from(self, origin: Origin, stored: store.Stored | None) -> None:
+        """Only a run that there is nothing of yet: another one's work would be overwritten, or the file ignored."""
+        if stored is None and self._checkpoints is not None:
+            stored = self._checkpoints.newest(self._spec)
+        if stored is not None:
+            raise ConfigError(
+                f"init-from: run {self._keys.run} is at version {stored.head.version}, expected a new one; "
+                "choose another --run, or leave --init-from away to go on"
+            )
+        self._run.start_from(origin)
 
     def _resume(self, stored: store.Stored) -> None:
         self._run.resume(stored)
@@ -186,10 +220,15 @@ class Session:
             self._intake.set_aside(str(error))
             return None
 
+    def _take_in(self, entry: Entry) -> None:
+        self._intake.add(entry, self._run.head, now_ms())
+        if self._archive is not None:
+            self._taken.append(entry)
+
     def _commit_alone(self, entry: Entry) -> None:
         """First what is in hand, then this entry by itself: whatever it does, nothing else is at risk."""
         self._commit_what_is_in_hand()
-        self._intake.add(entry, self._run.head, now_ms())
+        self._take_in(entry)
         self._commit_what_is_in_hand()
 
     def _commit_what_is_in_hand(self) -> None:
@@ -199,11 +238,18 @@ class Session:
 
     def _commit(self, figures: Figures | None) -> None:
         commit, stored = self._run.commit(self._intake, figures, self._ingest.actors)
-        self._committer.submit(commit, stored)
+        self._committer.submit(commit, stored, self._archiving(commit))
         if self._checkpoint_due.due():
             self._save_checkpoint()
         self._intake = Intake(self._config.intake, self._run.cursors)
         self._refused_since_s = None
+
+    def _archiving(self, commit: Commit) -> Callable[[], None] | None:
+        """What keeps the entries that a commit consumes, to be called once it has gone through."""
+        if self._archive is None:
+            return None
+        taken, self._taken = self._taken, []
+        return partial(self._archive.append, archived(taken, self._intake.refused, commit.head))
 
     def _refused_for_long(self) -> bool:
         return self._refused_since_s is not None and monotonic_s() - self._refused_since_s > _REFUSED_WAIT_S

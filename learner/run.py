@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .config import LearnerConfig
     from .counters import Refusal
     from .figures import Figures
+    from .origin import Origin
 
 _DEPARTED_KEPT = 4096  # cursors, 40 bytes each in every commit's learner state
 _GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
@@ -54,6 +55,10 @@ class Run:
         self.cursors = stored.restore(self._spec, self._trainer, self._history)
         self.head, self.counters, self._weights = stored.head, stored.counters, stored.weights
 
+    def start_from(self, origin: Origin) -> None:
+        """Let the first version be one that was learnt elsewhere."""
+        self._trainer.start_from(origin)
+
     @property
     def solved(self) -> bool:
         """Whether the last hundred games reached the return that was asked for."""
@@ -67,7 +72,8 @@ class Run:
     def train(self, intake: Intake) -> Figures:
         """One update on what was accepted; returns its figures. Raises NonFinite, and has changed nothing then."""
         accepted = intake.in_order()
-        staleness = [self.head.version - header.version for header, _ in accepted]
+        # Of what no version of this run played it is only certain that it is not the newest's play.
+        staleness = [1 if header.declared else self.head.version - header.version for header, _ in accepted]
         batch = collate([trajectory for _, trajectory in accepted], staleness)
         refused_steps = sum(entry.header.steps for entry, _ in intake.refused if entry.header is not None)
         produced = sum(header.steps for header, _ in accepted) + refused_steps
@@ -85,7 +91,13 @@ class Run:
         now = now_ms()
         for header, trajectory in accepted:
             self._history.accept(header, trajectory, self.head.version, now)
-        self.counters = self.counters.add(updates=1, accepted=len(accepted), steps=batch.steps, games=batch.games)
+        self.counters = self.counters.add(
+            updates=1,
+            accepted=len(accepted),
+            declared=sum(header.declared for header, _ in accepted),
+            steps=batch.steps,
+            games=batch.games,
+        )
         self._rate.add(self.counters.steps)
         return figures
 
@@ -146,6 +158,7 @@ class Run:
             "epoch": self.head.epoch,
             "version": self.head.version,
             "updated_ms": now_ms(),
+            "accept_declared": int(self._config.intake.accept_declared),
             **self.counters.to_fields(),
             **_printed(figures),
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from ..common.spec import RunSpec
 from ..common.weights import decode_weights, digest
 from .commit import Head
 from .counters import Counters
+from .durable import PART, write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ _MAX_ITEMS = 1 << 16  # cursors: one an actor
 _COUNT_MAX = 2**53
 _FIELDS = {"format", "commit", "trainer", "history", "cursors"}
 _CHECKPOINT_FIELDS = {"format", "spec", "epoch", "version", "commit", "counters", "learner", "weights", "digest"}
-_SUFFIX, _PART = ".msgpack", ".part"
+_SUFFIX = ".msgpack"
 _log = Log("learner")
 
 
@@ -55,18 +55,26 @@ class Stored:
             WireError: if the state is not what a learner of this version wrote; nothing restored may be used then.
             LineageLost: if it is of another commit. ConfigError: if it is of another algorithm.
         """
-        fields = wire.decode(self.learner, max_bytes=_MAX_BYTES, max_list=_MAX_ITEMS, max_map=_MAX_ITEMS)
-        wire.check_fields(fields, _FIELDS)
-        wire.take_int(fields, "format", _FORMAT, _FORMAT)
-        if wire.take_text(fields, "commit") != self.head.commit:
-            raise LineageLost(f"learner state: of commit {fields['commit']}, expected {self.head.commit}")
-        params = self.params(spec)
+        fields, params = self._fields(), self.params(spec)
         try:
             trainer.restore(params, fields["trainer"])
             history.restore(fields["history"])
             return {actor: (index(left), index(right)) for actor, (left, right) in fields["cursors"].items()}
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise WireError(f"learner state: {error!r}, expected what a learner of this version wrote") from error
+
+    def trainer_state(self) -> dict[str, Any]:
+        """What the trainer had besides the parameters, arrays as they travel."""
+        state: dict[str, Any] = self._fields()["trainer"]
+        return state
+
+    def _fields(self) -> dict[str, Any]:
+        fields = wire.decode(self.learner, max_bytes=_MAX_BYTES, max_list=_MAX_ITEMS, max_map=_MAX_ITEMS)
+        wire.check_fields(fields, _FIELDS)
+        wire.take_int(fields, "format", _FORMAT, _FORMAT)
+        if wire.take_text(fields, "commit") != self.head.commit:
+            raise LineageLost(f"learner state: of commit {fields['commit']}, expected {self.head.commit}")
+        return fields
 
 
 def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Cursors) -> bytes:
@@ -136,7 +144,7 @@ class Checkpoints:
             "weights": stored.weights,
             "digest": digest(stored.learner + stored.weights),
         }
-        for leftover in self._folder.glob(f".checkpoint-*{_PART}"):  # of a learner that was killed while writing
+        for leftover in self._folder.glob(f".checkpoint-*{PART}"):  # of a learner that was killed while writing
             leftover.unlink(missing_ok=True)
         path = self._folder / f"checkpoint-{stored.head.epoch:04}-{stored.head.version:09}{_SUFFIX}"
         write_durably(path, wire.encode(fields))
@@ -186,19 +194,3 @@ def read_checkpoint(path: Path) -> tuple[Stored, RunSpec]:
         )
     except (OSError, WireError, AttributeError, TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"checkpoint {path}: {error}, expected a file written by a broodmind learner") from error
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a file so that after a power cut it is there whole, or as it was before."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    if os.name == "posix":  # the rename itself; Windows has no such call and needs none
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

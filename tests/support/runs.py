@@ -134,6 +134,16 @@ def running(*arguments: str, **options):
             raise
 
 
+@contextmanager
+def stopped(process: subprocess.Popen[str]):
+    """A process that stands still during the block."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
 def last_json(text: str) -> dict:
     """The JSON object that ends a command's output."""
     return json.loads(text.strip().splitlines()[-1])
