@@ -147,9 +147,9 @@ class Checkpoints:
         for leftover in self._folder.glob(f".checkpoint-*{PART}"):  # of a learner that was killed while writing
             leftover.unlink(missing_ok=True)
         path = self._folder / f"checkpoint-{stored.head.epoch:04}-{stored.head.version:09}{_SUFFIX}"
+        self._delete_old()  # first too: a learner killed after each rename would leave one more each time
         write_durably(path, wire.encode(fields))
-        for old in self._paths()[: -self._kept]:
-            old.unlink(missing_ok=True)
+        self._delete_old()
         return path
 
     def newest(self, spec: RunSpec) -> Stored | None:
@@ -173,6 +173,10 @@ class Checkpoints:
         if damaged is not None:
             raise damaged
         return None
+
+    def _delete_old(self) -> None:
+        for old in self._paths()[: -self._kept]:
+            old.unlink(missing_ok=True)
 
     def _paths(self) -> list[Path]:
         return sorted(self._folder.glob(f"checkpoint-*{_SUFFIX}"))

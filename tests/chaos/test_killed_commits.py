@@ -58,7 +58,7 @@ def test_a_killed_commit_is_all_there_or_not_at_all(shared_server, redis, run, t
         outcomes.append(went_through)
         newest = checkpoints.newest(SPEC)
         assert newest is None or newest.head.commit in commits_of(redis, keys)
-        assert len(list((tmp_path / "checkpoints").iterdir())) <= 4  # three, and what was left half written
+        assert len(list((tmp_path / "checkpoints").iterdir())) <= 5  # three, one more, and one half written
     with learning(shared_server.url, run):
         wait_until(lambda: backlog(redis, keys) == 0)
     uplink.leave()
