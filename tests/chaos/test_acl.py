@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 
 import pytest
 from support.runs import SPEC, broodmind, commit_after, entry, everything, hash_of, last_json, running
@@ -193,17 +194,15 @@ MATRIX = """
 @pytest.fixture(params=KINDS)
 def guarded(request, tmp_path):
     """A server with the users of a run, by the file that was made for it; and their URLs."""
-    open_server = RealServer(request.param)
-    options = ("--redis", open_server.url, "--run", RUN, "--actors", ",".join(ACTORS))
-    printed, _ = broodmind("acl", *options, "--json").communicate(timeout=60)
-    open_server.close()
+    with closing(RealServer(request.param)) as unguarded:
+        options = ("--redis", unguarded.url, "--run", RUN, "--actors", ",".join(ACTORS))
+        printed, _ = broodmind("acl", *options, "--json").communicate(timeout=60)
     made = last_json(printed)
     file = tmp_path / "users.acl"
     file.write_text(made["acl"] + ADMIN)
-    server = RealServer(request.param, aclfile=str(file))
-    server.url = server.url.replace("//", "//admin:admin@")
-    yield server, {user: with_user(server.url, user, password) for user, password in made["passwords"].items()}
-    server.close()
+    with closing(RealServer(request.param, aclfile=str(file))) as server:
+        server.url = server.url.replace("//", "//admin:admin@")
+        yield server, {user: with_user(server.url, user, word) for user, word in made["passwords"].items()}
 
 
 def with_user(url, user, password):
