@@ -62,7 +62,7 @@ def test_an_actor_struck_off_and_back_counts_once_what_it_sends_again(shared_ser
         redis.call("DEL", keys.heartbeat("a"))  # as after ten seconds of silence
         wait_until(lambda: not redis.call("HEXISTS", keys.roster, "a"))
         uplink._server.close()
-        uplink._broken, uplink._heartbeat_due._next = True, 0.0
+        uplink._broken, uplink.heartbeat_due._next = True, 0.0
         uplink.push([piece(version=2, seed=3), piece(version=2, seed=4)], NEVER)
         head = head_of(redis, keys, accepted=4)
         uplink.leave()
