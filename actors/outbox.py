@@ -35,7 +35,7 @@ class Outbox:
         self._stream, self._incarnation = stream, incarnation
         self._sequence = 0
         self._unsent: deque[Outgoing] = deque()
-        self._sent: deque[tuple[float, Outgoing]] = deque()  # with the time of its first acknowledgement
+        self._sent: deque[tuple[float, Outgoing]] = deque()  # with the time when it was acknowledged last
 
     def add(self, header: Header, payload: bytes) -> None:
         """Number an entry; an incarnation's first is 1."""
@@ -52,9 +52,14 @@ class Outbox:
         """What to send after a lost connection, in order: the recently acknowledged, then the rest."""
         return [*(outgoing for _, outgoing in self._sent), *self._unsent]
 
-    def acknowledge(self, now_s: float) -> list[Outgoing]:
-        """All of it has arrived; forget what is old enough to be safe on disk. Returns what has arrived just now."""
+    def acknowledge(self, now_s: float, *, resent: bool = False) -> list[Outgoing]:
+        """All of it has arrived; forget what is old enough to be safe on disk. Returns what has arrived just now.
+
+        What was sent again may have been written again: then it is as young as the rest.
+        """
         arrived = self.unsent()
+        if resent:
+            self._sent = deque((now_s, outgoing) for _, outgoing in self._sent)
         self._sent.extend((now_s, outgoing) for outgoing in arrived)
         self._unsent.clear()
         while self._sent and now_s - self._sent[0][0] > REPLAY_S:

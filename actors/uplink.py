@@ -175,7 +175,7 @@ class Uplink:
         for reply in answers:
             if isinstance(reply, BroodmindError):
                 raise reply
-        arrived = self._outbox.acknowledge(monotonic_s())
+        arrived = self._outbox.acknowledge(monotonic_s(), resent=resent)
         if self._journal is not None:
             self._journal.write(arrived)
         *_, latest, self._backlog = answers

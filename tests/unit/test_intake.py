@@ -342,6 +342,18 @@ def test_after_a_reconnect_the_acknowledged_come_first_and_all_in_order():
     assert made.unsent() == []
 
 
+def test_what_was_sent_again_may_be_lost_again_and_is_kept_as_long():
+    """A server that lost it was long away, took it again, and may lose it once more."""
+    made = outbox(2)
+    made.acknowledge(10.0)
+    made.acknowledge(10.0 + 2 * REPLAY_S, resent=True)
+    assert ids(made.after_reconnect()) == ["1234-1", "1234-2"]
+    made.acknowledge(10.0 + 3 * REPLAY_S)
+    assert ids(made.after_reconnect()) == ["1234-1", "1234-2"]
+    made.acknowledge(10.1 + 3 * REPLAY_S)
+    assert made.after_reconnect() == []
+
+
 def test_what_was_acknowledged_long_enough_ago_is_forgotten():
     made = outbox(1)
     made.acknowledge(10.0)
