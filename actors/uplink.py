@@ -81,7 +81,8 @@ class Uplink:
         """Send pieces, however often the connection breaks on the way; only a stop request gives up."""
         for piece in pieces:
             trajectory, played_with = piece.trajectory, piece.played_with
-            header = Header(played_with.version, played_with.epoch, trajectory.steps, trajectory.games, now_ms())
+            counts = (trajectory.steps, trajectory.games)
+            header = Header(played_with.version, played_with.epoch, *counts, now_ms(), played_with.commit)
             self._outbox.add(header, encode_trajectory(trajectory, self.actor, self._spec))
             self._steps += trajectory.steps
             self._games += trajectory.games

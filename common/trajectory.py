@@ -7,6 +7,7 @@ person can read it in redis-cli.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ _FIELDS = {
     "lengths",
     "wins",
 }
+_ENTRY = [b"v", b"e", b"c", b"n", b"g", b"t", b"p"]
+_COMMIT = re.compile(rb"[0-9a-f]{0,64}")
 _COUNT_MAX = 2**53
 # What single precision still squares and sums without an overflow.
 _REWARD_MAX = 1e9
@@ -86,6 +89,7 @@ class Header:
     steps: int
     games: int
     created_ms: int
+    commit: str = ""  # that published this version: after a loss another may bear its number; empty: not said
 
     def fields(self, payload: bytes) -> list[bytes | str | int]:
         """The entry as XADD takes it."""
@@ -94,6 +98,8 @@ class Header:
             self.version,
             "e",
             self.epoch,
+            "c",
+            self.commit,
             "n",
             self.steps,
             "g",
@@ -107,15 +113,17 @@ class Header:
 
 def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
     """Split an entry's flat list of fields into header and payload, without decoding the payload."""
-    if not raw or len(raw) != 12 or raw[::2] != [b"v", b"e", b"n", b"g", b"t", b"p"]:
+    if not raw or raw[::2] != _ENTRY or len(raw) != 2 * len(_ENTRY):
         names = b" ".join(raw[::2])[:80] if raw else None
-        raise WireError(f"entry: fields {names!r}, expected v e n g t p")
-    *numbers, payload = raw[1::2]
+        raise WireError(f"entry: fields {names!r}, expected v e c n g t p")
+    version, epoch, commit, steps, games, created_ms, payload = raw[1::2]
+    if not _COMMIT.fullmatch(commit):
+        raise WireError(f"entry: c is {commit!r:.40}, expected a commit's id")
     try:
-        header = Header(*(int(number) for number in numbers))
+        header = Header(int(version), int(epoch), int(steps), int(games), int(created_ms), commit.decode())
     except ValueError as error:
         raise WireError(f"entry: {error}, expected integers in v e n g t") from error
-    for name, value in zip("vengt", numbers, strict=True):
+    for name, value in zip("vengt", (version, epoch, steps, games, created_ms), strict=True):
         if not 0 <= int(value) < _COUNT_MAX:
             raise WireError(f"entry: {name} is {value!r:.40}, expected 0 to 2^53")
     return header, payload

@@ -103,7 +103,7 @@ class Session:
             self._resume(stored)
         else:
             self._seed()
-        self._intake = Intake(self._config.intake, self._run.cursors)
+        self._intake = self._run.intake()
         self._checkpoint_due.due()
         self._ingest.start()
         return True
@@ -186,7 +186,7 @@ class Session:
         self._committer.submit(commit, stored)
         if self._checkpoint_due.due():
             self._save_checkpoint()
-        self._intake = Intake(self._config.intake, self._run.cursors)
+        self._intake = self._run.intake()
         self._refused_since_s = None
 
     def _refused_for_long(self) -> bool:

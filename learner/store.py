@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from ..common.network import Params
     from ..common.streams import Server
     from .history import History
-    from .intake import Cursors
+    from .intake import Cursors, Lineage
     from .trainer import Trainer
 
 _FORMAT = 1
 _MAX_BYTES = 2 << 30
 _MAX_ITEMS = 1 << 16  # cursors: one an actor
-_FIELDS = {"format", "commit", "trainer", "history", "cursors"}
+_FIELDS = {"format", "commit", "trainer", "history", "cursors", "lineage"}
 _SUFFIX, _PART = ".msgpack", ".part"
 _log = Log("learner")
 
@@ -45,8 +45,8 @@ class Stored:
         """The parameters of the last version."""
         return decode_weights(self.weights, digest(self.weights), spec)
 
-    def restore(self, spec: RunSpec, trainer: Trainer, history: History) -> Cursors:
-        """Put trainer and history where they were at that commit; returns the cursors."""
+    def restore(self, spec: RunSpec, trainer: Trainer, history: History) -> tuple[Cursors, Lineage]:
+        """Put trainer and history where they were at that commit; returns cursors and lineage."""
         fields = wire.decode(self.learner, max_bytes=_MAX_BYTES, max_list=_MAX_ITEMS, max_map=_MAX_ITEMS)
         wire.check_fields(fields, _FIELDS)
         wire.take_int(fields, "format", _FORMAT, _FORMAT)
@@ -54,10 +54,11 @@ class Stored:
             raise LineageLost(f"learner state: of commit {fields['commit']}, expected {self.head.commit}")
         trainer.restore(self.params(spec), fields["trainer"])
         history.restore(fields["history"])
-        return {actor: (int(left), int(right)) for actor, (left, right) in fields["cursors"].items()}
+        cursors = {actor: (int(left), int(right)) for actor, (left, right) in fields["cursors"].items()}
+        return cursors, {int(version): str(commit) for version, commit in fields["lineage"]}
 
 
-def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Cursors) -> bytes:
+def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Cursors, lineage: Lineage) -> bytes:
     """The blob of the key `learner`."""
     return wire.encode(
         {
@@ -66,6 +67,7 @@ def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Curs
             "trainer": trainer.state(),
             "history": history.state(),
             "cursors": {actor: list(entry_id) for actor, entry_id in cursors.items()},
+            "lineage": [list(version) for version in lineage.items()],
         }
     )
 
