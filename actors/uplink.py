@@ -109,4 +109,4 @@ def _header(piece: Piece) -> Header:
     played_with, counts = piece.played_with, (piece.trajectory.steps, piece.trajectory.games)
     if played_with is None:
         return Header(0, 0, *counts, now_ms(), declared=True)
-    return Header(played_with.version, played_with.epoch, *counts, now_ms())
+    return Header(played_with.version, played_with.epoch, *counts, now_ms(), played_with.commit)

@@ -141,7 +141,7 @@ def _decode_entry(record: bytes) -> ArchivedEntry:
     header = None
     if fields["header"] is not None:
         version, epoch, steps, games, created_ms = _numbers(fields["header"], "header", 5)
-        header = Header(version, epoch, steps, games, created_ms, fields["declared"] is True)
+        header = Header(version, epoch, steps, games, created_ms, declared=fields["declared"] is True)
     if not isinstance(fields["payload"], bytes):
         raise WireError(f"payload: {type(fields['payload']).__name__}, expected bytes")
     left, right = _numbers(fields["id"], "id", 2)

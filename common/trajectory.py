@@ -7,6 +7,7 @@ person can read it in redis-cli.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,8 @@ _FIELDS = {
     "lengths",
     "wins",
 }
-_ENTRY_FIELDS = ([b"v", b"e", b"n", b"g", b"t", b"p"], [b"v", b"e", b"n", b"g", b"t", b"b", b"p"])
+_ENTRY_FIELDS = ([b"v", b"e", b"c", b"n", b"g", b"t", b"p"], [b"v", b"e", b"c", b"n", b"g", b"t", b"b", b"p"])
+_COMMIT = re.compile(rb"[0-9a-f]{0,64}")
 _DECLARED = "declared"  # the one value of b, which stands for behaviour
 _COUNT_MAX = 2**53
 # What single precision still squares and sums without an overflow.
@@ -89,6 +91,7 @@ class Header:
     steps: int
     games: int
     created_ms: int
+    commit: str = ""  # that published this version: after a loss another may bear its number; empty: not said
     # No version of this run played it: version and epoch say nothing, the log-probabilities are what somebody declared.
     declared: bool = False
 
@@ -99,6 +102,8 @@ class Header:
             self.version,
             "e",
             self.epoch,
+            "c",
+            self.commit,
             "n",
             self.steps,
             "g",
@@ -115,19 +120,21 @@ def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
     """Split an entry's flat list of fields into header and payload, without decoding the payload."""
     if not raw or len(raw) % 2 or raw[::2] not in _ENTRY_FIELDS:
         names = b" ".join(raw[::2])[:80] if raw else None
-        raise WireError(f"entry: fields {names!r}, expected v e n g t p, with b before p where it is declared")
-    *numbers, payload = raw[1::2]
-    declared = len(numbers) > 5
-    if declared and (behaviour := numbers.pop()) != _DECLARED.encode():
-        raise WireError(f"entry: b is {behaviour!r:.40}, expected {_DECLARED}, or no b")
+        raise WireError(f"entry: fields {names!r}, expected v e c n g t p, with b before p where it is declared")
+    version, epoch, commit, steps, games, created_ms, *behaviour, payload = raw[1::2]
+    if not _COMMIT.fullmatch(commit):
+        raise WireError(f"entry: c is {commit!r:.40}, expected a commit's id")
+    if behaviour and behaviour[0] != _DECLARED.encode():
+        raise WireError(f"entry: b is {behaviour[0]!r:.40}, expected {_DECLARED}, or no b")
     try:
-        version, epoch, steps, games, created_ms = (int(number) for number in numbers)
+        counts = int(steps), int(games), int(created_ms)
+        header = Header(int(version), int(epoch), *counts, commit.decode(), declared=bool(behaviour))
     except ValueError as error:
         raise WireError(f"entry: {error}, expected integers in v e n g t") from error
-    for name, value in zip("vengt", numbers, strict=True):
+    for name, value in zip("vengt", (version, epoch, steps, games, created_ms), strict=True):
         if not 0 <= int(value) < _COUNT_MAX:
             raise WireError(f"entry: {name} is {value!r:.40}, expected 0 to 2^53")
-    return Header(version, epoch, steps, games, created_ms, declared), payload
+    return header, payload
 
 
 def encode_trajectory(trajectory: Trajectory, actor: str, spec: RunSpec) -> bytes:

@@ -298,6 +298,13 @@ def check_acknowledged(
                 yield Violation("lost", what, actor, format_id(entry_id), acknowledged_ms=each.at_ms)
 
 
+def accepted_ids(entry: LedgerEntry) -> set[tuple[str, EntryId]]:
+    """What a commit trained on: actor and id of all that it consumed and did not refuse."""
+    consumed = {(actor, each) for actor, ranges in entry.consumed.items() for each in _ids(ranges)}
+    refused = [each for actors in entry.refused.values() for each in actors.items()]
+    return consumed - {(actor, each) for actor, ranges in refused for each in _ids(ranges)}
+
+
 def _of(entry: LedgerEntry, kind: str, what: str) -> Violation:
     return Violation(kind, what, commit=entry.commit)
 

@@ -133,7 +133,7 @@ def _arguments(commit: Commit, lease: Lease) -> dict[str, Any]:
         "rejected": [_flat(entry) for entry in commit.rejected],
         "rejected_kept": REJECTED_KEPT,
         "ledger": _flat(verdict(lease.token, commit)),
-        "ledger_kept": kept(sum(count for _, count in commit.consumed.values())),
+        "ledger_kept": kept(len(commit.consumed)),
     }
 
 

@@ -17,24 +17,31 @@ if TYPE_CHECKING:
 _GAP_MAX = 1 << 20  # no actor numbers so many unsent; a hostile id must not spoil the count for good
 
 Cursors = dict[str, tuple[int, int]]  # actor to the last id consumed
+Lineage = dict[int, str]  # the epoch's last versions to the commits that published them
 
 
-def refusal(header: Header, head: Head, now_ms: int, config: IntakeConfig) -> Refusal | None:
+def refusal(
+    header: Header, head: Head, now_ms: int, config: IntakeConfig, lineage: Lineage | None = None
+) -> Refusal | None:
     """Why an entry may not be trained on now, or None where it may.
 
     Its staleness is the head's version minus the one it was played with; versions from a future that this run has not
-    seen belong to a lost lineage. What no version of this run played has neither; its age counts from its import.
+    seen belong to a lost lineage, and so do those that another commit published than this run's. What no version of
+    this run played has neither; its age counts from its import.
     """
     if header.declared:
         if not config.accept_declared:
             return "foreign"
-    elif reason := _of_another_time(header, head, config):
+    elif reason := _of_another_time(header, head, config, lineage):
         return reason
     return "too_old" if now_ms - header.created_ms > config.max_age_s * 1000 else None
 
 
-def _of_another_time(header: Header, head: Head, config: IntakeConfig) -> Refusal | None:
+def _of_another_time(header: Header, head: Head, config: IntakeConfig, lineage: Lineage | None) -> Refusal | None:
     if header.epoch != head.epoch or header.version > head.version:
+        return "wrong_epoch"
+    commit = (lineage or {}).get(header.version)
+    if header.commit and commit and header.commit != commit:
         return "wrong_epoch"
     if head.version - header.version > config.max_staleness:
         return "stale"
@@ -47,6 +54,7 @@ class Intake:
 
     config: IntakeConfig
     cursors: Cursors  # as of the last commit
+    lineage: Lineage = field(default_factory=dict)
     accepted: list[tuple[EntryId, str, Header, Trajectory]] = field(default_factory=list)
     refused: list[tuple[Entry, Refusal]] = field(default_factory=list)
     consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
@@ -67,7 +75,7 @@ class Intake:
         self.cursors[entry.actor] = entry.id
         if entry.header is None or entry.trajectory is None:
             self.refused.append((entry, entry.refused or "invalid"))
-        elif reason := refusal(entry.header, head, now_ms, self.config):  # it has aged since it was read
+        elif reason := refusal(entry.header, head, now_ms, self.config, self.lineage):  # it has aged since it was read
             self.refused.append((entry, reason))
         else:
             self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))

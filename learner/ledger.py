@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .counters import Refusal
     from .entry import Entry, EntryId
 
-_ENTRIES_KEPT = 10_000  # about an hour of a busy run, some 5 MB
-_IDS_KEPT = 200_000  # where commits consume many entries each: the ledger must not outgrow the trajectories
+_ENTRIES_KEPT = 10_000  # some 5 MB
+_STREAMS_KEPT = 1_000_000  # named in all entries together, some 40 MB: fewer entries where commits are of many actors
 
 Ranges = dict[str, list[IdRange]]  # by actor
 
@@ -54,9 +54,9 @@ def verdict(token: str, commit: Commit) -> dict[str, str]:
     }
 
 
-def kept(ids: int) -> int:
-    """How many entries to keep, where one is about so many ids."""
-    return min(_ENTRIES_KEPT, max(_IDS_KEPT // max(ids, 1), 1))
+def kept(streams: int) -> int:
+    """How many entries to keep, where one is about so many streams."""
+    return min(_ENTRIES_KEPT, _STREAMS_KEPT // max(streams, 1))
 
 
 def by_reason(refused: Iterable[tuple[Entry, Refusal]]) -> dict[str, dict[str, str]]:

@@ -122,7 +122,7 @@ class Session:
             self._resume(stored)
         else:
             self._seed()
-        self._intake = Intake(self._config.intake, self._run.cursors)
+        self._intake = self._run.intake()
         self._checkpoint_due.due()
         self._ingest.start(after_death=first)
         return True
@@ -241,7 +241,7 @@ class Session:
         self._committer.submit(commit, stored, self._archiving(commit))
         if self._checkpoint_due.due():
             self._save_checkpoint()
-        self._intake = Intake(self._config.intake, self._run.cursors)
+        self._intake = self._run.intake()
         self._refused_since_s = None
 
     def _archiving(self, commit: Commit) -> Callable[[], None] | None:

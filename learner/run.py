@@ -15,7 +15,7 @@ from .batch import collate
 from .commit import Commit, Head, next_head
 from .counters import REFUSALS, Counters
 from .history import History
-from .intake import Cursors, Intake, refusal
+from .intake import Cursors, Intake, Lineage, refusal
 from .ledger import by_reason
 from .ranges import format_ranges
 from .rate import RateOfSteps
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .origin import Origin
 
 _DEPARTED_KEPT = 4096  # cursors, 40 bytes each in every commit's learner state
+_LINEAGE_MAX = 256  # versions: no actor is further behind without its data being stale in any other way
 _GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
 
 
@@ -43,6 +44,7 @@ class Run:
         self.head = Head()
         self.counters = Counters()
         self.cursors: Cursors = {}
+        self.lineage: Lineage = {}
         self._name, self._spec, self._config = name, spec, config
         self._trainer = Trainer(spec, config.algorithm)
         self._history = History()
@@ -52,7 +54,7 @@ class Run:
 
     def resume(self, stored: store.Stored) -> None:
         """Go on from a stored state."""
-        self.cursors = stored.restore(self._spec, self._trainer, self._history)
+        self.cursors, self.lineage = stored.restore(self._spec, self._trainer, self._history)
         self.head, self.counters, self._weights = stored.head, stored.counters, stored.weights
 
     def start_from(self, origin: Origin) -> None:
@@ -67,7 +69,11 @@ class Run:
 
     def refuse(self, header: Header) -> Refusal | None:
         """Why an entry would be refused if it were taken now."""
-        return refusal(header, self.head, now_ms(), self._config.intake)
+        return refusal(header, self.head, now_ms(), self._config.intake, self.lineage)
+
+    def intake(self) -> Intake:
+        """An empty one, for the next commit."""
+        return Intake(self._config.intake, self.cursors, self.lineage)
 
     def train(self, intake: Intake) -> Figures:
         """One update on what was accepted; returns its figures. Raises NonFinite, and has changed nothing then."""
@@ -108,7 +114,7 @@ class Run:
         stay: actors go on counting, and what they resend from before was consumed before.
         """
         self.head = replace(next_head(parent, publish=True), epoch=epoch, version=self.head.version + 1)
-        return self._commit(parent, Intake(self._config.intake, self.cursors), {}, publish=True, actors=0)
+        return self._commit(parent, self.intake(), {}, publish=True, actors=0)
 
     def commit(self, intake: Intake, figures: Figures | None, actors: Collection[str]) -> tuple[Commit, store.Stored]:
         """The commit of everything taken in; with a new version where there are figures of an update.
@@ -132,7 +138,10 @@ class Run:
     ) -> tuple[Commit, store.Stored]:
         if publish:
             self._weights = self._trainer.weights()
-        learner = store.encode_learner(self.head, self._trainer, self._history, self.cursors)
+            same_epoch = self.lineage if parent.epoch == self.head.epoch else {}
+            kept = list(same_epoch.items())[-_LINEAGE_MAX:]
+            self.lineage = {**dict(kept), self.head.version: self.head.commit}
+        learner = store.encode_learner(self.head, self._trainer, self._history, self.cursors, self.lineage)
         commit = Commit(
             parent=parent,
             head=self.head,

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from ..common.network import Params
     from ..common.streams import Server
     from .history import History
-    from .intake import Cursors
+    from .intake import Cursors, Lineage
     from .trainer import Trainer
 
 _FORMAT = 1
 _MAX_BYTES = 2 << 30
 _MAX_ITEMS = 1 << 16  # cursors: one an actor
 _COUNT_MAX = 2**53
-_FIELDS = {"format", "commit", "trainer", "history", "cursors"}
+_FIELDS = {"format", "commit", "trainer", "history", "cursors", "lineage"}
 _CHECKPOINT_FIELDS = {"format", "spec", "epoch", "version", "commit", "counters", "learner", "weights", "digest"}
 _SUFFIX = ".msgpack"
 _log = Log("learner")
@@ -48,8 +48,8 @@ class Stored:
         """The parameters of the last version."""
         return decode_weights(self.weights, digest(self.weights), spec)
 
-    def restore(self, spec: RunSpec, trainer: Trainer, history: History) -> Cursors:
-        """Put trainer and history where they were at that commit; returns the cursors.
+    def restore(self, spec: RunSpec, trainer: Trainer, history: History) -> tuple[Cursors, Lineage]:
+        """Put trainer and history where they were at that commit; returns cursors and lineage.
 
         Raises:
             WireError: if the state is not what a learner of this version wrote; nothing restored may be used then.
@@ -59,7 +59,8 @@ class Stored:
         try:
             trainer.restore(params, fields["trainer"])
             history.restore(fields["history"])
-            return {actor: (index(left), index(right)) for actor, (left, right) in fields["cursors"].items()}
+            cursors = {actor: (index(left), index(right)) for actor, (left, right) in fields["cursors"].items()}
+            return cursors, {index(version): str(commit) for version, commit in fields["lineage"]}
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise WireError(f"learner state: {error!r}, expected what a learner of this version wrote") from error
 
@@ -77,7 +78,7 @@ class Stored:
         return fields
 
 
-def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Cursors) -> bytes:
+def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Cursors, lineage: Lineage) -> bytes:
     """The blob of the key `learner`."""
     return wire.encode(
         {
@@ -86,6 +87,7 @@ def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Curs
             "trainer": trainer.state(),
             "history": history.state(),
             "cursors": {actor: list(entry_id) for actor, entry_id in cursors.items()},
+            "lineage": [list(version) for version in lineage.items()],
         }
     )
 

@@ -11,6 +11,7 @@ from support.learners import CONFIG, ONE_PIECE, head_of, learning
 from support.runs import NEVER, SPEC, entry, everything, hash_of, joined_uplink, piece, trajectory
 from support.servers import KINDS, RealServer, wait_until
 
+from broodmind.actors.rollout import Piece
 from broodmind.common.actions import Discrete
 from broodmind.common.clock import Every
 from broodmind.common.errors import ConfigError, LeaseHeld, LeaseLost, RedisUnreachable
@@ -18,7 +19,7 @@ from broodmind.common.keys import GROUP, Keys
 from broodmind.common.shutdown import Stop
 from broodmind.common.spec import GameSpec
 from broodmind.common.streams import ServerFull
-from broodmind.common.trajectory import Header, encode_trajectory
+from broodmind.common.trajectory import Header, encode_trajectory, parse_entry
 from broodmind.common.weights import Pointer, decode_weights
 from broodmind.learner.config import Goal
 from broodmind.learner.ingest import Ingest
@@ -426,3 +427,47 @@ def test_a_redis_that_came_back_older_starts_a_new_epoch(shared_server, redis, r
         assert int(head_of(redis, keys, epoch=2, version=3)["accepted"]) == 2
         head = head_of(redis, keys, wrong_epoch=2)
     assert (head["epoch"], head["accepted"]) == ("2", "2")
+
+
+def test_play_with_a_lost_version_is_refused_though_another_has_its_number(shared_server, redis, run, keys):
+    """By the learner that published it, and by its successor."""
+
+    def played_with(commit, sequence):
+        played = trajectory()
+        header = Header(2, 1, played.steps, played.games, 10**12 * 2, commit)
+        push(redis, keys, "a", [header.fields(encode_trajectory(played, "a", SPEC))], first=sequence)
+
+    with learning(shared_server.url, run):
+        push(redis, keys, "a", [entry("a"), entry("a")])
+        commit = head_of(redis, keys, version=2)["commit"]
+        played_with("1057", 3)
+        head_of(redis, keys, wrong_epoch=1)
+    with learning(shared_server.url, run):
+        played_with("1057", 4)
+        head_of(redis, keys, wrong_epoch=2)
+        played_with(commit, 5)
+        played_with(commit, 6)
+        assert int(head_of(redis, keys, accepted=4)["wrong_epoch"]) == 2
+
+
+def test_an_entry_names_the_commit_of_the_version_it_was_played_with(shared_server, redis, run, keys):
+    uplink = joined_uplink(shared_server.url, run, "a")
+    uplink.push([Piece(trajectory(), Pointer(1, 2, "c0ffee", "d", 0))], NEVER)
+    ((_, fields),) = redis.call("XRANGE", keys.trajectories("a"), "-", "+")
+    assert parse_entry(fields)[0].commit == "c0ffee"
+    uplink.leave()
+
+
+def test_what_was_sent_again_is_sent_again_after_the_next_break_too(shared_server, redis, run, keys, monkeypatch):
+    """A server that comes back without it may be long away, and be lost once more soon after."""
+    clock = [0.0]
+    monkeypatch.setattr("broodmind.actors.uplink.monotonic_s", lambda: clock[-1])
+    uplink = joined_uplink(shared_server.url, run, "a")
+    uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+    for now_s in (100.0, 101.0):
+        clock.append(now_s)
+        redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
+        uplink._broken = True
+        uplink.push([piece(seed=3)], NEVER)
+    assert redis.call("XLEN", keys.trajectories("a")) == 4
+    uplink.leave()

@@ -575,6 +575,15 @@ def test_a_header_field_that_is_no_count_is_refused(name, value):
         parse_entry(raw)
 
 
+@pytest.mark.parametrize("commit", [b"xyz", b"ABC", b"0" * 65, b"\xff", b"a\n", b"-1"])
+def test_a_commit_that_is_none_is_refused(commit):
+    raw = as_redis_returns(Header(1, 1, 1, 1, 1, "c0ffee"), b"")
+    assert parse_entry(raw)[0].commit == "c0ffee"
+    raw[raw.index(b"c0ffee")] = commit
+    with pytest.raises(WireError, match=r"^entry: c is"):
+        parse_entry(raw)
+
+
 def test_the_largest_count_is_taken():
     raw = as_redis_returns(Header(2**53 - 1, 0, 0, 0, 0), b"")
     assert parse_entry(raw)[0].version == 2**53 - 1

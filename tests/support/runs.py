@@ -54,7 +54,7 @@ def entry(actor: str, *, version: int = 1, epoch: int = 1, spec: RunSpec = SPEC,
 
 
 def piece(version: int = 1, epoch: int = 1, seed: int = 0) -> Piece:
-    return Piece(trajectory(seed), Pointer(epoch, version, "c", "d", 0))
+    return Piece(trajectory(seed), Pointer(epoch, version, "", "d", 0))
 
 
 def joined_uplink(url: str, run: str, actor: str, spec: RunSpec = SPEC, journals: Path | None = None) -> Uplink:
