@@ -5,14 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..common.errors import BroodmindError
 from ..common.log import log_to_stderr
 from ..common.shutdown import Stop, stop_on_signal, stop_with_parent
-from .options import actor_options, game_option, goal_options, learning_options, run_options, seed_option
+from .options import (
+    actor_options,
+    game_option,
+    goal_options,
+    learning_options,
+    run_options,
+    seed_option,
+    supervision_options,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def main() -> None:
@@ -64,17 +75,31 @@ def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # n
 @actor_options
 @click.option("--actors", default=1, show_default=True, type=click.IntRange(1), help="Actor processes.")
 @click.option("--name", help="The actors' names begin with this.  [default: host and process id]")
-def actors(*, url: str, run: str, actors: int, name: str | None, **playing: Any) -> None:  # noqa: ANN401 - click's
+@supervision_options
+def actors(
+    *,
+    url: str,
+    run: str,
+    actors: int,
+    name: str | None,
+    no_progress_seconds: float,
+    max_attempt_seconds: float,
+    records: Path | None,
+    **playing: Any,  # noqa: ANN401 - click's
+) -> None:
     """Run actors of a run, each in a process of its own, until Ctrl-C."""
+    from ..actors.attempt import Limits
     from ..actors.supervisor import Supervisor, wait_all
     from ..common.streams import Server
-    from .launch import actor_slots, default_actor_name
+    from .launch import PAUSE_S, actor_slots, default_actor_name
 
     with stop_on_signal() as stop:
         server = Server(url)
         server.call("PING")  # a wrong address or password is this process's error, not each child's
         server.close()
-        supervisor = Supervisor(actor_slots(url, run, actors, name or default_actor_name(), playing))
+        limits = Limits(no_progress_seconds or None, max_attempt_seconds or None)
+        slots = actor_slots(url, run, actors, name or default_actor_name(), playing, limits=limits)
+        supervisor = Supervisor(slots, PAUSE_S, records)
         try:
             wait_all(supervisor, lambda: stop.requested)
         finally:
@@ -90,10 +115,10 @@ def actor(*, url: str, run: str, game: str, envs: int, hold_back: int, name: str
     """Run one actor process; `actors` and `up` start these."""
     _set_blas_threads()
     from ..actors.loop import act
+    from ..actors.supervised import MarkingStop, supervised
 
-    with stop_on_signal() as stop:
-        _follow(stop, lifeline=True)
-        act(url, run, name, game, envs, stop, hold_back)
+    with supervised() as (stop, progress):
+        act(url, run, name, game, envs, MarkingStop(stop, progress), hold_back)
 
 
 @cli.command()

@@ -8,12 +8,16 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from ..actors.attempt import Limits
 from ..actors.supervisor import Slot
+from .options import NO_PROGRESS_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+PAUSE_S = 60.0  # of one actor that keeps failing, while the others play
+LIMITS = Limits(NO_PROGRESS_S)
 _STAGGER_S = 0.2  # between the first starts of actors, beyond as many as there are cores
 
 
@@ -29,7 +33,13 @@ def default_actor_name() -> str:
 
 
 def actor_slots(
-    url: str, run: str, actors: int, name: str, playing: Mapping[str, object], logs: Path | None = None
+    url: str,
+    run: str,
+    actors: int,
+    name: str,
+    playing: Mapping[str, object],
+    logs: Path | None = None,
+    limits: Limits = LIMITS,
 ) -> list[Slot]:
     """One slot an actor process. Their names are padded, so that their order is that of the slots.
 
@@ -40,13 +50,15 @@ def actor_slots(
         name: what the actors' names begin with.
         playing: the options they share: game, envs, hold_back.
         logs: the folder for their logs; None leaves them on standard error.
+        limits: how long an attempt of each may take.
     """
 
     def slot(index: int) -> Slot:
         actor = f"{name}-{index:03}"
         command = module_command("actor", *flags({"redis": url, "run": run, "name": actor, **playing}))
         delay_s = _STAGGER_S * max(0, index + 1 - (os.cpu_count() or 1))
-        return Slot(actor, command, logs / f"actor-{index:03}.log" if logs else None, delay_s)
+        log = logs / f"actor-{index:03}.log" if logs else None
+        return Slot(actor, command, log, delay_s, reports=True, limits=limits)
 
     return [slot(index) for index in range(actors)]
 

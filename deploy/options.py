@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
     Command = Callable[..., Any]
 
+NO_PROGRESS_S = 300.0
 DEFAULT_URL = "redis://127.0.0.1:6379"
 
 
@@ -57,6 +59,25 @@ learning_options = several(
     click.option("--max-age", default=3600.0, show_default=True, type=click.FloatRange(0), help="In seconds."),
     click.option("--lock-step", is_flag=True, help="Actors wait for each version: reproducible with a seed."),
     click.option("--float16", is_flag=True, help="Observations travel as half floats."),
+)
+supervision_options = several(
+    click.option(
+        "--no-progress-seconds",
+        default=NO_PROGRESS_S,
+        show_default=True,
+        type=click.FloatRange(0),
+        help="An actor that does not get on for so long is ended and started again; 0: never.",
+    ),
+    click.option(
+        "--max-attempt-seconds",
+        default=0.0,
+        show_default=True,
+        type=click.FloatRange(0),
+        help="An actor that runs for so long is ended and started again; 0: never.",
+    ),
+    click.option(
+        "--records", type=click.Path(dir_okay=False, path_type=Path), help="A file to add a line of JSON to an attempt."
+    ),
 )
 actor_options = several(
     click.option("--envs", default=32, show_default=True, type=click.IntRange(1), help="Copies of the game a process."),
