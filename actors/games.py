@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ..common.errors import ConfigError
+from .starcraft2 import spec as starcraft2
 from .tinyzerg import TinyZerg
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from .game import VectorGame
 
 _BUILT_IN = {"TinyZerg": TinyZerg}
+_OWN_LOOP = {starcraft2.NAME: starcraft2.SPEC}  # games that play by themselves, and ask for their actions
 
 
 def make_game(name: str, num_envs: int) -> VectorGame:
@@ -31,6 +33,8 @@ def make_game(name: str, num_envs: int) -> VectorGame:
         raise ConfigError(f"envs: {num_envs}, expected at least 1")
     if name in _BUILT_IN:
         return _BUILT_IN[name](num_envs)
+    if name in _OWN_LOOP:
+        raise ConfigError(f"game: {name!r}, expected one that can be stepped; play it with broodmind actors")
     factory = _own_factory(name) if ":" in name else None
     # Imported here: Gymnasium is no dependency of an actor whose game is its own.
     try:
@@ -46,7 +50,9 @@ def make_game(name: str, num_envs: int) -> VectorGame:
 
 
 def describe_game(name: str) -> GameSpec:
-    """The arrays of a game, by making one copy of it."""
+    """The arrays of a game: as known, or by making one copy of it."""
+    if name in _OWN_LOOP:
+        return _OWN_LOOP[name]
     game = make_game(name, 1)
     game.close()
     return game.spec

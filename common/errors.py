@@ -10,6 +10,8 @@
     ├── LineageLost (9)          the run in Redis is not the one this process was working on
     ├── NotSolved (10)           a limit came before the return that was asked for
     ├── ProcessFailed (11)       a process of a local run failed too often
+    ├── GameCrashed (12)         the game's own program died in the middle of a game
+    ├── GameAborted (13)         a game was given up: its player failed, or was asked to stop
     └── WireError                bytes from outside are not what they must be; refused and counted, ends no process
 
 Click's own usage errors exit with 2; a process drained by a signal exits with 0, `broodmind up` with 130.
@@ -76,6 +78,18 @@ class ProcessFailed(BroodmindError):
     """A process of a local run ended with an error, too often to go on."""
 
     exit_code = 11
+
+
+class GameCrashed(BroodmindError):
+    """The program that a game runs in died; the game has no result."""
+
+    exit_code = 12
+
+
+class GameAborted(BroodmindError):
+    """A game was given up before its end; it has no result."""
+
+    exit_code = 13
 
 
 class WireError(BroodmindError):
