@@ -12,7 +12,7 @@ from ..common.clock import monotonic_s
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .attempt import Attempt
+    from .child import Child
 
 # What only the process itself knows of its attempt; missing where it did not say.
 _REPORTED = ("version", "map", "opponent", "seed")
@@ -41,7 +41,7 @@ class Record:
     seed: int | None = None
 
 
-def record(slot: str, attempt: Attempt, ended: tuple[str, str] | None) -> Record:
+def record(slot: str, attempt: Child, ended: tuple[str, str] | None) -> Record:
     """The record of a closed attempt; `ended` is outcome and reason where it was not the process that ended it."""
     code = attempt.process.returncode
     said: dict[str, Any] = attempt.reported

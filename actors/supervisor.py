@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..common.clock import monotonic_s
 from ..common.errors import ConfigError, ProcessFailed, RedisDenied, SpecMismatch
 from ..common.log import Log
-from .attempt import Attempt, Limits
+from .child import Child, Limits
 from .records import Record, append, record
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Slot:
     reports: bool = False  # whether it says when it gets on; see `supervised`
     limits: Limits = field(default_factory=Limits)
     failures: int = 0  # in a row
-    attempt: Attempt | None = None
+    attempt: Child | None = None
     next_s: float = 0.0  # before which the next attempt is not due
     given_up: ProcessFailed | None = None
 
@@ -79,7 +79,7 @@ class Supervisor:
             attempt = slot.attempt
             if attempt is None:
                 if slot.given_up is None and monotonic_s() >= slot.next_s:
-                    slot.attempt = Attempt(slot.command, slot.log, reports=slot.reports)
+                    slot.attempt = Child(slot.command, slot.log, reports=slot.reports)
                     _log.debug("started", name=slot.name, pid=slot.attempt.process.pid)
             elif (code := attempt.exit_code) is not None:
                 if slot.restart or code != 0:
@@ -105,7 +105,7 @@ class Supervisor:
                 ended = "aborted", f"did not drain within {grace_s:g} s"
             self._settle(slot, attempt, ended)
 
-    def _settle(self, slot: Slot, attempt: Attempt, ended: tuple[str, str] | None = None) -> Record:
+    def _settle(self, slot: Slot, attempt: Child, ended: tuple[str, str] | None = None) -> Record:
         """Close an attempt: nothing of it is left, and it is on record."""
         attempt.close()
         slot.attempt = None

@@ -88,7 +88,7 @@ def actors(
     **playing: Any,  # noqa: ANN401 - click's
 ) -> None:
     """Run actors of a run, each in a process of its own, until Ctrl-C."""
-    from ..actors.attempt import Limits
+    from ..actors.child import Limits
     from ..actors.supervisor import Supervisor, wait_all
     from ..common.streams import Server
     from .launch import PAUSE_S, actor_slots, default_actor_name

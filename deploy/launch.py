@@ -8,7 +8,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from ..actors.attempt import Limits
+from ..actors.child import Limits
 from ..actors.supervisor import Slot
 from .options import NO_PROGRESS_S
 

@@ -71,7 +71,9 @@ def play_match(match: Match, game: Game, stop: Stop, progress: Progress) -> Outc
 
         from .bot import ZergBot
     except ModuleNotFoundError as error:
-        raise ConfigError(f"game: starcraft2, expected it installed: pip install 'broodmind[starcraft2]' ({error})") from error
+        raise ConfigError(
+            f"game: starcraft2, expected it installed: pip install 'broodmind[starcraft2]' ({error})"
+        ) from error
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
     opponent = parse_opponent(match.opponent)
@@ -125,7 +127,9 @@ def _watch_start(progress: Progress) -> None:
                 process, connected = launched._process, launched._ws is not None  # noqa: SLF001
                 seen_dead = seen_dead + 1 if process is not None and process.poll() is not None else 0
                 if seen_dead == _SEEN_DEAD:
-                    reason = f"StarCraft II ended with {launched._process.returncode} before the game; its port may be taken"
+                    reason = (
+                        f"StarCraft II ended with {launched._process.returncode} before the game; its port may be taken"
+                    )
                     progress.report(outcome="crashed", reason=reason)
                     _log.warning("ended", reason=reason)
                     end_session(os.getpid())

@@ -14,7 +14,7 @@ import pytest
 from support.runs import processes_of
 from support.servers import wait_until
 
-from broodmind.actors.attempt import Limits
+from broodmind.actors.child import Limits
 from broodmind.actors.supervisor import Slot, Supervisor
 from broodmind.common import shutdown
 from broodmind.common.errors import ConfigError, ProcessFailed

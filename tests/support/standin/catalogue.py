@@ -89,9 +89,7 @@ def data() -> api.ResponseData:
     targets[KINDS["EXTRACTOR"].ability] = Target.Unit
     targets |= {ATTACK: Target.PointOrUnit, MOVE: Target.PointOrUnit, GATHER: Target.Unit, INJECT: Target.Unit}
     for ability, target in targets.items():
-        told.abilities.add(
-            ability_id=ability, link_name=AbilityId(ability).name, available=True, target=target.value
-        )
+        told.abilities.add(ability_id=ability, link_name=AbilityId(ability).name, available=True, target=target.value)
     for kind in KINDS.values():
         unit = told.units.add(unit_id=kind.id, name=kind.name, available=True, ability_id=kind.ability)
         unit.race = Race.Zerg.value

@@ -32,7 +32,7 @@ class Limits:
     attempt_s: float | None = None  # altogether
 
 
-class Attempt:
+class Child:
     """A process from its start to its end.
 
     Args:
