@@ -11,6 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..common.clock import monotonic_s
+from ..common.streams import format_id
+
 if TYPE_CHECKING:
     from ..common.streams import Argument
     from ..common.trajectory import Header
@@ -19,11 +22,14 @@ if TYPE_CHECKING:
 REPLAY_S = 4.0
 
 
+EntryId = tuple[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """An XADD, as often as it takes."""
 
-    number: int
+    entry_id: EntryId
     command: tuple[Argument, ...]
 
 
@@ -35,12 +41,30 @@ class Outbox:
         self._sequence = 0
         self._unsent: deque[Outgoing] = deque()
         self._sent: deque[tuple[float, Outgoing]] = deque()  # with the time of its first acknowledgement
+        self.refused: list[EntryId] = []  # by the last `withdraw`
 
-    def add(self, header: Header, payload: bytes) -> None:
+    def begin(self, incarnation: int) -> None:
+        """Number what comes from 1 under another incarnation, higher than any before."""
+        self._incarnation, self._sequence = incarnation, 0
+
+    def add(self, header: Header, payload: bytes) -> EntryId:
         """Number an entry; an incarnation's first is 1."""
         self._sequence += 1
-        entry_id = f"{self._incarnation}-{self._sequence}"
-        self._unsent.append(Outgoing(self._sequence, ("XADD", self._stream, entry_id, *header.fields(payload))))
+        entry_id = (self._incarnation, self._sequence)
+        command = ("XADD", self._stream, format_id(entry_id), *header.fields(payload))
+        self._unsent.append(Outgoing(entry_id, command))
+        return entry_id
+
+    def skip(self, count: int) -> None:
+        """Leave numbers out for what was dropped: the learner counts the gap."""
+        self._sequence += count
+
+    def withdraw(self, refused: list[bool]) -> None:
+        """Sort out what was sent: forget what was refused for good, keep the rest as arrived."""
+        unsent, self._unsent = self._unsent, deque()
+        kept = [outgoing for outgoing, no in zip(unsent, refused, strict=True) if not no]
+        self.refused = [outgoing.entry_id for outgoing, no in zip(unsent, refused, strict=True) if no]
+        self._sent.extend((monotonic_s(), outgoing) for outgoing in kept)
 
     def unsent(self) -> list[Outgoing]:
         """What is still to be acknowledged, in order."""

@@ -22,7 +22,8 @@ class Policy:
 
     def __init__(self, pointer: Pointer, params: Params, spec: RunSpec) -> None:
         self.pointer = pointer
-        self._params, self._spec = params, spec
+        self.spec = spec
+        self._params = params
 
     def act(
         self, observations: Floats, masks: NDArray[np.bool_] | None, rng: np.random.Generator
@@ -37,5 +38,5 @@ class Policy:
         return self._distribution(observations, masks).best()
 
     def _distribution(self, observations: Floats, masks: NDArray[np.bool_] | None) -> Distribution:
-        outputs = policy_outputs(self._params, self._spec.network, prepare(self._params, observations))
-        return distribution(self._spec.game.actions, outputs, self._params.get(LOG_STD), masks)
+        outputs = policy_outputs(self._params, self.spec.network, prepare(self._params, observations))
+        return distribution(self.spec.game.actions, outputs, self._params.get(LOG_STD), masks)

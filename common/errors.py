@@ -2,6 +2,7 @@
 
     BroodmindError (1)
     ├── ConfigError (3)          an option, a game's name or a file is not usable
+    │   └── NameTaken             two processes add entries under one actor's name
     ├── RedisUnreachable (4)     no server answers at the address
     ├── RedisDenied (5)          the server answers and refuses: password, user, permission, memory
     ├── LeaseHeld (6)            another learner is running this run
@@ -30,6 +31,10 @@ class ConfigError(BroodmindError):
     """An option, a game's name or a file cannot be used as given."""
 
     exit_code = 3
+
+
+class NameTaken(ConfigError):
+    """Another process adds entries under this actor's name."""
 
 
 class RedisUnreachable(BroodmindError):

@@ -41,7 +41,7 @@ _FIELDS = {
 }
 _COUNT_MAX = 2**53
 # What single precision still squares and sums without an overflow.
-_REWARD_MAX = 1e9
+REWARD_MAX = 1e9
 _ACTION_MAX = 1e6  # of numbers that are meant for [-1, 1]
 _LOG_PROB_MAX = 50.0  # a choice
 
@@ -224,8 +224,8 @@ def _check_values(trajectory: Trajectory, header: Header, spec: RunSpec) -> None
     least = -_LOG_PROB_MAX * math.prod((1, *spec.game.actions.shape))
     if trajectory.log_probs.min() < least:
         raise WireError(f"log_probs: {trajectory.log_probs.min()}, expected at least {least}")
-    if np.abs(trajectory.rewards).max() > _REWARD_MAX:
-        raise WireError(f"rewards: up to {np.abs(trajectory.rewards).max()}, expected at most {_REWARD_MAX} either way")
+    if np.abs(trajectory.rewards).max() > REWARD_MAX:
+        raise WireError(f"rewards: up to {np.abs(trajectory.rewards).max()}, expected at most {REWARD_MAX} either way")
     ended = trajectory.terminated | trajectory.truncated
     if (ended & ~trajectory.valid).any() or (ended[:-1] & trajectory.valid[1:]).any():
         raise WireError("valid: a step after an ending is, or an ending is not, expected the reverse")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -19,11 +19,9 @@ from .options import (
     learning_options,
     run_options,
     seed_option,
+    starcraft2_options,
     supervision_options,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def main() -> None:
@@ -73,52 +71,29 @@ def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # n
 @run_options
 @game_option
 @actor_options
+@starcraft2_options
 @click.option("--actors", default=1, show_default=True, type=click.IntRange(1), help="Actor processes.")
 @click.option("--name", help="The actors' names begin with this.  [default: host and process id]")
 @supervision_options
-def actors(
-    *,
-    url: str,
-    run: str,
-    actors: int,
-    name: str | None,
-    no_progress_seconds: float,
-    max_attempt_seconds: float,
-    records: Path | None,
-    **playing: Any,  # noqa: ANN401 - click's
-) -> None:
+def actors(**options: Any) -> None:  # noqa: ANN401 - click's
     """Run actors of a run, each in a process of its own, until Ctrl-C."""
-    from ..actors.child import Limits
-    from ..actors.supervisor import Supervisor, wait_all
-    from ..common.streams import Server
-    from .launch import PAUSE_S, actor_slots, default_actor_name
+    from .actors import run_actors
 
-    with stop_on_signal() as stop:
-        server = Server(url)
-        server.call("PING")  # a wrong address or password is this process's error, not each child's
-        server.close()
-        limits = Limits(no_progress_seconds or None, max_attempt_seconds or None)
-        slots = actor_slots(url, run, actors, name or default_actor_name(), playing, limits=limits)
-        supervisor = Supervisor(slots, PAUSE_S, records)
-        try:
-            wait_all(supervisor, lambda: stop.requested)
-        finally:
-            supervisor.stop()
+    run_actors(**options)
 
 
 @cli.command(hidden=True)
 @run_options
 @game_option
 @actor_options
+@starcraft2_options
 @click.option("--name", required=True)
-def actor(*, url: str, run: str, game: str, envs: int, hold_back: int, name: str) -> None:
+def actor(**options: Any) -> None:  # noqa: ANN401 - click's
     """Run one actor process; `actors` and `up` start these."""
     _set_blas_threads()
-    from ..actors.loop import act
-    from ..actors.supervised import MarkingStop, supervised
+    from .actors import run_actor
 
-    with supervised() as (stop, progress):
-        act(url, run, name, game, envs, MarkingStop(stop, progress), hold_back)
+    run_actor(**options)
 
 
 @cli.command()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
-import re
 import sys
 from typing import TYPE_CHECKING
 
 from ..actors.child import Limits
+from ..actors.starcraft2.spec import NAME as STARCRAFT2
 from ..actors.supervisor import Slot
 from .options import NO_PROGRESS_S
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-PAUSE_S = 60.0  # of one actor that keeps failing, while the others play
+_HEAVY_STAGGER_S = 3.0  # between those of games that take a core and a gigabyte to load
 LIMITS = Limits(NO_PROGRESS_S)
 _STAGGER_S = 0.2  # between the first starts of actors, beyond as many as there are cores
 
@@ -24,12 +23,6 @@ _STAGGER_S = 0.2  # between the first starts of actors, beyond as many as there 
 def module_command(*arguments: str) -> list[str]:
     """The command line of a broodmind command, by this interpreter."""
     return [sys.executable, "-m", "broodmind.deploy.cli", *arguments]
-
-
-def default_actor_name() -> str:
-    """Host and process: no two supervisors share it, and a slot that is started again keeps it."""
-    host = re.sub(r"[^A-Za-z0-9_.-]", "-", platform.node())[:40] or "host"
-    return f"{host}-{os.getpid()}"
 
 
 def actor_slots(
@@ -56,7 +49,10 @@ def actor_slots(
     def slot(index: int) -> Slot:
         actor = f"{name}-{index:03}"
         command = module_command("actor", *flags({"redis": url, "run": run, "name": actor, **playing}))
-        delay_s = _STAGGER_S * max(0, index + 1 - (os.cpu_count() or 1))
+        if playing["game"] == STARCRAFT2:
+            delay_s = _HEAVY_STAGGER_S * index
+        else:
+            delay_s = _STAGGER_S * max(0, index + 1 - (os.cpu_count() or 1))
         log = logs / f"actor-{index:03}.log" if logs else None
         return Slot(actor, command, log, delay_s, reports=True, limits=limits)
 

@@ -32,7 +32,7 @@ run_options = several(
     click.option("--run", default="default", envvar="BROODMIND_RUN", show_default=True, help="The run's name."),
 )
 game_option = click.option(
-    "--game", default="TinyZerg", show_default=True, help="TinyZerg, Gymnasium id or module:factory."
+    "--game", default="TinyZerg", show_default=True, help="TinyZerg, Gymnasium id, module:factory, or starcraft2."
 )
 seed_option = click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of the whole run.")
 goal_options = several(
@@ -77,6 +77,17 @@ supervision_options = several(
     ),
     click.option(
         "--records", type=click.Path(dir_okay=False, path_type=Path), help="A file to add a line of JSON to an attempt."
+    ),
+)
+starcraft2_options = several(
+    click.option("--map", help="For starcraft2: a map's name."),
+    click.option("--opponent", default="zerg:easy", show_default=True, help="For starcraft2: RACE:DIFFICULTY."),
+    click.option(
+        "--game-seconds",
+        default=1200.0,
+        show_default=True,
+        type=click.FloatRange(1),
+        help="For starcraft2: a game is cut off at this game time, as truncated.",
     ),
 )
 actor_options = several(

@@ -163,11 +163,12 @@ class Ingest:
                 _log.info("actor left", actor=actor)
 
     def _watch_for_a_standstill(self) -> None:
-        full = 1 if self._spec.rollout.lock_step else self._spec.rollout.high_water
+        usual = 1 if self._spec.rollout.lock_step else self._spec.rollout.high_water
         actors = self.actors
         backlogs = self._server.pipeline([("XLEN", self._keys.trajectories(actor)) for actor in actors])
-        living = self._server.pipeline([("EXISTS", self._keys.heartbeat(actor)) for actor in actors])
-        if not any(backlogs) or any(alive and n < full for n, alive in zip(backlogs, living, strict=True)):
+        asked = [("HMGET", self._keys.heartbeat(actor), "state", "high_water") for actor in actors]
+        full = [_mark(raw, usual) if alive else 0 for alive, raw in self._server.pipeline(asked)]
+        if not any(backlogs) or any(n < mark for n, mark in zip(backlogs, full, strict=True)):
             self._blocked_since = None
         elif self._blocked_since is None:
             self._blocked_since = time.monotonic()
@@ -211,6 +212,11 @@ class Ingest:
             return Entry(actor, entry_id, header, decode_trajectory(payload, header, actor, self._spec))
         except WireError as error:
             return Entry(actor, entry_id, header, None, "invalid", str(error), payload[:_SHOWN_BYTES])
+
+
+def _mark(raw: bytes | None, usual: int) -> int:
+    """The high water that an actor says is its own."""
+    return int(raw) if raw is not None and raw.isdigit() and len(raw) < 10 else usual
 
 
 def _size(entry: Entry) -> int:

@@ -19,7 +19,8 @@ from .rewards import Outcome, Rewards
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from sc2.unit import Unit
+
+    from sc2.position import Point2
     from sc2.units import Units
 
     from ...common.shutdown import Stop
@@ -50,7 +51,7 @@ class Game(Protocol):
         """Say how the game ended, once."""
 
 
-class ZergBot(BotAI):  # type: ignore[misc]
+class ZergBot(BotAI):
     """Plays one game.
 
     Args:
@@ -150,27 +151,29 @@ class ZergBot(BotAI):  # type: ignore[misc]
         """Make what is wanted, in order; save up for the first that cannot be paid."""
         for name in wanted:
             if name in UPGRADES:
-                upgrade = UpgradeId[name]
-                if self.can_afford(upgrade):
-                    self.research(upgrade)  # nothing where its structure is missing or busy
+                self.research(UpgradeId[name])  # nothing, where it cannot be paid or its structure is missing or busy
                 continue
             kind = UnitTypeId[name]
             if kind in _LARVA_UNITS:
-                # One overlord and one drone at a time: what then is wanted is asked again soon.
+                # One overlord and one drone at a time: what is wanted then is asked again soon.
                 amount = 1 if kind in {UnitTypeId.OVERLORD, UnitTypeId.DRONE} else self.larva.amount
-                if self.larva and not self.train(kind, amount) and kind != UnitTypeId.ROACH:
+                made = not self.larva or self.train(kind, amount) > 0
+                if not made and kind != UnitTypeId.ROACH:  # for want of gas there may still be zerglings
                     return
-            elif not self.can_afford(kind):
+            elif self.can_afford(kind):
+                await self._build(kind)
+            else:
                 return
-            elif kind == UnitTypeId.QUEEN:
-                self.train(kind)
-            elif kind == UnitTypeId.HATCHERY:
-                await self.expand_now()
-            elif kind == UnitTypeId.EXTRACTOR:
-                await self._build_extractor()
-            elif self.townhalls:
-                centre = self.townhalls.first.position.towards(self.game_info.map_center, 6)
-                await self.build(kind, near=centre)
+
+    async def _build(self, kind: UnitTypeId) -> None:
+        if kind == UnitTypeId.QUEEN:
+            self.train(kind)
+        elif kind == UnitTypeId.HATCHERY:
+            await self.expand_now()
+        elif kind == UnitTypeId.EXTRACTOR:
+            await self._build_extractor()
+        elif self.townhalls:
+            await self.build(kind, near=self.townhalls.first.position.towards(self.game_info.map_center, 6))
 
     async def _build_extractor(self) -> None:
         for base in self.townhalls.ready:
@@ -196,7 +199,7 @@ class ZergBot(BotAI):  # type: ignore[misc]
         if plan.attack:
             target = self._attack_target()
             if plan.militia:
-                fighters = fighters | self.workers[_MILITIA_LEFT:]
+                fighters = fighters | self.workers.take(max(self.workers.amount - _MILITIA_LEFT, 0))
         elif near:
             target = near[0].position
         elif self.townhalls:
@@ -209,7 +212,7 @@ class ZergBot(BotAI):  # type: ignore[misc]
             for queen in self.units(UnitTypeId.QUEEN):
                 queen.attack(near[0].position)
 
-    def _attack_target(self) -> Unit:
+    def _attack_target(self) -> Point2:
         if self.enemy_structures:
             return self.enemy_structures.closest_to(self.start_location).position
         return self.enemy_start_locations[0]

@@ -64,6 +64,7 @@ def play_match(match: Match, game: Game, stop: Stop, progress: Progress) -> Outc
     """
     try:
         from loguru import logger
+
         from sc2 import maps
         from sc2.data import Race
         from sc2.main import run_game
@@ -104,6 +105,7 @@ def play_match(match: Match, game: Game, stop: Stop, progress: Progress) -> Outc
 
 def _failure(error: Exception) -> GameAborted | GameCrashed:
     from aiohttp import ClientError
+
     from sc2.protocol import ConnectionAlreadyClosedError
 
     if isinstance(error, (ConnectionAlreadyClosedError, ClientError, OSError)):
@@ -121,18 +123,16 @@ def _watch_start(progress: Progress) -> None:
 
     def watch() -> None:
         connected, seen_dead = False, 0
-        while not connected:
+        while not connected and seen_dead < _SEEN_DEAD:
             time.sleep(_WATCH_S)
             for launched in KillSwitch._to_kill:  # noqa: SLF001 - there is no other way to it
                 process, connected = launched._process, launched._ws is not None  # noqa: SLF001
                 seen_dead = seen_dead + 1 if process is not None and process.poll() is not None else 0
-                if seen_dead == _SEEN_DEAD:
-                    reason = (
-                        f"StarCraft II ended with {launched._process.returncode} before the game; its port may be taken"
-                    )
-                    progress.report(outcome="crashed", reason=reason)
-                    _log.warning("ended", reason=reason)
-                    end_session(os.getpid())
-                    os._exit(GameCrashed.exit_code)
+        if not connected:
+            reason = "StarCraft II ended before it could be reached; its port may be taken"
+            progress.report(outcome="crashed", reason=reason)
+            _log.warning("ended", reason=reason)
+            end_session(os.getpid())
+            os._exit(GameCrashed.exit_code)
 
     threading.Thread(target=watch, name="start of StarCraft II", daemon=True).start()

@@ -260,11 +260,11 @@ def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, r
     uplink = joined_uplink(shared_server.url, run, "a")
     uplink.push([piece(seed=1), piece(seed=2)], NEVER)
     redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
-    uplink._latest = Pointer(1, 1, "c", "d", 10)
+    uplink.latest = Pointer(1, 1, "c", "d", 10)
 
     def fails(_pointer):
         uplink._server.close()
-        uplink._latest = None
+        uplink.latest = None
         stop.request()
         raise RedisUnreachable("the server went away")
 

@@ -310,7 +310,7 @@ def test_an_entry_is_an_xadd_with_an_id_of_its_own_and_no_maxlen():
         *("v", 0, "e", 3, "n", 4, "g", 1, "t", NOW, "p", b"payload 0"),
     )
     assert second.command[2] == "1234-2"
-    assert (first.number, second.number) == (1, 2)
+    assert (first.entry_id, second.entry_id) == ((1234, 1), (1234, 2))
 
 
 def test_numbers_go_on_after_an_acknowledgement():

@@ -18,7 +18,7 @@ from aiohttp import WSMsgType, web
 from s2clientprotocol import sc2api_pb2 as api
 
 from . import catalogue
-from .world import BASES, ENEMY_HOME, SIZE, Body, World
+from .world import ENEMY_HOME, SIZE, Body, World
 
 LAUNCHED, INIT, IN_GAME, ENDED, QUIT = 1, 2, 3, 5, 99
 SELF, NEUTRAL, ENEMY = 1, 3, 4

@@ -1,4 +1,4 @@
-"""The stand-in's game: an economy, an enemy who grows and attacks in waves, and a result. The seed decides all chance."""
+"""The stand-in's game: an economy, an enemy who grows and attacks in waves, a result. The seed decides all chance."""
 
 from __future__ import annotations
 
