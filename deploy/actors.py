@@ -57,7 +57,7 @@ def run_actor(
     hold_back: int,
     map: str | None,  # noqa: A002 - StarCraft II's word
     opponent: str,
-    game_seconds: float,
+    game_seconds: int,
 ) -> None:
     """Be one of these actors: for ever, or for one game of a kind that wants a process to itself."""
     with supervised() as (stop, progress):

@@ -84,9 +84,9 @@ starcraft2_options = several(
     click.option("--opponent", default="zerg:easy", show_default=True, help="For starcraft2: RACE:DIFFICULTY."),
     click.option(
         "--game-seconds",
-        default=1200.0,
+        default=1200,
         show_default=True,
-        type=click.FloatRange(1),
+        type=click.IntRange(1),
         help="For starcraft2: a game is cut off at this game time, as truncated.",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from sc2.bot_ai import BotAI
 from sc2.data import Result
@@ -14,7 +14,7 @@ from ...common.errors import GameAborted
 from ..tinyzerg import Macro
 from .features import Seen, map_control, observe
 from .plan import PLANS, UPGRADES, Holdings, wishes
-from .rewards import Outcome, Rewards
+from .rewards import Rewards
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,18 +24,24 @@ if TYPE_CHECKING:
     from sc2.units import Units
 
     from ...common.shutdown import Stop
+    from ..attempt import Outcome
     from ..supervised import Progress
 
 DECISION_ITERATIONS = 22  # of 4 game loops each: a decision every 3.9 s of game time
 _ORDER_ITERATIONS = 4  # in between, orders go on being given: larvae hatch, money comes in
 _LOOPS_A_SECOND = 22.4
+_STEP_S = 0.5  # at least the game time between two iterations
 _DEFENCE_RANGE = 25.0  # around our bases; who comes nearer is attacked
 _MILITIA_LEFT = 4  # drones that go on mining under ALL_IN
 _INJECT_ENERGY = 25
 
 _NO_ARMY = {UnitTypeId.DRONE, UnitTypeId.LARVA, UnitTypeId.EGG, UnitTypeId.OVERLORD, UnitTypeId.QUEEN}
 _LARVA_UNITS = {UnitTypeId.OVERLORD, UnitTypeId.DRONE, UnitTypeId.ROACH, UnitTypeId.ZERGLING}
-_OUTCOMES: dict[Result, Outcome] = {Result.Victory: "win", Result.Defeat: "loss", Result.Tie: "tie"}
+_RESULTS: dict[Result, Literal["win", "loss", "tie"]] = {
+    Result.Victory: "win",
+    Result.Defeat: "loss",
+    Result.Tie: "tie",
+}
 
 
 class Game(Protocol):
@@ -47,7 +53,7 @@ class Game(Protocol):
     def reward(self, amount: float) -> None:
         """Add to the reward of the last action."""
 
-    def end(self, outcome: Outcome, *, reward: float = 0.0) -> None:
+    def end(self, outcome: Outcome, reward: float = 0.0, observation: NDArray[np.float32] | None = None) -> None:
         """Say how the game ended, once."""
 
 
@@ -61,7 +67,7 @@ class ZergBot(BotAI):
         limit_s: game time at which the game is cut off, as truncated.
     """
 
-    def __init__(self, game: Game, progress: Progress, stop: Stop, limit_s: float) -> None:
+    def __init__(self, game: Game, progress: Progress, stop: Stop, limit_s: int) -> None:
         super().__init__()
         self._game, self._progress, self._stop, self._limit_s = game, progress, stop, limit_s
         self._rewards = Rewards()
@@ -93,13 +99,16 @@ class ZergBot(BotAI):
 
     async def on_end(self, game_result: Result) -> None:
         """See BotAI."""
-        if not self.started or game_result not in _OUTCOMES:
+        if not self.started or game_result not in _RESULTS:
             return
-        outcome = _OUTCOMES[game_result]
-        if outcome == "tie" and self.time > self._limit_s:
-            outcome = "truncated"  # that is how burnysc2 reports its time limit
-        self.outcome = outcome
-        self._game.end(outcome, reward=self._rewards.at_end(outcome))
+        result = self.outcome = _RESULTS[game_result]
+        # That is how burnysc2 reports its time limit; it does so at the first step beyond, which we do not see.
+        if result == "tie" and self.time > self._limit_s - _STEP_S:
+            self.outcome = "truncated"
+            seen = self._look()
+            self._game.end("truncated", self._rewards.since_last(seen), observe(seen))
+        else:
+            self._game.end(result, self._rewards.at_end(result))
 
     def _look(self) -> Seen:
         enemy_army = self.enemy_units.exclude_type({UnitTypeId.SCV, UnitTypeId.PROBE, *_NO_ARMY})

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from sc2.player import Computer
 
     from ...common.shutdown import Stop
+    from ..attempt import Outcome
     from ..supervised import Progress
     from .bot import Game
-    from .rewards import Outcome
 
 _log = Log("starcraft2")
 _WATCH_S = 0.5
@@ -37,7 +37,7 @@ class Match:
 
     map: str
     opponent: str  # RACE:DIFFICULTY of the computer player
-    limit_s: float  # game time at which it is cut off
+    limit_s: int  # game time at which it is cut off
 
 
 def parse_opponent(text: str) -> Computer:
@@ -90,7 +90,7 @@ def play_match(match: Match, game: Game, stop: Stop, progress: Progress) -> Outc
     _watch_start(progress)
     try:
         run_game(
-            arena, [Bot(Race.Zerg, bot), opponent], realtime=False, random_seed=seed, game_time_limit=int(match.limit_s)
+            arena, [Bot(Race.Zerg, bot), opponent], realtime=False, random_seed=seed, game_time_limit=match.limit_s
         )
     except GameAborted:
         raise

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from .features import Seen
 
-Outcome = Literal["win", "loss", "tie", "truncated"]
+Result = Literal["win", "loss", "tie"]
 
-_RESULT: dict[Outcome, float] = {"win": 1.0, "loss": -1.0, "tie": 0.0}
+_WORTH: dict[Result, float] = {"win": 1.0, "loss": -1.0, "tie": 0.0}
 _SUPPLY, _LEAD = 0.3, 0.2
 _SUPPLY_MAX = 200.0
 
@@ -37,8 +37,6 @@ class Rewards:
         self._before = now
         return gained
 
-    def at_end(self, outcome: Outcome) -> float:
-        """The reward of the last decision, beyond what it was given. A game cut off has no end to be paid for."""
-        if outcome == "truncated":
-            return 0.0
-        return _RESULT[outcome] - (self._before or 0.0)
+    def at_end(self, result: Result) -> float:
+        """The reward of the last decision. A game that is cut off has no such end: for it, one more `since_last`."""
+        return _WORTH[result] - (self._before or 0.0)

@@ -29,8 +29,8 @@ ALL, NOTHING = b"\xff", b"\0"
 class Game:
     """Answers requests about one game."""
 
-    def __init__(self, fault: str) -> None:
-        self.status = LAUNCHED
+    def __init__(self, fault: str, temporary: Path) -> None:
+        self.status, self.temporary = LAUNCHED, temporary
         self.fault, _, self.fault_s = fault.partition(":")
         self.world = World(0, 1)
         self.told_dead = 0
@@ -129,6 +129,7 @@ class Game:
             if self.fault == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.fault == "hang":
+                (self.temporary / "hung").touch()
                 time.sleep(3600)
 
     def _leave_game(self, _, response) -> None:
@@ -201,12 +202,13 @@ def main() -> None:
     options = argparse.ArgumentParser(allow_abbrev=False)
     options.add_argument("-listen")
     options.add_argument("-port", type=int)
+    options.add_argument("-tempDir", type=Path)
     known, _ = options.parse_known_args()
     fault = _fault()
     if fault == "deaf":
         time.sleep(3600)
     app = web.Application()
-    app[GAME] = Game(fault)
+    app[GAME] = Game(fault, known.tempDir)
     app.router.add_get("/sc2api", _serve)
     try:
         web.run_app(app, host=known.listen, port=known.port, print=None, handle_signals=False)

@@ -77,7 +77,7 @@ class World:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self.bodies: dict[int, Body] = {}
-        self.enemy = Enemy(1.0, 0.02 * self.difficulty * self.chance.uniform(0.8, 1.2), self.chance.uniform(70, 100))
+        self.enemy = Enemy(1.0, 0.05 * self.difficulty * self.chance.uniform(0.8, 1.2), self.chance.uniform(70, 100))
         for x, y in BASES:
             for row in range(8):
                 self._add("MINERALFIELD", (x - 7, y - 4 + row))

@@ -1,0 +1,325 @@
+"""StarCraft II, from `broodmind actors` to the learner, against the stand-in of tests/support; and all that goes wrong.
+
+The bot and burnysc2 are the real ones. What is not: the game. That its results mean anything about StarCraft II is
+not what these tests are for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.runs import broodmind, hash_of, processes_of, running
+from support.servers import RealServer, wait_until
+from support.standin import MAP, install
+
+from broodmind.common.keys import Keys
+
+PLAYED = {"win", "loss", "tie"}
+# Put in the way of the actor process alone: what a bug in a bot's own code would do.
+BROKEN_BOT = """
+import os, pathlib, sys
+if {"actor", "starcraft2"} <= set(sys.orig_argv):
+    from broodmind.actors.starcraft2.bot import ZergBot
+    whole, where = getattr(ZergBot, os.environ["BOT_FAULT"]), pathlib.Path(os.environ["BOT_FAULT_ONCE"])
+    async def broken(self, *arguments):
+        if arguments[0:1] in ((), (50,)) and not where.exists():
+            where.touch()
+            return 1 / 0
+        return await whole(self, *arguments)
+    setattr(ZergBot, os.environ["BOT_FAULT"], broken)
+"""
+
+
+@pytest.fixture(scope="module")
+def valkey():
+    """Where the server plays no part in what is tested, one kind is enough."""
+    server = RealServer("valkey")
+    yield server
+    server.close()
+
+
+class Table:
+    """A run with a learner, the stand-in, and what is seen of the actors."""
+
+    def __init__(self, server, run, folder):
+        self.server, self.keys, self.folder = server, Keys(run), folder
+        self.sc2 = install(folder / "StarCraftII")
+        self.records_path = folder / "records"
+        self.common = ("--redis", server.url, "--run", run, "--game", "starcraft2")
+        self.redis = server.connect()
+        self.temporary = Path(tempfile.mkdtemp(dir=folder))
+
+    @contextmanager
+    def actors(self, *arguments, **environment):
+        options = ("--map", MAP, "--opponent", "zerg:veryeasy", "--name", "a", "--records", str(self.records_path))
+        settings = {**os.environ, "SC2PATH": str(self.sc2), "TMPDIR": str(self.temporary), **environment}
+        with running("actors", *self.common, *options, *arguments, env=settings) as process:
+            yield process
+
+    def records(self, at_least=1):
+        def lines():
+            text = self.records_path.read_text() if self.records_path.exists() else ""
+            found = [json.loads(line) for line in text.splitlines()]
+            return len(found) >= at_least and found
+
+        return wait_until(lines, timeout_s=120)
+
+    def counters(self):
+        return {name: int(value) for name, value in hash_of(self.redis, self.keys.head).items() if value.isdigit()}
+
+    def games(self):
+        """The processes of the stand-in, as process ids."""
+        return [int(line.split()[0]) for line in processes_of(f"-dataDir {self.sc2}")]
+
+    def check_trained_on_what_was_played(self):
+        """As many games as were won, lost or tied; nothing of those that were not."""
+        played = sum(line["outcome"] in PLAYED for line in self.records())
+        wait_until(lambda: self.counters()["games"] == played, lambda: f"{self.counters()} for {self.records()}")
+        assert self.redis.call("XLEN", self.keys.trajectories("a-000")) == 0
+
+    def check_nothing_is_left(self):
+        wait_until(lambda: not self.games(), lambda: f"left: {self.games()}", timeout_s=60)
+        wait_until(lambda: not list(self.temporary.iterdir()), lambda: f"left: {list(self.temporary.iterdir())}")
+
+
+@contextmanager
+def laid(server, run, folder):
+    table = Table(server, run, folder)
+    with running("learner", *table.common, "--batch-steps", "32", "--max-staleness", "100"):
+        wait_until(lambda: table.redis.call("EXISTS", table.keys.latest))
+        yield table
+    table.redis.close()
+
+
+@pytest.fixture
+def table(valkey, run, tmp_path):
+    with laid(valkey, run, tmp_path) as table:
+        yield table
+
+
+@pytest.fixture
+def either_table(shared_server, run, tmp_path):
+    """On each kind of server."""
+    with laid(shared_server, run, tmp_path) as table:
+        yield table
+
+
+def test_whole_games_are_played_recorded_and_trained_on(either_table):
+    table = either_table
+    with table.actors("--actors", "2"):
+        table.records(4)
+        wait_until(lambda: table.counters()["version"] > 3)
+    lines = table.records(4)
+    assert {line["slot"] for line in lines} == {"a-000", "a-001"}
+    assert {line["outcome"] for line in lines} <= {*PLAYED, "aborted"}
+    for line in lines:
+        if line["outcome"] in PLAYED:
+            assert (line["map"], line["opponent"], line["exit_code"]) == (MAP, "zerg:veryeasy", 0)
+            assert line["version"].startswith("1-")
+        else:
+            assert (line["reason"], line["exit_code"]) == ("asked to stop", 0)
+    assert len({line["seed"] for line in lines}) == len(lines)
+    table.check_trained_on_what_was_played()
+    head = table.counters()
+    assert head["steps"] >= 15 * head["games"]
+    assert (head["invalid"], head["duplicate"], head["stale"]) == (0, 0, 0)
+    assert float(hash_of(table.redis, table.keys.stats)["win_rate"]) == pytest.approx(
+        sum(line["outcome"] == "win" for line in lines) / sum(line["outcome"] in PLAYED for line in lines)
+    )
+    table.check_nothing_is_left()
+
+
+def test_a_game_that_dies_is_recorded_as_crashed_and_played_anew(either_table, tmp_path):
+    with either_table.actors(SC2_FAULT="die:20", SC2_FAULT_ONCE=str(tmp_path / "once")):
+        first, second = either_table.records(2)[:2]
+        either_table.check_trained_on_what_was_played()
+    assert (first["outcome"], first["exit_code"], first["signal"]) == ("crashed", 12, None)
+    assert "StarCraft II ended in the middle of the game" in first["reason"]
+    assert second["outcome"] in PLAYED
+    either_table.check_nothing_is_left()
+
+
+def test_a_game_that_hangs_is_ended_with_its_session_and_played_anew(table, tmp_path):
+    with table.actors("--no-progress-seconds", "8", SC2_FAULT="hang:20", SC2_FAULT_ONCE=str(tmp_path / "once")):
+        (hung,) = wait_until(table.games)
+        first, second = table.records(2)[:2]
+        assert hung not in table.games()
+        table.check_trained_on_what_was_played()
+    assert (first["outcome"], first["reason"], first["signal"]) == ("stalled", "no progress for 8 s", "SIGKILL")
+    assert (first["map"], first["version"]) == (MAP, "1-1")
+    assert second["outcome"] in PLAYED
+    table.check_nothing_is_left()
+
+
+def test_a_game_that_never_comes_up_is_ended_too(table, tmp_path):
+    with table.actors("--no-progress-seconds", "8", SC2_FAULT="deaf", SC2_FAULT_ONCE=str(tmp_path / "once")):
+        first, second = table.records(2)[:2]
+    assert (first["outcome"], second["outcome"] in PLAYED) == ("stalled", True)
+    table.check_nothing_is_left()
+
+
+def test_a_game_longer_than_an_attempt_may_take_is_ended(table, tmp_path):
+    with table.actors("--max-attempt-seconds", "6", SC2_FAULT="hang:20"):
+        (line, *_) = table.records()
+    assert (line["outcome"], line["reason"]) == ("overtime", "still running after 6 s")
+    table.check_nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("on_step", "the bot raised ZeroDivisionError: division by zero"),
+        ("on_start", "the bot failed before its first step, which burnysc2 reports as a defeat"),
+    ],
+)
+def test_a_bot_that_fails_has_aborted_and_not_lost(table, tmp_path, where, reason):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sitecustomize.py").write_text(BROKEN_BOT)
+    fault = {"BOT_FAULT": where, "BOT_FAULT_ONCE": str(tmp_path / "once"), "PYTHONPATH": str(tmp_path / "broken")}
+    with table.actors(**fault):
+        first, second = table.records(2)[:2]
+        table.check_trained_on_what_was_played()
+    assert (first["outcome"], first["reason"], first["exit_code"]) == ("aborted", reason, 13)
+    assert second["outcome"] in PLAYED
+    table.check_nothing_is_left()
+
+
+def test_what_burnysc2_cannot_prepare_is_no_defeat_either(table, tmp_path):
+    """A map without a place to build: it fails before `on_start`, is swallowed the same, and never reaches the bot."""
+    with table.actors(SC2_FAULT="barren", SC2_FAULT_ONCE=str(tmp_path / "once")):
+        first, second = table.records(2)[:2]
+        table.check_trained_on_what_was_played()
+    assert (first["outcome"], second["outcome"] in PLAYED) == ("aborted", True)
+
+
+@pytest.mark.parametrize(("number", "outcome"), [(signal.SIGTERM, "aborted"), (signal.SIGKILL, "crashed")])
+def test_a_bot_that_is_killed_leaves_no_game_behind(table, number, outcome):
+    with table.actors(SC2_FAULT="hang:30" if number == signal.SIGKILL else ""):
+        (game,) = wait_until(table.games)
+        child = int(Path(f"/proc/{game}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(child, number)
+        line = table.records()[0]
+        wait_until(lambda: game not in table.games())
+        wait_until(table.games)  # and the next one is on its way
+    assert line["outcome"] == outcome
+    table.check_nothing_is_left()
+
+
+def test_a_port_that_is_taken_costs_an_attempt_and_no_more(table, tmp_path):
+    """burnysc2 asks a port server, if there is one, which port to use; this one gives out a taken port first."""
+    with socket.socket() as taken, socket.socket() as free, socket.socket(socket.AF_UNIX) as portserver:
+        taken.bind(("127.0.0.1", 0))  # taken, but nobody listens: burnysc2 would knock for three minutes
+        free.bind(("127.0.0.1", 0))
+        ports = [each.getsockname()[1] for each in (taken, free)]
+        free.close()
+        address = tempfile.mktemp(dir="/tmp")
+        portserver.bind(address)
+        portserver.listen()
+
+        def serve():
+            for port in (ports[0], *[ports[1]] * 100):
+                try:
+                    connection, _ = portserver.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(1024)
+                    connection.sendall(b"%d\n" % port)
+
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            with table.actors(PORTSERVER_ADDRESS=address):
+                first, second = table.records(2)[:2]
+                table.check_trained_on_what_was_played()
+        finally:
+            Path(address).unlink()
+    assert first["outcome"] == "crashed"
+    assert "its port may be taken" in first["reason"]
+    assert second["outcome"] in PLAYED
+
+
+def test_a_supervisor_that_is_killed_takes_hung_games_with_it(table):
+    with table.actors("--actors", "1", SC2_FAULT="hang:5") as supervisor:
+        wait_until(lambda: list(table.temporary.glob("*/SC2_*/hung")))
+        supervisor.kill()
+        supervisor.communicate()
+    table.check_nothing_is_left()
+    assert not processes_of(str(table.records_path))
+
+
+def test_the_same_game_is_won_or_lost_by_its_decisions(table):
+    """Against the stand-in's hard opponent; else nothing could be learnt here."""
+    code = """
+import json, sys
+from broodmind.actors.starcraft2.match import Match, play_match
+from broodmind.actors.supervised import Progress
+from broodmind.common.shutdown import Stop
+class Game:
+    def __init__(self, action):
+        self.action, self.rewards, self.first, self.last = action, [], None, None
+    def act(self, observation, mask=None):
+        self.first = self.first or [float(number) for number in observation]
+        self.rewards.append(0.0)
+        return self.action
+    def reward(self, amount):
+        if self.rewards:
+            self.rewards[-1] += amount
+    def end(self, outcome, reward=0.0, observation=None):
+        self.rewards[-1] += reward
+        self.last = None if observation is None else float(observation[8])
+game = Game(int(sys.argv[1]))
+outcome = play_match(Match(sys.argv[2], "zerg:hard", int(sys.argv[3])), game, Stop(), Progress())
+print(json.dumps({"outcome": outcome, "rewards": game.rewards, "first": game.first, "last_s": game.last}))
+"""
+
+    def play(action, limit_s=1200):
+        command = [sys.executable, "-c", code, str(action), MAP, str(limit_s)]
+        environment = {**os.environ, "SC2PATH": str(table.sc2)}
+        shown = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=120)
+        return json.loads(shown.stdout.splitlines()[-1])
+
+    defended, idled, cut = play(2), play(3), play(2, limit_s=30)
+    assert (defended["outcome"], idled["outcome"], cut["outcome"]) == ("win", "loss", "truncated")
+    # 12 workers, supply 12 of 14, 50 minerals, and their base in sight: the first observation of every game.
+    assert defended["first"][:5] == pytest.approx([0.025, 0.0, 0.06, 0.07, 0.12])
+    began = 0.3 * 12 / 200 + 0.2 * -35 / 36
+    assert sum(defended["rewards"]) == pytest.approx(1 - began, abs=1e-6)
+    assert sum(idled["rewards"]) == pytest.approx(-1 - began, abs=1e-6)
+    assert defended["rewards"][-1] > 0.4  # the win is the last decision's
+    assert -0.7 < sum(cut["rewards"]) < 0.7  # no more than two potentials can differ by
+    assert cut["last_s"] == pytest.approx(0.03, abs=1e-3)  # 30 s: where its future begins
+    assert defended["last_s"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        ((), {}, "map: none with --game starcraft2, expected --map NAME"),
+        (("--map", "Nowhere"), {}, "map: 'Nowhere', expected a file Nowhere.SC2Map in StarCraft II's Maps"),
+        (("--map", MAP, "--opponent", "orc:easy"), {}, "opponent: 'orc:easy', expected terran|zerg"),
+        (("--map", MAP), {"SC2PATH": "/nowhere"}, "SC2PATH: no StarCraft II found there"),
+    ],
+)
+def test_what_no_restart_would_mend_ends_the_actors_with_its_reason(table, arguments, environment, message):
+    settings = {**os.environ, "SC2PATH": str(table.sc2), **environment}
+    process = broodmind("actors", *table.common, *arguments, env=settings)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 3, shown
+    assert message in shown
+
+
+def test_up_says_that_it_cannot_play_it(tmp_path):
+    process = broodmind("up", "--game", "starcraft2", cwd=tmp_path)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "game: 'starcraft2', expected one that can be stepped" in shown
