@@ -19,14 +19,16 @@ import numpy as np
 from ..common.actions import Box, Discrete, MultiDiscrete
 from ..common.clock import monotonic_s, now_ms
 from ..common.errors import ConfigError, SpecMismatch
+from ..common.keys import check_name
 from ..common.log import Log
 from ..common.seeding import Role, generator, name_key
-from .backlog import Backlog
+from .backlog import Backlog, Limits
 from .courier import Courier
 from .desk import Desk
 from .episode import Ended, Episode, Manners
 from .line import Line
-from .name import process_name
+from .name import host_name, process_name
+from .spool import Spool, first_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +64,7 @@ class Status:
     aborted: int  # among them those whose data could not be used
     untrained: int  # ended well, and were played without a policy or without an action
     queued: int  # to be trained on, and not yet in Redis
+    spooled: int  # of these, on disk
     sent: int  # acknowledged by Redis
     dropped: int  # for want of room
 
@@ -75,8 +78,8 @@ def connect(
     actions: Actions | int | None = None,
     fallback: Callable[[Any, Any], Move] | None = None,
     records: str | Path | None = None,
-    queue_games: int = 1024,
-    queue_bytes: int = 64 << 20,
+    spool_dir: str | Path | None = None,
+    limits: Limits | None = None,
     seed: int | None = None,
 ) -> Agent:
     """Begin to play for a run. Returns at once; Redis may be anywhere, or nowhere yet.
@@ -84,13 +87,14 @@ def connect(
     Args:
         url: of the server: redis://, rediss:// or unix://.
         run: the run's name.
-        name: this process's among the run's actors; by default host and process id.
+        name: this process's among the run's actors. By default host and process id; with a spool, host and the
+            first number that no other process on this machine has, so that a restart finds its spool again.
         game: the arrays of the game, to be held against the run's.
         actions: what an action is, or the number of actions to choose from: for playing without a policy.
         fallback: called with observation and mask where there is no policy yet; by default actions are drawn uniformly.
         records: a file to which each attempt is appended as a line of JSON.
-        queue_games: finished games kept while Redis cannot take them; beyond, the oldest are dropped.
-        queue_bytes: the same in bytes.
+        spool_dir: a folder where finished games wait for Redis; a process killed meanwhile is succeeded by the next.
+        limits: how much may wait; beyond, the oldest games are dropped, and counted.
         seed: makes the actions drawn reproducible, given the same versions and observations.
 
     Raises:
@@ -100,17 +104,21 @@ def connect(
         actions = Discrete(actions)
     if game is not None and actions not in {None, game.actions}:
         raise ConfigError(f"actions: {actions}, expected {game.actions} as the game has, or none")
-    for what, value in {"queue_games": queue_games, "queue_bytes": queue_bytes}.items():
-        if value < 1:
-            raise ConfigError(f"{what}: {value}, expected at least 1")
     if seed is not None and seed < 0:
         raise ConfigError(f"seed: {seed}, expected at least 0")
-    if name is None:
+    spool = None
+    if spool_dir is not None:
+        folder = Path(spool_dir) / check_name("run", run)
+        if name is None:
+            name, spool = first_free(folder, host_name())
+        else:
+            spool = Spool(folder / check_name("name", name))
+    elif name is None:
         number = next(_names)
         name = process_name() + (f"-{number}" if number else "")
     agent = Agent(
         Line(url, run, name),
-        Backlog(queue_games, queue_bytes),
+        Backlog(limits or Limits(), spool),
         game,
         actions if game is None else game.actions,
         fallback,
@@ -193,6 +201,7 @@ class Agent:
             aborted=outcomes["aborted"],
             untrained=self._desk.untrained,
             queued=self._backlog.games,
+            spooled=self._backlog.spooled,
             sent=self._backlog.sent,
             dropped=self._backlog.dropped,
         )
@@ -222,6 +231,7 @@ class Agent:
         self._backlog.close()
         self._desk.close(deadline - monotonic_s())
         self._courier.close(deadline - monotonic_s())
+        self._backlog.release()
 
     def __enter__(self) -> Self:
         return self

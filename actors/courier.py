@@ -44,6 +44,7 @@ class Courier:
         self.problem = ""
         self._line, self._backlog, self._check = line, backlog, check
         self._under_way: dict[EntryId, Parcel] = {}
+        self._kept: dict[EntryId, Parcel] = {}  # arrived, and not yet for so long that nothing could undo it
         self._pause_s = _ROOM_S[0]
         self._retry_s = _RETRY_S[0]
         self._thread = threading.Thread(target=self._run, name="broodmind-courier", daemon=True)
@@ -64,6 +65,8 @@ class Courier:
                 self._note(error)
                 self._backlog.wait_until_closed(self._retry_s * random.uniform(0.7, 1.3))  # noqa: S311
                 self._retry_s = min(2 * self._retry_s, _RETRY_S[1])
+        for parcel in self._kept.values():
+            self._backlog.forget(parcel)
         try:
             self._line.leave()
         except BroodmindError as error:
@@ -77,19 +80,23 @@ class Courier:
         dropped, parcels = self._backlog.take(self._room())
         self._line.outbox.skip(dropped)
         for parcel in parcels:
-            self._under_way[self._line.add(parcel.header, parcel.payload)] = parcel
+            if packed := self._backlog.open(parcel):
+                entry_id = self._line.add(*packed)
+                self._under_way[entry_id] = parcel
+                self._backlog.number(parcel, entry_id)
         try:
-            self._line.round_trip()
+            safe = self._line.round_trip()
         except NameTaken:
             self._take_back(self.spec)
             raise
-        self._under_way.clear()
-        self._backlog.acknowledge()
+        self._arrived(safe)
         self._connected()
         self._adopt()
         self._wait(sent=bool(parcels))
 
     def _room(self) -> int:
+        if self.connection != "connected":  # nobody knows how much there is; and what must be sent again goes first
+            return 0
         return self._line.high_water - self._line.backlog - len(self._under_way)
 
     def _join(self) -> bool:
@@ -102,20 +109,32 @@ class Courier:
         self._check(spec)
         self._enter(spec)
         self._line.state = "playing"
+        for entry_id, parcel in self._backlog.resumed.items():
+            if packed := self._backlog.open(parcel):
+                self._line.resume(entry_id, *packed)
+                self._under_way[entry_id] = parcel
+        self._backlog.resumed = {}
         self.spec = spec
         return True
 
     def _enter(self, spec: RunSpec) -> None:
-        self._line.enter(spec)
+        self._line.enter(spec, above=max((incarnation for incarnation, _ in self._backlog.resumed), default=0))
         self._line.high_water = max(spec.rollout.high_water, _HIGH_WATER)
 
     def _take_back(self, spec: RunSpec) -> None:
         """Another process uses our name: number again, above it, what Redis refused for that."""
         refused = [self._under_way.pop(entry_id) for entry_id in self._line.outbox.refused]
-        self._under_way.clear()
         self._backlog.put_back(refused)
-        self._backlog.acknowledge()
+        self._arrived([])
         self._enter(spec)
+
+    def _arrived(self, safe: list[EntryId]) -> None:
+        """All that is under way has; what is safe need not be kept any longer."""
+        self._kept |= self._under_way
+        self._under_way.clear()
+        self._backlog.acknowledge()
+        for entry_id in safe:
+            self._backlog.forget(self._kept.pop(entry_id))
 
     def _adopt(self) -> None:
         """Fetch the newest version, for the episodes to come."""

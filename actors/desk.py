@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from ..common.clock import now_ms
 from ..common.log import Log
 from ..common.trajectory import Header, encode_trajectory
-from .backlog import Parcel
 from .recording import to_trajectory
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class Desk:
             spec, pointer = ended.policy.spec, ended.policy.pointer
             trajectory = to_trajectory(ended.recording, ended.ending, spec)
             header = Header(pointer.version, pointer.epoch, trajectory.steps, trajectory.games, now_ms())
-            self._backlog.put(Parcel(header, encode_trajectory(trajectory, self._actor, spec)))
+            self._backlog.put(header, encode_trajectory(trajectory, self._actor, spec))
         if self._records is not None:
             self._write(self._records, attempt)
 

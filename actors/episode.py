@@ -114,7 +114,8 @@ class Episode:
                 raise ConfigError("act: called after the end of the game, expected a new episode")  # noqa: TRY301
             seen = _observed(observation, spec.observation_shape)
             allowed = _allowed(mask, spec)
-            actions, log_probs = self._policy.act(seen[None], None if allowed is None else allowed[None], self._rng)
+            with np.errstate(all="ignore"):  # what comes of too large an observation is found below
+                actions, log_probs = self._policy.act(seen[None], None if allowed is None else allowed[None], self._rng)
             if not np.isfinite(log_probs[0]):
                 raise _Unusable(f"observation: up to {np.abs(seen).max():g}, more than the policy can take")  # noqa: TRY301
         except ConfigError as error:

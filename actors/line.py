@@ -64,11 +64,14 @@ class Line:
         self.outbox.begin(self._incarnation)
         return before
 
-    def round_trip(self, wait_ms: int = 0) -> None:
+    def round_trip(self, wait_ms: int = 0) -> list[EntryId]:
         """Send what is unsent, the heartbeat when it is due, and ask what there is to know.
 
         Args:
             wait_ms: how long to wait for a new version before asking.
+
+        Returns:
+            The entries that will not be sent again: acknowledged, and for so long that they are on the server's disk.
 
         Raises:
             RedisUnreachable, ServerFull, RedisDenied, ReplyError: and the next attempt sends again.
@@ -87,8 +90,14 @@ class Line:
         self._broken = True
         replies = self._server.replies(commands)
         _raise_if_full(replies)
-        self._note(replies[: len(outgoing)], replies[len(outgoing) :], resent=resent)
+        safe = self._note(replies[: len(outgoing)], replies[len(outgoing) :], resent=resent)
         self._broken = False
+        return safe
+
+    def resume(self, entry_id: EntryId, header: Header, payload: bytes) -> None:
+        """Take over an entry that a process before may have sent; a refusal then means that it has."""
+        self.outbox.resume(entry_id, header, payload)
+        self._broken = True
 
     @property
     def full(self) -> bool:
@@ -119,7 +128,7 @@ class Line:
         finally:
             self._server.close()
 
-    def _note(self, added: list[Reply], answers: list[Reply], *, resent: bool) -> None:
+    def _note(self, added: list[Reply], answers: list[Reply], *, resent: bool) -> list[EntryId]:
         refused = [isinstance(reply, BroodmindError) and "equal or smaller" in str(reply) for reply in added]
         for reply, known in zip([*added, *answers], [*refused, *(False for _ in answers)], strict=True):
             if isinstance(reply, BroodmindError) and not known:
@@ -128,10 +137,11 @@ class Line:
             self.outbox.withdraw(refused)
             self._broken = False  # what is numbered anew must not count as arrived if it is refused for this again
             raise NameTaken(f"actor: {self.actor!r} is the name of another process too, expected one of its own")
-        self.outbox.acknowledge(monotonic_s())
+        safe = self.outbox.acknowledge(monotonic_s())
         *_, latest, self.backlog = answers
         if latest is not None:
             self.latest = Pointer.from_json(latest)
+        return safe
 
     def _heartbeat(self) -> list[tuple[Argument, ...]]:
         key = self._keys.heartbeat(self.actor)

@@ -51,9 +51,13 @@ class Outbox:
         """Number an entry; an incarnation's first is 1."""
         self._sequence += 1
         entry_id = (self._incarnation, self._sequence)
+        self.resume(entry_id, header, payload)
+        return entry_id
+
+    def resume(self, entry_id: EntryId, header: Header, payload: bytes) -> None:
+        """Take an entry that a process before has numbered; before any of this one's."""
         command = ("XADD", self._stream, format_id(entry_id), *header.fields(payload))
         self._unsent.append(Outgoing(entry_id, command))
-        return entry_id
 
     def skip(self, count: int) -> None:
         """Leave numbers out for what was dropped: the learner counts the gap."""
@@ -74,9 +78,11 @@ class Outbox:
         """What to send after a lost connection, in order: the recently acknowledged, then the rest."""
         return [*(outgoing for _, outgoing in self._sent), *self._unsent]
 
-    def acknowledge(self, now_s: float) -> None:
-        """All of it has arrived; forget what is old enough to be safe on disk."""
+    def acknowledge(self, now_s: float) -> list[EntryId]:
+        """All of it has arrived; forget, and return, what is old enough to be safe on disk."""
         self._sent.extend((now_s, outgoing) for outgoing in self._unsent)
         self._unsent.clear()
+        safe: list[EntryId] = []
         while self._sent and now_s - self._sent[0][0] > REPLAY_S:
-            self._sent.popleft()
+            safe.append(self._sent.popleft()[1].entry_id)
+        return safe

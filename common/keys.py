@@ -39,7 +39,7 @@ class Keys:
         return ":".join((f"broodmind:{{{self.run}}}", *parts))
 
     def trajectories(self, actor: str) -> str:
-        """Stream; one an actor, one entry a trajectory. Bound: the actor stops at high water, commits delete."""
+        """Stream; one an actor, one entry a trajectory. Bound: high water; commits delete; a TTL when it left."""
         return self._key("trajectories", actor)
 
     @property

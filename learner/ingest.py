@@ -37,6 +37,7 @@ _log = Log("ingest")
 ROSTER_MAX = 4096  # actors read; a roster flooded with names must not become an endless read
 _ROSTER_EVERY_S = 0.2
 _DEPART_EVERY_S = 10.0
+_REMEMBERED_S = 86_400  # how long a departed actor's last id is; what comes back later than this is refused as too old
 _POLL_MIN_S, _POLL_MAX_S = 0.0005, 0.02
 _SHOWN_BYTES = 4096  # of a refused payload, kept for whoever looks into it
 
@@ -157,7 +158,7 @@ class Ingest:
         for actor in self.actors:
             stream = self._keys.trajectories(actor)
             keys = [self._keys.lease, self._keys.roster, self._keys.heartbeat(actor), stream]
-            if fenced(self._server, _DEPART, keys, self._lease.token, actor):
+            if fenced(self._server, _DEPART, keys, self._lease.token, actor, _REMEMBERED_S):
                 del self._positions[actor]
                 self._departed.put(actor)
                 _log.info("actor left", actor=actor)

@@ -92,7 +92,7 @@ class Run:
             intake: what was consumed.
             figures: of the update; None if nothing was trained.
             actors: how many are being read.
-            departed: who left for good. They resend nothing so old: their cursors go.
+            departed: who left. Should they come back, their streams refuse what was consumed: their cursors go.
         """
         for entry, reason in intake.refused:
             if entry.header is not None and reason in {"stale", "too_old"}:

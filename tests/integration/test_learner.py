@@ -12,6 +12,7 @@ from support.runs import NEVER, SPEC, entry, everything, hash_of, joined_uplink,
 from support.servers import KINDS, RealServer, wait_until
 
 from broodmind.common.actions import Discrete
+from broodmind.common.clock import Every
 from broodmind.common.errors import ConfigError, LeaseHeld, LeaseLost, RedisUnreachable
 from broodmind.common.keys import GROUP, Keys
 from broodmind.common.shutdown import Stop
@@ -283,7 +284,7 @@ def test_two_processes_under_one_name_are_told_apart(shared_server, redis, run):
         first.push([piece()], NEVER)
 
 
-def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis, run, keys, monkeypatch):
+def test_a_departed_actor_leaves_the_roster_and_its_stream_an_expiry(shared_server, redis, run, keys, monkeypatch):
     monkeypatch.setattr("broodmind.learner.ingest._DEPART_EVERY_S", 0.1)
     with learning(shared_server.url, run):
         uplink = joined_uplink(shared_server.url, run, "a")
@@ -292,7 +293,25 @@ def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis
         assert redis.call("HEXISTS", keys.roster, "a")
         uplink.leave()
         wait_until(lambda: not redis.call("HEXISTS", keys.roster, "a"))
-        assert not redis.call("EXISTS", keys.trajectories("a"))
+        assert 0 < redis.call("TTL", keys.trajectories("a")) <= 86_400
+
+
+def test_an_actor_that_was_cut_off_and_struck_off_is_not_trained_on_twice(shared_server, redis, run, keys, monkeypatch):
+    """What it sends again, not knowing what became of it, the learner has consumed and forgotten."""
+    monkeypatch.setattr("broodmind.learner.ingest._DEPART_EVERY_S", 0.1)
+    with learning(shared_server.url, run):
+        uplink = joined_uplink(shared_server.url, run, "a")
+        uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+        head_of(redis, keys, accepted=2)
+        redis.call("DEL", keys.heartbeat("a"))  # as after seconds of silence
+        wait_until(lambda: not redis.call("HEXISTS", keys.roster, "a"))
+        uplink._server.close()
+        uplink._broken = True  # the connection broke, with the last replies perhaps lost: all of it is sent again
+        uplink.heartbeat_due = Every(1.0)
+        uplink.push([piece(seed=3), piece(seed=4)], NEVER)
+        head_of(redis, keys, accepted=4, duplicate=0)
+        assert redis.call("TTL", keys.trajectories("a")) == -1
+        uplink.leave()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -339,7 +358,7 @@ def test_the_lag_in_redis_is_true_at_every_moment(shared_server, redis, run, key
     """Entries added minus entries read, from the server's own figures, while a learner reads and commits."""
     with learning(shared_server.url, run):
         push(redis, keys, "a", [entry("a")])
-        wait_until(lambda: redis.call("XINFO", "GROUPS", keys.trajectories("a")))
+        wait_until(lambda: lag_of(redis, keys, "a") == 0)  # before its first read a group has no figures
         for first in range(2, 40, 2):
             push(redis, keys, "a", [entry("a"), entry("a")], first=first)
             raw, stream = redis.pipeline(
