@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...common.clock import monotonic_s
-from ...common.errors import GameAborted, GameCrashed
+from ...common.errors import GameAborted, GameCrashed, RedisDenied, SpecMismatch
 from ...common.log import Log
 from ..agent import connect
 from .match import play_match
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 _log = Log("starcraft2")
 
 _POLL_S = 0.2
-_DELIVERY_S = 60.0  # how long a finished game waits for Redis; then it is lost, and said to be
 
 
 def play(url: str, run: str, name: str, match: Match, stop: Stop, progress: Progress) -> None:
@@ -28,6 +26,7 @@ def play(url: str, run: str, name: str, match: Match, stop: Stop, progress: Prog
 
     Raises:
         ConfigError, GameCrashed, GameAborted: as `play_match`; nothing is then sent.
+        SpecMismatch, RedisDenied: if this is no game or no actor of the run, before the game.
     """
     with connect(url, run, name=name, game=SPEC) as agent:
         if not _await_policy(agent, stop, progress):
@@ -54,15 +53,19 @@ def _await_policy(agent: Agent, stop: Stop, progress: Progress) -> bool:
         _log.info("waiting for a policy", actor=agent.actor)
     while not agent.wait_until_ready(_POLL_S):
         progress.mark()
+        if agent.status.connection == "misfit":
+            raise SpecMismatch(agent.status.problem)
+        if agent.status.connection == "denied":
+            raise RedisDenied(agent.status.problem)
         if stop.requested:
             return False
     return True
 
 
 def _deliver(agent: Agent, stop: Stop, progress: Progress) -> bool:
-    deadline = monotonic_s() + _DELIVERY_S
+    """Whether the game is in Redis. Only a stop request gives it up: it may have taken half an hour to play."""
     while not agent.flush(_POLL_S):
         progress.mark()
-        if stop.requested or monotonic_s() > deadline:
+        if stop.requested:
             return False
     return True

@@ -22,6 +22,7 @@ from support.runs import broodmind, hash_of, processes_of, running
 from support.servers import RealServer, wait_until
 from support.standin import MAP, install
 
+from broodmind.common.errors import SpecMismatch
 from broodmind.common.keys import Keys
 
 PLAYED = {"win", "loss", "tie"}
@@ -316,6 +317,35 @@ def test_what_no_restart_would_mend_ends_the_actors_with_its_reason(table, argum
     _, shown = process.communicate(timeout=60)
     assert process.returncode == 3, shown
     assert message in shown
+
+
+def test_a_run_of_another_game_ends_the_actors(valkey, run, tmp_path):
+    server = ("--redis", valkey.url, "--run", run)
+    with running("learner", *server, "--game", "CartPole-v1"):
+        wait_until(lambda: hash_of(valkey.connect(), Keys(run).spec))
+        environment = {**os.environ, "SC2PATH": str(install(tmp_path / "sc2"))}
+        process = broodmind("actors", *server, "--game", "starcraft2", "--map", MAP, env=environment)
+        _, shown = process.communicate(timeout=60)
+    assert process.returncode == SpecMismatch.exit_code, shown
+    assert "StarCraft2Zerg" in shown
+
+
+def test_a_finished_game_waits_for_redis_to_come_back(table, tmp_path):
+    """Redis hangs from before the game's end until after it."""
+    process = table.server.process
+    with table.actors():
+        table.records(1)
+        wait_until(table.games)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            wait_until(lambda: not table.games())  # the second game is over
+            assert len(table.records(1)) == 1
+        finally:
+            process.send_signal(signal.SIGCONT)
+        second = table.records(2)[1]
+        assert second["outcome"] in PLAYED
+        assert second["reason"] == ""
+    table.check_trained_on_what_was_played()
 
 
 def test_up_says_that_it_cannot_play_it(tmp_path):
