@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ class Table:
     """A run with a learner, the stand-in, and what is seen of the actors."""
 
     def __init__(self, server, run, folder):
-        self.server, self.keys, self.folder = server, Keys(run), folder
+        self.server, self.run, self.keys = server, run, Keys(run)
         self.sc2 = install(folder / "StarCraftII")
         self.records_path = folder / "records"
         self.common = ("--redis", server.url, "--run", run, "--game", "starcraft2")
@@ -258,48 +259,113 @@ def test_a_supervisor_that_is_killed_takes_hung_games_with_it(table):
     assert not processes_of(str(table.records_path))
 
 
-def test_the_same_game_is_won_or_lost_by_its_decisions(table):
-    """Against the stand-in's hard opponent; else nothing could be learnt here."""
-    code = """
+# Plays one game in a process of its own, always by the same action, and tells what the bot told its episode.
+ONE_GAME = """
 import json, sys
 from broodmind.actors.starcraft2.match import Match, play_match
 from broodmind.actors.supervised import Progress
 from broodmind.common.shutdown import Stop
+told, marks = [], []
 class Game:
-    def __init__(self, action):
-        self.action, self.rewards, self.first, self.last = action, [], None, None
     def act(self, observation, mask=None):
-        self.first = self.first or [float(number) for number in observation]
-        self.rewards.append(0.0)
-        return self.action
+        told.append(["act", observation.tolist()])
+        return int(sys.argv[1])
     def reward(self, amount):
-        if self.rewards:
-            self.rewards[-1] += amount
+        told.append(["reward", amount])
     def end(self, outcome, reward=0.0, observation=None):
-        self.rewards[-1] += reward
-        self.last = None if observation is None else float(observation[8])
-game = Game(int(sys.argv[1]))
-outcome = play_match(Match(sys.argv[2], "zerg:hard", int(sys.argv[3])), game, Stop(), Progress())
-print(json.dumps({"outcome": outcome, "rewards": game.rewards, "first": game.first, "last_s": game.last}))
+        told.append(["reward", reward])
+        told.append(["end", None if observation is None else observation.tolist()])
+class Marks(Progress):
+    def mark(self):
+        marks.append(1)
+outcome = play_match(Match(sys.argv[2], "zerg:hard", int(sys.argv[3])), Game(), Stop(), Marks())
+print(json.dumps({"outcome": outcome, "told": told, "marks": len(marks)}))
 """
 
-    def play(action, limit_s=1200):
-        command = [sys.executable, "-c", code, str(action), MAP, str(limit_s)]
-        environment = {**os.environ, "SC2PATH": str(table.sc2)}
-        shown = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=120)
-        return json.loads(shown.stdout.splitlines()[-1])
 
-    defended, idled, cut = play(2), play(3), play(2, limit_s=30)
-    assert (defended["outcome"], idled["outcome"], cut["outcome"]) == ("win", "loss", "truncated")
-    # 12 workers, supply 12 of 14, 50 minerals, and their base in sight: the first observation of every game.
-    assert defended["first"][:5] == pytest.approx([0.025, 0.0, 0.06, 0.07, 0.12])
-    began = 0.3 * 12 / 200 + 0.2 * -35 / 36
-    assert sum(defended["rewards"]) == pytest.approx(1 - began, abs=1e-6)
-    assert sum(idled["rewards"]) == pytest.approx(-1 - began, abs=1e-6)
-    assert defended["rewards"][-1] > 0.4  # the win is the last decision's
-    assert -0.7 < sum(cut["rewards"]) < 0.7  # no more than two potentials can differ by
-    assert cut["last_s"] == pytest.approx(0.03, abs=1e-3)  # 30 s: where its future begins
-    assert defended["last_s"] is None
+@pytest.fixture
+def play(tmp_path):
+    sc2 = install(tmp_path / "StarCraftII")
+
+    def play(action, limit_s=1200):
+        command = [sys.executable, "-c", ONE_GAME, str(action), MAP, str(limit_s)]
+        environment = {**os.environ, "SC2PATH": str(sc2)}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=200)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return play
+
+
+def returns_of(game):
+    return sum(value for what, value in game["told"] if what == "reward")
+
+
+BEGAN = 0.3 * 12 / 200 + 0.2 * -35 / 36  # the potential of a start with 12 drones, and one enemy zergling in sight
+
+
+def test_the_same_game_is_won_or_lost_by_its_decisions(play):
+    """Against the stand-in's hard opponent; else nothing could be learnt here."""
+    defended, idled = play(2), play(3)
+    assert (defended["outcome"], idled["outcome"]) == ("win", "loss")
+    # 50 minerals, no vespene, supply 12 of 14, 12 workers: the first observation of every game.
+    first = next(value for what, value in defended["told"] if what == "act")
+    assert first[:5] == pytest.approx([0.025, 0.0, 0.06, 0.07, 0.12])
+    assert returns_of(defended) == pytest.approx(1 - BEGAN, abs=1e-6)
+    assert returns_of(idled) == pytest.approx(-1 - BEGAN, abs=1e-6)
+    # It says that it gets on at every iteration, which are 22 to a decision.
+    assert defended["marks"] > 20 * sum(what == "act" for what, _ in defended["told"])
+
+
+def test_rewards_come_before_the_next_decision_and_the_last_with_the_end(play):
+    game = play(2, limit_s=60)
+    order = [what for what, _ in game["told"]]
+    decisions = order.count("act")
+    assert order == ["reward", "act"] * decisions + ["reward", "end"]
+    assert game["told"][0][1] == 0.0  # nothing was done yet
+    times = [value[8] * 1000 for what, value in game["told"] if what == "act"]
+    assert times == pytest.approx([22 * 4 / 22.4 * i for i in range(decisions)], abs=1e-3)
+
+
+def test_a_game_at_its_limit_is_truncated_with_the_observation_its_future_begins_at(play):
+    game = play(2, limit_s=30)
+    assert game["outcome"] == "truncated"
+    assert game["told"][-1][1][8] == pytest.approx(0.03, abs=1e-3)
+    assert abs(returns_of(game)) < 0.7  # no more than two potentials can differ by
+
+
+def test_the_bot_of_the_documentation_plays_and_is_trained_on(table):
+    text = (Path(__file__).parents[2] / "docs" / "starcraft2.md").read_text()
+    block = next(part for part in text.split("\n\n    ") if part.startswith("from broodmind.actors import connect"))
+    start = text.index(block)
+    example = textwrap.dedent("    " + text[start : text.index("\nThe features and the reward")])
+    assert '"AcropolisLE"' in example
+    for ours, theirs in {
+        "AcropolisLE": MAP,
+        "redis://10.0.0.5:6379": table.server.url,
+        '"zerg"': f'"{table.run}"',
+    }.items():
+        example = example.replace(ours, theirs)
+    code = f"""
+from sc2 import bot_ai, maps
+from sc2.data import Difficulty, Race
+from sc2.main import run_game
+from sc2.player import Bot, Computer
+class BotAI(bot_ai.BotAI):
+    def earned_since_last_time(self):
+        return 0.01
+    def features(self):
+        return [0.5] * 15
+    def carry_out(self, action):
+        assert action in range(5)
+{example.replace("class MyBot", "assert agent.wait_until_ready(30)" + chr(10) + "class MyBot")}
+"""
+    environment = {**os.environ, "SC2PATH": str(table.sc2)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: table.counters()["games"] == 1)
 
 
 @pytest.mark.parametrize(
