@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from ..common.clock import monotonic_s
@@ -79,8 +79,7 @@ class Supervisor:
             attempt = slot.attempt
             if attempt is None:
                 if slot.given_up is None and monotonic_s() >= slot.next_s:
-                    slot.attempt = Child(slot.command, slot.log, reports=slot.reports)
-                    _log.debug("started", name=slot.name, pid=slot.attempt.process.pid)
+                    self._start(slot)
             elif (code := attempt.exit_code) is not None:
                 if slot.restart or code != 0:
                     self._plan(slot, self._settle(slot, attempt))
@@ -105,13 +104,27 @@ class Supervisor:
                 ended = "aborted", f"did not drain within {grace_s:g} s"
             self._settle(slot, attempt, ended)
 
+    def _start(self, slot: Slot) -> None:
+        try:
+            slot.attempt = Child(slot.command, slot.log, reports=slot.reports)
+        except OSError as error:  # no memory, no room for its folder: the others have theirs
+            if self._pause_s is None:
+                raise
+            _log.warning("not started", name=slot.name, error=error, pause_s=self._pause_s)
+            slot.next_s = monotonic_s() + self._pause_s
+        else:
+            _log.debug("started", name=slot.name, pid=slot.attempt.process.pid)
+
     def _settle(self, slot: Slot, attempt: Child, ended: tuple[str, str] | None = None) -> Record:
         """Close an attempt: nothing of it is left, and it is on record."""
         attempt.close()
         slot.attempt = None
         line = record(slot.name, attempt, ended)
         if self._records is not None and slot.reports:
-            append(self._records, line)
+            try:
+                append(self._records, line)
+            except OSError as error:  # a full disk is no reason to end games
+                _log.warning("attempt not recorded", error=error, **asdict(line))
         if line.exit_code == 0:
             slot.failures = 0
         elif attempt.last_progress_s - attempt.started_s > _HEALTHY_S:

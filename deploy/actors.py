@@ -34,6 +34,11 @@ def run_actors(
     from ..common.streams import Server
 
     _check(playing)
+    if records is not None:
+        try:
+            records.open("ab").close()
+        except OSError as error:
+            raise ConfigError(f"records: {str(records)!r}, expected a file that can be written ({error})") from error
     with stop_on_signal() as stop:
         server = Server(url)
         server.call("PING")  # a wrong address or password is this process's error, not each child's

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -372,6 +373,11 @@ class BotAI(bot_ai.BotAI):
     ("arguments", "environment", "message"),
     [
         ((), {}, "map: none with --game starcraft2, expected --map NAME"),
+        (
+            ("--map", MAP, "--records", "/nowhere/records"),
+            {},
+            "records: '/nowhere/records', expected a file that can be",
+        ),
         (("--map", "Nowhere"), {}, "map: 'Nowhere', expected a file Nowhere.SC2Map in StarCraft II's Maps"),
         (("--map", MAP, "--opponent", "orc:easy"), {}, "opponent: 'orc:easy', expected terran|zerg"),
         (("--map", MAP), {"SC2PATH": "/nowhere"}, "SC2PATH: no StarCraft II found there"),
@@ -405,6 +411,7 @@ def test_a_finished_game_waits_for_redis_to_come_back(table, tmp_path):
         process.send_signal(signal.SIGSTOP)
         try:
             wait_until(lambda: not table.games())  # the second game is over
+            time.sleep(8)  # longer than an agent gives its games when it closes
             assert len(table.records(1)) == 1
         finally:
             process.send_signal(signal.SIGCONT)

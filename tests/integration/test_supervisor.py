@@ -24,7 +24,7 @@ CHILD = """
 import os, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 from broodmind.actors import supervised as child
-child._ORPHAN_GRACE_S = 0.5
+child._ORPHAN_GRACE_S = float(os.environ.get("ORPHAN_GRACE_S", "60"))
 child._MARK_EVERY_S = 0.05
 MARKER = sys.argv[1]
 def grandchild():
@@ -198,11 +198,21 @@ def test_one_hopeless_slot_does_not_end_the_others_but_all_of_them_do(supervise,
     assert caught.value.exit_code == ConfigError.exit_code
 
 
+def test_what_cannot_be_started_or_recorded_does_not_end_the_others(supervise, slot, tmp_path):
+    absent, good, ended = Slot("absent", ["/nowhere/at/all"]), slot(STEADY, "good"), slot("    pass", "ended")
+    (tmp_path / "records").mkdir()  # no file to write to
+    supervisor = supervise([absent, good, ended], pause_s=0.05)
+    polled(supervisor, lambda: ended.next_s > 0 and ended.attempt is None)
+    polled(supervisor, lambda: absent.next_s > 0)
+    assert good.exit_code is None
+    assert good.attempt is not None
+
+
 def test_stopping_drains_and_kills_what_does_not(supervise, slot, records, marker, temporary):
     supervisor = supervise([slot(STEADY, "drains"), slot(HANGS, "hangs")])
     polled(supervisor, lambda: len(processes_of(marker)) == 3)
     wait_until(lambda: len(list(temporary.glob("*/left"))) == 1)
-    supervisor.stop(grace_s=0.2)
+    supervisor.stop(grace_s=5)
     assert {(line["slot"], line["outcome"]) for line in records()} == {("drains", "drained"), ("hangs", "aborted")}
     assert not processes_of(marker)
     assert not list(temporary.iterdir())
@@ -219,12 +229,11 @@ while True:
     supervisor.poll()
     time.sleep(0.01)
 """
-    environment = {**os.environ, "TMPDIR": str(temporary)}
+    environment = {**os.environ, "TMPDIR": str(temporary), "ORPHAN_GRACE_S": "0.5"}
     with subprocess.Popen([sys.executable, "-c", code], env=environment) as process:
         wait_until(lambda: len(list(temporary.glob("*/left"))) == 1 and len(list(temporary.iterdir())) == 2)
         process.kill()
-    mine = [marker]
-    wait_until(lambda: not processes_of(mine[0]), lambda: f"left: {processes_of(marker)}")
+    wait_until(lambda: not processes_of(marker), lambda: f"left: {processes_of(marker)}")
     assert not list(temporary.iterdir())
 
 
