@@ -56,6 +56,7 @@ class Backlog:
         self._unnumbered = 0  # dropped, and not yet seen by the numbering
         self._in_memory = self._on_disk = 0  # bytes of what is queued
         self.sent = self.dropped = 0
+        self.largest = 0  # bytes of one game so far
         self.closed = False
         self.resumed: dict[EntryId, Parcel] = {}  # what a process before may have sent: to be sent again first
         if spool is not None:
@@ -181,6 +182,7 @@ class Backlog:
 
     def _push(self, parcel: Parcel, *, front: bool = False) -> None:
         (self._queue.appendleft if front else self._queue.append)(parcel)
+        self.largest = max(self.largest, parcel.size)
         self._weigh(parcel, 1)
 
     def _pop(self) -> Parcel:

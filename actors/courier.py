@@ -29,6 +29,7 @@ Connection = Literal["connecting", "waiting for a learner", "connected", "full",
 # An entry is one game here, where other actors' entries are pieces of many games side by side: at a high water of two,
 # usual for those, the learner would train on two games at a time. And these games cannot wait anyway.
 _HIGH_WATER = 64
+_HIGH_WATER_BYTES = 32 << 20  # of one actor's games in Redis, as far as the largest of them tells
 _POLL_S = 1.0  # between looks at the latest version; games that take minutes need no more
 _ROOM_S = (0.02, 1.0)  # first and longest pause at high water
 _RETRY_S = (0.1, 5.0)  # first and longest pause after a failure
@@ -76,6 +77,7 @@ class Courier:
         if self.spec is None and not self._join():
             return
         assert self.spec is not None
+        self._line.high_water = high_water(self.spec, self._backlog.largest)
         # Held back at high water; what is queued meanwhile waits here, not in Redis.
         dropped, parcels = self._backlog.take(self._room())
         self._line.outbox.skip(dropped)
@@ -89,6 +91,11 @@ class Courier:
         except NameTaken:
             self._take_back(self.spec)
             raise
+        except ServerFull:
+            for before, entry_id in self._line.renumbered.items():
+                parcel = self._under_way[entry_id] = self._under_way.pop(before)
+                self._backlog.number(parcel, entry_id)
+            raise
         self._arrived(safe)
         self._connected()
         self._adopt()
@@ -97,7 +104,7 @@ class Courier:
     def _room(self) -> int:
         if self.connection != "connected":  # nobody knows how much there is; and what must be sent again goes first
             return 0
-        return self._line.high_water - self._line.backlog - len(self._under_way)
+        return self._line.high_water - self._line.backlog
 
     def _join(self) -> bool:
         """Find out what the run is; False where nobody has said it yet."""
@@ -119,7 +126,7 @@ class Courier:
 
     def _enter(self, spec: RunSpec) -> None:
         self._line.enter(spec, above=max((incarnation for incarnation, _ in self._backlog.resumed), default=0))
-        self._line.high_water = max(spec.rollout.high_water, _HIGH_WATER)
+        self._line.high_water = high_water(spec, self._backlog.largest)
 
     def _take_back(self, spec: RunSpec) -> None:
         """Another process uses our name: number again, above it, what Redis refused for that."""
@@ -169,6 +176,11 @@ class Courier:
         self.connection, self.problem = _kind(error), str(error) or repr(error)
         if before != (self.connection, self.problem):  # once, and not at each attempt
             _log.warning("playing on without redis", error=self.problem)
+
+
+def high_water(spec: RunSpec, largest: int) -> int:
+    """How many games may stand in Redis: a client's own mark, and never less than the run's."""
+    return max(spec.rollout.high_water, min(_HIGH_WATER, _HIGH_WATER_BYTES // max(largest, 1)))
 
 
 def _kind(error: Exception) -> Connection:

@@ -13,6 +13,7 @@ from ..common.errors import BroodmindError, ConfigError
 from ..common.log import Log
 from ..common.trajectory import REWARD_MAX
 from .attempt import ENDINGS, Attempt
+from .noise import make_noise
 from .recording import Ending, Recording, longest
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Episode:
         self._rng, self._manners, self._tell = rng, manners, over
         self._started_ms, self._started_s = now_ms(), monotonic_s()
         self._recording = Recording()
+        self._noise = make_noise(policy.spec.rollout) if policy else None
         self._limit = longest(policy.spec) if policy else 0
         self._cut: NDArray[np.float32] | None = None  # the observation at which the recording was full
         self._spoilt = "" if policy else "played without a policy"
@@ -115,7 +117,8 @@ class Episode:
             seen = _observed(observation, spec.observation_shape)
             allowed = _allowed(mask, spec)
             with np.errstate(all="ignore"):  # what comes of too large an observation is found below
-                actions, log_probs = self._policy.act(seen[None], None if allowed is None else allowed[None], self._rng)
+                masks = None if allowed is None else allowed[None]
+                actions, log_probs = self._policy.act(seen[None], masks, self._rng, self._noise)
             if not np.isfinite(log_probs[0]):
                 raise _Unusable(f"observation: up to {np.abs(seen).max():g}, more than the policy can take")  # noqa: TRY301
         except ConfigError as error:

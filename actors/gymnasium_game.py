@@ -27,10 +27,22 @@ if TYPE_CHECKING:
 def from_id(name: str, num_envs: int) -> VectorGame:
     """The environment registered under an id."""
     try:
+        _register_namespace(name)
         return GymnasiumGame(name, gymnasium.make_vec(name, num_envs=num_envs))
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"game: {name!r}, expected TinyZerg, a Gymnasium id or module:factory ({reason})") from error
+
+
+def _register_namespace(name: str) -> None:
+    """Gymnasium finds no packages by itself any more; those with a namespace of their own are told to register."""
+    namespace = name.partition("/")[0]
+    if namespace == "MinAtar" and not any(known.startswith("MinAtar/") for known in gymnasium.registry):
+        import minatar.gym
+
+        minatar.gym.register_envs()
+    elif namespace == "broodmind":
+        from . import tinyzerg_gymnasium  # noqa: F401 - importing it registers
 
 
 def from_factory(name: str, factory: Callable[..., Any], num_envs: int) -> VectorGame:

@@ -42,6 +42,7 @@ class Line:
         self.latest: Pointer | None = None
         self.backlog = 0  # entries of ours in Redis, as of the last exchange
         self.state = "starting"  # as the heartbeat tells it
+        self.renumbered: dict[EntryId, EntryId] = {}  # what the last round trip gave other ids, as its server was full
         self._broken = False  # the connection, since the last exchange: the next one resends
         self._steps, self._games, self._began_s = 0, 0, monotonic_s()
         self.heartbeat_due = Every(_HEARTBEAT_S)
@@ -87,9 +88,9 @@ class Line:
             seen = f"{self.latest.epoch}-{self.latest.version}"
             commands.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, seen))
         commands += [("GET", self._keys.latest), ("XLEN", self._stream)]
-        self._broken = True
+        self._broken, self.renumbered = True, {}
         replies = self._server.replies(commands)
-        _raise_if_full(replies)
+        self._check_room(replies, len(outgoing), resent=resent)
         safe = self._note(replies[: len(outgoing)], replies[len(outgoing) :], resent=resent)
         self._broken = False
         return safe
@@ -127,6 +128,18 @@ class Line:
             _log.info("left without a goodbye", actor=self.actor)  # the heartbeat runs out by itself
         finally:
             self._server.close()
+
+    def _check_room(self, replies: list[Reply], outgoing: int, *, resent: bool) -> None:
+        """Raise ServerFull where memory was short: a reason to wait until the learner has made room."""
+        full = [isinstance(reply, ServerFull) for reply in replies]
+        if not any(full):
+            return
+        failed = [isinstance(reply, BroodmindError) for reply in replies]
+        if not resent and failed == full:
+            # Nothing is in doubt: what was refused is not there, and the rest need not be sent again.
+            self.renumbered = self.outbox.sort_out(full[:outgoing])
+            self._broken = False
+        raise replies[full.index(True)]
 
     def _note(self, added: list[Reply], answers: list[Reply], *, resent: bool) -> list[EntryId]:
         refused = [isinstance(reply, BroodmindError) and "equal or smaller" in str(reply) for reply in added]
@@ -171,10 +184,3 @@ class Line:
             return self._server.call("GET", key) or b""
         starts = range(0, pointer.length, _CHUNK)
         return b"".join(self._server.call("GETRANGE", key, start, start + _CHUNK - 1) for start in starts)
-
-
-def _raise_if_full(replies: list[Reply]) -> None:
-    """A server at its memory limit refuses entries until the learner has made room: a reason to wait, not to end."""
-    for reply in replies:
-        if isinstance(reply, ServerFull):
-            raise reply

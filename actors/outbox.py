@@ -70,6 +70,29 @@ class Outbox:
         self.refused = [outgoing.entry_id for outgoing, no in zip(unsent, refused, strict=True) if no]
         self._sent.extend((monotonic_s(), outgoing) for outgoing in kept)
 
+    def sort_out(self, full: list[bool]) -> dict[EntryId, EntryId]:
+        """After a server that refused some of what was unsent for want of memory, and took the rest.
+
+        What it refused before something it took has lost its place in the stream, and is numbered again.
+
+        Returns:
+            The new ids by the old ones.
+        """
+        unsent = list(self._unsent)
+        taken = [at for at, no in enumerate(full) if not no]
+        last = taken[-1] if taken else -1
+        self._sent.extend((monotonic_s(), unsent[at]) for at in taken)
+        self._unsent = deque(unsent[last + 1 :])
+        renumbered: dict[EntryId, EntryId] = {}
+        for outgoing, no in zip(unsent[: last + 1], full[: last + 1], strict=True):
+            if no:
+                self._sequence += 1
+                entry_id = (self._incarnation, self._sequence)
+                command = (*outgoing.command[:2], format_id(entry_id), *outgoing.command[3:])
+                self._unsent.append(Outgoing(entry_id, command))
+                renumbered[outgoing.entry_id] = entry_id
+        return renumbered
+
     def unsent(self) -> list[Outgoing]:
         """What is still to be acknowledged, in order."""
         return list(self._unsent)

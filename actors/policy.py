@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..common.distributions import distribution
+from ..common.distributions import Gaussian, distribution
 from ..common.network import LOG_STD, policy_outputs, prepare
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..common.network import Floats, Params
     from ..common.spec import RunSpec
     from ..common.weights import Pointer
+    from .noise import CorrelatedNoise
 
 
 class Policy:
@@ -26,11 +27,21 @@ class Policy:
         self._params = params
 
     def act(
-        self, observations: Floats, masks: NDArray[np.bool_] | None, rng: np.random.Generator
+        self,
+        observations: Floats,
+        masks: NDArray[np.bool_] | None,
+        rng: np.random.Generator,
+        noise: CorrelatedNoise | None = None,
     ) -> tuple[ActionArray, Floats]:
-        """Draw actions [B, ...] for observations [B, ...], and give their log-probabilities [B]."""
+        """Draw actions [B, ...] for observations [B, ...], and give their log-probabilities [B].
+
+        With `noise`, actions that are numbers are drawn by it; it must be the same object from step to step.
+        """
         choice = self._distribution(observations, masks)
-        actions = choice.sample(rng)
+        if noise is not None and isinstance(choice, Gaussian):
+            actions = choice.at(noise.draw(choice.means.shape, rng))
+        else:
+            actions = choice.sample(rng)
         return actions, choice.log_prob(actions)
 
     def best(self, observations: Floats, masks: NDArray[np.bool_] | None) -> ActionArray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ..common.trajectory import Trajectory
+from .noise import make_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ..common.spec import GameSpec, RunSpec
     from ..common.weights import Pointer
     from .game import Step, VectorGame
+    from .noise import CorrelatedNoise
     from .policy import Policy
 
 
@@ -37,7 +39,7 @@ class Rollout(Protocol):
 def make_rollout(game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Generator) -> Rollout:
     """The kind of rollout that the run's spec asks for. `seed` starts the games, `rng` draws the actions."""
     kind = StepRollout if spec.rollout.unroll == "steps" else GameRollout
-    return kind(game, spec.rollout.length, seed, rng)
+    return kind(game, spec.rollout.length, seed, rng, make_noise(spec.rollout))
 
 
 def empty_actions(spec: GameSpec, shape: tuple[int, int]) -> ActionArray:
@@ -82,8 +84,10 @@ class _Games:
 class StepRollout:
     """Pieces of `length` steps of all columns, whatever ends in them."""
 
-    def __init__(self, game: VectorGame, length: int, seed: int, rng: np.random.Generator) -> None:
-        self._spec, self._length, self._rng = game.spec, length, rng
+    def __init__(
+        self, game: VectorGame, length: int, seed: int, rng: np.random.Generator, noise: CorrelatedNoise | None = None
+    ) -> None:
+        self._spec, self._length, self._rng, self._noise = game.spec, length, rng, noise
         self._games = _Games(game, seed)
         self._columns = game.num_envs
 
@@ -103,7 +107,7 @@ class StepRollout:
             observations[t] = games.observations
             if masks is not None:
                 masks[t] = games.masks
-            actions[t], log_probs[t] = policy.act(games.observations, games.masks, self._rng)
+            actions[t], log_probs[t] = policy.act(games.observations, games.masks, self._rng, self._noise)
             step, valid[t], ended = games.step(actions[t])
             rewards[t], terminated[t], truncated[t] = step.rewards, step.terminated, step.truncated
             if ended.any():
@@ -131,8 +135,10 @@ class StepRollout:
 class GameRollout:
     """One piece a game, when it ends. A game longer than `length` is cut there, as truncated, and played out unseen."""
 
-    def __init__(self, game: VectorGame, length: int, seed: int, rng: np.random.Generator) -> None:
-        self._spec, self._length, self._rng = game.spec, length, rng
+    def __init__(
+        self, game: VectorGame, length: int, seed: int, rng: np.random.Generator, noise: CorrelatedNoise | None = None
+    ) -> None:
+        self._spec, self._length, self._rng, self._noise = game.spec, length, rng, noise
         self._games = _Games(game, seed)
         columns = game.num_envs
         self._columns = np.arange(columns)
@@ -155,7 +161,7 @@ class GameRollout:
         self._observations[rows] = games.observations[recorded]
         if self._masks is not None and games.masks is not None:
             self._masks[rows] = games.masks[recorded]
-        actions, log_probs = policy.act(games.observations, games.masks, self._rng)
+        actions, log_probs = policy.act(games.observations, games.masks, self._rng, self._noise)
         step, _, ended = games.step(actions)
         self._actions[rows] = actions[recorded]
         self._log_probs[rows] = log_probs[recorded]

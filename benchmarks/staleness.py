@@ -21,6 +21,7 @@ ALGORITHMS = {
     "V-trace": ("--algo", "vtrace", *EXACT),
     "PPO, decoupled": ("--algo", "ppo", "--set", "decoupled=true", *EXACT),
     "PPO": ("--algo", "ppo", *EXACT),
+    "IMPACT": ("--algo", "impact", *EXACT),
     "REINFORCE, no correction": ("--algo", "reinforce", *AT_LEAST),
     "REINFORCE, weights of each step": ("--algo", "reinforce", "--set", "importance=step", *AT_LEAST),
 }

@@ -114,7 +114,10 @@ class Gaussian:
 
     def sample(self, rng: np.random.Generator) -> ActionArray:
         """See Distribution."""
-        noise = rng.standard_normal(self.means.shape, dtype=np.float32)
+        return self.at(rng.standard_normal(self.means.shape, dtype=np.float32))
+
+    def at(self, noise: Floats) -> ActionArray:
+        """The actions that are `noise` [N, D] deviations from the means."""
         return (self.means + self.std * noise).astype(np.float32, copy=False)
 
     def best(self) -> ActionArray:

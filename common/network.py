@@ -41,10 +41,12 @@ def stacks(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
 def shapes(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
     """Name to shape of every trained parameter."""
     result: dict[str, tuple[int, ...]] = {}
-    for name, widths in stacks(network, game).items():
-        for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
-            result[f"{name}/w{layer}"] = (fan_in, fan_out)
-            result[f"{name}/b{layer}"] = (fan_out,)
+    every = stacks(network, game)
+    # Layer by layer, so that equal layers of policy and value function lie side by side: see `learner.parameters`.
+    for layer in range(max(map(len, every.values())) - 1):
+        of_layer = {name: widths[layer : layer + 2] for name, widths in every.items() if layer + 1 < len(widths)}
+        result |= {f"{name}/w{layer}": widths for name, widths in of_layer.items()}
+        result |= {f"{name}/b{layer}": widths[1:] for name, widths in of_layer.items()}
     if isinstance(game.actions, Box):
         result[LOG_STD] = game.actions.shape
     return result

@@ -67,12 +67,15 @@ class RolloutSpec:
     high_water: int = 2  # entries unconsumed in an actor's stream at which it waits
     lock_step: bool = False  # after each piece wait for the next version: on-policy, reproducible with a seed
     float16: bool = False  # observations travel as half floats: half the bytes, three significant digits
+    noise_correlation: float = 0.0  # from step to step, of the noise by which actions that are numbers are drawn
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
         _one_of("unroll", self.unroll, get_args(Unroll))
         _at_least("rollout length", self.length, 1)
         _at_least("high_water", self.high_water, 1)
+        if not 0 <= self.noise_correlation < 1:
+            raise ConfigError(f"noise_correlation: {self.noise_correlation}, expected at least 0 and less than 1")
         if self.lock_step and self.unroll == "games":
             raise ConfigError("lock_step: True with unroll='games', expected unroll='steps'")
 

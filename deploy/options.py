@@ -42,7 +42,7 @@ goal_options = several(
 )
 learning_options = several(
     click.option(
-        "--algo", default="auto", show_default=True, type=click.Choice(["auto", "ppo", "vtrace", "reinforce"])
+        "--algo", default="auto", show_default=True, type=click.Choice(["auto", "ppo", "impact", "vtrace", "reinforce"])
     ),
     click.option(
         "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the algorithm's; repeatable."
@@ -57,6 +57,11 @@ learning_options = several(
     click.option("--normalise/--no-normalise", default=None, help="Observations.  [default: with continuous actions]"),
     click.option("--max-staleness", default=4, show_default=True, type=click.IntRange(0), help="In versions."),
     click.option("--max-age", default=3600.0, show_default=True, type=click.FloatRange(0), help="In seconds."),
+    click.option(
+        "--noise-correlation",
+        type=click.FloatRange(0, 1, max_open=True),
+        help="From step to step, of the noise that draws continuous actions.  [default: 0.9]",
+    ),
     click.option("--lock-step", is_flag=True, help="Actors wait for each version: reproducible with a seed."),
     click.option("--float16", is_flag=True, help="Observations travel as half floats."),
 )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BATCH_STEPS = 2048
 BATCH_GAMES = 16
 LONGEST_GAME = 4096  # steps recorded of one whole game
+NOISE_CORRELATION = 0.9  # what is tried lasts some ten steps
 
 
 def learner_settings(
@@ -43,6 +44,7 @@ def learner_settings(
     normalise: bool | None,
     max_staleness: int,
     max_age: float,
+    noise_correlation: float | None,
     lock_step: bool,
     float16: bool,
     checkpoint_dir: str | None,
@@ -53,18 +55,21 @@ def learner_settings(
     algorithm = override(preset(algo, described), settings)
     if rate is not None:
         algorithm = replace(algorithm, rate=rate)
+    continuous = isinstance(described.actions, Box)
+    correlation = NOISE_CORRELATION if noise_correlation is None else noise_correlation
+    playing = RolloutSpec(lock_step=lock_step, float16=float16, noise_correlation=correlation if continuous else 0.0)
     if isinstance(algorithm, ReinforceConfig):
         games = batch_games or (0 if batch_steps else BATCH_GAMES)
         # Room for a whole batch from one actor; more would only age.
-        rollout = RolloutSpec("games", unroll or LONGEST_GAME, max(games, 8), lock_step=lock_step, float16=float16)
+        rollout = replace(playing, unroll="games", length=unroll or LONGEST_GAME, high_water=max(games, 8))
         intake = IntakeConfig(batch_steps or 0, games, max_staleness, max_age)
     else:
         if batch_games is not None:
             raise ConfigError(f"batch-games: {batch_games} with --algo {algo}, expected --algo reinforce")
-        rollout = RolloutSpec("steps", unroll or RolloutSpec().length, lock_step=lock_step, float16=float16)
+        rollout = replace(playing, length=unroll or playing.length)
         intake = IntakeConfig(batch_steps or BATCH_STEPS, 0, max_staleness, max_age)
     # Numbers to act with come from games whose observations are measures too, each on a scale of its own.
-    normalise = isinstance(described.actions, Box) if normalise is None else normalise
+    normalise = continuous if normalise is None else normalise
     network = NetworkSpec(_widths(hidden), activation, shared, normalise)
     config = LearnerConfig(
         algorithm=algorithm,

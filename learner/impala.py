@@ -48,7 +48,9 @@ class VTraceConfig:
     value_weight: float = 0.5
     clip_norm: float = 0.5
     popart: float = 0.0  # step size of the value targets' statistics; 0: they are not normalised
-    rates: RateConfig = field(default_factory=RateConfig)
+    # Nothing clips these updates. Where there is little left to learn, advantages of unit size are noise, and an
+    # update that follows them far ends in a policy that explores no more: the rate keeps updates short.
+    rates: RateConfig = field(default_factory=lambda: RateConfig(kl_target=0.002))
 
 
 class Impala:
@@ -67,7 +69,8 @@ class Impala:
         gradient = self._gradient = self._gradient or params.like()
         values = self._scale.values(state_values(params.views, self._spec.network, batch.observations))
         log_ratios = np.zeros_like(batch.log_probs)
-        log_ratios[valid] = bounded(self._log_probs(params, batch) - batch.log_probs[valid])
+        log_probs = self._log_probs(params, batch)
+        log_ratios[valid] = bounded(log_probs - batch.log_probs[valid])
         trace = vtrace(
             batch.rewards,
             values,
@@ -97,7 +100,7 @@ class Impala:
         taken = log_ratios[valid]
         figures = {
             **means,
-            "kl": kl_k3(taken),
+            "kl": kl_k3(bounded(self._log_probs(params, batch) - log_probs)),
             "clip_fraction": float(np.count_nonzero(np.exp(taken) > config.rho_bar)) / len(taken),
             "effective_samples": effective_sample_size(taken),
             "explained_variance": explained_variance(targets - values[:-1][valid], targets),
@@ -123,11 +126,11 @@ class Impala:
 
     def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Rows) -> Figures:
         config = self._config
-        network = Forward(params.views, self._spec.network, rows.observations)
+        network = Forward(params, self._spec.network, rows.observations)
         choice = network.choice(self._spec.game.actions, rows.masks)
         weights = (rows.advantages / len(rows)).astype(rows.advantages.dtype)
         policy_loss, taken_grad = policy_gradient(choice.log_prob(rows.actions), weights)
         value_loss, values_grad = squared_error(network.values, rows.targets, config.value_weight)
         outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy / len(rows))
-        network.backward(gradient.views, outputs_grad, values_grad, log_std_grad)
+        network.backward(gradient, outputs_grad, values_grad, log_std_grad)
         return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": float(choice.entropy().mean())}

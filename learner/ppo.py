@@ -27,6 +27,9 @@ from .value_scale import ValueScale
 from .values import explained_variance, state_values
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..common.distributions import ActionArray
     from ..common.network import Floats
     from ..common.spec import RunSpec
     from ..common.wire import Array
@@ -76,19 +79,11 @@ class PPO:
         Raises:
             NonFinite: if a loss or gradient is not finite; `params` and `optimizer` may have changed by then.
         """
-        config, valid = self._config, batch.valid
+        config = self._config
         gradient = self._gradient = self._gradient or params.like()
         values = self._scale.values(state_values(params.views, self._spec.network, batch.observations))
-        advantages = generalized_advantages(
-            batch.rewards, values, batch.terminated, batch.truncated, valid, config.gamma, config.lambda_
-        )[valid]
-        targets = advantages + values[:-1][valid]
-        self._scale.update(targets, params.views)
-        normalised = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-        rows = rows_of(batch, batch.log_probs[valid], normalised, self._scale.normalise(targets))
-        if config.decoupled:
-            rows = self._against_the_proximal(params, rows)
-        first: Figures = {}
+        rows, explained = self._rows(params, batch, values)
+        first: Figures = {"explained_variance": explained, "effective_rate": rate}
 
         def step(part: Rows) -> Figures:
             figures = self._gradient_of(params, gradient, part, first)
@@ -99,7 +94,7 @@ class PPO:
             return figures
 
         means = sweep(rows, config.epochs, config.minibatch, rng, step)
-        return {**means, **first, "explained_variance": explained_variance(advantages, targets), "effective_rate": rate}
+        return {**means, **first}
 
     def state(self) -> dict[str, Array]:
         """All that the next update depends on, besides parameters and optimizer."""
@@ -115,18 +110,34 @@ class PPO:
             self._proximal.flat[...] = state["proximal"]
         self._proximal_weight[...] = state["proximal_weight"]
 
+    def _rows(self, params: Parameters, batch: Batch, values: Floats) -> tuple[Rows, float]:
+        """What to sweep over, and how much of the targets the values [T + 1, B] explain. Moves the values' scale."""
+        config, valid = self._config, batch.valid
+        advantages = generalized_advantages(
+            batch.rewards, values, batch.terminated, batch.truncated, valid, config.gamma, config.lambda_
+        )[valid]
+        targets = advantages + values[:-1][valid]
+        self._scale.update(targets, params.views)
+        normalised = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        rows = rows_of(batch, batch.log_probs[valid], normalised, self._scale.normalise(targets))
+        if config.decoupled:
+            rows = self._against_the_proximal(params, rows)
+        return rows, explained_variance(advantages, targets)
+
     def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Rows, first: Figures) -> Figures:
         """Write the gradient of the loss on `rows` into `gradient`."""
         config = self._config
-        network = Forward(params.views, self._spec.network, rows.observations)
+        network = Forward(params, self._spec.network, rows.observations)
         choice = network.choice(self._spec.game.actions, rows.masks)
         log_ratios = bounded(choice.log_prob(rows.actions) - rows.log_probs)
         ratios = np.exp(log_ratios)
         policy_loss, taken_grad = clipped_surrogate(ratios, rows.advantages, config.clip)
         value_loss, values_grad = squared_error(network.values, rows.targets, config.value_weight)
         outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy / len(rows))
-        network.backward(gradient.views, outputs_grad, values_grad, log_std_grad)
-        if not first:  # before the first step: how far the data is from the policy it is to improve
+        network.backward(gradient, outputs_grad, values_grad, log_std_grad)
+        if (
+            "effective_samples" not in first
+        ):  # before the first step: how far the data is from the policy it is to improve
             first["effective_samples"] = effective_sample_size(log_ratios)
         return {
             "policy_loss": policy_loss,
@@ -138,13 +149,19 @@ class PPO:
 
     def _against_the_proximal(self, params: Parameters, rows: Rows) -> Rows:
         """The same rows, with ratios against the proximal policy and the weight pi_prox / mu on the advantages."""
-        proximal = params if self._proximal is None else self._corrected(self._proximal)
-        outputs = policy_outputs(proximal.views, self._spec.network, rows.observations)
-        choice = distribution(self._spec.game.actions, outputs, proximal.views.get(LOG_STD), rows.masks)
-        log_probs = choice.log_prob(rows.actions)
+        log_probs = self._proximal_log_probs(params, rows.observations, rows.actions, rows.masks)
         weights = np.exp(np.minimum(log_probs - rows.log_probs, math.log(self._config.weight_cap)))
         weighted: Floats = rows.advantages * weights
         return type(rows)(rows.observations, rows.actions, log_probs, weighted, rows.targets, rows.masks)
+
+    def _proximal_log_probs(
+        self, params: Parameters, observations: Floats, actions: ActionArray, masks: NDArray[np.bool_] | None
+    ) -> Floats:
+        """Of actions [N, ...], by the proximal policy; by the policy itself before there is one."""
+        proximal = params if self._proximal is None else self._corrected(self._proximal)
+        outputs = policy_outputs(proximal.views, self._spec.network, observations)
+        choice = distribution(self._spec.game.actions, outputs, proximal.views.get(LOG_STD), masks)
+        return choice.log_prob(actions)
 
     def _corrected(self, average: Parameters) -> Parameters:
         corrected = average.copy()

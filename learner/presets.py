@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..common.actions import Box
 from ..common.errors import ConfigError
+from .impact import ImpactConfig
 from .impala import VTraceConfig
 from .ppo import PPOConfig
 from .reinforce import ReinforceConfig
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from ..common.spec import GameSpec
     from .trainer import AlgorithmConfig
 
-Algo = Literal["auto", "ppo", "vtrace", "reinforce"]
+Algo = Literal["auto", "ppo", "impact", "vtrace", "reinforce"]
 
 
 def preset(algo: Algo, game: GameSpec) -> AlgorithmConfig:
     """The settings of an algorithm for a game; `auto` is PPO, as continuous actions or discrete ones want it."""
     match algo:
+        case "impact":
+            return ImpactConfig()
         case "vtrace":
             return VTraceConfig()
         case "reinforce":

@@ -67,7 +67,7 @@ class Reinforce:
         config, valid = self._config, batch.valid
         returns = discounted_returns(batch.rewards, valid, config.gamma)[valid]
         games = max(batch.games, 1)
-        network = Forward(params.views, self._spec.network, batch.observations[:-1][valid])
+        network = Forward(params, self._spec.network, batch.observations[:-1][valid])
         choice = network.choice(self._spec.game.actions, None if batch.masks is None else batch.masks[valid])
         actions = batch.actions[valid]
         taken = choice.log_prob(actions)
@@ -82,7 +82,7 @@ class Reinforce:
         if config.baseline == "value":
             value_loss, values_grad = squared_error(network.values, returns, config.value_weight)
         gradient = params.like()
-        network.backward(gradient.views, outputs_grad, values_grad, log_std_grad)
+        network.backward(gradient, outputs_grad, values_grad, log_std_grad)
         figures = {
             "policy_loss": loss,
             "value_loss": value_loss,

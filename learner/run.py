@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..common.clock import Every, now_ms
 from ..common.streams import format_id
 from . import store
@@ -64,7 +66,19 @@ class Run:
         accepted = intake.in_order()
         staleness = [self.head.version - header.version for header, _ in accepted]
         batch = collate([trajectory for _, trajectory in accepted], staleness)
-        figures = self._trainer.update(batch)
+        refused_steps = sum(entry.header.steps for entry, _ in intake.refused if entry.header is not None)
+        produced = sum(header.steps for header, _ in accepted) + refused_steps
+        p50, p95, top = np.percentile(staleness, [50, 95, 100])
+        figures = {
+            **self._trainer.update(batch),
+            "batch_steps": batch.steps,
+            "batch_games": batch.games,
+            "batch_staleness_p50": float(p50),
+            "batch_staleness_p95": float(p95),
+            "batch_staleness_max": float(top),
+            # Steps gone through by the optimizer for each that was played (OpenAI Five, arXiv 1912.06680, section 4.2).
+            "sample_reuse": self._trainer.passes * batch.steps / max(produced, 1),
+        }
         now = now_ms()
         for header, trajectory in accepted:
             self._history.accept(header, trajectory, self.head.version, now)

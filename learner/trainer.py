@@ -14,6 +14,7 @@ from ..common.seeding import Role, generator
 from ..common.weights import encode_weights
 from . import rates
 from .finite import NonFinite, check_finite
+from .impact import Impact, ImpactConfig
 from .impala import Impala, VTraceConfig
 from .moments import Moments
 from .optimizer import make_optimizer
@@ -39,7 +40,7 @@ class Trainer:
     def __init__(self, spec: RunSpec, config: AlgorithmConfig) -> None:
         self._spec, self._config = spec, config
         rng = generator(spec.seed, Role.INITIAL_WEIGHTS)
-        self._params = Parameters.of(network.initial_params(spec.network, spec.game, rng))
+        self._params = Parameters.of(network.initial_params(spec.network, spec.game, rng), spec.network, spec.game)
         self._rng = generator(spec.seed, Role.LEARNER)
         self._optimizer = make_optimizer(config.optimizer, self._params.flat.size)
         self._algorithm = _algorithm(config, spec)
@@ -70,6 +71,11 @@ class Trainer:
         if self._spec.network.normalise:
             self._normaliser.update(batch.observations[:-1][batch.valid])
         return figures
+
+    @property
+    def passes(self) -> int:
+        """How often an update goes over each step of its batch."""
+        return 1 if isinstance(self._config, ReinforceConfig) else self._config.epochs
 
     def weights(self) -> bytes:
         """The blob to publish: a copy of the parameters as they are now."""
@@ -135,11 +141,18 @@ class Trainer:
         return replace(batch, observations=rows.reshape(shape))
 
 
-_NAMES: dict[type, str] = {PPOConfig: "ppo", ReinforceConfig: "reinforce", VTraceConfig: "vtrace"}
+_NAMES: dict[type, str] = {
+    PPOConfig: "ppo",
+    ImpactConfig: "impact",
+    ReinforceConfig: "reinforce",
+    VTraceConfig: "vtrace",
+}
 
 
 def _algorithm(config: AlgorithmConfig, spec: RunSpec) -> PPO | Reinforce | Impala:
     match config:
+        case ImpactConfig():  # a PPOConfig too
+            return Impact(config, spec)
         case PPOConfig():
             return PPO(config, spec)
         case ReinforceConfig():

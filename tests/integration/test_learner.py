@@ -130,6 +130,28 @@ def test_every_refusal_is_counted_by_its_reason(shared_server, redis, run, keys)
     assert [problem.partition(":")[0] for problem in problems] == ["payload", "actor", "entry"]
 
 
+def test_every_update_says_what_it_was_made_of(shared_server, redis, run, keys):
+    config = replace(CONFIG, intake=replace(CONFIG.intake, max_staleness=1))
+    with learning(shared_server.url, run, config):
+        for version in (1, 2):
+            push(redis, keys, "a", [entry("a", version=version)] * 2, first=2 * version - 1)
+            head_of(redis, keys, version=version + 1)
+        push(redis, keys, "a", [entry("a", version=1), entry("a", version=2), entry("a", version=3)], first=5)
+        head_of(redis, keys, version=4)
+        (_, fields), *_ = redis.call("XREVRANGE", keys.versions, "+", "-", "COUNT", 1)
+    texts = {"commit", "parent"}
+    named = zip((name.decode() for name in fields[::2]), fields[1::2], strict=True)
+    figures = {name: float(value) for name, value in named if name not in texts}
+    steps = trajectory().steps
+    assert figures["batch_steps"] == 2 * steps
+    assert figures["batch_games"] == 2 * trajectory().games
+    assert (figures["batch_staleness_p50"], figures["batch_staleness_max"]) == (0.5, 1)
+    assert figures["stale"] == 1
+    assert figures["sample_reuse"] == pytest.approx(CONFIG.algorithm.epochs * 2 / 3, rel=1e-5)
+    assert {"policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "effective_samples"} <= figures.keys()
+    assert {"gradient_norm", "explained_variance", "effective_rate"} <= figures.keys()
+
+
 def test_a_gap_in_the_sequence_is_counted_as_overflow(shared_server, redis, run, keys):
     with learning(shared_server.url, run):
         push(redis, keys, "a", [entry("a")], first=1)

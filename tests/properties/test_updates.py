@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from broodmind.common import categorical
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import WireError
-from broodmind.common.network import policy_outputs, shapes
+from broodmind.common.network import policy_outputs
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.common.trajectory import Header, Trajectory, decode_trajectory, encode_trajectory
 from broodmind.learner.batch import collate
 from broodmind.learner.finite import NonFinite
+from broodmind.learner.impact import Impact, ImpactConfig
+from broodmind.learner.impala import Impala, VTraceConfig
 from broodmind.learner.optimizer import SGD, Adam
 from broodmind.learner.parameters import Parameters
 from broodmind.learner.ppo import PPO, PPOConfig
@@ -32,7 +34,7 @@ each_optimizer = pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 
 
 def random_params(network, seed, dtype=np.float64):
-    params = Parameters(shapes(network, GAME), dtype)
+    params = Parameters(network, GAME, dtype)
     params.flat[...] = np.random.default_rng(seed).normal(0, 0.5, params.flat.size)
     return params
 
@@ -104,7 +106,12 @@ def single_step(observation, action, reward):
 
 # Relative to the longest move. REINFORCE's advantages are float32 (and Adam divides even gradients that nearly cancel
 # by their size); over 6,000 random batches the worst seen were a tenth of these or less.
-ROUNDING = {("reinforce", "sgd"): 2e-5, ("reinforce", "adam"): 2e-2, ("ppo", "sgd"): 1e-9, ("ppo", "adam"): 1e-6}
+ROUNDING = {
+    ("reinforce", "sgd"): 2e-5,
+    ("reinforce", "adam"): 2e-2,
+    **{(algo, "sgd"): 1e-9 for algo in ("ppo", "impact", "vtrace")},
+    **{(algo, "adam"): 1e-6 for algo in ("ppo", "impact", "vtrace")},
+}
 
 
 def assert_same_move(found, expected, tolerance):
@@ -219,34 +226,41 @@ def test_the_order_of_the_games_changes_nothing_for_reinforce(optimizer, seed, n
     assert_same_move(found, expected, ROUNDING["reinforce", optimizer])
 
 
-def one_minibatch(network, **settings_):
-    return PPO(PPOConfig(epochs=1, minibatch=10**6, **settings_), RunSpec(GAME, network))
+IN_MINIBATCHES = {"ppo": (PPO, PPOConfig), "impact": (Impact, ImpactConfig), "vtrace": (Impala, VTraceConfig)}
+each_algorithm = pytest.mark.parametrize("algo", IN_MINIBATCHES)
 
 
+def one_minibatch(algo, network, **settings_):
+    algorithm, config = IN_MINIBATCHES[algo]
+    return algorithm(config(epochs=1, minibatch=10**6, **settings_), RunSpec(GAME, network))
+
+
+@each_algorithm
 @each_optimizer
 @pytest.mark.parametrize("times", [2, 3, 10])
 @pytest.mark.parametrize("clip_norm", [1e9, 0.01], ids=["unclipped", "clipped"])
 @quickly
 @given(seeds, networks)
-def test_the_same_columns_many_times_over_move_ppo_as_once(clip_norm, times, optimizer, seed, network):
+def test_the_same_columns_many_times_over_move_as_once(clip_norm, times, optimizer, algo, seed, network):
     games = some_games(np.random.default_rng(seed))
-    algorithm = one_minibatch(network, clip_norm=clip_norm)
-    once, figures = moved(algorithm, network, games, optimizer, seed, shuffle=1)
-    many, figures_of_many = moved(algorithm, network, games * times, optimizer, seed, shuffle=2)
-    assert_same_move(many, once, ROUNDING["ppo", optimizer])
+    once, figures = moved(one_minibatch(algo, network, clip_norm=clip_norm), network, games, optimizer, seed, shuffle=1)
+    many, figures_of_many = moved(
+        one_minibatch(algo, network, clip_norm=clip_norm), network, games * times, optimizer, seed, shuffle=2
+    )
+    assert_same_move(many, once, ROUNDING[algo, optimizer])
     assert figures_of_many == pytest.approx(figures, rel=1e-5, abs=1e-6)
 
 
+@each_algorithm
 @each_optimizer
 @quickly
 @given(seeds, networks, st.randoms(use_true_random=False))
-def test_the_order_of_the_columns_changes_nothing_for_ppo(optimizer, seed, network, order):
+def test_the_order_of_the_columns_changes_nothing(optimizer, algo, seed, network, order):
     games = some_games(np.random.default_rng(seed))
     shuffled = order.sample(games, len(games))
-    algorithm = one_minibatch(network)
-    expected, _ = moved(algorithm, network, games, optimizer, seed, shuffle=1)
-    found, _ = moved(algorithm, network, shuffled, optimizer, seed, shuffle=2)
-    assert_same_move(found, expected, ROUNDING["ppo", optimizer])
+    expected, _ = moved(one_minibatch(algo, network), network, games, optimizer, seed, shuffle=1)
+    found, _ = moved(one_minibatch(algo, network), network, shuffled, optimizer, seed, shuffle=2)
+    assert_same_move(found, expected, ROUNDING[algo, optimizer])
 
 
 # Padding.
@@ -273,15 +287,20 @@ def extended(game, by):
 
 
 @each_optimizer
-@pytest.mark.parametrize("algo", ["reinforce", "ppo"])
+@pytest.mark.parametrize("algo", ["reinforce", *IN_MINIBATCHES])
 @quickly
 @given(seeds, networks, st.integers(1, 20), st.booleans())
 def test_padding_changes_nothing_whatever_it_holds(algo, optimizer, seed, network, by, masked):
     rng = np.random.default_rng(seed)
     games = [whole_game(rng, length, masked=masked) for length in (3, 5, 1)]
-    algorithm = one_minibatch(network) if algo == "ppo" else Reinforce(ReinforceConfig(), RunSpec(GAME, network))
-    expected, _ = moved(algorithm, network, games, optimizer, seed)
-    found, _ = moved(algorithm, network, [extended(games[0], by), *games[1:]], optimizer, seed)
+
+    def fresh():
+        if algo in IN_MINIBATCHES:
+            return one_minibatch(algo, network)
+        return Reinforce(ReinforceConfig(), RunSpec(GAME, network))
+
+    expected, _ = moved(fresh(), network, games, optimizer, seed)
+    found, _ = moved(fresh(), network, [extended(games[0], by), *games[1:]], optimizer, seed)
     assert_same_move(found, expected, ROUNDING[algo, optimizer])
 
 

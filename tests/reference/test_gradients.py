@@ -10,10 +10,11 @@ import pytest
 
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.distributions import Categorical
-from broodmind.common.network import LOG_STD, shapes
+from broodmind.common.network import LOG_STD
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.learner.backward import Forward
 from broodmind.learner.batch import Batch
+from broodmind.learner.impact import Impact, ImpactConfig
 from broodmind.learner.impala import Impala, VTraceConfig
 from broodmind.learner.losses import clipped_surrogate, kl_k3, policy_gradient, squared_error, to_logits
 from broodmind.learner.optimizer import SGD
@@ -39,7 +40,7 @@ with_and_without_masks = pytest.mark.parametrize("masked", [False, True], ids=["
 
 
 def random_params(network, seed, game=GAME):
-    params = Parameters(shapes(network, game), np.float64)
+    params = Parameters(network, game, np.float64)
     params.flat[...] = np.random.default_rng(seed).normal(0, 0.7, params.flat.size)
     return params
 
@@ -104,7 +105,7 @@ def test_the_forward_pass_is_the_network_written_out(network):
     params = random_params(network, 1)
     observations = np.random.default_rng(2).normal(size=(ROWS, FEATURES))
     logits, values = slow_forward(params, network, observations)
-    network_pass = Forward(params.views, network, observations)
+    network_pass = Forward(params, network, observations)
     np.testing.assert_allclose(network_pass.outputs, logits, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(network_pass.values, values, rtol=1e-12, atol=1e-12)
 
@@ -117,12 +118,12 @@ def test_the_backward_pass_gives_the_gradient_of_both_outputs(network):
     to_policy, to_value = rng.normal(size=(ROWS, ACTIONS)), rng.normal(size=ROWS)
 
     def loss():
-        outputs = Forward(params.views, network, observations)
+        outputs = Forward(params, network, observations)
         return float((to_policy * outputs.outputs).sum() + (to_value * outputs.values).sum())
 
     gradient = params.like()
     gradient.flat[...] = np.nan  # all of it must be overwritten
-    Forward(params.views, network, observations).backward(gradient.views, to_policy.copy(), to_value.copy())
+    Forward(params, network, observations).backward(gradient, to_policy.copy(), to_value.copy())
     assert_same_gradient(gradient.flat, differences(loss, params.flat))
 
 
@@ -197,12 +198,12 @@ def test_the_gradient_of_reinforces_loss_through_its_pieces(network, masked):
         taken = log_probs[np.arange(ROWS), actions]
         return -(weights * taken).sum() - (bonus * slow_entropies(log_probs)).sum()
 
-    outputs = Forward(params.views, network, observations)
+    outputs = Forward(params, network, observations)
     log_probs = slow_log_probs(outputs.outputs, masks)
     value, taken_grad = policy_gradient(log_probs[np.arange(ROWS), actions], weights)
     assert value - (bonus * slow_entropies(log_probs)).sum() == pytest.approx(loss(), rel=1e-12)
     gradient = params.like()
-    outputs.backward(gradient.views, to_logits(log_probs, actions, taken_grad, bonus), np.zeros(ROWS))
+    outputs.backward(gradient, to_logits(log_probs, actions, taken_grad, bonus), np.zeros(ROWS))
     assert_same_gradient(gradient.flat, differences(loss, params.flat))
 
 
@@ -332,7 +333,7 @@ def slow_surrogate(ratios, advantages, clip):
 @every_kind
 @separate_and_shared
 def test_the_gradient_of_ppos_whole_loss_whatever_an_action_is(kind, network):
-    case, config = Case(kind, network, 20), PPOConfig(clip=0.2, entropy=0.3, value_weight=0.7)
+    case, config = Case(kind, network, 19), PPOConfig(clip=0.2, entropy=0.3, value_weight=0.7)
     played = case.slow()[0] - np.log(case.ratios)
 
     def loss():
@@ -354,7 +355,7 @@ def test_the_gradient_of_decoupled_ppo(cap, kind, network):
     case = Case(kind, network, 21)
     config = PPOConfig(clip=0.2, entropy=0.3, value_weight=0.7, decoupled=True, weight_cap=cap)
     algorithm, proximal, weight = PPO(config, case.spec), case.params.copy(), 0.25
-    proximal.flat += np.random.default_rng(22).normal(0, 0.05, proximal.flat.size)
+    proximal.flat += np.random.default_rng(22).normal(0, 0.15, proximal.flat.size)
     state = {**algorithm.state(), "proximal": weight * proximal.flat, "proximal_weight": np.array([weight])}
     algorithm.restore(state, case.params)
 
@@ -446,16 +447,23 @@ def test_the_gradient_of_the_v_trace_actor_critic(kind, network):
     assert_same_gradient(case.gradient.flat, differences(loss, case.params.flat))
 
 
+BARS = {"gamma": 0.9, "lambda_": 0.8, "rho_bar": 1.1, "c_bar": 0.7}
+ONE_STEP = {"optimizer": "sgd", "epochs": 1, "minibatch": 100, "entropy": 0.3, "value_weight": 0.7, "clip_norm": 1e9}
+TRACED = {
+    "v-trace": lambda popart: (Impala, VTraceConfig(**BARS, **ONE_STEP, policy_rho_bar=1.3, popart=popart)),
+    # Its first step starts at the proximal policy: no ratio is clipped yet, and the same gradient is left.
+    "impact": lambda popart: (Impact, ImpactConfig(**BARS, **ONE_STEP, weight_cap=1.3, popart=popart)),
+}
+
+
 @separate_and_shared
 @pytest.mark.parametrize("kind", ["one choice", "several choices", "numbers"])
 @pytest.mark.parametrize("popart", [0.0, 0.3], ids=["plain", "popart"])
-def test_one_v_trace_step_at_rate_one_moves_by_the_gradient_of_its_loss(popart, kind, network):
+@pytest.mark.parametrize("algo", TRACED)
+def test_one_step_on_v_traces_advantages_at_rate_one_moves_by_the_gradient_of_the_loss(algo, popart, kind, network):
     """The advantages and targets of the paper, both constants, from the values before the step."""
     case, rng = Case(kind, network, 26), np.random.default_rng(27)
-    bars = (0.9, 0.8, 1.1, 0.7, 1.3)  # gamma, lambda, rho_bar, c_bar, policy_rho_bar
-    config = VTraceConfig(
-        0.0, "sgd", *bars, minibatch=100, entropy=0.3, value_weight=0.7, clip_norm=math.inf, popart=popart
-    )
+    algorithm, config = TRACED[algo](popart)
     batch, spec, params = some_games(case.spec, rng), case.spec, case.params
     t, b = np.nonzero(batch.valid)
 
@@ -468,7 +476,7 @@ def test_one_v_trace_step_at_rate_one_moves_by_the_gradient_of_its_loss(popart, 
     flat = batch.observations.reshape(-1, FEATURES)
     values = slow_forward(params, spec.network, flat)[1].reshape(len(batch.observations), -1)
     ends = (batch.terminated, batch.truncated, batch.valid)
-    trace = vtrace(batch.rewards, values, log_ratios, *ends, *bars)
+    trace = vtrace(batch.rewards, values, log_ratios, *ends, *BARS.values(), 1.3)
     advantages, targets = trace.advantages[t, b] / trace.advantages[t, b].std(), trace.targets[t, b]
     if popart:  # the network has to give targets in these units from now on
         twin = params.copy()
@@ -487,8 +495,50 @@ def test_one_v_trace_step_at_rate_one_moves_by_the_gradient_of_its_loss(popart, 
     params.flat[...] = start
     expected = differences(loss, params.flat)
     params.flat[...] = before
-    Impala(config, spec).update(params, SGD(0), batch, 1.0, rng)
+    algorithm(config, spec).update(params, SGD(0), batch, 1.0, rng)
     np.testing.assert_allclose(start - params.flat, expected, rtol=1e-5, atol=1e-6)
+
+
+@separate_and_shared
+def test_v_traces_divergence_is_how_far_the_update_moved_the_policy(network):
+    """Whoever played: the figure that its rate follows is of the update, not of the data."""
+    spec, rng = RunSpec(GAME, network), np.random.default_rng(30)
+    params, batch = random_params(network, 30), some_games(RunSpec(GAME, network), rng)
+    t, b = np.nonzero(batch.valid)
+
+    def taken():
+        logits, _ = slow_forward(params, network, batch.observations[t, b])
+        return slow_log_probs(logits, None)[np.arange(len(t)), batch.actions[t, b]]
+
+    before = taken()
+    figures = Impala(VTraceConfig(minibatch=4), spec).update(params, SGD(0), batch, 0.1, rng)
+    moved = taken() - before
+    assert np.abs(moved).max() > 1e-3
+    assert figures["kl"] == pytest.approx(np.mean(np.exp(moved) - 1 - moved), rel=1e-6)
+
+
+@separate_and_shared
+def test_impacts_advantages_and_targets_are_those_of_the_proximal_policy(network):
+    spec, rng = RunSpec(GAME, network), np.random.default_rng(28)
+    params, proximal = random_params(network, 28), random_params(network, 29)
+    algorithm = Impact(ImpactConfig(**BARS, weight_cap=1.3), spec)
+    state = {**algorithm.state(), "proximal": 0.5 * proximal.flat, "proximal_weight": np.full(1, 0.5)}
+    algorithm.restore(state, params)
+    batch = some_games(spec, rng)
+    values = rng.normal(size=(len(batch.rewards) + 1, batch.rewards.shape[1]))
+    rows, _ = algorithm._rows(params, batch, values)
+
+    t, b = np.nonzero(batch.valid)
+    logits, _ = slow_forward(proximal, network, batch.observations[t, b])
+    taken = slow_log_probs(logits, None)[np.arange(len(t)), batch.actions[t, b]]
+    log_ratios = np.zeros(batch.valid.shape)
+    log_ratios[t, b] = taken - batch.log_probs[t, b]
+    ends = (batch.terminated, batch.truncated, batch.valid)
+    trace = vtrace(batch.rewards, values, log_ratios, *ends, *BARS.values(), 1.3)
+    np.testing.assert_allclose(rows.log_probs, taken, rtol=1e-9)
+    np.testing.assert_allclose(rows.targets, trace.targets[t, b], rtol=1e-6)
+    advantages = trace.advantages[t, b]
+    np.testing.assert_allclose(rows.advantages, advantages / advantages.std(), rtol=1e-6)
 
 
 @separate_and_shared

@@ -211,3 +211,27 @@ def test_two_processes_one_after_the_other_never_overwrite(folder):
             break
     assert sorted(numbers_of(backlog, backlog.take(9)[1])) == [1, 2, 3, 4, 5]
     backlog.release()
+
+
+def test_what_a_full_server_refused_between_others_is_numbered_again():
+    """It could never be added under its old id, which is now behind the stream's last."""
+    outbox = Outbox("stream", 7)
+    for number in range(1, 6):
+        outbox.add(HEADER, payload(number))
+    assert outbox.sort_out([False, True, True, False, True]) == {(7, 2): (7, 6), (7, 3): (7, 7)}
+    assert [(each.entry_id, each.command[2], each.command[-1]) for each in outbox.unsent()] == [
+        ((7, 5), "7-5", payload(5)),
+        ((7, 6), "7-6", payload(2)),
+        ((7, 7), "7-7", payload(3)),
+    ]
+    assert [each.entry_id for each in outbox.after_reconnect()[:2]] == [(7, 1), (7, 4)]
+
+
+def test_what_a_full_server_refused_at_the_end_keeps_its_numbers():
+    outbox = Outbox("stream", 7)
+    for number in range(1, 4):
+        outbox.add(HEADER, payload(number))
+    assert outbox.sort_out([False, True, True]) == {}
+    assert [each.entry_id for each in outbox.unsent()] == [(7, 2), (7, 3)]
+    assert outbox.sort_out([True, True]) == {}
+    assert [each.entry_id for each in outbox.unsent()] == [(7, 2), (7, 3)]

@@ -42,7 +42,8 @@ class Table:
         self.left = []
         self.policy = policy_of(spec) if spec else None
         self.manners = Manners()
-        self.manners.strict = strict
+        if not strict:
+            self.manners.strict = False
 
     def begin(self, seed=5, **labels):
         rng = np.random.default_rng(seed)
@@ -157,6 +158,21 @@ def test_numbers_as_actions_travel_as_drawn_and_reach_the_game_within_its_bounds
     np.testing.assert_allclose(moves, np.array([-2, 0]) + (np.clip(drawn, -1, 1) + 1) / 2 * np.array([4, 10]))
 
 
+def test_noise_lasts_where_the_run_wants_it_to_and_ends_with_the_game():
+    spec = run_spec(replace(TOY, actions=Box((-1.0,), (1.0,))))
+    lasting = Table(replace(spec, rollout=replace(spec.rollout, noise_correlation=0.99)))
+    for table, correlated in ((Table(spec), False), (lasting, True)):
+        episodes = [table.begin(seed) for seed in range(2)]
+        for _ in range(500):
+            for episode in episodes:
+                episode.act(SEEN)
+        for episode in episodes:
+            episode.end("loss")
+        drawn = [np.stack(ended.recording.actions)[:, 0] for ended in table.left]
+        assert all((np.corrcoef(one[1:], one[:-1])[0, 1] > 0.8) == correlated for one in drawn)
+        assert drawn[0][0] != drawn[1][0]
+
+
 def test_a_reward_belongs_to_the_action_before_it():
     table = Table(run_spec())
     episode = table.begin()
@@ -244,9 +260,14 @@ def test_the_observation_is_copied():
 
 def test_a_game_that_raises_is_aborted_and_never_a_loss():
     table = Table(run_spec())
-    with pytest.raises(RuntimeError), table.begin(map="m") as episode:
-        episode.act(SEEN)
-        raise RuntimeError("SC2 died")
+
+    def crash():
+        with table.begin(map="m") as episode:
+            episode.act(SEEN)
+            raise RuntimeError("SC2 died")
+
+    with pytest.raises(RuntimeError):
+        crash()
     assert table.left[0].recording is None
     assert (table.attempt.outcome, table.attempt.reason) == ("aborted", "RuntimeError('SC2 died')")
     assert json.loads(table.attempt.to_json())["labels"] == {"map": "m"}
@@ -341,9 +362,14 @@ MISTAKES = [
 @pytest.mark.parametrize(("mistake", "message"), MISTAKES)
 def test_a_mistake_in_the_first_game_raises(mistake, message):
     table = Table(run_spec())
-    with pytest.raises(ConfigError) as raised, table.begin() as episode:
-        episode.act(SEEN)
-        mistake(episode)
+
+    def play():
+        with table.begin() as episode:
+            episode.act(SEEN)
+            mistake(episode)
+
+    with pytest.raises(ConfigError) as raised:
+        play()
     assert message in str(raised.value)
     assert table.attempt.outcome == "aborted"
 

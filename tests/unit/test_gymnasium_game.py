@@ -1,6 +1,8 @@
 """Gymnasium's environments as games: what the policy counts, what the environment gets, what is refused."""
 
 import copy
+import sys
+import types
 
 import gymnasium
 import numpy as np
@@ -273,6 +275,32 @@ def test_actions_that_no_policy_here_can_play_are_refused_by_their_space(space):
 def test_an_id_that_is_not_registered_is_refused_by_its_name(name):
     with pytest.raises(ConfigError, match=f"^game: '{name}', expected TinyZerg, a Gymnasium id or module:factory"):
         from_id(name, 1)
+
+
+def test_minatars_games_are_registered_by_their_package_once(monkeypatch):
+    calls = []
+
+    def register_envs():
+        calls.append(1)
+        gymnasium.register("MinAtar/Pretend-v1", lambda **_: gymnasium.make("CartPole-v1").unwrapped)
+
+    package, module = types.ModuleType("minatar"), types.ModuleType("minatar.gym")
+    package.gym, module.register_envs = module, register_envs
+    monkeypatch.setitem(sys.modules, "minatar", package)
+    monkeypatch.setitem(sys.modules, "minatar.gym", module)
+    monkeypatch.setattr(gymnasium, "registry", dict(gymnasium.registry))
+    monkeypatch.setattr("gymnasium.envs.registration.registry", gymnasium.registry)
+    for _ in range(2):
+        game = from_id("MinAtar/Pretend-v1", 2)
+        assert game.spec.observation_shape == (4,)
+        game.close()
+    assert calls == [1]
+
+
+def test_without_minatar_its_games_are_refused_by_their_name(monkeypatch):
+    monkeypatch.setitem(sys.modules, "minatar", None)
+    with pytest.raises(ConfigError, match=r"^game: 'MinAtar/Breakout-v1', expected .*minatar"):
+        from_id("MinAtar/Breakout-v1", 1)
 
 
 # Factories.

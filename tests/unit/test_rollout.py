@@ -84,7 +84,7 @@ class CountingPolicy:
     def __init__(self, version=1):
         self.pointer = pointer(version)
 
-    def act(self, observations, masks, _rng):
+    def act(self, observations, masks, _rng, _noise=None):
         actions = observations.sum(axis=1).astype(np.int32) % ACTIONS
         if masks is not None:
             rows = np.arange(len(actions))

@@ -13,6 +13,7 @@ from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.common.weights import decode_weights, digest
 from broodmind.learner.batch import Batch
 from broodmind.learner.finite import NonFinite
+from broodmind.learner.impact import ImpactConfig
 from broodmind.learner.impala import VTraceConfig
 from broodmind.learner.ppo import PPOConfig
 from broodmind.learner.rates import RateConfig
@@ -30,6 +31,7 @@ CONFIGS = {
     "ppo-rates": (PPOConfig(minibatch=16, rates=MOVING), NUMBERS),
     "reinforce-value": (ReinforceConfig(baseline="value"), ONE),
     "reinforce-average": (ReinforceConfig(baseline="moving_average", optimizer="sgd"), ONE),
+    "impact": (ImpactConfig(minibatch=16), SEVERAL),
     "vtrace": (VTraceConfig(minibatch=16), ONE),
     "vtrace-popart": (VTraceConfig(minibatch=16, popart=0.1, optimizer="sgd"), NUMBERS),
 }
@@ -217,7 +219,7 @@ def test_an_update_that_is_not_finite_is_said_and_undone(name, ruin):
     assert trainer.weights() == twin.weights()
 
 
-@pytest.mark.parametrize("name", ["ppo", "ppo-several", "ppo-decoupled", "ppo-rates", "vtrace"])
+@pytest.mark.parametrize("name", ["ppo", "ppo-several", "ppo-decoupled", "ppo-rates", "impact", "vtrace"])
 def test_an_update_that_goes_wrong_half_way_is_undone_to_its_beginning(name):
     """The steps before the bad minibatch have moved weights, optimizer, proximal policy and generator."""
     trainer = fresh(name)
@@ -305,7 +307,7 @@ def test_without_a_normaliser_nothing_of_it_travels_and_observations_are_as_they
     assert not {MEAN, SCALE} & decode_weights(weights, digest(weights), spec).keys()
 
 
-@pytest.mark.parametrize("config", [PPOConfig, ReinforceConfig, VTraceConfig])
+@pytest.mark.parametrize("config", [PPOConfig, ImpactConfig, ReinforceConfig, VTraceConfig])
 def test_the_rate_is_what_the_batch_the_progress_and_its_age_make_of_it(config):
     rates = RateConfig("linear", 100, warmup_updates=4, anneal_steps=1000, stale_factor=0.5)
     trainer = Trainer(spec_of(ONE), config(rate=0.01, rates=rates))
@@ -331,7 +333,13 @@ def test_the_rate_follows_the_divergence_from_one_update_to_the_next():
 
 
 @pytest.mark.parametrize(
-    ("config", "name"), [(PPOConfig(), "ppo"), (ReinforceConfig(), "reinforce"), (VTraceConfig(), "vtrace")]
+    ("config", "name"),
+    [
+        (PPOConfig(), "ppo"),
+        (ImpactConfig(), "impact"),
+        (ReinforceConfig(), "reinforce"),
+        (VTraceConfig(), "vtrace"),
+    ],
 )
 def test_the_description_names_the_algorithm_and_is_flat(config, name):
     described = Trainer(spec_of(ONE), config).describe()

@@ -24,7 +24,7 @@ TARGETS = {
 
 
 def a_network(network, seed):
-    params = Parameters.of(initial_params(network, GAME, np.random.default_rng(seed)))
+    params = Parameters.of(initial_params(network, GAME, np.random.default_rng(seed)), network, GAME)
     params.views["value/b0" if network.shared else "value/b2"][...] = 0.7
     observations = np.random.default_rng(seed + 1).normal(size=(10, 20, 3)).astype(np.float32)
     return params, observations
@@ -60,7 +60,7 @@ def test_only_the_last_layer_of_the_value_function_is_touched(network):
 
 def test_the_last_layer_is_found_by_its_number_and_not_by_the_alphabet():
     network = NetworkSpec((2,) * 11)  # value/w9 and value/w10
-    params = Parameters.of(initial_params(network, GAME, np.random.default_rng(5)))
+    params = Parameters.of(initial_params(network, GAME, np.random.default_rng(5)), network, GAME)
     observations = np.random.default_rng(6).normal(size=(3, 4, 3)).astype(np.float32)
     scale = ValueScale(0.5)
     before = scale.values(state_values(params.views, network, observations))
