@@ -27,7 +27,7 @@ _ORPHAN_GRACE_S = 15.0  # for draining, then the session is killed; a living sup
 
 
 class Progress:
-    """The line to the supervisor. For one thread: the one whose progress it is."""
+    """The line to the supervisor. Marks are for one thread: the one whose progress it is."""
 
     def __init__(self, descriptor: int | None = None) -> None:
         """Without a descriptor everything is said to nobody."""

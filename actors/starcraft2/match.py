@@ -87,7 +87,7 @@ def play_match(match: Match, game: Game, stop: Stop, progress: Progress) -> Outc
     seed = secrets.randbelow(2**31)
     progress.report(map=match.map, opponent=match.opponent, seed=seed)
     bot = ZergBot(game, progress, stop, match.limit_s)
-    _watch_start(progress)
+    _watch(progress)
     try:
         run_game(
             arena, [Bot(Race.Zerg, bot), opponent], realtime=False, random_seed=seed, game_time_limit=match.limit_s
@@ -108,31 +108,30 @@ def _failure(error: Exception) -> GameAborted | GameCrashed:
 
     from sc2.protocol import ConnectionAlreadyClosedError
 
-    if isinstance(error, (ConnectionAlreadyClosedError, ClientError, OSError)):
+    if isinstance(error, (ConnectionAlreadyClosedError, ClientError, ConnectionError, TimeoutError)):
         return GameCrashed(f"StarCraft II ended in the middle of the game ({type(error).__name__})")
     return GameAborted(f"the bot raised {type(error).__name__}: {error}")
 
 
-def _watch_start(progress: Progress) -> None:
-    """End this process, if StarCraft II ends before it was reached.
+def _watch(progress: Progress) -> None:
+    """End this process, if StarCraft II has ended and burnysc2 has not noticed.
 
-    It does so at once where another program has taken its port. burnysc2 would go on knocking at that port for three
-    minutes, or play in the game of whoever holds it.
+    It ends at once where another program has its port. burnysc2 would knock at that port for three minutes, or play in
+    the game of whoever answers there.
     """
     from sc2.sc2process import KillSwitch
 
     def watch() -> None:
-        connected, seen_dead = False, 0
-        while not connected and seen_dead < _SEEN_DEAD:
+        seen_dead = 0
+        while seen_dead < _SEEN_DEAD:
             time.sleep(_WATCH_S)
             for launched in KillSwitch._to_kill:  # noqa: SLF001 - there is no other way to it
-                process, connected = launched._process, launched._ws is not None  # noqa: SLF001
+                process = launched._process  # noqa: SLF001
                 seen_dead = seen_dead + 1 if process is not None and process.poll() is not None else 0
-        if not connected:
-            reason = "StarCraft II ended before it could be reached; its port may be taken"
-            progress.report(outcome="crashed", reason=reason)
-            _log.warning("ended", reason=reason)
-            end_session(os.getpid())
-            os._exit(GameCrashed.exit_code)
+        reason = "StarCraft II ended, and not in the bot's sight; its port may be taken"
+        progress.report(outcome="crashed", reason=reason)
+        _log.warning("ended", reason=reason)
+        end_session(os.getpid())
+        os._exit(GameCrashed.exit_code)
 
-    threading.Thread(target=watch, name="start of StarCraft II", daemon=True).start()
+    threading.Thread(target=watch, name="watch over StarCraft II", daemon=True).start()

@@ -6,6 +6,8 @@ not what these tests are for.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -21,7 +23,7 @@ from pathlib import Path
 
 import pytest
 from support.runs import broodmind, hash_of, processes_of, running
-from support.servers import RealServer, wait_until
+from support.servers import RealServer, free_port, wait_until
 from support.standin import MAP, install
 
 from broodmind.common.errors import SpecMismatch
@@ -218,21 +220,23 @@ def test_a_bot_that_is_killed_leaves_no_game_behind(table, number, outcome):
     table.check_nothing_is_left()
 
 
-def test_a_port_that_is_taken_costs_an_attempt_and_no_more(table, tmp_path):
-    """burnysc2 asks a port server, if there is one, which port to use; this one gives out a taken port first."""
-    with socket.socket() as taken, socket.socket() as free, socket.socket(socket.AF_UNIX) as portserver:
-        taken.bind(("127.0.0.1", 0))  # taken, but nobody listens: burnysc2 would knock for three minutes
-        free.bind(("127.0.0.1", 0))
-        ports = [each.getsockname()[1] for each in (taken, free)]
-        free.close()
-        address = tempfile.mktemp(dir="/tmp")
-        portserver.bind(address)
-        portserver.listen()
+def answers(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def port_server(*ports):
+    """What burnysc2 asks, if there is one, for a port to use; the last one is given out again and again."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as short, socket.socket(socket.AF_UNIX) as listener:
+        address = f"{short}/ports"
+        listener.bind(address)
+        listener.listen()
 
         def serve():
-            for port in (ports[0], *[ports[1]] * 100):
+            for port in itertools.chain(ports, itertools.repeat(ports[-1])):
                 try:
-                    connection, _ = portserver.accept()
+                    connection, _ = listener.accept()
                 except OSError:
                     return
                 with connection:
@@ -240,12 +244,25 @@ def test_a_port_that_is_taken_costs_an_attempt_and_no_more(table, tmp_path):
                     connection.sendall(b"%d\n" % port)
 
         threading.Thread(target=serve, daemon=True).start()
-        try:
-            with table.actors(PORTSERVER_ADDRESS=address):
-                first, second = table.records(2)[:2]
-                table.check_trained_on_what_was_played()
-        finally:
-            Path(address).unlink()
+        yield address
+
+
+@pytest.mark.parametrize("holder", ["a silent program", "another game"])
+def test_a_port_that_is_taken_costs_an_attempt_and_no_more(table, tmp_path, holder):
+    """burnysc2 itself would knock there for three minutes, or play in the other's game."""
+    with contextlib.ExitStack() as stack:
+        taken = free_port()
+        if holder == "another game":
+            (executable,) = install(tmp_path / "other").glob("Versions/*/SC2_x64")
+            command = [executable, "-listen", "127.0.0.1", "-port", str(taken), "-tempDir", str(tmp_path)]
+            stack.callback(stack.enter_context(subprocess.Popen(command)).kill)
+            wait_until(lambda: answers(taken))
+        else:
+            stack.enter_context(socket.socket()).bind(("127.0.0.1", taken))
+        address = stack.enter_context(port_server(taken, free_port()))
+        with table.actors(PORTSERVER_ADDRESS=address):
+            first, second = table.records(2)[:2]
+            table.check_trained_on_what_was_played()
     assert first["outcome"] == "crashed"
     assert "its port may be taken" in first["reason"]
     assert second["outcome"] in PLAYED
