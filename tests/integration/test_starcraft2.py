@@ -155,19 +155,19 @@ def test_a_game_that_dies_is_recorded_as_crashed_and_played_anew(either_table, t
 
 
 def test_a_game_that_hangs_is_ended_with_its_session_and_played_anew(table, tmp_path):
-    with table.actors("--no-progress-seconds", "8", SC2_FAULT="hang:20", SC2_FAULT_ONCE=str(tmp_path / "once")):
+    with table.actors("--no-progress-seconds", "20", SC2_FAULT="hang:20", SC2_FAULT_ONCE=str(tmp_path / "once")):
         (hung,) = wait_until(table.games)
         first, second = table.records(2)[:2]
         assert hung not in table.games()
         table.check_trained_on_what_was_played()
-    assert (first["outcome"], first["reason"], first["signal"]) == ("stalled", "no progress for 8 s", "SIGKILL")
+    assert (first["outcome"], first["reason"], first["signal"]) == ("stalled", "no progress for 20 s", "SIGKILL")
     assert (first["map"], first["version"]) == (MAP, "1-1")
     assert second["outcome"] in PLAYED
     table.check_nothing_is_left()
 
 
 def test_a_game_that_never_comes_up_is_ended_too(table, tmp_path):
-    with table.actors("--no-progress-seconds", "8", SC2_FAULT="deaf", SC2_FAULT_ONCE=str(tmp_path / "once")):
+    with table.actors("--no-progress-seconds", "20", SC2_FAULT="deaf", SC2_FAULT_ONCE=str(tmp_path / "once")):
         first, second = table.records(2)[:2]
     assert (first["outcome"], second["outcome"] in PLAYED) == ("stalled", True)
     table.check_nothing_is_left()
