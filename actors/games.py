@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common import bot_model
 from ..common.errors import ConfigError
+from .starcraft2 import spec as starcraft2
 from .tinyzerg import TinyZerg
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 _BUILT_IN = {"TinyZerg": TinyZerg}
 # Games that own their loop: a run can be made for one, and only the game itself can play it.
-_SPEC_ONLY = {bot_model.GAME.name: bot_model.GAME}
+_OWN_LOOP = {spec.name: spec for spec in (bot_model.GAME, starcraft2.SPEC)}
 
 
 def make_game(name: str, num_envs: int) -> VectorGame:
@@ -32,13 +33,13 @@ def make_game(name: str, num_envs: int) -> VectorGame:
     """
     if num_envs < 1:
         raise ConfigError(f"envs: {num_envs}, expected at least 1")
-    if name in _SPEC_ONLY:
-        raise ConfigError(
-            f"game: {name!r}, expected one that can be played from here; this one plays itself, through "
-            "broodmind.actors.connect(), or is imported"
-        )
     if name in _BUILT_IN:
         return _BUILT_IN[name](num_envs)
+    if name in _OWN_LOOP:
+        raise ConfigError(
+            f"game: {name!r}, expected one that can be stepped; this one owns its loop, and is played by broodmind "
+            "actors, through broodmind.actors.connect(), or imported"
+        )
     factory = _own_factory(name) if ":" in name else None
     # Imported here: Gymnasium is no dependency of an actor whose game is its own.
     try:
@@ -54,9 +55,9 @@ def make_game(name: str, num_envs: int) -> VectorGame:
 
 
 def describe_game(name: str) -> GameSpec:
-    """The arrays of a game, by making one copy of it, where it is not known without."""
-    if name in _SPEC_ONLY:
-        return _SPEC_ONLY[name]
+    """The arrays of a game: as known, or by making one copy of it."""
+    if name in _OWN_LOOP:
+        return _OWN_LOOP[name]
     game = make_game(name, 1)
     game.close()
     return game.spec

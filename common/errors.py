@@ -12,6 +12,8 @@
     ├── NotSolved (10)           a limit came before the return that was asked for
     ├── ProcessFailed (11)       a process of a local run failed too often
     ├── VerifyFailed (12)        a run's own records contradict each other: something was lost, doubled or miscounted
+    ├── GameCrashed (13)         the game's own program died in the middle of a game
+    ├── GameAborted (14)         a game was given up: its player failed, or was asked to stop
     └── WireError                bytes from outside are not what they must be; refused and counted, ends no process
 
 Click's own usage errors exit with 2; a process drained by a signal exits with 0, `broodmind up` with 130.
@@ -88,6 +90,18 @@ class VerifyFailed(BroodmindError):
     """`broodmind verify` found what must not be: an entry lost or consumed twice, a wrong count, a broken chain."""
 
     exit_code = 12
+
+
+class GameCrashed(BroodmindError):
+    """The program that a game runs in died; the game has no result."""
+
+    exit_code = 13
+
+
+class GameAborted(BroodmindError):
+    """A game was given up before its end; it has no result."""
+
+    exit_code = 14
 
 
 class WireError(BroodmindError):

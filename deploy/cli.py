@@ -24,6 +24,8 @@ from .options import (
     offline_options,
     run_options,
     seed_option,
+    starcraft2_options,
+    supervision_options,
 )
 
 if TYPE_CHECKING:
@@ -80,24 +82,15 @@ def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # n
 @game_option
 @actor_options
 @journal_option
+@starcraft2_options
 @click.option("--actors", default=1, show_default=True, type=click.IntRange(1), help="Actor processes.")
 @click.option("--name", help="The actors' names begin with this.  [default: host and process id]")
-def actors(*, url: str, run: str, actors: int, name: str | None, **playing: Any) -> None:  # noqa: ANN401 - click's
+@supervision_options
+def actors(**options: Any) -> None:  # noqa: ANN401 - click's
     """Run actors of a run, each in a process of its own, until Ctrl-C."""
-    from ..actors.name import process_name
-    from ..actors.supervisor import Supervisor, wait_all
-    from ..common.streams import Server
-    from .launch import actor_slots
+    from .actors import run_actors
 
-    with stop_on_signal() as stop:
-        server = Server(url)
-        server.call("PING")  # a wrong address or password is this process's error, not each child's
-        server.close()
-        supervisor = Supervisor(actor_slots(url, run, actors, name or process_name(), playing))
-        try:
-            wait_all(supervisor, lambda: stop.requested)
-        finally:
-            supervisor.stop()
+    run_actors(**options)
 
 
 @cli.command(hidden=True)
@@ -105,15 +98,14 @@ def actors(*, url: str, run: str, actors: int, name: str | None, **playing: Any)
 @game_option
 @actor_options
 @journal_option
+@starcraft2_options
 @click.option("--name", required=True)
-def actor(*, url: str, run: str, game: str, envs: int, hold_back: int, name: str, journal: Path | None) -> None:
+def actor(**options: Any) -> None:  # noqa: ANN401 - click's
     """Run one actor process; `actors` and `up` start these."""
     _set_blas_threads()
-    from ..actors.loop import act
+    from .actors import run_actor
 
-    with stop_on_signal() as stop:
-        _follow(stop, lifeline=True)
-        act(url, run, name, game, envs, stop, hold_back, journal)
+    run_actor(**options)
 
 
 @cli.command()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ..actors.supervisor import kill_session
+from ..actors.child import kill_session
 from ..common.errors import BroodmindError, ConfigError, ProcessFailed
 
 if TYPE_CHECKING:

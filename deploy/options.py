@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     Command = Callable[..., Any]
 
+NO_PROGRESS_S = 300.0
 DEFAULT_URL = "redis://127.0.0.1:6379"
 
 
@@ -31,7 +32,7 @@ run_options = several(
     click.option("--run", default="default", envvar="BROODMIND_RUN", show_default=True, help="The run's name."),
 )
 game_option = click.option(
-    "--game", default="TinyZerg", show_default=True, help="TinyZerg, Gymnasium id or module:factory."
+    "--game", default="TinyZerg", show_default=True, help="TinyZerg, Gymnasium id, module:factory, or starcraft2."
 )
 journal_option = click.option(
     "--journal",
@@ -77,6 +78,36 @@ offline_options = several(
     click.option("--archive-mb", default=1024, show_default=True, type=click.IntRange(1), help="At most; oldest go."),
     click.option(
         "--init-from", type=click.Path(dir_okay=False), help="A model or checkpoint that a new run starts from."
+    ),
+)
+supervision_options = several(
+    click.option(
+        "--no-progress-seconds",
+        default=NO_PROGRESS_S,
+        show_default=True,
+        type=click.FloatRange(0),
+        help="An actor that does not get on for so long is ended and started again; 0: never.",
+    ),
+    click.option(
+        "--max-attempt-seconds",
+        default=0.0,
+        show_default=True,
+        type=click.FloatRange(0),
+        help="An actor that runs for so long is ended and started again; 0: never.",
+    ),
+    click.option(
+        "--records", type=click.Path(dir_okay=False, path_type=Path), help="A file to add a line of JSON to an attempt."
+    ),
+)
+starcraft2_options = several(
+    click.option("--map", help="For starcraft2: a map's name."),
+    click.option("--opponent", default="zerg:easy", show_default=True, help="For starcraft2: RACE:DIFFICULTY."),
+    click.option(
+        "--game-seconds",
+        default=1200,
+        show_default=True,
+        type=click.IntRange(1),
+        help="For starcraft2: a game is cut off at this game time, as truncated.",
     ),
 )
 actor_options = several(
