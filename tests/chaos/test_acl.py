@@ -10,7 +10,8 @@ import pytest
 from support.runs import SPEC, broodmind, commit_after, entry, everything, hash_of, last_json, running
 from support.servers import KINDS, RealServer
 
-from broodmind.actors.uplink import _CHUNK, Uplink
+from broodmind.actors.line import _CHUNK
+from broodmind.actors.uplink import Uplink
 from broodmind.common.errors import BroodmindError
 from broodmind.common.keys import GROUP, Keys
 from broodmind.common.shutdown import Stop
@@ -127,7 +128,7 @@ MATRIX = """
     - - - -  FCALL f 0
     a l m v  PING
     a l m v  HELLO 2
-    - - m -  INFO
+    - l m -  INFO
     - - - -  GET broodmind:{{carts}}:latest
     - - - -  HGETALL broodmind:{{carts}}:head
     - - - -  HSET broodmind:{{carts}}:roster own 1

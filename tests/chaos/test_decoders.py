@@ -46,7 +46,8 @@ def states_of(spec):
         played = trajectory(seed)
         history.accept(Header(1, 1, played.steps, played.games, 10**12), played, 2 + seed, 2 * 10**12)
         history.refuse(Header(1, 1, played.steps, played.games, 10**12), 9)
-    return store.encode_learner(HEAD, trainer, history, {"a": (7, 3), "b": (2**41, 1)}), trainer.weights()
+    cursors, lineage = {"a": (7, 3), "b": (2**41, 1)}, {1: "ab", 2: "cd"}
+    return store.encode_learner(HEAD, trainer, history, cursors, lineage), trainer.weights()
 
 
 class Decoder:
@@ -99,10 +100,10 @@ class States(Decoder):
     def use(self, stored):
         """It can be gone on with: shown, and written again."""
         history = History()
-        cursors = stored.restore(RICH, self.trainer, history)
+        remembered = stored.restore(RICH, self.trainer, history)
         history.figures()
         json.dumps(history.refusals())
-        store.encode_learner(stored.head, self.trainer, history, cursors)
+        store.encode_learner(stored.head, self.trainer, history, *remembered)
 
 
 class Checkpoints(States):

@@ -37,11 +37,10 @@ def test_a_killed_commit_is_all_there_or_not_at_all(shared_server, redis, run, t
         head_of(redis, keys, version=1)
     uplink = joined_uplink(shared_server.url, run, "a", journals=journals)
     for _ in range(times(50)):
-        before, counted = state(redis, keys), counters(redis, keys)
-        if backlog(redis, keys) == 0:
-            uplink.push([piece(counted["version"], seed=pushed + n) for n in range(2)], NEVER)
-            pushed += 2
-            before = state(redis, keys)
+        counted = counters(redis, keys)
+        uplink.push([piece(counted["version"], seed=pushed + n) for n in range(2)], NEVER)
+        pushed += 2
+        before = state(redis, keys)
         assert learn_until_death(shared_server.url, run, tmp_path / "checkpoints", step) == -signal.SIGKILL
         redis.call("DEL", keys.lease)  # as time does
         if expected:  # the server has yet to read what the dead have sent
@@ -59,8 +58,9 @@ def test_a_killed_commit_is_all_there_or_not_at_all(shared_server, redis, run, t
         newest = checkpoints.newest(SPEC)
         assert newest is None or newest.head.commit in commits_of(redis, keys)
         assert len(list((tmp_path / "checkpoints").iterdir())) <= 5  # three, one more, and one half written
-    with learning(shared_server.url, run):
-        wait_until(lambda: backlog(redis, keys) == 0)
+        if backlog(redis, keys):  # each time: what four learners died with would rightly be set aside
+            with learning(shared_server.url, run):
+                wait_until(lambda: backlog(redis, keys) == 0)
     uplink.leave()
     print(f"{step}: {sum(outcomes)} of {len(outcomes)} went through")
     assert audit(shared_server.url, run, journals)["accepted"] == pushed

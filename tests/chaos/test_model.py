@@ -37,6 +37,7 @@ from broodmind.common.streams import parse_id
 from broodmind.common.weights import Pointer, digest
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.counters import REFUSALS
+from broodmind.learner.known import Known
 from broodmind.learner.lease import Lease
 from broodmind.learner.loop import Session
 from broodmind.learner.ppo import PPOConfig
@@ -128,7 +129,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
         if uplink is None:
             return
         pieces = []
-        for number, (version, epoch, bad) in enumerate(entries, uplink._outbox._sequence + 1):
+        for number, (version, epoch, bad) in enumerate(entries, uplink.outbox._sequence + 1):
             made = piece(version, epoch)
             pieces.append(replace(made, trajectory=BAD) if bad else made)
             self.sent[actor, (uplink._incarnation, number)] = (version, epoch, bad)
@@ -138,7 +139,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
     @rule(actor=ACTORS, numbers=st.integers(1, 3))
     def actor_drops_what_it_has_numbered(self, actor, numbers):
         if actor in self.uplinks:
-            self.uplinks[actor]._outbox._sequence += numbers
+            self.uplinks[actor].outbox._sequence += numbers
 
     @rule(actor=ACTORS)
     def actor_leaves(self, actor):
@@ -151,7 +152,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
         if actor not in self.uplinks:
             return
         self.redis.call("DEL", KEYS.heartbeat(actor))
-        self.uplinks[actor]._heartbeat_due._next = float("-inf")
+        self.uplinks[actor].heartbeat_due._next = float("-inf")
         if self.learner is not None and struck_off:
             self.learner_looks_for_the_silent()
             if committed:
@@ -163,12 +164,13 @@ class StreamsAndCommit(RuleBasedStateMachine):
     def version(self):
         return self.heads[-1][1]
 
-    def opened(self, lease, before=None):
-        session = Session(self.server.url, KEYS.run, TINY, CONFIG, lease)
+    def opened(self, lease, known=None):
+        """A session of a new learner, or of one that knew of the run before its connection broke."""
+        session = Session(self.server.url, KEYS.run, TINY, CONFIG, lease, known or Known())
         session._ingest._thread.start = lambda: None  # every read is a step of its own
-        assert session.open(NEVER, before)
+        assert session.open(NEVER)
         self.read_ahead = []
-        self.poison = set() if before else {each for each in self.alone if not self.consumed[each]}
+        self.poison = set() if known else {each for each in self.alone if not self.consumed[each]}
         return session
 
     @precondition(lambda self: self.learner is None)
@@ -199,7 +201,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
     def start_over(self):
         lost = self.learner
         lost.abandon()
-        self.learner = self.opened(lost._lease, lost.committer)
+        self.learner = self.opened(lost._lease, lost._known)
 
     @precondition(lambda self: self.learner is not None)
     @rule()
@@ -225,7 +227,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
     def learner_commits(self, fault):
         intake, run = self.learner._intake, self.learner._run
         figures = self.learner._train() if intake.accepted else None
-        server = self.learner.committer._server
+        server = self.learner._committer._server
         whole = server.script
 
         def script(*arguments):
@@ -240,7 +242,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
         self.learner._commit(figures)
         server.script = whole if fault == "none" else script
         try:
-            self.learner.committer.settle()
+            self.learner._committer.settle()
         except RedisUnreachable:
             if fault == "reply lost":
                 self.note_commit(intake, run.head)
@@ -287,7 +289,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
     @staticmethod
     def commit_of(session):
         session._commit(session._train() if session._intake.accepted else None)
-        session.committer.settle()
+        session._committer.settle()
 
     def without_staged(self):
         return {key: value for key, value in everything(self.redis, KEYS).items() if b":staged:" not in key}

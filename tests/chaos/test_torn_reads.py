@@ -13,7 +13,7 @@ import pytest
 from support import readers
 from support.runs import SPEC, commit_after
 
-from broodmind.actors.uplink import _CHUNK
+from broodmind.actors.line import _CHUNK
 from broodmind.common.keys import Keys
 from broodmind.common.network import shapes
 from broodmind.common.shutdown import Stop

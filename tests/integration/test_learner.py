@@ -294,7 +294,7 @@ def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(
         push(redis, keys, "other", [entry("other", version=2)] * 2)
         head_of(redis, keys, accepted=4)
         uplink._broken = True
-        uplink._heartbeat_due = Every(1.0)
+        uplink.heartbeat_due = Every(1.0)
         uplink.push([piece(version=3, seed=3), piece(version=3, seed=4)], NEVER)
         head = head_of(redis, keys, accepted=6)
     assert (head["duplicate"], head["overflow"]) == ("2", "0")
@@ -461,7 +461,7 @@ def test_an_entry_names_the_commit_of_the_version_it_was_played_with(shared_serv
 def test_what_was_sent_again_is_sent_again_after_the_next_break_too(shared_server, redis, run, keys, monkeypatch):
     """A server that comes back without it may be long away, and be lost once more soon after."""
     clock = [0.0]
-    monkeypatch.setattr("broodmind.actors.uplink.monotonic_s", lambda: clock[-1])
+    monkeypatch.setattr("broodmind.actors.line.monotonic_s", lambda: clock[-1])
     uplink = joined_uplink(shared_server.url, run, "a")
     uplink.push([piece(seed=1), piece(seed=2)], NEVER)
     for now_s in (100.0, 101.0):

@@ -106,7 +106,7 @@ STEPS: dict[str, tuple[bool | None, Callable[[], None]]] = {
     "after its bookkeeping": (True, lambda: die_after(Committer, "settle", under_way=True)),
     "before the checkpoint": (None, lambda: die_instead_of(store.Checkpoints, "save")),
     "in the middle of the checkpoint": (None, lambda: setattr(store, "write_durably", half_written)),
-    "before the checkpoint is on disk": (None, lambda: die_instead_of(store.os, "fsync")),
+    "before the checkpoint is on disk": (None, lambda: die_instead_of(os, "fsync")),
     "before the checkpoint has its name": (None, lambda: die_instead_of(Path, "replace")),
     "after the checkpoint": (None, lambda: die_after(store.Checkpoints, "save")),
 }
