@@ -78,6 +78,7 @@ def connect(
     actions: Actions | int | None = None,
     fallback: Callable[[Any, Any], Move] | None = None,
     records: str | Path | None = None,
+    journal: str | Path | None = None,
     spool_dir: str | Path | None = None,
     limits: Limits | None = None,
     seed: int | None = None,
@@ -93,6 +94,7 @@ def connect(
         actions: what an action is, or the number of actions to choose from: for playing without a policy.
         fallback: called with observation and mask where there is no policy yet; by default actions are drawn uniformly.
         records: a file to which each attempt is appended as a line of JSON.
+        journal: a folder for the actor's journal, by which `broodmind verify` finds what was lost.
         spool_dir: a folder where finished games wait for Redis; a process killed meanwhile is succeeded by the next.
         limits: how much may wait; beyond, the oldest games are dropped, and counted.
         seed: makes the actions drawn reproducible, given the same versions and observations.
@@ -117,7 +119,7 @@ def connect(
         number = next(_names)
         name = process_name() + (f"-{number}" if number else "")
     agent = Agent(
-        Line(url, run, name),
+        Line(url, run, name, Path(journal) if journal is not None else None),
         Backlog(limits or Limits(), spool),
         game,
         actions if game is None else game.actions,
@@ -243,10 +245,9 @@ class Agent:
             episode.abort("the agent was closed")
         if not self.flush(timeout_s):
             _log.warning("games left unsent", actor=self.actor, games=self._backlog.games)
-        self._backlog.close()
         self._desk.close(deadline - monotonic_s())
+        self._backlog.close()
         self._courier.close(deadline - monotonic_s())
-        self._backlog.release()
 
     def __enter__(self) -> Self:
         return self

@@ -68,6 +68,7 @@ class Courier:
                 self._retry_s = min(2 * self._retry_s, _RETRY_S[1])
         for parcel in self._kept.values():
             self._backlog.forget(parcel)
+        self._backlog.release()  # not before: whoever has the spool next must find nothing that is still changing
         try:
             self._line.leave()
         except BroodmindError as error:
@@ -154,6 +155,7 @@ class Courier:
             _log.info("weights not usable, asking again", error=error)
             spec = self._line.ask_spec()
             if spec is not None and spec != self.spec:
+                self.policy = None  # it plays another run's game
                 self._check(spec)
                 self._line.spec = self.spec = spec
 

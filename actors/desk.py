@@ -69,7 +69,8 @@ class Desk:
         if ended.recording is not None and ended.ending is not None and ended.policy is not None:
             spec, pointer = ended.policy.spec, ended.policy.pointer
             trajectory = to_trajectory(ended.recording, ended.ending, spec)
-            header = Header(pointer.version, pointer.epoch, trajectory.steps, trajectory.games, now_ms())
+            counts = (trajectory.steps, trajectory.games)
+            header = Header(pointer.version, pointer.epoch, *counts, now_ms(), pointer.commit)
             self._backlog.put(header, encode_trajectory(trajectory, self._actor, spec))
         if self._records is not None:
             self._write(self._records, attempt)

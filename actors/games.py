@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ..common import bot_model
 from ..common.errors import ConfigError
+from .starcraft2 import spec as starcraft2
 from .tinyzerg import TinyZerg
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from .game import VectorGame
 
 _BUILT_IN = {"TinyZerg": TinyZerg}
+# Games that own their loop: a run can be made for one, and only the game itself can play it.
+_OWN_LOOP = {spec.name: spec for spec in (bot_model.GAME, starcraft2.SPEC)}
 
 
 def make_game(name: str, num_envs: int) -> VectorGame:
@@ -31,6 +35,11 @@ def make_game(name: str, num_envs: int) -> VectorGame:
         raise ConfigError(f"envs: {num_envs}, expected at least 1")
     if name in _BUILT_IN:
         return _BUILT_IN[name](num_envs)
+    if name in _OWN_LOOP:
+        raise ConfigError(
+            f"game: {name!r}, expected one that can be stepped; this one owns its loop, and is played by broodmind "
+            "actors, through broodmind.actors.connect(), or imported"
+        )
     factory = _own_factory(name) if ":" in name else None
     # Imported here: Gymnasium is no dependency of an actor whose game is its own.
     try:
@@ -46,7 +55,9 @@ def make_game(name: str, num_envs: int) -> VectorGame:
 
 
 def describe_game(name: str) -> GameSpec:
-    """The arrays of a game, by making one copy of it."""
+    """The arrays of a game: as known, or by making one copy of it."""
+    if name in _OWN_LOOP:
+        return _OWN_LOOP[name]
     game = make_game(name, 1)
     game.close()
     return game.spec

@@ -16,10 +16,13 @@ from ..common.log import Log
 from ..common.spec import RunSpec
 from ..common.streams import Server, ServerFull
 from ..common.weights import Pointer, decode_weights
+from .journal import Journal
 from .outbox import Outbox
 from .policy import Policy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..common.streams import Argument, Reply
     from ..common.trajectory import Header
     from .outbox import EntryId
@@ -33,8 +36,10 @@ _CHUNK = 1 << 18  # weights are fetched in parts: a stalled reader of one large 
 class Line:
     """One actor's place in a run. For one thread."""
 
-    def __init__(self, url: str, run: str, actor: str) -> None:
+    def __init__(self, url: str, run: str, actor: str, journals: Path | None = None) -> None:
         self.actor = check_name("actor", actor)
+        self._journals = journals  # the folder for the journal; None keeps none
+        self._journal: Journal | None = None
         self._keys = Keys(run)
         self._server = Server(url)
         self._stream = self._keys.trajectories(actor)
@@ -63,6 +68,9 @@ class Line:
         before = int(self._server.call("HGET", self._keys.roster, self.actor) or 0)
         self._incarnation = max(now_ms(), before + 1, above + 1)
         self.outbox.begin(self._incarnation)
+        self._close_journal()
+        if self._journals is not None:
+            self._journal = Journal(self._journals, self.actor, self._incarnation)
         return before
 
     def round_trip(self, wait_ms: int = 0) -> list[EntryId]:
@@ -90,8 +98,11 @@ class Line:
         commands += [("GET", self._keys.latest), ("XLEN", self._stream)]
         self._broken, self.renumbered = True, {}
         replies = self._server.replies(commands)
-        self._check_room(replies, len(outgoing), resent=resent)
-        safe = self._note(replies[: len(outgoing)], replies[len(outgoing) :], resent=resent)
+        try:
+            self._check_room(replies, len(outgoing), resent=resent)
+            safe = self._note(replies[: len(outgoing)], replies[len(outgoing) :], resent=resent)
+        finally:
+            self._write_journal()
         self._broken = False
         return safe
 
@@ -128,6 +139,18 @@ class Line:
             _log.info("left without a goodbye", actor=self.actor)  # the heartbeat runs out by itself
         finally:
             self._server.close()
+            self._close_journal()
+
+    def _write_journal(self) -> None:
+        """What arrived under this incarnation; of an earlier one's, that one may have said so already."""
+        arrived = self.outbox.take_arrived()
+        if self._journal is not None:
+            self._journal.write(each for each in arrived if each.entry_id[0] == self._incarnation)
+
+    def _close_journal(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
 
     def _check_room(self, replies: list[Reply], outgoing: int, *, resent: bool) -> None:
         """Raise ServerFull where memory was short: a reason to wait until the learner has made room."""
@@ -150,7 +173,7 @@ class Line:
             self.outbox.withdraw(refused)
             self._broken = False  # what is numbered anew must not count as arrived if it is refused for this again
             raise NameTaken(f"actor: {self.actor!r} is the name of another process too, expected one of its own")
-        safe = self.outbox.acknowledge(monotonic_s())
+        safe = self.outbox.acknowledge(monotonic_s(), resent=resent)
         *_, latest, self.backlog = answers
         if latest is not None:
             self.latest = Pointer.from_json(latest)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A trajectory, and the oldest version that played in it."""
+    """A trajectory, and the oldest version that played in it; None where no version of the run did."""
 
     trajectory: Trajectory
-    played_with: Pointer
+    played_with: Pointer | None
 
 
 class Rollout(Protocol):

@@ -83,11 +83,14 @@ def read(file: Path) -> tuple[Header, bytes]:
     wire.check_fields(fields, {"format", "header", "payload"})
     wire.take_int(fields, "format", _FORMAT, _FORMAT)
     header, payload = fields["header"], fields["payload"]
-    if not (isinstance(header, list) and len(header) == 5 and all(type(number) is int for number in header)):
-        raise WireError(f"header: {header!r:.80}, expected five integers")
+    if not (isinstance(header, list) and all(isinstance(value, (int, str)) for value in header)):
+        raise WireError(f"header: {header!r:.80}, expected a list of numbers and text")
     if not isinstance(payload, bytes):
         raise WireError(f"payload: {type(payload).__name__}, expected bytes")
-    return Header(*header), payload
+    try:
+        return Header(*header), payload
+    except TypeError as error:
+        raise WireError(f"header: {header!r:.80}, expected one of this version of broodmind") from error
 
 
 def discard(file: Path) -> None:

@@ -48,8 +48,7 @@ class Uplink(Line):
     def push(self, pieces: list[Piece], stop: Stop) -> None:
         """Send pieces, however often the connection breaks on the way; only a stop request gives up."""
         for piece in pieces:
-            trajectory, played_with = piece.trajectory, piece.played_with
-            header = Header(played_with.version, played_with.epoch, trajectory.steps, trajectory.games, now_ms())
+            trajectory, header = piece.trajectory, _header(piece)
             self.add(header, encode_trajectory(trajectory, self.actor, self.spec))
         if pieces or self.heartbeat_due.over:
             self._exchange(stop)
@@ -104,3 +103,10 @@ class Uplink(Line):
                 pause, wait_ms = min(2 * pause, _RECONNECT_S[1]), 0
         if wait_ms and self.latest is None:
             time.sleep(wait_ms / 1000)
+
+
+def _header(piece: Piece) -> Header:
+    played_with, counts = piece.played_with, (piece.trajectory.steps, piece.trajectory.games)
+    if played_with is None:
+        return Header(0, 0, *counts, now_ms(), declared=True)
+    return Header(played_with.version, played_with.epoch, *counts, now_ms(), played_with.commit)

@@ -75,8 +75,9 @@ def decode(
             data,
             raw=False,
             strict_map_key=True,
-            max_array_len=max_list,
-            max_map_len=max_map,
+            # A list is made in the length it declares, before its items: never longer than could follow.
+            max_array_len=min(max_list, len(data)),
+            max_map_len=min(max_map, len(data)),
             max_str_len=MAX_TEXT,
             max_bin_len=len(data),
             max_ext_len=0,
@@ -176,6 +177,14 @@ def take_int(fields: Mapping[str, Any], name: str, low: int, high: int) -> int:
     value = fields[name]
     if type(value) is not int or not low <= value <= high:
         raise WireError(f"{name}: {_brief(value)}, expected an integer from {low} to {high}")
+    return value
+
+
+def take_bytes(fields: Mapping[str, Any], name: str) -> bytes:
+    """Give the bytes in `fields[name]`."""
+    value = fields[name]
+    if not isinstance(value, bytes):
+        raise WireError(f"{name}: {type(value).__name__}, expected bytes")
     return value
 
 

@@ -1,11 +1,10 @@
--- Strike an actor off the roster if it is silent and everything it sent has been consumed. Its empty stream stays for a
--- while: it remembers the last id, and refuses what an actor that was only cut off sends again when it is back.
--- KEYS: lease, roster, heartbeat, stream.  ARGV: token, actor, ttl of the stream in s.  Returns 1 where it was struck off.
+-- Strike an actor off the roster, with its stream, if it is silent and everything it sent has been consumed.
+-- KEYS: lease, roster, heartbeat, stream.  ARGV: token, actor.  Returns 1 where it was struck off.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return redis.error_reply('FENCED the lease is not ' .. ARGV[1])
 end
 if redis.call('EXISTS', KEYS[3]) == 1 or redis.call('XLEN', KEYS[4]) > 0 then
   return 0
 end
-redis.call('EXPIRE', KEYS[4], ARGV[3])
+redis.call('DEL', KEYS[4])
 return redis.call('HDEL', KEYS[2], ARGV[2])

@@ -27,6 +27,7 @@ from broodmind.common.keys import Keys
 from broodmind.common.shutdown import Stop
 from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
 from broodmind.common.streams import ServerFull
+from broodmind.deploy.verify import verify
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.loop import learn
 
@@ -80,11 +81,14 @@ def play_on(agent, games, first=0):
 
 
 @pytest.mark.parametrize("rollout", [RolloutSpec("steps", 16, high_water=2), RolloutSpec("games", 200, high_water=8)])
-def test_the_games_of_a_bot_are_learnt_from(shared_server, redis, run, rollout):
+def test_the_games_of_a_bot_are_learnt_from(shared_server, redis, run, rollout, tmp_path):
     spec = RunSpec(TinyZerg.spec, NetworkSpec(hidden=(8,)), rollout)
     config = LearnerConfig(intake=IntakeConfig(batch_steps=1, max_staleness=1000))
     versions = []
-    with learning(shared_server.url, run, spec, config), connected(shared_server.url, run, game=TinyZerg.spec) as agent:
+    with (
+        learning(shared_server.url, run, spec, config),
+        connected(shared_server.url, run, game=TinyZerg.spec, journal=tmp_path) as agent,
+    ):
         game = TinyZerg(1)
         step = game.reset(1)
         for _ in range(40):
@@ -110,6 +114,9 @@ def test_the_games_of_a_bot_are_learnt_from(shared_server, redis, run, rollout):
     assert versions == sorted(versions)
     assert versions[-1] > versions[0]
     assert not redis.call("EXISTS", Keys(run).heartbeat(agent.actor))
+    verdict = verify(shared_server.url, run, tmp_path)
+    assert not verdict.violations
+    assert verdict.figures["acknowledged"] == 40
 
 
 def test_an_episode_keeps_its_version_and_the_next_one_has_the_newest(shared_server, redis, run):
@@ -529,6 +536,7 @@ def test_a_process_that_takes_over_a_spool_adds_nothing_above_the_high_water(sha
         wait_until(lambda: agent.status.sent == 64)
         assert not agent.flush(0)
         agent.close(0.1)
+        agent._courier._thread.join(20)
     with connected(shared_server.url, run, name="a", spool_dir=tmp_path) as agent:
         assert (redis.call("XLEN", stream), agent.status.queued, agent.status.spooled) == (64, 36, 36)
         first = arrived(redis, run, "a")

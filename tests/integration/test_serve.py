@@ -567,7 +567,7 @@ def test_the_command_ends_with_its_parent(shared_server, redis, run):
         (("--serve", "203.0.113.7:7777"), 3, "expected a free address of this machine"),
         (("--serve", "127.0.0.1:0", "--game", "TinyZerg"), 2, "--game: TinyZerg, expected not with --serve"),
         (("--serve", "127.0.0.1:0", "--actors", "3"), 2, "--actors: 3, expected not with --serve"),
-        (("--records", "x"), 2, "--records: x, expected only with --serve"),
+        (("--spool-dir", "x"), 2, "--spool-dir: x, expected only with --serve"),
     ],
 )
 def test_what_cannot_be_served_is_said_at_once(arguments, code, said):

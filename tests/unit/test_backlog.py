@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from broodmind.actors.backlog import Backlog, Limits
-from broodmind.actors.outbox import Outbox
+from broodmind.actors.outbox import REPLAY_S, Outbox
 from broodmind.actors.spool import Spool, first_free, read
 from broodmind.common.errors import ConfigError, WireError
 from broodmind.common.trajectory import Header
@@ -73,6 +73,15 @@ def test_the_oldest_give_way_and_are_counted_once(limits):
     assert (dropped, numbers_of(backlog, parcels)) == (2, [3])
     assert backlog.dropped == 2
     assert backlog.take(1)[0] == 0
+
+
+def test_what_was_sent_again_is_kept_as_long_as_what_is_new():
+    outbox = Outbox("stream", 7)
+    first, second = outbox.add(HEADER, b""), outbox.add(HEADER, b"")
+    assert outbox.acknowledge(100.0) == []
+    assert outbox.acknowledge(100.0 + REPLAY_S + 1, resent=True) == []
+    assert outbox.acknowledge(100.0 + 2 * REPLAY_S) == []
+    assert outbox.acknowledge(100.0 + 2 * REPLAY_S + 2) == [first, second]
 
 
 def test_a_drop_is_a_gap_in_the_numbers():
