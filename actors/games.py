@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _BUILT_IN = {"TinyZerg": TinyZerg}
 # Games that own their loop: a run can be made for one, and only the game itself can play it.
-_OWN_LOOP = {spec.name: spec for spec in (bot_model.GAME, starcraft2.SPEC)}
+_OWN_LOOP = {bot_model.GAME.name: bot_model.GAME, starcraft2.NAME: starcraft2.SPEC}
 
 
 def make_game(name: str, num_envs: int) -> VectorGame:

@@ -18,11 +18,12 @@ from broodmind.learner.archive import Archive, ArchiveConfig, archived
 from broodmind.learner.commit import Head
 from broodmind.learner.committer import Committer
 from broodmind.learner.entry import Entry
+from broodmind.learner.known import Known
 
 
 def an_entry(number=1, *, refused="", declared=False, payload=None):
     played = trajectory(number)
-    header = Header(3, 1, played.steps, played.games, 1000 + number, declared)
+    header = Header(3, 1, played.steps, played.games, 1000 + number, declared=declared)
     whole = encode_trajectory(played, "a", SPEC) if payload is None else payload
     return ArchivedEntry("a", (7, number), header, whole, refused, "", "c0ffee", 4)
 
@@ -208,7 +209,7 @@ def test_nothing_is_archived_before_its_commit_has_gone_through(monkeypatch, goe
             raise ConfigError("refused")
 
     monkeypatch.setattr(committer_module, "send", send)
-    committer = Committer(types.SimpleNamespace(close=lambda: None), None, None)
+    committer = Committer(types.SimpleNamespace(close=lambda: None), None, None, Known())
     committer.submit(None, None, lambda: order.append("archive"))
     if goes_through:
         committer.settle()

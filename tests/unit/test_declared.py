@@ -32,7 +32,7 @@ def on_the_wire(header, payload=b"p"):
 
 @pytest.mark.parametrize("declared", [True, False])
 def test_an_entry_says_whether_its_behaviour_is_declared(declared):
-    header = Header(0, 0, 8, 1, NOW, declared)
+    header = Header(0, 0, 8, 1, NOW, declared=declared)
     raw = on_the_wire(header)
     assert parse_entry(raw) == (header, b"p")
     assert (b"b" in raw[::2]) == declared
@@ -96,7 +96,7 @@ def a_run_after(*headers):
     for sequence, header in enumerate(headers, 1):
         intake.add(Entry("a", (1, sequence), header, trajectory(sequence)), HEAD, header.created_ms)
     figures = run.train(intake)
-    return run, run.commit(intake, figures, 1, ())[0]
+    return run, run.commit(intake, figures, {"a"})[0]
 
 
 def test_it_is_counted_among_the_accepted_and_apart():

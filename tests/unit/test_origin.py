@@ -48,7 +48,7 @@ def trained(spec, config, seed=0):
             games=1,
         )
         run._trainer.update(batch)
-    return run, run.first_version(Head())[1]
+    return run, run.first_version(Head(), 1)[1]
 
 
 def weights_of(run, spec):
@@ -113,7 +113,7 @@ def test_continuous_actions_take_their_deviations_along(tmp_path):
     spec = RunSpec(GameSpec("box", (3,), Box((-1.0,), (1.0,))), NetworkSpec((8,)))
     run = Run("x", spec, LearnerConfig())
     run._trainer._params.views[LOG_STD][...] = -0.5
-    path = Checkpoints(tmp_path).save(run.first_version(Head())[1], spec)
+    path = Checkpoints(tmp_path).save(run.first_version(Head(), 1)[1], spec)
     assert weights_of(started(path, spec), spec)[LOG_STD] == -0.5
 
 
