@@ -24,11 +24,14 @@ lint: $(VENV)/.dev build/types/broodmind
 	$(BIN)/lint-imports
 	MYPYPATH=build/types $(BIN)/mypy $(PACKAGES:%=-p broodmind.%)
 
-# The tests need a real Redis beside the Valkey of the wheel; where it is missing it is installed, or the target fails.
+# The tests need a real Redis beside the Valkey of the wheel, and a compiler for the client in C, of which tcc is the
+# smallest (2 MB with the headers); what is missing is installed, or the target fails.
 servers:
-	@command -v redis-server >/dev/null || { \
+	@wanted="$$(command -v redis-server >/dev/null || echo redis-server)"; \
+	wanted="$$wanted $$(command -v cc >/dev/null || command -v tcc >/dev/null || echo tcc libc6-dev)"; \
+	test -z "$${wanted# }" || { \
 		sudo=$$(test "$$(id -u)" = 0 || echo sudo); \
-		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends redis-server; }
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends $$wanted; }
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ..common import bot_model
 from ..common.errors import ConfigError
 from .connect_four import ConnectFour
 from .self_play import RANDOM, SelfPlay
+from .starcraft2 import spec as starcraft2
 from .tinyzerg import TinyZerg
 from .two_seats import TwoSeatGame, random_player
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _BUILT_IN: dict[str, Callable[[int], VectorGame | TwoSeatGame]] = {"TinyZerg": TinyZerg, "ConnectFour": ConnectFour}
 _AGAINST = "@"  # ConnectFour@lookahead: against one player, and not against past versions of oneself
+# Games that own their loop: a run can be made for one, and only the game itself can play it.
+_OWN_LOOP = {bot_model.GAME.name: bot_model.GAME, starcraft2.NAME: starcraft2.SPEC}
 
 
 def make_game(name: str, num_envs: int) -> VectorGame:
@@ -66,6 +70,11 @@ def _player(game: TwoSeatGame, name: str, player: str) -> Player:
 def _make(name: str, num_envs: int) -> VectorGame | TwoSeatGame:
     if name in _BUILT_IN:
         return _BUILT_IN[name](num_envs)
+    if name in _OWN_LOOP:
+        raise ConfigError(
+            f"game: {name!r}, expected one that can be stepped; this one owns its loop, and is played by broodmind "
+            "actors, through broodmind.actors.connect(), or imported"
+        )
     factory = _own_factory(name) if ":" in name else None
     # Imported here: Gymnasium is no dependency of an actor whose game is its own.
     try:
@@ -82,7 +91,9 @@ def _make(name: str, num_envs: int) -> VectorGame | TwoSeatGame:
 
 
 def describe_game(name: str) -> GameSpec:
-    """The arrays of a game, by making one copy of it."""
+    """The arrays of a game: as known, or by making one copy of it."""
+    if name in _OWN_LOOP:
+        return _OWN_LOOP[name]
     game = make_game(name, 1)
     game.close()
     return game.spec

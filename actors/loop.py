@@ -13,24 +13,36 @@ from .self_play import SelfPlay
 from .uplink import Uplink
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..common.shutdown import Stop
 
 _log = Log("actor")
 
 
-def act(url: str, run: str, actor: str, game_name: str, envs: int, stop: Stop, hold_back: int = 0) -> None:
+def act(
+    url: str,
+    run: str,
+    actor: str,
+    game_name: str,
+    envs: int,
+    stop: Stop,
+    hold_back: int = 0,
+    journals: Path | None = None,
+) -> None:
     """Play `envs` copies of a game for a run until `stop`.
 
     The games and the actions drawn follow from the run's seed and the actor's name, so that no two actors play the
     same; and, for one that comes back under its name, from the incarnation before, so that it plays other games now.
 
-    With `hold_back` it plays that many versions behind the latest: staleness to order, for experiments.
+    With `hold_back` it plays that many versions behind the latest: staleness to order, for experiments. With
+    `journals`, a folder, it notes there what has arrived, for `broodmind verify`.
 
     Raises:
         ConfigError: if there is no such game. SpecMismatch: if it is not the run's.
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
     """
-    uplink = Uplink(url, run, actor)
+    uplink = Uplink(url, run, actor, journals)
     spec = uplink.read_spec(stop)
     if spec is None:
         return

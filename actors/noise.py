@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..common.network import Floats
+    from ..common.seeding import Source
+    from ..common.spec import RolloutSpec
 
 
 class CorrelatedNoise:
@@ -23,8 +27,24 @@ class CorrelatedNoise:
         self._kept, self._fresh = np.float32(correlation), np.float32(math.sqrt(1 - correlation * correlation))
         self._noise: Floats | None = None
 
-    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    def draw(self, shape: tuple[int, ...], rng: Source) -> Floats:
         """The next step's noise; `shape` is the same at each call."""
         fresh = rng.standard_normal(shape, dtype=np.float32)
         self._noise = fresh if self._noise is None else self._kept * self._noise + self._fresh * fresh
         return self._noise
+
+
+class NoiseRows:
+    """The noises of several games side by side; each goes on with its own game, by its own generator."""
+
+    def __init__(self, noises: Sequence[CorrelatedNoise], rngs: Sequence[np.random.Generator]) -> None:
+        self._pairs = list(zip(noises, rngs, strict=True))
+
+    def draw(self, shape: tuple[int, ...], _rng: Source) -> Floats:
+        """The next step's noise of each game, [N, D]."""
+        return np.concatenate([noise.draw((1, *shape[1:]), rng) for noise, rng in self._pairs])
+
+
+def make_noise(rollout: RolloutSpec) -> CorrelatedNoise | None:
+    """The noise that a run's spec asks for; None where each step's is fresh."""
+    return CorrelatedNoise(rollout.noise_correlation) if rollout.noise_correlation else None

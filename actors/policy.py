@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from ..common.distributions import ActionArray, Distribution
     from ..common.network import Floats, Params
+    from ..common.seeding import Source
     from ..common.spec import RunSpec
     from ..common.weights import Pointer
-    from .noise import CorrelatedNoise
+    from .noise import CorrelatedNoise, NoiseRows
 
 
 class Policy:
@@ -23,14 +24,15 @@ class Policy:
 
     def __init__(self, pointer: Pointer, params: Params, spec: RunSpec) -> None:
         self.pointer = pointer
-        self._params, self._spec = params, spec
+        self.spec = spec
+        self._params = params
 
     def act(
         self,
         observations: Floats,
         masks: NDArray[np.bool_] | None,
-        rng: np.random.Generator,
-        noise: CorrelatedNoise | None = None,
+        rng: Source,
+        noise: CorrelatedNoise | NoiseRows | None = None,
     ) -> tuple[ActionArray, Floats]:
         """Draw actions [B, ...] for observations [B, ...], and give their log-probabilities [B].
 
@@ -48,5 +50,5 @@ class Policy:
         return self._distribution(observations, masks).best()
 
     def _distribution(self, observations: Floats, masks: NDArray[np.bool_] | None) -> Distribution:
-        outputs = policy_outputs(self._params, self._spec.network, prepare(self._params, observations))
-        return distribution(self._spec.game.actions, outputs, self._params.get(LOG_STD), masks)
+        outputs = policy_outputs(self._params, self.spec.network, prepare(self._params, observations))
+        return distribution(self.spec.game.actions, outputs, self._params.get(LOG_STD), masks)

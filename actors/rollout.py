@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ..common.trajectory import Trajectory
-from .noise import CorrelatedNoise
+from .noise import make_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from ..common.spec import GameSpec, RunSpec
     from ..common.weights import Pointer
     from .game import Step, VectorGame
+    from .noise import CorrelatedNoise
     from .policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A trajectory, and the oldest version that played in it."""
+    """A trajectory, and the oldest version that played in it; None where no version of the run did."""
 
     trajectory: Trajectory
-    played_with: Pointer
+    played_with: Pointer | None
 
 
 class Rollout(Protocol):
@@ -38,8 +39,7 @@ class Rollout(Protocol):
 def make_rollout(game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Generator) -> Rollout:
     """The kind of rollout that the run's spec asks for. `seed` starts the games, `rng` draws the actions."""
     kind = StepRollout if spec.rollout.unroll == "steps" else GameRollout
-    noise = CorrelatedNoise(spec.rollout.noise_correlation) if spec.rollout.noise_correlation else None
-    return kind(game, spec.rollout.length, seed, rng, noise)
+    return kind(game, spec.rollout.length, seed, rng, make_noise(spec.rollout))
 
 
 def empty_actions(spec: GameSpec, shape: tuple[int, int]) -> ActionArray:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .network import Floats
+    from .seeding import Source
 
 
 def log_softmax(logits: Floats, masks: NDArray[np.bool_] | None = None) -> Floats:
@@ -24,7 +25,7 @@ def log_softmax(logits: Floats, masks: NDArray[np.bool_] | None = None) -> Float
     return shifted
 
 
-def sample(log_probs: Floats, rng: np.random.Generator) -> NDArray[np.int32]:
+def sample(log_probs: Floats, rng: Source) -> NDArray[np.int32]:
     """One action a row, [N], by inverting the distribution function; consumes one uniform number a row."""
     cumulative = np.exp(log_probs).cumsum(axis=-1)
     # Float64 uniforms below 1 times the last sum stay below it: a forbidden last action cannot be drawn by rounding.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .actions import Actions
     from .network import Floats
+    from .seeding import Source
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 ActionArray = np.ndarray[Any, np.dtype[Any]]
@@ -23,7 +24,7 @@ ActionArray = np.ndarray[Any, np.dtype[Any]]
 class Distribution(Protocol):
     """N distributions side by side."""
 
-    def sample(self, rng: np.random.Generator) -> ActionArray:
+    def sample(self, rng: Source) -> ActionArray:
         """Draw one action a row, [N, *action shape]."""
 
     def best(self) -> ActionArray:
@@ -63,7 +64,7 @@ class Categorical:
     def __init__(self, logits: Floats, masks: NDArray[np.bool_] | None = None) -> None:
         self.log_probs = categorical.log_softmax(logits, masks)
 
-    def sample(self, rng: np.random.Generator) -> ActionArray:
+    def sample(self, rng: Source) -> ActionArray:
         """See Distribution."""
         return categorical.sample(self.log_probs, rng)
 
@@ -88,7 +89,7 @@ class MultiCategorical:
         self.slices = [slice(int(end) - size, int(end)) for end, size in zip(ends, sizes, strict=True)]
         self.parts = [Categorical(logits[:, at], None if masks is None else masks[:, at]) for at in self.slices]
 
-    def sample(self, rng: np.random.Generator) -> ActionArray:
+    def sample(self, rng: Source) -> ActionArray:
         """See Distribution."""
         return np.stack([part.sample(rng) for part in self.parts], axis=1)
 
@@ -112,7 +113,7 @@ class Gaussian:
         self.means, self.log_std = means, log_std
         self.std = np.exp(log_std)
 
-    def sample(self, rng: np.random.Generator) -> ActionArray:
+    def sample(self, rng: Source) -> ActionArray:
         """See Distribution."""
         return self.at(rng.standard_normal(self.means.shape, dtype=np.float32))
 

@@ -2,7 +2,8 @@
 
     BroodmindError (1)
     ├── ConfigError (3)          an option, a game's name or a file is not usable
-    ├── RedisUnreachable (4)     no server answers at the address
+    │   └── NameTaken             two processes add entries under one actor's name
+    ├── RedisUnreachable (4)     no server answers at the address, or it takes no writes now
     ├── RedisDenied (5)          the server answers and refuses: password, user, permission, memory
     ├── LeaseHeld (6)            another learner is running this run
     ├── LeaseLost (7)            this learner no longer holds the lease; nothing more may be written
@@ -10,6 +11,9 @@
     ├── LineageLost (9)          the run in Redis is not the one this process was working on
     ├── NotSolved (10)           a limit came before the return that was asked for
     ├── ProcessFailed (11)       a process of a local run failed too often
+    ├── VerifyFailed (12)        a run's own records contradict each other: something was lost, doubled or miscounted
+    ├── GameCrashed (13)         the game's own program died in the middle of a game
+    ├── GameAborted (14)         a game was given up: its player failed, or was asked to stop
     └── WireError                bytes from outside are not what they must be; refused and counted, ends no process
 
 Click's own usage errors exit with 2; a process drained by a signal exits with 0, `broodmind up` with 130.
@@ -30,8 +34,12 @@ class ConfigError(BroodmindError):
     exit_code = 3
 
 
+class NameTaken(ConfigError):
+    """Another process adds entries under this actor's name."""
+
+
 class RedisUnreachable(BroodmindError):
-    """No server answers at the address, or the connection broke."""
+    """No server answers at the address, the connection broke, or the server takes no writes for now."""
 
     exit_code = 4
 
@@ -76,6 +84,24 @@ class ProcessFailed(BroodmindError):
     """A process of a local run ended with an error, too often to go on."""
 
     exit_code = 11
+
+
+class VerifyFailed(BroodmindError):
+    """`broodmind verify` found what must not be: an entry lost or consumed twice, a wrong count, a broken chain."""
+
+    exit_code = 12
+
+
+class GameCrashed(BroodmindError):
+    """The program that a game runs in died; the game has no result."""
+
+    exit_code = 13
+
+
+class GameAborted(BroodmindError):
+    """A game was given up before its end; it has no result."""
+
+    exit_code = 14
 
 
 class WireError(BroodmindError):

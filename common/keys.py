@@ -13,6 +13,7 @@ from .errors import ConfigError
 
 GROUP = "learner"  # the one consumer group on every trajectory stream
 CONSUMER = "mind"  # the one consumer in it: a successor inherits its pending entries under the same name
+ALONE = "alone"  # and the other one, for an entry that is processed by itself: see learner/suspects.py
 
 # Names become parts of keys, of file names and of redis-cli commands: no braces, colons, spaces or slashes.
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -37,6 +38,10 @@ class Keys:
 
     def _key(self, *parts: str) -> str:
         return ":".join((f"broodmind:{{{self.run}}}", *parts))
+
+    def pattern(self, *parts: str) -> str:
+        """No key, but what all keys that begin with these parts match: for the rights of users."""
+        return self._key(*parts, "*")
 
     def trajectories(self, actor: str) -> str:
         """Stream; one an actor, one entry a trajectory. Bound: the actor stops at high water, commits delete."""
@@ -99,6 +104,11 @@ class Keys:
     def rejected(self) -> str:
         """Stream; refused entries with reason and their first 4 KB. Bound: MAXLEN."""
         return self._key("rejected")
+
+    @property
+    def ledger(self) -> str:
+        """Stream; one entry a commit: which ids it consumed and what became of them. Bound: MAXLEN."""
+        return self._key("ledger")
 
     def staged(self, what: str, commit: str) -> str:
         """String; a blob on its way into a commit. Bound: its TTL; the commit renames it into place."""

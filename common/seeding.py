@@ -7,8 +7,22 @@ from __future__ import annotations
 
 import hashlib
 from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Source(Protocol):
+    """Where random numbers come from: one generator, or one for each row."""
+
+    def random(self, size: int, /) -> NDArray[np.float64]:
+        """Uniform numbers below 1, [N]."""
+
+    def standard_normal(self, size: tuple[int, ...], /, dtype: type[np.float32]) -> NDArray[np.float32]:
+        """Standard normal numbers [N, D]."""
 
 
 class Role(IntEnum):

@@ -112,7 +112,7 @@ class RunSpec:
                 rollout=RolloutSpec(**raw["rollout"]),
                 seed=int(raw["seed"]),
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise ConfigError(f"run spec: {error}, expected one written by this version of broodmind") from error
 
     def check_game(self, game: GameSpec) -> None:

@@ -29,6 +29,9 @@ TIMEOUT_S = 5.0
 # One read takes what a socket buffer may hold; redis-py's 32 KB would take four times the system calls.
 READ_BYTES = 1 << 17
 _DENIED = {"NOAUTH", "WRONGPASS", "NOPERM", "DENIED"}
+# The server answers, but is not what it was or will be again: a replica after a failover, a primary whose replicas are
+# gone, a full disk, a long script. To be waited out on a new connection, which may lead to another server.
+_NOT_NOW = {"READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "TRYAGAIN"}
 
 
 class ReplyError(BroodmindError):
@@ -114,7 +117,12 @@ class Server:
         try:
             return self._connection.read_response(disable_decoding=True)
         except redis.ResponseError as error:
-            return _error(self.url, error)
+            translated = _error(self.url, error)
+            if isinstance(translated, ReplyError) and translated.code in _NOT_NOW:
+                raise RedisUnreachable(
+                    f"redis at {self.url}: {translated}, expected a server that takes writes"
+                ) from error
+            return translated
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ person can read it in redis-cli.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 MAX_BYTES = 64 << 20  # of one payload: a thousand times the usual, and well under what stalls a server
 MAX_COLUMNS = 4096
+_MAX_MAP = 16  # fields of a payload: a few more than it has, so that an unknown one is refused by its name
 _FIELDS = {
     "format",
     "actor",
@@ -39,9 +41,12 @@ _FIELDS = {
     "lengths",
     "wins",
 }
+_ENTRY_FIELDS = ([b"v", b"e", b"c", b"n", b"g", b"t", b"p"], [b"v", b"e", b"c", b"n", b"g", b"t", b"b", b"p"])
+_COMMIT = re.compile(rb"[0-9a-f]{0,64}")
+_DECLARED = "declared"  # the one value of b, which stands for behaviour
 _COUNT_MAX = 2**53
 # What single precision still squares and sums without an overflow.
-_REWARD_MAX = 1e9
+REWARD_MAX = 1e9
 _ACTION_MAX = 1e6  # of numbers that are meant for [-1, 1]
 _LOG_PROB_MAX = 50.0  # a choice
 
@@ -86,6 +91,9 @@ class Header:
     steps: int
     games: int
     created_ms: int
+    commit: str = ""  # that published this version: after a loss another may bear its number; empty: not said
+    # No version of this run played it: version and epoch say nothing, the log-probabilities are what somebody declared.
+    declared: bool = False
 
     def fields(self, payload: bytes) -> list[bytes | str | int]:
         """The entry as XADD takes it."""
@@ -94,12 +102,15 @@ class Header:
             self.version,
             "e",
             self.epoch,
+            "c",
+            self.commit,
             "n",
             self.steps,
             "g",
             self.games,
             "t",
             self.created_ms,
+            *(("b", _DECLARED) if self.declared else ()),
             "p",
             payload,
         ]
@@ -107,15 +118,20 @@ class Header:
 
 def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
     """Split an entry's flat list of fields into header and payload, without decoding the payload."""
-    if not raw or len(raw) != 12 or raw[::2] != [b"v", b"e", b"n", b"g", b"t", b"p"]:
+    if not raw or len(raw) % 2 or raw[::2] not in _ENTRY_FIELDS:
         names = b" ".join(raw[::2])[:80] if raw else None
-        raise WireError(f"entry: fields {names!r}, expected v e n g t p")
-    *numbers, payload = raw[1::2]
+        raise WireError(f"entry: fields {names!r}, expected v e c n g t p, with b before p where it is declared")
+    version, epoch, commit, steps, games, created_ms, *behaviour, payload = raw[1::2]
+    if not _COMMIT.fullmatch(commit):
+        raise WireError(f"entry: c is {commit!r:.40}, expected a commit's id")
+    if behaviour and behaviour[0] != _DECLARED.encode():
+        raise WireError(f"entry: b is {behaviour[0]!r:.40}, expected {_DECLARED}, or no b")
     try:
-        header = Header(*(int(number) for number in numbers))
+        counts = int(steps), int(games), int(created_ms)
+        header = Header(int(version), int(epoch), *counts, commit.decode(), declared=bool(behaviour))
     except ValueError as error:
         raise WireError(f"entry: {error}, expected integers in v e n g t") from error
-    for name, value in zip("vengt", numbers, strict=True):
+    for name, value in zip("vengt", (version, epoch, steps, games, created_ms), strict=True):
         if not 0 <= int(value) < _COUNT_MAX:
             raise WireError(f"entry: {name} is {value!r:.40}, expected 0 to 2^53")
     return header, payload
@@ -148,7 +164,7 @@ def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec)
     Raises:
         WireError: naming the first field that is not what it must be.
     """
-    fields = wire.decode(payload, max_bytes=MAX_BYTES)
+    fields = wire.decode(payload, max_bytes=MAX_BYTES, max_map=_MAX_MAP)
     wire.check_fields(fields, _FIELDS)
     wire.take_int(fields, "format", FORMAT, FORMAT)
     if wire.take_text(fields, "actor") != actor:
@@ -177,7 +193,10 @@ def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec)
         masks=_optional(fields, "masks", (*shape, sum(kind.sizes)), wanted=spec.game.masked),
         returns=returns,
         lengths=wire.take_array(fields, "lengths", ("<i4",), returns.shape),
-        wins=_optional(fields, "wins", returns.shape, wanted=spec.game.wins),
+        # How a declared game ended may be unknown.
+        wins=_optional(
+            fields, "wins", returns.shape, wanted=spec.game.wins and not (header.declared and fields["wins"] is None)
+        ),
     )
     _check_values(trajectory, header, spec)
     return trajectory
@@ -224,8 +243,8 @@ def _check_values(trajectory: Trajectory, header: Header, spec: RunSpec) -> None
     least = -_LOG_PROB_MAX * math.prod((1, *spec.game.actions.shape))
     if trajectory.log_probs.min() < least:
         raise WireError(f"log_probs: {trajectory.log_probs.min()}, expected at least {least}")
-    if np.abs(trajectory.rewards).max() > _REWARD_MAX:
-        raise WireError(f"rewards: up to {np.abs(trajectory.rewards).max()}, expected at most {_REWARD_MAX} either way")
+    if np.abs(trajectory.rewards).max() > REWARD_MAX:
+        raise WireError(f"rewards: up to {np.abs(trajectory.rewards).max()}, expected at most {REWARD_MAX} either way")
     ended = trajectory.terminated | trajectory.truncated
     if (ended & ~trajectory.valid).any() or (ended[:-1] & trajectory.valid[1:]).any():
         raise WireError("valid: a step after an ending is, or an ending is not, expected the reverse")

@@ -37,15 +37,18 @@ class Pointer:
         """The inverse of `to_json`; raises WireError where the text is something else."""
         try:
             raw = json.loads(text)
-            return cls(
+            pointer = cls(
                 int(raw["epoch"]),
                 int(raw["version"]),
                 str(raw["commit"]),
                 str(raw["digest"]),
                 int(raw["length"]),
             )
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise WireError(f"latest: {text[:80]!r}, expected a pointer of this version of broodmind") from error
+        if not 0 <= pointer.length <= MAX_BYTES:
+            raise WireError(f"latest: weights of {pointer.length} bytes, expected 0 to {MAX_BYTES}")
+        return pointer
 
 
 def digest(blob: bytes) -> str:

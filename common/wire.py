@@ -47,22 +47,37 @@ def _pack_array(value: object) -> list[Any]:
     ]
 
 
-def decode(data: bytes, *, max_bytes: int, max_list: int = MAX_DIMS, max_map: int = MAX_FIELDS) -> dict[str, Any]:
+def decode(
+    data: bytes,
+    *,
+    max_bytes: int,
+    max_list: int = MAX_DIMS,
+    max_map: int = MAX_FIELDS,
+    max_containers: int | None = None,
+) -> dict[str, Any]:
     """Unpack a map; raises WireError for anything that `encode` would not have written.
 
     Arrays stay as their three parts until `take_array` checks them against what is expected. Memory stays within a
     small multiple of `data`, whatever it holds: lists and maps are limited in their length and in their number.
+
+    Args:
+        data: one message.
+        max_bytes: of it.
+        max_list: items of one list.
+        max_map: fields of one map.
+        max_containers: lists and maps in all; by default as many as the longest list or map could need.
     """
     if len(data) > max_bytes:
         raise WireError(f"payload: {len(data)} bytes, expected at most {max_bytes}")
-    count = _Count(4 * max(max_list, max_map))
+    count = _Count(4 * max(max_list, max_map) if max_containers is None else max_containers)
     try:
         fields = msgpack.unpackb(
             data,
             raw=False,
             strict_map_key=True,
-            max_array_len=max_list,
-            max_map_len=max_map,
+            # A list is made in the length it declares, before its items: never longer than could follow.
+            max_array_len=min(max_list, len(data)),
+            max_map_len=min(max_map, len(data)),
             max_str_len=MAX_TEXT,
             max_bin_len=len(data),
             max_ext_len=0,
@@ -162,6 +177,14 @@ def take_int(fields: Mapping[str, Any], name: str, low: int, high: int) -> int:
     value = fields[name]
     if type(value) is not int or not low <= value <= high:
         raise WireError(f"{name}: {_brief(value)}, expected an integer from {low} to {high}")
+    return value
+
+
+def take_bytes(fields: Mapping[str, Any], name: str) -> bytes:
+    """Give the bytes in `fields[name]`."""
+    value = fields[name]
+    if not isinstance(value, bytes):
+        raise WireError(f"{name}: {type(value).__name__}, expected bytes")
     return value
 
 

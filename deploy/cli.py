@@ -5,14 +5,32 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..common.errors import BroodmindError
 from ..common.log import log_to_stderr
 from ..common.shutdown import Stop, stop_on_signal, stop_with_parent
-from .options import actor_options, game_option, goal_options, learning_options, run_options, seed_option
+from .acl import acl
+from .export import export
+from .importing import import_
+from .options import (
+    actor_options,
+    game_option,
+    goal_options,
+    journal_option,
+    learning_options,
+    offline_options,
+    run_options,
+    seed_option,
+    serve_options,
+    starcraft2_options,
+    supervision_options,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def main() -> None:
@@ -44,7 +62,9 @@ def cli(*, verbose: bool) -> None:
 @goal_options
 @learning_options
 @click.option("--checkpoint-dir", type=click.Path(file_okay=False), help="Where to keep the last versions as files.")
+@offline_options
 @click.option("--lease-ttl", default=5.0, show_default=True, type=click.FloatRange(0.2), help="Seconds.")
+@click.option("--standby", is_flag=True, help="Wait for another learner's end, as long as it takes.")
 @click.option("--lifeline", is_flag=True, hidden=True)
 def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run the one learner of a run, until Ctrl-C."""
@@ -62,38 +82,43 @@ def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # n
 @run_options
 @game_option
 @actor_options
+@journal_option
+@starcraft2_options
 @click.option("--actors", default=1, show_default=True, type=click.IntRange(1), help="Actor processes.")
 @click.option("--name", help="The actors' names begin with this.  [default: host and process id]")
-def actors(*, url: str, run: str, actors: int, name: str | None, **playing: Any) -> None:  # noqa: ANN401 - click's
+@supervision_options
+@serve_options
+@click.pass_context
+def actors(context: click.Context, /, *, address: str | None, lifeline: bool, **options: Any) -> None:  # noqa: ANN401
     """Run actors of a run, each in a process of its own, until Ctrl-C."""
-    from ..actors.supervisor import Supervisor, wait_all
-    from ..common.streams import Server
-    from .launch import actor_slots, default_actor_name
+    _set_blas_threads()
+    from .actors import run_actors
+    from .serve import check_options, serve_games
 
+    check_options(context)
+    if address is None:
+        del options["spool_dir"]
+        run_actors(**options)
+        return
     with stop_on_signal() as stop:
-        server = Server(url)
-        server.call("PING")  # a wrong address or password is this process's error, not each child's
-        server.close()
-        supervisor = Supervisor(actor_slots(url, run, actors, name or default_actor_name(), playing))
-        try:
-            wait_all(supervisor, lambda: stop.requested)
-        finally:
-            supervisor.stop()
+        _follow(stop, lifeline=lifeline)
+        chosen = {name: options[name] for name in ("url", "run", "name", "records", "spool_dir", "journal")}
+        serve_games(address=address, stop=stop, **chosen)
 
 
 @cli.command(hidden=True)
 @run_options
 @game_option
 @actor_options
+@journal_option
+@starcraft2_options
 @click.option("--name", required=True)
-def actor(*, url: str, run: str, game: str, envs: int, hold_back: int, name: str) -> None:
+def actor(**options: Any) -> None:  # noqa: ANN401 - click's
     """Run one actor process; `actors` and `up` start these."""
     _set_blas_threads()
-    from ..actors.loop import act
+    from .actors import run_actor
 
-    with stop_on_signal() as stop:
-        _follow(stop, lifeline=True)
-        act(url, run, name, game, envs, stop, hold_back)
+    run_actor(**options)
 
 
 @cli.command()
@@ -104,6 +129,17 @@ def status(*, url: str, run: str, as_json: bool) -> None:
     from .status import show_status
 
     show_status(url, run, as_json=as_json)
+
+
+@cli.command()
+@run_options
+@journal_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def verify(*, url: str, run: str, journal: Path | None, as_json: bool) -> None:
+    """Prove that nothing was lost, doubled or miscounted; on a live run too. Ends with code 12 if something was."""
+    from .verify import verify_run
+
+    verify_run(url, run, journal, as_json=as_json)
 
 
 @cli.command()
@@ -130,6 +166,11 @@ def up(*, url: str | None, run: str, as_json: bool, **options: Any) -> None:  # 
     from .up import run_up
 
     sys.exit(run_up(url, run, as_json=as_json, **options))
+
+
+cli.add_command(acl)
+cli.add_command(export)
+cli.add_command(import_)
 
 
 def _follow(stop: Stop, *, lifeline: bool) -> None:

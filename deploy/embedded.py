@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ..actors.supervisor import kill_session
+from ..actors.child import kill_session
 from ..common.errors import BroodmindError, ConfigError, ProcessFailed
 
 if TYPE_CHECKING:
@@ -20,13 +20,16 @@ _START_S = 10.0
 _POLL_S = 0.005
 
 # The shell stands between us and the server. It holds the end of a pipe of which we hold the other: when we end, by
-# whatever means, it ends the server and removes the folder. When the server ends first, so does the shell.
+# whatever means, it ends the server and removes the folder. When the server ends first, so does the shell. When the
+# shell is killed, its watcher is left to do so; and where setpriv is (Linux), the server ends with the shell anyhow.
 _GUARD = """
 exec 3<&0
 folder=$1; shift
-"$@" </dev/null >"$folder/server.log" 2>&1 3<&- &
+tied=
+setpriv --pdeathsig TERM true 2>/dev/null && tied='setpriv --pdeathsig TERM'
+$tied "$@" </dev/null >"$folder/server.log" 2>&1 3<&- &
 server=$!
-{ while read -r _; do :; done; kill "$server"; } <&3 2>/dev/null &
+{ while read -r _; do :; done; kill "$server"; rm -rf "$folder"; } <&3 2>/dev/null &
 watcher=$!
 exec 3<&-
 wait "$server"; code=$?
@@ -68,8 +71,10 @@ class EmbeddedServer:
     ) -> None:
         self.close()
 
-    def check(self) -> None:
-        """Raise ProcessFailed if the server has ended."""
+    def check(self, wait_s: float = 0.0) -> None:
+        """Raise ProcessFailed if the server has ended, or ends within `wait_s`."""
+        with suppress(subprocess.TimeoutExpired):
+            self._guard.wait(wait_s)
         code = self._guard.poll()
         if code is not None:
             raise ProcessFailed(f"embedded server: ended with code {code}, expected it to run")

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..common.clock import Every, now_ms
+from ..common.errors import RedisUnreachable
 from .curve import Curve
 from .memory import PeakMemory
 from .progress import make_progress
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .embedded import EmbeddedServer
 
 _POLL_S = 0.02
+_END_S = 5.0  # a server that does not answer has perhaps ended just now, and its guard is about to
 _LOOK_EVERY_S = 0.1
 _MEMORY_EVERY_S = 0.5
 
@@ -42,7 +44,12 @@ def follow(
             if memory_due.due():
                 memory.sample()
             if look_due.due():
-                view = look(server, keys)
+                try:
+                    view = look(server, keys)
+                except RedisUnreachable:
+                    if embedded is not None:
+                        embedded.check(_END_S)
+                    raise
                 if view.stats:
                     seconds = (now_ms() - began_ms) / 1000
                     curve.add(view, seconds)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-import platform
-import re
 import sys
 from typing import TYPE_CHECKING
 
+from ..actors.child import Limits
+from ..actors.starcraft2.spec import NAME as STARCRAFT2
 from ..actors.supervisor import Slot
+from .options import NO_PROGRESS_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_HEAVY_STAGGER_S = 3.0  # between those of games that take a core and a gigabyte to load
+LIMITS = Limits(NO_PROGRESS_S)
 _STAGGER_S = 0.2  # between the first starts of actors, beyond as many as there are cores
 
 
@@ -22,14 +25,14 @@ def module_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "broodmind.deploy.cli", *arguments]
 
 
-def default_actor_name() -> str:
-    """Host and process: no two supervisors share it, and a slot that is started again keeps it."""
-    host = re.sub(r"[^A-Za-z0-9_.-]", "-", platform.node())[:40] or "host"
-    return f"{host}-{os.getpid()}"
-
-
 def actor_slots(
-    url: str, run: str, actors: int, name: str, playing: Mapping[str, object], logs: Path | None = None
+    url: str,
+    run: str,
+    actors: int,
+    name: str,
+    playing: Mapping[str, object],
+    logs: Path | None = None,
+    limits: Limits = LIMITS,
 ) -> list[Slot]:
     """One slot an actor process. Their names are padded, so that their order is that of the slots.
 
@@ -40,13 +43,18 @@ def actor_slots(
         name: what the actors' names begin with.
         playing: the options they share: game, envs, hold_back.
         logs: the folder for their logs; None leaves them on standard error.
+        limits: how long an attempt of each may take.
     """
 
     def slot(index: int) -> Slot:
         actor = f"{name}-{index:03}"
         command = module_command("actor", *flags({"redis": url, "run": run, "name": actor, **playing}))
-        delay_s = _STAGGER_S * max(0, index + 1 - (os.cpu_count() or 1))
-        return Slot(actor, command, logs / f"actor-{index:03}.log" if logs else None, delay_s)
+        if playing["game"] == STARCRAFT2:
+            delay_s = _HEAVY_STAGGER_S * index
+        else:
+            delay_s = _STAGGER_S * max(0, index + 1 - (os.cpu_count() or 1))
+        log = logs / f"actor-{index:03}.log" if logs else None
+        return Slot(actor, command, log, delay_s, reports=True, limits=limits)
 
     return [slot(index) for index in range(actors)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from ..actors.games import describe_game
 from ..common.actions import Box
 from ..common.errors import ConfigError
 from ..common.spec import NetworkSpec, RolloutSpec, RunSpec
+from ..learner.archive import ArchiveConfig
 from ..learner.config import Goal, IntakeConfig, LearnerConfig
 from ..learner.presets import override, preset
 from ..learner.reinforce import ReinforceConfig
@@ -47,8 +49,13 @@ def learner_settings(
     noise_correlation: float | None,
     lock_step: bool,
     float16: bool,
+    accept_declared: bool,
     checkpoint_dir: str | None,
+    archive: str | None,
+    archive_mb: int,
+    init_from: str | None,
     lease_ttl: float,
+    standby: bool,
 ) -> tuple[RunSpec, LearnerConfig]:
     """What `broodmind learner` was asked for; raises ConfigError naming the option that does not fit."""
     described = describe_game(game)
@@ -62,12 +69,12 @@ def learner_settings(
         games = batch_games or (0 if batch_steps else BATCH_GAMES)
         # Room for a whole batch from one actor; more would only age.
         rollout = replace(playing, unroll="games", length=unroll or LONGEST_GAME, high_water=max(games, 8))
-        intake = IntakeConfig(batch_steps or 0, games, max_staleness, max_age)
+        intake = IntakeConfig(batch_steps or 0, games, max_staleness, max_age, accept_declared)
     else:
         if batch_games is not None:
             raise ConfigError(f"batch-games: {batch_games} with --algo {algo}, expected --algo reinforce")
         rollout = replace(playing, length=unroll or playing.length)
-        intake = IntakeConfig(batch_steps or BATCH_STEPS, 0, max_staleness, max_age)
+        intake = IntakeConfig(batch_steps or BATCH_STEPS, 0, max_staleness, max_age, accept_declared)
     # Numbers to act with come from games whose observations are measures too, each on a scale of its own.
     normalise = continuous if normalise is None else normalise
     network = NetworkSpec(_widths(hidden), activation, shared, normalise)
@@ -76,8 +83,10 @@ def learner_settings(
         intake=intake,
         goal=Goal(until_return, max_steps, max_seconds),
         lease_ttl_ms=int(lease_ttl * 1000),
-        lease_wait_s=2 * lease_ttl,
+        lease_wait_s=math.inf if standby else 2 * lease_ttl,
         checkpoint_dir=checkpoint_dir,
+        archive=ArchiveConfig(archive, archive_mb << 20) if archive else None,
+        init_from=init_from,
     )
     return RunSpec(described, network, rollout, seed), config
 

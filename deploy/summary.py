@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .evaluate import Evaluation
     from .watch import RunView
 
-DROPPED = ("stale", "too_old", "wrong_epoch", "invalid", "duplicate", "non_finite", "overflow")
+DROPPED = ("stale", "too_old", "wrong_epoch", "foreign", "invalid", "duplicate", "non_finite", "poison", "overflow")
 
 
 def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:

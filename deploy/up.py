@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..actors.starcraft2.spec import NAME as STARCRAFT2
 from ..actors.supervisor import Supervisor
 from ..common.clock import now_ms
 from ..common.errors import ConfigError, NotSolved
@@ -44,6 +45,10 @@ def run_up(
     **learning: Any,  # noqa: ANN401 - the learner's own options, handed on
 ) -> int:
     """Put a run up and see it through; returns the exit code."""
+    if game == STARCRAFT2:
+        raise ConfigError(
+            f"game: {game!r}, expected one that can be stepped; play it with broodmind learner and actors"
+        )
     began_ms = _process_start_ms()
     keys = Keys(run)
     folder = Path(out) if out else Path("runs") / time.strftime(f"{run}-%Y%m%d-%H%M%S")

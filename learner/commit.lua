@@ -4,16 +4,32 @@
 -- what frees memory.
 --
 -- KEYS: 1 lease, 2 head, 3 latest, 4 versions, 5 learner, 6 stats, 7 rejected, 8 staged learner,
---       9 staged weights, 10 weights, 11 weights to drop, 12... the streams consumed from
+--       9 staged weights, 10 weights, 11 weights to drop, 12 ledger, 13... the streams consumed from
 -- ARGV: 1 one msgpack map:
 --   token, ttl_ms, group, commit, parent, epoch, version (of the parent),
 --   learner_bytes, weights_bytes (0: this commit publishes nothing),
 --   head, stats: flat lists of fields and values, all absolute,
 --   latest, entry_id, entry, versions_kept: the new version's pointer and its stream entry,
 --   streams: for each its last consumed id and the number of entries consumed up to it,
---   rejected: entries as flat lists, rejected_kept
+--   rejected: entries as flat lists, rejected_kept,
+--   ledger: what the learner says became of the consumed, ledger_kept
 -- Returns 'ok', or 'already' where this very commit went through before.
 local c = cmsgpack.unpack(ARGV[1])
+
+-- Ids from one index to another as short text: 7-1..4,7-6. Cheap where none is missing, as is usual.
+local function ranges(ids, from, to)
+  if from == to then
+    return ids[from]
+  end
+  local incarnation, first = string.match(ids[from], '^(%d+)-(%d+)$')
+  local newest, last = string.match(ids[to], '^(%d+)-(%d+)$')
+  -- As many ids as numbers from the first to the last. Lua's numbers are doubles, exact up to 2^53.
+  if incarnation == newest and #last < 16 and last - first == to - from then
+    return incarnation .. '-' .. first .. '..' .. last
+  end
+  local middle = math.floor((from + to) / 2)
+  return ranges(ids, from, middle) .. ',' .. ranges(ids, middle + 1, to)
+end
 
 if redis.call('GET', KEYS[1]) ~= c.token then
   return redis.error_reply('FENCED the lease is not ' .. c.token)
@@ -31,13 +47,13 @@ if redis.call('STRLEN', KEYS[8]) ~= c.learner_bytes or
     (c.weights_bytes > 0 and redis.call('STRLEN', KEYS[9]) ~= c.weights_bytes) then
   return redis.error_reply('STAGED a blob is gone or torn')
 end
-local consumed = {}
+local consumed, by_actor = {}, {}
 for i, stream in ipairs(c.streams) do
   local last, count = stream[1], stream[2]
   -- One more than expected is asked for, so that an entry in between that was not counted is seen too.
-  local pending = redis.call('XPENDING', KEYS[11 + i], c.group, '-', last, count + 1)
+  local pending = redis.call('XPENDING', KEYS[12 + i], c.group, '-', last, count + 1)
   if #pending ~= count or pending[count][1] ~= last then
-    return redis.error_reply('PENDING ' .. KEYS[11 + i] .. ' has ' .. #pending .. ' entries up to ' .. last ..
+    return redis.error_reply('PENDING ' .. KEYS[12 + i] .. ' has ' .. #pending .. ' entries up to ' .. last ..
       ', expected ' .. count)
   end
   local ids = {}
@@ -45,6 +61,13 @@ for i, stream in ipairs(c.streams) do
     ids[j] = pending[j][1]
   end
   consumed[i] = ids
+  by_actor[string.match(KEYS[12 + i], '[^:]+$')] = ranges(ids, 1, count)
+end
+local entry = {'consumed', cjson.encode(by_actor)}
+for _, fields in ipairs({c.head, c.ledger}) do
+  for _, part in ipairs(fields) do
+    entry[#entry + 1] = part
+  end
 end
 
 if c.weights_bytes > 0 then
@@ -63,10 +86,11 @@ end
 for i, ids in ipairs(consumed) do
   for from = 1, #ids, 1000 do  -- Lua's stack holds some 8,000 arguments
     local to = math.min(from + 999, #ids)
-    redis.call('XACK', KEYS[11 + i], c.group, unpack(ids, from, to))
-    redis.call('XDEL', KEYS[11 + i], unpack(ids, from, to))
+    redis.call('XACK', KEYS[12 + i], c.group, unpack(ids, from, to))
+    redis.call('XDEL', KEYS[12 + i], unpack(ids, from, to))
   end
 end
+redis.call('XADD', KEYS[12], 'MAXLEN', '~', c.ledger_kept, '*', unpack(entry))
 redis.call('HSET', KEYS[2], unpack(c.head))
 redis.call('HSET', KEYS[6], unpack(c.stats))
 redis.call('PEXPIRE', KEYS[1], c.ttl_ms)

@@ -14,12 +14,14 @@ from ..common.keys import GROUP
 from ..common.streams import ReplyError, Script, ServerFull, format_id
 from ..common.weights import Pointer, digest
 from .lease import fenced
+from .ledger import kept, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..common.keys import Keys
     from ..common.streams import Argument, Server
+    from .entry import EntryId
     from .lease import Lease
 
 _COMMIT = Script(files(__package__).joinpath("commit.lua").read_text())
@@ -50,7 +52,9 @@ class Commit:
     counters: Mapping[str, int]  # into the head
     stats: Mapping[str, Argument]
     entry: Mapping[str, Argument]  # into the versions stream
-    consumed: Mapping[str, tuple[tuple[int, int], int]]  # actor to its last consumed id, and how many up to it
+    consumed: Mapping[str, tuple[EntryId, int]]  # actor to its last consumed id, and how many up to it
+    refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # reason to actor to ranges of consumed ids
+    gaps: Mapping[str, str] = field(default_factory=dict)  # actor to ranges of ids that never came
     rejected: Sequence[Mapping[str, Argument]] = field(default_factory=tuple)
 
 
@@ -75,6 +79,7 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
         *(staged_learner, staged_weights),
         keys.weights(commit.head.epoch, commit.head.version),
         keys.weights(commit.head.epoch, commit.head.version - WEIGHTS_KEPT),
+        keys.ledger,
         *(keys.trajectories(actor) for actor in commit.consumed),
     ]
     staging: list[tuple[Argument, ...]] = [("SET", staged_learner, commit.learner, "PX", _STAGED_TTL_MS)]
@@ -91,7 +96,7 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
     try:
         fenced(server, _COMMIT, script_keys, arguments)
     except ReplyError as error:
-        if error.code in {"LINEAGE", "PENDING", "STAGED"}:
+        if error.code in {"LINEAGE", "PENDING", "STAGED", "NOGROUP"}:  # the last: a stream is gone
             raise LineageLost(f"commit {commit.head.commit}: {error}") from error
         raise
 
@@ -102,6 +107,7 @@ def _arguments(commit: Commit, lease: Lease) -> dict[str, Any]:
         "version": commit.head.version,
         "commit": commit.head.commit,
         "parent": commit.parent.commit,
+        "server": lease.server_id,
         **commit.counters,
     }
     weights = commit.weights or b""
@@ -126,6 +132,8 @@ def _arguments(commit: Commit, lease: Lease) -> dict[str, Any]:
         "streams": [[format_id(last), count] for last, count in commit.consumed.values()],
         "rejected": [_flat(entry) for entry in commit.rejected],
         "rejected_kept": REJECTED_KEPT,
+        "ledger": _flat(verdict(lease.token, commit)),
+        "ledger_kept": kept(len(commit.consumed)),
     }
 
 

@@ -5,54 +5,54 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from ..common.errors import BroodmindError, RedisUnreachable
 from .commit import send
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..common.keys import Keys
     from ..common.streams import Server
-    from .commit import Commit, Head
+    from .commit import Commit
+    from .known import Known
     from .lease import Lease
     from .store import Stored
 
 
 class Committer:
-    """Remembers the last state known to be committed, and the last one that was sent."""
+    """Sends, and notes what is known of the run by that."""
 
-    def __init__(self, server: Server, keys: Keys, lease: Lease) -> None:
+    def __init__(self, server: Server, keys: Keys, lease: Lease, known: Known) -> None:
         self._server, self._keys, self._lease = server, keys, lease
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._under_way: Future[None] | None = None
-        self.settled: Stored | None = None
-        self.sent: Stored | None = None
+        self._known = known
 
-    def submit(self, commit: Commit, stored: Stored) -> None:
-        """Send a commit once the one before has gone through; raises what that one ran into."""
+    def submit(self, commit: Commit, stored: Stored, then: Callable[[], None] | None = None) -> None:
+        """Send a commit once the one before has gone through; raises what that one ran into.
+
+        Once it has gone through itself, `then` is called in the committer's thread.
+        """
         self.settle()
-        self.sent = stored
-        self._under_way = self._thread.submit(send, self._server, self._keys, self._lease, commit)
+        self._known.sent = stored
+        self._under_way = self._thread.submit(self._send, commit, then)
 
     def settle(self) -> None:
         """Wait for the commit under way; raises what it ran into."""
         if self._under_way is not None:
             under_way, self._under_way = self._under_way, None
-            under_way.result()
-            self.settled = self.sent
+            try:
+                under_way.result()
+            except BroodmindError as error:
+                if not isinstance(error, RedisUnreachable):  # refused, which leaves no doubt
+                    self._known.sent = self._known.settled
+                raise
+            self._known.settled = self._known.sent
 
     def look(self) -> None:
         """Raise what the commit under way ran into, if it has; does not wait."""
         if self._under_way is not None and self._under_way.done():
             self.settle()
-
-    def lost_to(self, head: Head) -> bool:
-        """Whether a run that stands at `head` has lost what was committed here: it is older, or as old and another."""
-        if (
-            self.settled is None
-            or self.sent is None
-            or head.commit in {self.settled.head.commit, self.sent.head.commit}
-        ):
-            return False
-        ours = self.settled.head
-        return (head.epoch, head.version) <= (ours.epoch, ours.version)
 
     def close(self) -> None:
         """Wait for the thread, bounded by the connection's timeout, and note whether its commit went through."""
@@ -60,3 +60,8 @@ class Committer:
         if self._under_way is not None and not self._under_way.cancelled() and self._under_way.exception() is None:
             self.settle()
         self._server.close()
+
+    def _send(self, commit: Commit, then: Callable[[], None] | None) -> None:
+        send(self._server, self._keys, self._lease, commit)
+        if then is not None:
+            then()

@@ -9,6 +9,7 @@ from ..common.errors import ConfigError
 from .ppo import PPOConfig
 
 if TYPE_CHECKING:
+    from .archive import ArchiveConfig
     from .trainer import AlgorithmConfig
 
 
@@ -20,6 +21,7 @@ class IntakeConfig:
     batch_games: int = 0  # and at least so many ended games
     max_staleness: int = 4  # versions between playing and training
     max_age_s: float = 3600.0  # between playing and training
+    accept_declared: bool = False  # take what no version of this run played, with the log-probabilities declared
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
@@ -48,6 +50,8 @@ class LearnerConfig:
     intake: IntakeConfig = field(default_factory=IntakeConfig)
     goal: Goal = field(default_factory=Goal)
     lease_ttl_ms: int = 5000  # how long a dead learner's successor waits; a commit must fit into a third of it
-    lease_wait_s: float = 10.0  # how long to wait for a predecessor's lease before giving up
+    lease_wait_s: float = 10.0  # how long to wait for a predecessor's lease; a standby waits for ever
     checkpoint_dir: str | None = None
     checkpoint_every_s: float = 30.0
+    archive: ArchiveConfig | None = None
+    init_from: str | None = None  # a file whose policy a new run starts with

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Refusal = Literal["stale", "too_old", "wrong_epoch", "invalid", "duplicate", "non_finite"]
+Refusal = Literal["stale", "too_old", "wrong_epoch", "foreign", "invalid", "duplicate", "non_finite", "poison"]
 REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 
 
@@ -18,14 +18,17 @@ class Counters:
 
     updates: int = 0
     accepted: int = 0  # trajectories trained on
+    declared: int = 0  # of these: played by no version of this run
     steps: int = 0  # in accepted trajectories
     games: int = 0  # that ended in accepted trajectories
     stale: int = 0  # refused: played by too old a version
     too_old: int = 0  # refused: too long ago
     wrong_epoch: int = 0  # refused: of a lineage that was lost
+    foreign: int = 0  # refused: played by no version of this run, and the learner was not told to take such
     invalid: int = 0  # refused: does not decode to what the run's spec allows
     duplicate: int = 0  # refused: consumed before
     non_finite: int = 0  # refused: an update on them was not finite, and was undone
+    poison: int = 0  # refused: a learner died with it alone in hand
     overflow: int = 0  # never arrived: the actor dropped it for want of room; seen as a gap in its sequence
 
     def add(self, **amounts: int) -> Counters:

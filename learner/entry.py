@@ -23,3 +23,5 @@ class Entry:
     refused: Refusal | None = None
     problem: str = ""  # why it is invalid
     shown: bytes = b""  # the first bytes of an invalid payload
+    alone: bool = False  # to be committed by itself: it may be what killed an earlier learner
+    payload: bytes = b""  # all of it, where it is to be archived

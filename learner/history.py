@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,12 @@ class History:
         self._refused_by_length: Counter[int] = Counter()
 
     def accept(self, header: Header, trajectory: Trajectory, version: int, now_ms: int) -> None:
-        """Remember a trajectory that is trained on, and the games that ended in it."""
+        """Remember a trajectory that is trained on, and the games that ended in it.
+
+        Not one that no version of this run played: the figures are about what the run's own versions reach, and when.
+        """
+        if header.declared:
+            return
         self._returns.extend(trajectory.returns.tolist())
         self._lengths.extend(trajectory.lengths.tolist())
         if trajectory.wins is not None:
@@ -39,6 +45,8 @@ class History:
 
     def refuse(self, header: Header, version: int) -> None:
         """Remember one that was refused for its age: by its lag (capped) and by length (the power of two above it)."""
+        if header.declared:
+            return
         self._refused_by_lag[min(max(version - header.version, 0), 64)] += 1
         self._refused_by_length[1 << (header.steps // max(header.games, 1)).bit_length()] += 1
 
@@ -52,11 +60,12 @@ class History:
         result: Figures = {}
         if self._returns:
             result["return_mean"] = float(np.mean(self._returns))
+        if self._lengths:
             result["length_mean"] = float(np.mean(self._lengths))
         if self._wins:
             result["win_rate"] = float(np.mean(self._wins))
-        if self._staleness:
-            for name, values in (("staleness", self._staleness), ("age_s", self._age_s)):
+        for name, values in (("staleness", self._staleness), ("age_s", self._age_s)):
+            if values:
                 p50, p95, top = np.percentile(np.asarray(values), [50, 95, 100])
                 result |= {f"{name}_p50": float(p50), f"{name}_p95": float(p95), f"{name}_max": float(top)}
         return result
@@ -80,6 +89,13 @@ class History:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         for name in ("returns", "lengths", "wins", "staleness", "age_s"):
-            getattr(self, f"_{name}").extend(state[name])
-        self._refused_by_lag.update(dict(state["refused_by_lag"]))
-        self._refused_by_length.update(dict(state["refused_by_length"]))
+            getattr(self, f"_{name}").extend(_number(value) for value in state[name])
+        for name in ("refused_by_lag", "refused_by_length"):
+            getattr(self, f"_{name}").update({_number(key): _number(count) for key, count in state[name]})
+
+
+def _number(value: Any) -> Any:  # noqa: ANN401 - from a decoded list
+    """The value, if it is one that figures can be made of, and that can be written again."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError(f"{value!r:.40}, expected a finite number")
+    return value

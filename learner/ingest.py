@@ -8,33 +8,40 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
+from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ..common.clock import Every
 from ..common.errors import BroodmindError, WireError
-from ..common.keys import CONSUMER, GROUP, NAME
+from ..common.keys import ALONE, CONSUMER, GROUP, NAME
 from ..common.log import Log
-from ..common.streams import ReplyError, Script, Server, parse_id
+from ..common.streams import ReplyError, Script, Server, format_id, parse_id
 from ..common.trajectory import decode_trajectory, parse_entry
 from .entry import Entry, EntryId
 from .lease import fenced
+from .suspects import suspects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..common.keys import Keys
     from ..common.spec import RunSpec
+    from ..common.streams import Reply
     from ..common.trajectory import Header
     from .counters import Refusal
     from .lease import Lease
+    from .suspects import Suspect
 
 _READ = Script(files(__package__).joinpath("read.lua").read_text())
 _JOIN = Script(files(__package__).joinpath("join.lua").read_text())
+_CLAIM = Script(files(__package__).joinpath("claim.lua").read_text())
 _DEPART = Script(files(__package__).joinpath("depart.lua").read_text())
 _log = Log("ingest")
 
 ROSTER_MAX = 4096  # actors read; a roster flooded with names must not become an endless read
+_PENDING_MAX = 1 << 16  # far more than a learner reads ahead
 _ROSTER_EVERY_S = 0.2
 _DEPART_EVERY_S = 10.0
 _POLL_MIN_S, _POLL_MAX_S = 0.0005, 0.02
@@ -52,21 +59,31 @@ class Ingest:
         spec: RunSpec,
         refuse: Callable[[Header], Refusal | None],
         capacity_steps: int,
+        *,
+        keep_payloads: bool = False,
     ) -> None:
         self._server, self._keys, self._lease, self._spec = server, keys, lease, spec
         self._refuse = refuse  # what is refused by its header already is never decoded
         self._capacity_steps = capacity_steps  # what may be held, read and not yet taken
+        self._keep_payloads = keep_payloads  # for an archive
         self._held_steps = 0  # written by both threads; being off by one read is harmless
         self._positions: dict[str, str] = {}  # actor to the id to read after: pending ones first, then ">"
+        self._suspects: deque[Suspect] = deque()  # read before everything else, one at a time
+        self._suspect_in_hand = False  # the first of them
+        self._after_death = True
         self._unreadable: set[str] = set()
-        self._departed: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._entries: queue.SimpleQueue[Entry | BroodmindError] = queue.SimpleQueue()
         self._blocked_since: float | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
 
-    def start(self) -> None:
-        """Begin to read, entries that an earlier learner left pending first."""
+    def start(self, *, after_death: bool) -> None:
+        """Begin to read, entries that an earlier learner left pending first.
+
+        Args:
+            after_death: whether that one has died, for all that is known; or was ourselves, and lost its connection.
+        """
+        self._after_death = after_death
         self._thread.start()
 
     def close(self) -> None:
@@ -75,6 +92,12 @@ class Ingest:
         if self._thread.ident is not None:  # it may not have been started yet
             self._thread.join(timeout=10)  # above the connection's timeout: it is never in one call for longer
         self._server.close()
+
+    def give_back(self) -> None:
+        """After `close`, by a learner that ends well: a suspect it did not get to has proved nothing."""
+        if self._suspect_in_hand:
+            self._claim(self._suspects[0], CONSUMER)
+            self._server.close()
 
     def take(self, timeout_s: float) -> Entry | None:
         """The next entry, or None after `timeout_s` without one. Raises what ended the thread."""
@@ -86,11 +109,6 @@ class Ingest:
             raise entry
         self._held_steps -= _size(entry)
         return entry
-
-    def take_departed(self) -> set[str]:
-        """The actors struck off the roster since the last call, without those that have come back."""
-        departed = {self._departed.get() for _ in range(self._departed.qsize())}
-        return departed - self._positions.keys()
 
     @property
     def blocked_s(self) -> float:
@@ -151,7 +169,9 @@ class Ingest:
             if error.code != "BUSYGROUP":
                 raise
         self._positions[actor] = "0-0"
-        _log.info("actor joined", actor=actor)
+        pending = self._server.call("XPENDING", self._keys.trajectories(actor), GROUP, "-", "+", _PENDING_MAX)
+        self._suspects.extend(suspects(actor, pending, after_death=self._after_death))
+        _log.info("actor joined", actor=actor, pending=len(pending))
 
     def _strike_off_the_silent(self) -> None:
         for actor in self.actors:
@@ -159,35 +179,40 @@ class Ingest:
             keys = [self._keys.lease, self._keys.roster, self._keys.heartbeat(actor), stream]
             if fenced(self._server, _DEPART, keys, self._lease.token, actor):
                 del self._positions[actor]
-                self._departed.put(actor)
                 _log.info("actor left", actor=actor)
 
     def _watch_for_a_standstill(self) -> None:
-        full = 1 if self._spec.rollout.lock_step else self._spec.rollout.high_water
+        usual = 1 if self._spec.rollout.lock_step else self._spec.rollout.high_water
         actors = self.actors
         backlogs = self._server.pipeline([("XLEN", self._keys.trajectories(actor)) for actor in actors])
-        living = self._server.pipeline([("EXISTS", self._keys.heartbeat(actor)) for actor in actors])
-        if not any(backlogs) or any(alive and n < full for n, alive in zip(backlogs, living, strict=True)):
+        asked = [("HMGET", self._keys.heartbeat(actor), "state", "high_water") for actor in actors]
+        full = [_mark(raw, usual) if alive else 0 for alive, raw in self._server.pipeline(asked)]
+        if not any(backlogs) or any(n < mark for n, mark in zip(backlogs, full, strict=True)):
             self._blocked_since = None
         elif self._blocked_since is None:
             self._blocked_since = time.monotonic()
 
     def _read(self) -> bool:
-        """Read once from all streams; whether anything came."""
+        """Read the next suspect, or once from all streams; whether anything came."""
+        try:
+            return self._read_alone(self._suspects[0]) if self._suspects else self._read_all()
+        except ReplyError as error:
+            if error.code != "NOGROUP":
+                raise
+            self._positions.clear()  # a stream was deleted under us: join it again
+            self._suspects.clear()
+            self._suspect_in_hand = False
+            self._follow_roster()
+            return False
+
+    def _read_all(self) -> bool:
         actors = self.actors
         if not actors:
             return False
         streams = {self._keys.trajectories(actor).encode(): actor for actor in actors}
         keys = [self._keys.lease, *(stream.decode() for stream in streams)]
         arguments = (self._lease.token, self._lease.ttl_ms, GROUP, CONSUMER, self._spec.rollout.high_water)
-        try:
-            reply = fenced(self._server, _READ, keys, *arguments, *(self._positions[actor] for actor in actors))
-        except ReplyError as error:
-            if error.code != "NOGROUP":
-                raise
-            self._positions.clear()  # a stream was deleted under us: join it again
-            self._follow_roster()
-            return False
+        reply = fenced(self._server, _READ, keys, *arguments, *(self._positions[actor] for actor in actors))
         came = False
         for stream, raw_entries in reply or ():
             actor = streams[stream]
@@ -201,16 +226,52 @@ class Ingest:
                 self._entries.put(entry)
         return came
 
+    def _read_alone(self, suspect: Suspect) -> bool:
+        """Hand a suspect over, and nothing after it before it is committed."""
+        if self._suspect_in_hand:
+            stream, entry_id = self._keys.trajectories(suspect.actor), format_id(suspect.id)
+            if self._server.call("XPENDING", stream, GROUP, entry_id, entry_id, 1):
+                return False
+        raw_entries = [] if self._suspect_in_hand else self._claim(suspect, ALONE)
+        self._suspect_in_hand = bool(raw_entries)
+        if not raw_entries:  # it is committed, or was gone from the stream
+            self._suspects.popleft()
+            return True
+        ((_, raw_fields),) = raw_entries
+        _log.warning("processed alone: delivered often", actor=suspect.actor, id=format_id(suspect.id))
+        if suspect.poison:
+            problem = "a learner died with it alone in hand, expected it to live"
+            shown = bytes(raw_fields[-1][:_SHOWN_BYTES])
+            entry = Entry(suspect.actor, suspect.id, None, None, "poison", problem, shown)
+        else:
+            entry = self._decode(suspect.actor, suspect.id, raw_fields)
+        self._held_steps += _size(entry)
+        self._entries.put(replace(entry, alone=True))
+        return True
+
+    def _claim(self, suspect: Suspect, consumer: str) -> list[Reply]:
+        keys = [self._keys.lease, self._keys.trajectories(suspect.actor)]
+        arguments = (self._lease.token, self._lease.ttl_ms, GROUP, consumer, format_id(suspect.id))
+        entries: list[Reply] = fenced(self._server, _CLAIM, keys, *arguments)
+        return entries
+
     def _decode(self, actor: str, entry_id: EntryId, raw: list[bytes] | None) -> Entry:
         header = None
-        payload = b""
+        payload = kept = b""
         try:
             header, payload = parse_entry(raw)
+            kept = payload if self._keep_payloads else b""
             if reason := self._refuse(header):
-                return Entry(actor, entry_id, header, None, reason)
-            return Entry(actor, entry_id, header, decode_trajectory(payload, header, actor, self._spec))
+                return Entry(actor, entry_id, header, None, reason, payload=kept)
+            trajectory = decode_trajectory(payload, header, actor, self._spec)
+            return Entry(actor, entry_id, header, trajectory, payload=kept)
         except WireError as error:
-            return Entry(actor, entry_id, header, None, "invalid", str(error), payload[:_SHOWN_BYTES])
+            return Entry(actor, entry_id, header, None, "invalid", str(error), payload[:_SHOWN_BYTES], payload=kept)
+
+
+def _mark(raw: bytes | None, usual: int) -> int:
+    """The high water that an actor says is its own."""
+    return int(raw) if raw is not None and raw.isdigit() and len(raw) < 10 else usual
 
 
 def _size(entry: Entry) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .entry import Entry, EntryId
+from .ranges import IdRange
 
 if TYPE_CHECKING:
     from ..common.trajectory import Header, Trajectory
@@ -16,20 +17,34 @@ if TYPE_CHECKING:
 _GAP_MAX = 1 << 20  # no actor numbers so many unsent; a hostile id must not spoil the count for good
 
 Cursors = dict[str, tuple[int, int]]  # actor to the last id consumed
+Lineage = dict[int, str]  # the epoch's last versions to the commits that published them
 
 
-def refusal(header: Header, head: Head, now_ms: int, config: IntakeConfig) -> Refusal | None:
+def refusal(
+    header: Header, head: Head, now_ms: int, config: IntakeConfig, lineage: Lineage | None = None
+) -> Refusal | None:
     """Why an entry may not be trained on now, or None where it may.
 
     Its staleness is the head's version minus the one it was played with; versions from a future that this run has not
-    seen belong to a lost lineage.
+    seen belong to a lost lineage, and so do those that another commit published than this run's. What no version of
+    this run played has neither; its age counts from its import.
     """
+    if header.declared:
+        if not config.accept_declared:
+            return "foreign"
+    elif reason := _of_another_time(header, head, config, lineage):
+        return reason
+    return "too_old" if now_ms - header.created_ms > config.max_age_s * 1000 else None
+
+
+def _of_another_time(header: Header, head: Head, config: IntakeConfig, lineage: Lineage | None) -> Refusal | None:
     if header.epoch != head.epoch or header.version > head.version:
+        return "wrong_epoch"
+    commit = (lineage or {}).get(header.version)
+    if header.commit and commit and header.commit != commit:
         return "wrong_epoch"
     if head.version - header.version > config.max_staleness:
         return "stale"
-    if now_ms - header.created_ms > config.max_age_s * 1000:
-        return "too_old"
     return None
 
 
@@ -39,10 +54,11 @@ class Intake:
 
     config: IntakeConfig
     cursors: Cursors  # as of the last commit
+    lineage: Lineage = field(default_factory=dict)
     accepted: list[tuple[EntryId, str, Header, Trajectory]] = field(default_factory=list)
     refused: list[tuple[Entry, Refusal]] = field(default_factory=list)
     consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
-    overflow: int = 0  # missing sequence numbers
+    gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to the ids that it numbered and never sent
     steps: int = 0
     games: int = 0
 
@@ -54,11 +70,12 @@ class Intake:
         if last is not None and entry.id <= last:
             self.refused.append((entry, "duplicate"))
             return
-        self.overflow += _gap(last, entry.id)
+        if gap := _gap(last, entry.id):
+            self.gaps.setdefault(entry.actor, []).append(gap)
         self.cursors[entry.actor] = entry.id
         if entry.header is None or entry.trajectory is None:
             self.refused.append((entry, entry.refused or "invalid"))
-        elif reason := refusal(entry.header, head, now_ms, self.config):  # it has aged since it was read
+        elif reason := refusal(entry.header, head, now_ms, self.config, self.lineage):  # it has aged since it was read
             self.refused.append((entry, reason))
         else:
             self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))
@@ -72,6 +89,11 @@ class Intake:
         self.accepted.clear()
 
     @property
+    def overflow(self) -> int:
+        """How many ids are missing."""
+        return sum(gap.size for gaps in self.gaps.values() for gap in gaps)
+
+    @property
     def complete(self) -> bool:
         """Whether there is enough for an update."""
         return bool(self.accepted) and self.steps >= self.config.batch_steps and self.games >= self.config.batch_games
@@ -82,8 +104,10 @@ class Intake:
         return [(header, trajectory) for _, _, header, trajectory in self.accepted]
 
 
-def _gap(last: EntryId | None, current: EntryId) -> int:
-    """How many entries the actor numbered between these two and never sent; an incarnation's first is number 1."""
+def _gap(last: EntryId | None, current: EntryId) -> IdRange | None:
+    """What the actor numbered between these two and never sent; an incarnation's first is number 1."""
     incarnation, sequence = current
     before = last[1] if last is not None and last[0] == incarnation else 0
-    return min(max(sequence - before - 1, 0), _GAP_MAX)
+    if sequence <= before + 1:
+        return None
+    return IdRange(incarnation, max(before + 1, sequence - _GAP_MAX), sequence - 1)

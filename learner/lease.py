@@ -6,12 +6,14 @@ checks the parent's commit id too; a lease alone would not survive a failover to
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from ..common.errors import LeaseHeld, LeaseLost
+from ..common.errors import LeaseHeld, LeaseLost, RedisUnreachable
+from ..common.log import Log
 from ..common.streams import ReplyError, Script
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _ACQUIRE = Script(files(__package__).joinpath("acquire.lua").read_text())
 _RENEW = Script(files(__package__).joinpath("renew.lua").read_text())
+_log = Log("lease")
+
 _POLL_S = 0.05
 
 
@@ -33,25 +37,37 @@ class Lease:
         self._keys = keys
         self.ttl_ms = ttl_ms
         self.token = ""
+        self.server_id = ""  # of the server process that the lease is held on
 
-    def acquire(self, server: Server, stop: Stop, wait_s: float) -> None:
+    def acquire(self, server: Server, stop: Stop, wait_s: float) -> bool:
         """Take the lease, waiting for a dead holder's to run out; a lease already held by us is kept.
+
+        Once the server has answered, the wait goes on through its outages.
+
+        Returns:
+            Whether it was taken; False if told to stop before.
 
         Raises:
             LeaseHeld: if somebody else still holds it after `wait_s`.
+            RedisUnreachable: if the first attempt fails, or the last one.
         """
         if self.token and self._still_ours(server):
-            return
-        deadline = time.monotonic() + wait_s
-        while True:
-            token = server.script(_ACQUIRE, [self._keys.lease, self._keys.fence], secrets.token_hex(4), self.ttl_ms)
-            if token is not None:
-                self.token = token.decode()
-                return
-            if stop.requested or time.monotonic() > deadline:
-                holder = (server.call("GET", self._keys.lease) or b"?").decode()
-                raise LeaseHeld(f"lease of run {self._keys.run}: held by learner {holder}, expected it to be free")
+            self.server_id = _server_id(server)
+            return True
+        deadline, holder = time.monotonic() + wait_s, None
+        while not stop.requested:
+            try:
+                if self._take(server):
+                    self.server_id = _server_id(server)
+                    return True
+                holder = self._holder(server, holder)
+                if time.monotonic() > deadline:
+                    raise LeaseHeld(f"lease of run {self._keys.run}: held by learner {holder}, expected it to be free")
+            except RedisUnreachable:
+                if holder is None or time.monotonic() > deadline:
+                    raise
             time.sleep(_POLL_S)
+        return False
 
     def renew(self, server: Server) -> None:
         """Start the time to live anew. Raises LeaseLost if the lease is not ours any more."""
@@ -62,12 +78,31 @@ class Lease:
         fenced(server, _RENEW, [self._keys.lease], self.token, 0)
         self.token = ""
 
+    def _take(self, server: Server) -> bool:
+        token = server.script(_ACQUIRE, [self._keys.lease, self._keys.fence], secrets.token_hex(4), self.ttl_ms)
+        if token is not None:
+            self.token = token.decode()
+        return token is not None
+
+    def _holder(self, server: Server, before: str | None) -> str:
+        """Who holds it, logged whenever that changes."""
+        holder: str = (server.call("GET", self._keys.lease) or b"nobody").decode()
+        if holder != before:
+            _log.info("standing by", run=self._keys.run, holder=holder)
+        return holder
+
     def _still_ours(self, server: Server) -> bool:
         try:
             self.renew(server)
         except LeaseLost:
             return False
         return True
+
+
+def _server_id(server: Server) -> str:
+    """What a server calls itself from its start to its end; no restart and no replica has the same."""
+    found = re.search(rb"run_id:(\w+)", server.call("INFO", "server"))
+    return found[1].decode() if found else ""
 
 
 def fenced(server: Server, script: Script, keys: Sequence[str], *args: Argument) -> Reply:

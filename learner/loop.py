@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..common.clock import Every, monotonic_s, now_ms
-from ..common.errors import LineageLost, RedisUnreachable
+from ..common.errors import ConfigError, LineageLost, RedisUnreachable
 from ..common.keys import Keys
 from ..common.log import Log
 from ..common.streams import Server
 from . import store
+from .archive import Archive, archived
 from .commit import Head
 from .committer import Committer
 from .finite import NonFinite
 from .ingest import Ingest
 from .intake import Intake
+from .known import Known
 from .lease import Lease
+from .origin import read_origin
 from .run import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..common.shutdown import Stop
     from ..common.spec import RunSpec
+    from .commit import Commit
     from .config import LearnerConfig
+    from .entry import Entry
     from .figures import Figures
+    from .origin import Origin
 
 _log = Log("learner")
 
@@ -43,22 +52,25 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
     Raises:
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
         LeaseHeld: if another learner runs this run. LeaseLost: if one took over.
-        ConfigError: if the run in Redis was made with another spec.
+        ConfigError: if the run in Redis was made with another spec, or a new one was to start from a file and cannot.
     """
+    origin = read_origin(Path(config.init_from), spec) if config.init_from else None
     lease = Lease(Keys(run), config.lease_ttl_ms)
     began_s, pause_s = monotonic_s(), _RECONNECT_S[0]
-    before: Committer | None = None
+    known, opened = Known(), False
     while not stop.requested:
-        session = Session(url, run, spec, config, lease)
+        session = Session(url, run, spec, config, lease, known)
         try:
-            session.open(stop, before)
-            before, pause_s = session.committer, _RECONNECT_S[0]
+            if not session.open(stop, origin):
+                session.abandon()
+                return
+            opened, pause_s = True, _RECONNECT_S[0]
             while not (stop.requested or session.reached_its_goal(began_s)):
                 session.step()
             session.close()
         except (RedisUnreachable, LineageLost) as error:
             session.abandon()
-            if before is None or stop.requested:
+            if not opened or stop.requested:
                 raise
             _log.warning("starting over from what Redis holds", error=error)
             time.sleep(pause_s)
@@ -73,43 +85,56 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
 class Session:
     """A learner's work over one unbroken sight of the run: all that it has in memory follows from what it loaded."""
 
-    def __init__(self, url: str, run: str, spec: RunSpec, config: LearnerConfig, lease: Lease) -> None:
-        self._spec, self._config, self._lease = spec, config, lease
+    def __init__(self, url: str, run: str, spec: RunSpec, config: LearnerConfig, lease: Lease, known: Known) -> None:
+        self._spec, self._config, self._lease, self._known = spec, config, lease, known
         self._keys = Keys(run)
         self._server = Server(url)
         self._run = Run(run, spec, config)
         self._intake = Intake(config.intake, {})
         self._refused_since_s: float | None = None
-        self.committer = Committer(Server(url), self._keys, lease)
+        self._committer = Committer(Server(url), self._keys, lease, known)
         capacity = 2 * max(config.intake.batch_steps, 1)
-        self._ingest = Ingest(Server(url), self._keys, lease, spec, self._run.refuse, capacity)
+        self._archive = Archive(config.archive, run, spec) if config.archive else None
+        self._taken: list[Entry] = []  # since the last commit, for the archive
+        keep = self._archive is not None
+        self._ingest = Ingest(Server(url), self._keys, lease, spec, self._run.refuse, capacity, keep_payloads=keep)
         self._checkpoints = store.Checkpoints(Path(config.checkpoint_dir)) if config.checkpoint_dir else None
         self._checkpoint_due = Every(config.checkpoint_every_s)
 
-    def open(self, stop: Stop, before: Committer | None) -> None:
+    def open(self, stop: Stop, origin: Origin | None = None) -> bool:
         """Take the lease, find out where the run stands, and start to read.
 
         Args:
             stop: ends the wait for another learner's lease.
-            before: what this process committed before its connection broke.
+            origin: what a new run starts from.
+
+        Returns:
+            False if told to stop while another learner held the lease.
         """
-        self._lease.acquire(self._server, stop, self._config.lease_wait_s)
+        first = self._known.settled is None
+        if not self._lease.acquire(self._server, stop, self._config.lease_wait_s):
+            return False
         store.agree_on_spec(self._server, self._keys, self._spec)
         stored = store.load(self._server, self._keys)
+        if first and origin is not None:
+            self._start_from(origin, stored)
         if stored is not None:
-            self._resume(stored, before)
+            self._resume(stored)
         else:
-            self._seed(before)
-        self._intake = Intake(self._config.intake, self._run.cursors)
+            self._seed()
+        self._intake = self._run.intake()
         self._checkpoint_due.due()
-        self._ingest.start()
+        self._ingest.start(after_death=first)
+        return True
 
     def step(self) -> None:
         """Take in what there is; train when it is enough for an update."""
-        self.committer.look()
+        self._committer.look()
         entry = self._ingest.take(_TAKE_S)
-        if entry is not None:
-            self._intake.add(entry, self._run.head, now_ms())
+        if entry is not None and entry.alone:
+            self._commit_alone(entry)
+        elif entry is not None:
+            self._take_in(entry)
             if self._intake.refused and self._refused_since_s is None:
                 self._refused_since_s = monotonic_s()
         nothing_more_comes = entry is None and self._ingest.blocked_s > _STANDSTILL_S
@@ -130,39 +155,62 @@ class Session:
 
         The lease comes last, so that a successor finds everything finished.
         """
-        self.committer.settle()
+        self._committer.settle()
         self._ingest.close()
+        self._ingest.give_back()
         self._save_checkpoint()
+        if self._archive is not None:
+            self._archive.close()
         self._lease.release(self._server)
-        self.committer.close()
-        self._server.close()
+        self._let_go()
 
     def abandon(self) -> None:
         """Let go of everything after an error: what was not committed is still in Redis."""
         self._ingest.close()
-        self.committer.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._committer.close()
+        if self._archive is not None:
+            self._archive.close()
         self._server.close()
 
-    def _resume(self, stored: store.Stored, before: Committer | None) -> None:
+    def _start_from(self, origin: Origin, stored: store.Stored | None) -> None:
+        """Only a run that there is nothing of yet: another one's work would be overwritten, or the file ignored."""
+        if stored is None and self._checkpoints is not None:
+            stored = self._checkpoints.newest(self._spec)
+        if stored is not None:
+            raise ConfigError(
+                f"init-from: run {self._keys.run} is at version {stored.head.version}, expected a new one; "
+                "choose another --run, or leave --init-from away to go on"
+            )
+        self._run.start_from(origin)
+
+    def _resume(self, stored: store.Stored) -> None:
         self._run.resume(stored)
         _log.info("resumed", run=self._keys.run, epoch=stored.head.epoch, version=stored.head.version)
-        if before is not None and before.lost_to(stored.head):
-            _log.warning("redis came back older than it was", epoch=stored.head.epoch, version=stored.head.version)
-            self._publish_first(stored.head, before.settled)
+        same_server = store.committed_on(self._server, self._keys) == self._lease.server_id
+        if self._known.lost_to(stored.head, same_server=same_server):
+            _log.warning("redis may have come back older", epoch=stored.head.epoch, version=stored.head.version)
+            self._open_epoch(stored.head, self._known.next_epoch(stored.head))
+        else:
+            self._known.loaded(stored)
 
-    def _seed(self, before: Committer | None) -> None:
+    def _seed(self) -> None:
         """Fill an empty Redis: from memory, from a checkpoint, or with a new run."""
-        lost = before.settled if before else None
+        # What was sent and never confirmed is as good as committed: its entries are gone with the rest, or are refused.
+        lost = self._known.sent
         if lost is None and self._checkpoints is not None:
             lost = self._checkpoints.newest(self._spec)
         if lost is not None:
             self._run.resume(lost)
             _log.info("redis was empty, seeding it", run=self._keys.run, version=lost.head.version)
-        self._publish_first(Head(), lost)
+        self._open_epoch(Head(), self._known.next_epoch(self._run.head))
 
-    def _publish_first(self, parent: Head, lost: store.Stored | None) -> None:
-        self.committer.submit(*self._run.first_version(parent, lost.head if lost else None))
-        self.committer.settle()
+    def _open_epoch(self, parent: Head, epoch: int) -> None:
+        self._committer.submit(*self._run.first_version(parent, epoch))
+        self._committer.settle()
+        self._save_checkpoint()  # at once: who seeds an empty Redis from an older one would open this epoch again
 
     def _train(self) -> Figures | None:
         try:
@@ -172,18 +220,45 @@ class Session:
             self._intake.set_aside(str(error))
             return None
 
+    def _take_in(self, entry: Entry) -> None:
+        self._intake.add(entry, self._run.head, now_ms())
+        if self._archive is not None:
+            self._taken.append(entry)
+
+    def _commit_alone(self, entry: Entry) -> None:
+        """First what is in hand, then this entry by itself: whatever it does, nothing else is at risk."""
+        self._commit_what_is_in_hand()
+        self._take_in(entry)
+        self._commit_what_is_in_hand()
+
+    def _commit_what_is_in_hand(self) -> None:
+        if self._intake.consumed:
+            self._commit(self._train() if self._intake.accepted else None)
+            self._committer.settle()
+
     def _commit(self, figures: Figures | None) -> None:
-        commit, stored = self._run.commit(self._intake, figures, len(self._ingest.actors), self._ingest.take_departed())
-        self.committer.submit(commit, stored)
+        commit, stored = self._run.commit(self._intake, figures, self._ingest.actors)
+        self._committer.submit(commit, stored, self._archiving(commit))
         if self._checkpoint_due.due():
             self._save_checkpoint()
-        self._intake = Intake(self._config.intake, self._run.cursors)
+        self._intake = self._run.intake()
         self._refused_since_s = None
+
+    def _archiving(self, commit: Commit) -> Callable[[], None] | None:
+        """What keeps the entries that a commit consumes, to be called once it has gone through."""
+        if self._archive is None:
+            return None
+        taken, self._taken = self._taken, []
+        return partial(self._archive.append, archived(taken, self._intake.refused, commit.head))
 
     def _refused_for_long(self) -> bool:
         return self._refused_since_s is not None and monotonic_s() - self._refused_since_s > _REFUSED_WAIT_S
 
     def _save_checkpoint(self) -> None:
         """Of what has gone through, not of what is about to."""
-        if self._checkpoints is not None and self.committer.settled is not None:
-            self._checkpoints.save(self.committer.settled, self._spec)
+        if self._checkpoints is None or self._known.settled is None:
+            return
+        try:
+            self._checkpoints.save(self._known.settled, self._spec)
+        except OSError as error:  # Redis has it all the same: a full disk is no reason to end a run
+            _log.warning("checkpoint not written", error=error)

@@ -15,7 +15,9 @@ from .batch import collate
 from .commit import Commit, Head, next_head
 from .counters import REFUSALS, Counters
 from .history import History
-from .intake import Cursors, Intake, refusal
+from .intake import Cursors, Intake, Lineage, refusal
+from .ledger import by_reason
+from .ranges import format_ranges
 from .rate import RateOfSteps
 from .trainer import Trainer
 
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
     from .config import LearnerConfig
     from .counters import Refusal
     from .figures import Figures
+    from .origin import Origin
 
+_DEPARTED_KEPT = 4096  # cursors, 40 bytes each in every commit's learner state
+_LINEAGE_MAX = 256  # versions: no actor is further behind without its data being stale in any other way
 _GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
 
 
@@ -39,6 +44,7 @@ class Run:
         self.head = Head()
         self.counters = Counters()
         self.cursors: Cursors = {}
+        self.lineage: Lineage = {}
         self._name, self._spec, self._config = name, spec, config
         self._trainer = Trainer(spec, config.algorithm)
         self._history = History()
@@ -48,8 +54,12 @@ class Run:
 
     def resume(self, stored: store.Stored) -> None:
         """Go on from a stored state."""
-        self.cursors = stored.restore(self._spec, self._trainer, self._history)
+        self.cursors, self.lineage = stored.restore(self._spec, self._trainer, self._history)
         self.head, self.counters, self._weights = stored.head, stored.counters, stored.weights
+
+    def start_from(self, origin: Origin) -> None:
+        """Let the first version be one that was learnt elsewhere."""
+        self._trainer.start_from(origin)
 
     @property
     def solved(self) -> bool:
@@ -59,12 +69,17 @@ class Run:
 
     def refuse(self, header: Header) -> Refusal | None:
         """Why an entry would be refused if it were taken now."""
-        return refusal(header, self.head, now_ms(), self._config.intake)
+        return refusal(header, self.head, now_ms(), self._config.intake, self.lineage)
+
+    def intake(self) -> Intake:
+        """An empty one, for the next commit."""
+        return Intake(self._config.intake, self.cursors, self.lineage)
 
     def train(self, intake: Intake) -> Figures:
         """One update on what was accepted; returns its figures. Raises NonFinite, and has changed nothing then."""
         accepted = intake.in_order()
-        staleness = [self.head.version - header.version for header, _ in accepted]
+        # Of what no version of this run played it is only certain that it is not the newest's play.
+        staleness = [1 if header.declared else self.head.version - header.version for header, _ in accepted]
         batch = collate([trajectory for _, trajectory in accepted], staleness)
         refused_steps = sum(entry.header.steps for entry, _ in intake.refused if entry.header is not None)
         produced = sum(header.steps for header, _ in accepted) + refused_steps
@@ -82,48 +97,51 @@ class Run:
         now = now_ms()
         for header, trajectory in accepted:
             self._history.accept(header, trajectory, self.head.version, now)
-        self.counters = self.counters.add(updates=1, accepted=len(accepted), steps=batch.steps, games=batch.games)
+        self.counters = self.counters.add(
+            updates=1,
+            accepted=len(accepted),
+            declared=sum(header.declared for header, _ in accepted),
+            steps=batch.steps,
+            games=batch.games,
+        )
         self._rate.add(self.counters.steps)
         return figures
 
-    def first_version(self, parent: Head, lost: Head | None = None) -> tuple[Commit, store.Stored]:
-        """The commit that opens an epoch: the run's first, or the one after a lineage that was lost."""
-        head = next_head(parent, publish=True)
-        if lost is None:
-            self.head = replace(head, epoch=1)
-        else:
-            # What was played or is on its way with the lost versions must not pass for play with the coming ones.
-            # The cursors stay: actors go on counting, and what they resend from before was consumed before.
-            self.head = replace(head, epoch=lost.epoch + 1, version=self.head.version + 1)
-        return self._commit(parent, Intake(self._config.intake, self.cursors), {}, publish=True, actors=0)
+    def first_version(self, parent: Head, epoch: int) -> tuple[Commit, store.Stored]:
+        """The commit that opens an epoch: the run's first, or the one after a lineage that was lost.
 
-    def commit(
-        self, intake: Intake, figures: Figures | None, actors: int, departed: Collection[str]
-    ) -> tuple[Commit, store.Stored]:
+        What was played or is on its way with lost versions must not pass for play with the coming ones. The cursors
+        stay: actors go on counting, and what they resend from before was consumed before.
+        """
+        self.head = replace(next_head(parent, publish=True), epoch=epoch, version=self.head.version + 1)
+        return self._commit(parent, self.intake(), {}, publish=True, actors=0)
+
+    def commit(self, intake: Intake, figures: Figures | None, actors: Collection[str]) -> tuple[Commit, store.Stored]:
         """The commit of everything taken in; with a new version where there are figures of an update.
 
         Args:
             intake: what was consumed.
             figures: of the update; None if nothing was trained.
-            actors: how many are being read.
-            departed: who left for good. They resend nothing so old: their cursors go.
+            actors: those being read.
         """
         for entry, reason in intake.refused:
             if entry.header is not None and reason in {"stale", "too_old"}:
                 self._history.refuse(entry.header, self.head.version)
-        by_reason = {name: sum(reason == name for _, reason in intake.refused) for name in REFUSALS}
-        self.counters = self.counters.add(**by_reason, overflow=intake.overflow)
-        gone = set(departed) - intake.consumed.keys()
-        self.cursors = {actor: entry_id for actor, entry_id in intake.cursors.items() if actor not in gone}
+        refused = {name: sum(reason == name for _, reason in intake.refused) for name in REFUSALS}
+        self.counters = self.counters.add(**refused, overflow=intake.overflow)
+        self.cursors = _remembered(intake.cursors, {*actors, *intake.consumed})
         parent, self.head = self.head, next_head(self.head, publish=figures is not None)
-        return self._commit(parent, intake, figures or {}, publish=figures is not None, actors=actors)
+        return self._commit(parent, intake, figures or {}, publish=figures is not None, actors=len(actors))
 
     def _commit(
         self, parent: Head, intake: Intake, figures: Figures, *, publish: bool, actors: int
     ) -> tuple[Commit, store.Stored]:
         if publish:
             self._weights = self._trainer.weights()
-        learner = store.encode_learner(self.head, self._trainer, self._history, self.cursors)
+            same_epoch = self.lineage if parent.epoch == self.head.epoch else {}
+            kept = list(same_epoch.items())[-_LINEAGE_MAX:]
+            self.lineage = {**dict(kept), self.head.version: self.head.commit}
+        learner = store.encode_learner(self.head, self._trainer, self._history, self.cursors, self.lineage)
         commit = Commit(
             parent=parent,
             head=self.head,
@@ -133,10 +151,12 @@ class Run:
             stats=self._stats(figures, actors),
             entry=_printed(figures),
             consumed=intake.consumed,
+            refused=by_reason(intake.refused),
+            gaps={actor: format_ranges(gaps) for actor, gaps in intake.gaps.items()},
             rejected=[
                 {"actor": e.actor, "id": format_id(e.id), "reason": why, "problem": e.problem, "payload": e.shown}
                 for e, why in intake.refused
-                if why in {"invalid", "non_finite"}
+                if why in {"invalid", "non_finite", "poison"}
             ],
         )
         return commit, store.Stored(self.head, self.counters, learner, self._weights)
@@ -147,6 +167,7 @@ class Run:
             "epoch": self.head.epoch,
             "version": self.head.version,
             "updated_ms": now_ms(),
+            "accept_declared": int(self._config.intake.accept_declared),
             **self.counters.to_fields(),
             **_printed(figures),
         }
@@ -161,6 +182,16 @@ class Run:
         if self.solved:
             stats["solved_ms"] = now_ms()
         return stats
+
+
+def _remembered(cursors: Cursors, reading: Collection[str]) -> Cursors:
+    """The cursors without those of the actors that departed longest ago.
+
+    One that slept for so long that it was struck off may come back, and send again what was consumed before.
+    """
+    departed = sorted(cursors.keys() - reading, key=cursors.__getitem__)
+    forgotten = set(departed[: max(len(departed) - _DEPARTED_KEPT, 0)])
+    return {actor: entry_id for actor, entry_id in cursors.items() if actor not in forgotten}
 
 
 def _printed(figures: Figures) -> dict[str, Argument]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from ..common import wire
 from ..common.errors import ConfigError, LineageLost, WireError
+from ..common.log import Log
 from ..common.spec import RunSpec
 from ..common.weights import decode_weights, digest
 from .commit import Head
 from .counters import Counters
+from .durable import PART, write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,14 +22,17 @@ if TYPE_CHECKING:
     from ..common.network import Params
     from ..common.streams import Server
     from .history import History
-    from .intake import Cursors
+    from .intake import Cursors, Lineage
     from .trainer import Trainer
 
 _FORMAT = 1
 _MAX_BYTES = 2 << 30
 _MAX_ITEMS = 1 << 16  # cursors: one an actor
-_FIELDS = {"format", "commit", "trainer", "history", "cursors"}
+_COUNT_MAX = 2**53
+_FIELDS = {"format", "commit", "trainer", "history", "cursors", "lineage"}
+_CHECKPOINT_FIELDS = {"format", "spec", "epoch", "version", "commit", "counters", "learner", "weights", "digest"}
 _SUFFIX = ".msgpack"
+_log = Log("learner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +48,37 @@ class Stored:
         """The parameters of the last version."""
         return decode_weights(self.weights, digest(self.weights), spec)
 
-    def restore(self, spec: RunSpec, trainer: Trainer, history: History) -> Cursors:
-        """Put trainer and history where they were at that commit; returns the cursors."""
+    def restore(self, spec: RunSpec, trainer: Trainer, history: History) -> tuple[Cursors, Lineage]:
+        """Put trainer and history where they were at that commit; returns cursors and lineage.
+
+        Raises:
+            WireError: if the state is not what a learner of this version wrote; nothing restored may be used then.
+            LineageLost: if it is of another commit. ConfigError: if it is of another algorithm.
+        """
+        fields, params = self._fields(), self.params(spec)
+        try:
+            trainer.restore(params, fields["trainer"])
+            history.restore(fields["history"])
+            cursors = {actor: (index(left), index(right)) for actor, (left, right) in fields["cursors"].items()}
+            return cursors, {index(version): str(commit) for version, commit in fields["lineage"]}
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise WireError(f"learner state: {error!r}, expected what a learner of this version wrote") from error
+
+    def trainer_state(self) -> dict[str, Any]:
+        """What the trainer had besides the parameters, arrays as they travel."""
+        state: dict[str, Any] = self._fields()["trainer"]
+        return state
+
+    def _fields(self) -> dict[str, Any]:
         fields = wire.decode(self.learner, max_bytes=_MAX_BYTES, max_list=_MAX_ITEMS, max_map=_MAX_ITEMS)
         wire.check_fields(fields, _FIELDS)
         wire.take_int(fields, "format", _FORMAT, _FORMAT)
-        if fields["commit"] != self.head.commit:
+        if wire.take_text(fields, "commit") != self.head.commit:
             raise LineageLost(f"learner state: of commit {fields['commit']}, expected {self.head.commit}")
-        trainer.restore(self.params(spec), fields["trainer"])
-        history.restore(fields["history"])
-        return {actor: (int(left), int(right)) for actor, (left, right) in fields["cursors"].items()}
+        return fields
 
 
-def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Cursors) -> bytes:
+def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Cursors, lineage: Lineage) -> bytes:
     """The blob of the key `learner`."""
     return wire.encode(
         {
@@ -64,6 +87,7 @@ def encode_learner(head: Head, trainer: Trainer, history: History, cursors: Curs
             "trainer": trainer.state(),
             "history": history.state(),
             "cursors": {actor: list(entry_id) for actor, entry_id in cursors.items()},
+            "lineage": [list(version) for version in lineage.items()],
         }
     )
 
@@ -80,6 +104,11 @@ def load(server: Server, keys: Keys) -> Stored | None:
         missing = keys.learner if learner is None else keys.weights(head.epoch, head.version)
         raise LineageLost(f"{missing}: missing, expected what version {head.version} was committed with")
     return Stored(head, Counters.from_fields(fields), learner, weights)
+
+
+def committed_on(server: Server, keys: Keys) -> str:
+    """The server process that took the head's commit; another one may have come back without the newest."""
+    return (server.call("HGET", keys.head, "server") or b"").decode()
 
 
 def agree_on_spec(server: Server, keys: Keys, spec: RunSpec) -> None:
@@ -115,22 +144,41 @@ class Checkpoints:
             "counters": stored.counters.to_fields(),
             "learner": stored.learner,
             "weights": stored.weights,
+            "digest": digest(stored.learner + stored.weights),
         }
+        for leftover in self._folder.glob(f".checkpoint-*{PART}"):  # of a learner that was killed while writing
+            leftover.unlink(missing_ok=True)
         path = self._folder / f"checkpoint-{stored.head.epoch:04}-{stored.head.version:09}{_SUFFIX}"
+        self._delete_old()  # first too: a learner killed after each rename would leave one more each time
         write_durably(path, wire.encode(fields))
-        for old in self._paths()[: -self._kept]:
-            old.unlink(missing_ok=True)
+        self._delete_old()
         return path
 
     def newest(self, spec: RunSpec) -> Stored | None:
-        """The newest checkpoint, or None where there is none. Raises ConfigError if it is of another spec."""
-        paths = self._paths()
-        if not paths:
-            return None
-        stored, theirs = read_checkpoint(paths[-1])
-        if theirs != spec:
-            raise ConfigError(f"checkpoint {paths[-1]}: of another run's spec, expected {spec.to_json()}")
-        return stored
+        """The newest checkpoint that is whole, or None where there is none at all.
+
+        Raises:
+            ConfigError: if it is of another spec, or if there are some and none is whole: a run should not start anew
+                because its disk fails.
+        """
+        damaged: ConfigError | None = None
+        for path in reversed(self._paths()):
+            try:
+                stored, theirs = read_checkpoint(path)
+            except ConfigError as error:
+                _log.warning("checkpoint passed over", error=error)
+                damaged = damaged or error
+                continue
+            if theirs != spec:
+                raise ConfigError(f"checkpoint {path}: of another run's spec, expected {spec.to_json()}")
+            return stored
+        if damaged is not None:
+            raise damaged
+        return None
+
+    def _delete_old(self) -> None:
+        for old in self._paths()[: -self._kept]:
+            old.unlink(missing_ok=True)
 
     def _paths(self) -> list[Path]:
         return sorted(self._folder.glob(f"checkpoint-*{_SUFFIX}"))
@@ -140,25 +188,15 @@ def read_checkpoint(path: Path) -> tuple[Stored, RunSpec]:
     """A checkpoint file's content. Raises ConfigError, naming the file, where it is none."""
     try:
         fields = wire.decode(path.read_bytes(), max_bytes=_MAX_BYTES)
+        wire.check_fields(fields, _CHECKPOINT_FIELDS)
         wire.take_int(fields, "format", _FORMAT, _FORMAT)
-        head = Head(int(fields["epoch"]), int(fields["version"]), fields["commit"])
-        stored = Stored(head, Counters.from_fields(fields["counters"]), fields["learner"], fields["weights"])
-        return stored, RunSpec.from_json(fields["spec"])
-    except (OSError, WireError, KeyError, TypeError, ValueError) as error:
+        epoch, version = (wire.take_int(fields, name, 0, _COUNT_MAX) for name in ("epoch", "version"))
+        head = Head(epoch, version, wire.take_text(fields, "commit"))
+        blobs = wire.take_bytes(fields, "learner"), wire.take_bytes(fields, "weights")
+        if digest(b"".join(blobs)) != wire.take_text(fields, "digest"):
+            raise ConfigError(f"checkpoint {path}: damaged, expected blobs of digest {fields['digest']!r:.80}")
+        return Stored(head, Counters.from_fields(fields["counters"]), *blobs), RunSpec.from_json(
+            wire.take_text(fields, "spec")
+        )
+    except (OSError, WireError, AttributeError, TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"checkpoint {path}: {error}, expected a file written by a broodmind learner") from error
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a file so that after a power cut it is there whole, or as it was before."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    if os.name == "posix":  # the rename itself; Windows has no such call and needs none
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

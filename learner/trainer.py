@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..common.wire import Array
     from .batch import Batch
     from .figures import Figures
+    from .origin import Origin
 
 AlgorithmConfig = PPOConfig | ReinforceConfig | VTraceConfig
 _STATE = {"optimizer", "algo", "arrays", "algorithm", "normaliser", "rates", "rng"}
@@ -76,6 +77,13 @@ class Trainer:
     def passes(self) -> int:
         """How often an update goes over each step of its batch."""
         return 1 if isinstance(self._config, ReinforceConfig) else self._config.epochs
+
+    def start_from(self, origin: Origin) -> None:
+        """Begin with somebody else's parameters; all else stays fresh."""
+        for name, values in origin.params.items():
+            self._params.views[name][...] = values
+        if origin.normaliser is not None:
+            self._normaliser.restore(origin.normaliser)
 
     def weights(self) -> bytes:
         """The blob to publish: a copy of the parameters as they are now."""

@@ -171,7 +171,8 @@ def test_every_key_of_a_run_is_bounded(redis, keys, lease, first):
     send(redis, keys, lease, commit_after(first.head, consumed={"a": ((7, 1), 1)}, rejected=[{"reason": "invalid"}]))
     one_each = {
         *(keys.head, keys.latest, keys.versions, keys.learner, keys.stats, keys.rejected),
-        *(keys.fence, keys.spec, keys.roster, keys.trajectories("a"), keys.weights(1, 1), keys.weights(1, 2)),
+        *(keys.ledger, keys.fence, keys.spec, keys.roster),
+        *(keys.trajectories("a"), keys.weights(1, 1), keys.weights(1, 2)),
     }
     for raw in redis.call("KEYS", f"broodmind:{{{keys.run}}}:*"):
         key = raw.decode()

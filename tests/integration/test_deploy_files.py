@@ -17,7 +17,7 @@ import click
 import pytest
 from support.servers import KINDS, binary, free_port, wait_until
 
-from broodmind.actors.supervisor import kill_session
+from broodmind.actors.child import kill_session
 from broodmind.common.errors import BroodmindError
 from broodmind.common.keys import CONSUMER, GROUP, Keys
 from broodmind.common.streams import Server

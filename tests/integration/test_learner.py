@@ -3,70 +3,33 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.learners import CONFIG, ONE_PIECE, head_of, learning
 from support.runs import NEVER, SPEC, entry, everything, hash_of, joined_uplink, piece, trajectory
 from support.servers import KINDS, RealServer, wait_until
 
+from broodmind.actors.rollout import Piece
 from broodmind.common.actions import Discrete
+from broodmind.common.clock import Every
 from broodmind.common.errors import ConfigError, LeaseHeld, LeaseLost, RedisUnreachable
 from broodmind.common.keys import GROUP, Keys
 from broodmind.common.shutdown import Stop
 from broodmind.common.spec import GameSpec
 from broodmind.common.streams import ServerFull
-from broodmind.common.trajectory import Header, encode_trajectory
+from broodmind.common.trajectory import Header, encode_trajectory, parse_entry
 from broodmind.common.weights import Pointer, decode_weights
-from broodmind.learner.config import Goal, IntakeConfig, LearnerConfig
+from broodmind.learner.config import Goal
 from broodmind.learner.ingest import Ingest
 from broodmind.learner.lease import Lease
 from broodmind.learner.loop import learn
-
-ONE_PIECE = SPEC.rollout.length * 2
-CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=2 * ONE_PIECE, max_age_s=1e12), lease_ttl_ms=1000)
-
-
-@contextmanager
-def learning(url, run, config=CONFIG, spec=SPEC):
-    """A learner that drains at the end of the block; what ended it otherwise is raised there."""
-    stop, errors = Stop(), []
-
-    def work():
-        try:
-            learn(url, run, spec, config, stop)
-        except Exception as error:  # noqa: BLE001
-            errors.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        stop.request()
-        thread.join(20)
-    assert not thread.is_alive()
-    if errors:
-        raise errors[0]
 
 
 @pytest.fixture
 def keys(run):
     return Keys(run)
-
-
-def head_of(redis, keys, **expected):
-    """The head, once it has what is expected of it."""
-
-    def look():
-        nonlocal head
-        head = hash_of(redis, keys.head)
-        return all(int(head.get(name, -1)) == value for name, value in expected.items())
-
-    head = {}
-    wait_until(look, lambda: f"{expected} in {head}")
-    return head
 
 
 def lag_of(redis, keys, actor):
@@ -138,7 +101,7 @@ def test_every_update_says_what_it_was_made_of(shared_server, redis, run, keys):
         push(redis, keys, "a", [entry("a", version=1), entry("a", version=2), entry("a", version=3)], first=5)
         head_of(redis, keys, version=4)
         (_, fields), *_ = redis.call("XREVRANGE", keys.versions, "+", "-", "COUNT", 1)
-    texts = {"commit", "parent"}
+    texts = {"commit", "parent", "server"}
     named = zip((name.decode() for name in fields[::2]), fields[1::2], strict=True)
     figures = {name: float(value) for name, value in named if name not in texts}
     steps = trajectory().steps
@@ -282,11 +245,11 @@ def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, r
     uplink = joined_uplink(shared_server.url, run, "a")
     uplink.push([piece(seed=1), piece(seed=2)], NEVER)
     redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
-    uplink._latest = Pointer(1, 1, "c", "d", 10)
+    uplink.latest = Pointer(1, 1, "c", "d", 10)
 
     def fails(_pointer):
         uplink._server.close()
-        uplink._latest = None
+        uplink.latest = None
         stop.request()
         raise RedisUnreachable("the server went away")
 
@@ -315,6 +278,27 @@ def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis
         uplink.leave()
         wait_until(lambda: not redis.call("HEXISTS", keys.roster, "a"))
         assert not redis.call("EXISTS", keys.trajectories("a"))
+
+
+def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(
+    shared_server, redis, run, keys, monkeypatch
+):
+    """Its connection broke meanwhile, so it sends again what it sent last; its stream and group are gone by then."""
+    monkeypatch.setattr("broodmind.learner.ingest._DEPART_EVERY_S", 0.1)
+    with learning(shared_server.url, run):
+        uplink = joined_uplink(shared_server.url, run, "sleeper")
+        uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+        head_of(redis, keys, accepted=2)
+        redis.call("DEL", keys.heartbeat("sleeper"))
+        wait_until(lambda: not redis.call("HEXISTS", keys.roster, "sleeper"))
+        push(redis, keys, "other", [entry("other", version=2)] * 2)
+        head_of(redis, keys, accepted=4)
+        uplink._broken = True
+        uplink.heartbeat_due = Every(1.0)
+        uplink.push([piece(version=3, seed=3), piece(version=3, seed=4)], NEVER)
+        head = head_of(redis, keys, accepted=6)
+    assert (head["duplicate"], head["overflow"]) == ("2", "0")
+    uplink.leave()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -361,7 +345,7 @@ def test_the_lag_in_redis_is_true_at_every_moment(shared_server, redis, run, key
     """Entries added minus entries read, from the server's own figures, while a learner reads and commits."""
     with learning(shared_server.url, run):
         push(redis, keys, "a", [entry("a")])
-        wait_until(lambda: redis.call("XINFO", "GROUPS", keys.trajectories("a")))
+        wait_until(lambda: lag_of(redis, keys, "a") == 0)  # before its first read a group has no count of what it read
         for first in range(2, 40, 2):
             push(redis, keys, "a", [entry("a"), entry("a")], first=first)
             raw, stream = redis.pipeline(
@@ -443,3 +427,47 @@ def test_a_redis_that_came_back_older_starts_a_new_epoch(shared_server, redis, r
         assert int(head_of(redis, keys, epoch=2, version=3)["accepted"]) == 2
         head = head_of(redis, keys, wrong_epoch=2)
     assert (head["epoch"], head["accepted"]) == ("2", "2")
+
+
+def test_play_with_a_lost_version_is_refused_though_another_has_its_number(shared_server, redis, run, keys):
+    """By the learner that published it, and by its successor."""
+
+    def played_with(commit, sequence):
+        played = trajectory()
+        header = Header(2, 1, played.steps, played.games, 10**12 * 2, commit)
+        push(redis, keys, "a", [header.fields(encode_trajectory(played, "a", SPEC))], first=sequence)
+
+    with learning(shared_server.url, run):
+        push(redis, keys, "a", [entry("a"), entry("a")])
+        commit = head_of(redis, keys, version=2)["commit"]
+        played_with("1057", 3)
+        head_of(redis, keys, wrong_epoch=1)
+    with learning(shared_server.url, run):
+        played_with("1057", 4)
+        head_of(redis, keys, wrong_epoch=2)
+        played_with(commit, 5)
+        played_with(commit, 6)
+        assert int(head_of(redis, keys, accepted=4)["wrong_epoch"]) == 2
+
+
+def test_an_entry_names_the_commit_of_the_version_it_was_played_with(shared_server, redis, run, keys):
+    uplink = joined_uplink(shared_server.url, run, "a")
+    uplink.push([Piece(trajectory(), Pointer(1, 2, "c0ffee", "d", 0))], NEVER)
+    ((_, fields),) = redis.call("XRANGE", keys.trajectories("a"), "-", "+")
+    assert parse_entry(fields)[0].commit == "c0ffee"
+    uplink.leave()
+
+
+def test_what_was_sent_again_is_sent_again_after_the_next_break_too(shared_server, redis, run, keys, monkeypatch):
+    """A server that comes back without it may be long away, and be lost once more soon after."""
+    clock = [0.0]
+    monkeypatch.setattr("broodmind.actors.line.monotonic_s", lambda: clock[-1])
+    uplink = joined_uplink(shared_server.url, run, "a")
+    uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+    for now_s in (100.0, 101.0):
+        clock.append(now_s)
+        redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
+        uplink._broken = True
+        uplink.push([piece(seed=3)], NEVER)
+    assert redis.call("XLEN", keys.trajectories("a")) == 4
+    uplink.leave()

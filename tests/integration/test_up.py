@@ -104,6 +104,28 @@ def test_up_killed_takes_everything_with_it(folder, start):
     check_nothing_is_left(out)
 
 
+def test_up_and_its_guard_killed_at_once_leave_nothing(folder, start):
+    """The guard's watcher is left to clean up."""
+    out = folder / "out"
+    process, guard = start(out), pid_of("broodmind-guard")
+    os.kill(guard, signal.SIGKILL)
+    process.kill()
+    process.communicate(timeout=60)
+    check_nothing_is_left(out)
+
+
+def test_up_and_all_of_its_guard_killed_at_once_leave_no_process(folder, start):
+    """There is nobody left to remove the folder, but the kernel ends the server with the guard."""
+    out = folder / "out"
+    process = start(out)
+    guards = [int(line.partition(" ")[0]) for line in processes_of("broodmind-guard") if os.environ["TMPDIR"] in line]
+    assert len(guards) > 1
+    for pid in (*guards, process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    wait_until(lambda: not processes_of(os.environ["TMPDIR"]), lambda: str(processes_of(os.environ["TMPDIR"])))
+
+
 @pytest.mark.parametrize("part", ["valkey-server unixsocket:", "broodmind-guard"])
 def test_a_killed_server_ends_up_with_a_clear_error(folder, start, part):
     out = folder / "out"

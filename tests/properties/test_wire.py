@@ -575,6 +575,15 @@ def test_a_header_field_that_is_no_count_is_refused(name, value):
         parse_entry(raw)
 
 
+@pytest.mark.parametrize("commit", [b"xyz", b"ABC", b"0" * 65, b"\xff", b"a\n", b"-1"])
+def test_a_commit_that_is_none_is_refused(commit):
+    raw = as_redis_returns(Header(1, 1, 1, 1, 1, "c0ffee"), b"")
+    assert parse_entry(raw)[0].commit == "c0ffee"
+    raw[raw.index(b"c0ffee")] = commit
+    with pytest.raises(WireError, match=r"^entry: c is"):
+        parse_entry(raw)
+
+
 def test_the_largest_count_is_taken():
     raw = as_redis_returns(Header(2**53 - 1, 0, 0, 0, 0), b"")
     assert parse_entry(raw)[0].version == 2**53 - 1
@@ -700,11 +709,17 @@ def test_hostile_bytes_are_refused_within_bounded_memory(name):
     assert raised is not None
 
 
-def test_the_deepest_nesting_of_the_longest_maps_costs_a_constant_and_no_more():
-    opened = 56 + 8 * wire.MAX_FIELDS + 64  # a list of pairs in its full length, and what else a level takes
-    for levels in (1024, 1100, 100_000):
-        raw = as_redis_returns(encoded(PLAIN)[0], b"\xde\x00\x40\xa1a" * levels)
-        assert assert_bounded(raw, PLAIN, constant=1024 * opened) is not None
+@pytest.mark.parametrize("opening", [b"\xde\x00\x10\xa1a", b"\x8f\xa1a", b"\x98", b"\xde\x00\x40\xa1a"])
+@pytest.mark.parametrize("levels", [1024, 1100, 100_000])
+def test_the_deepest_nesting_of_the_longest_maps_and_lists_costs_a_constant_and_no_more(opening, levels):
+    assert assert_bounded(as_redis_returns(encoded(PLAIN)[0], one_field(opening * levels)), PLAIN) is not None
+
+
+def test_a_list_is_not_made_longer_than_its_bytes_could_fill():
+    data = one_field(b"\xdd\x00\x00\xff\xff" * 1000)
+    peak, raised = measured(lambda: wire.decode(data, max_bytes=len(data), max_list=1 << 16))
+    assert raised is not None
+    assert peak < 1 << 16
 
 
 @pytest.mark.parametrize("dims", [[2**64 - 1, 0], [2**62, 0], [0, 2**63]])
@@ -712,7 +727,7 @@ def test_a_huge_dimension_beside_an_empty_one_is_refused(dims):
     assert_refused(PLAIN, "actions", lambda fields: fields.__setitem__("actions", ["<i4", dims, b""]))
 
 
-@pytest.mark.parametrize(("depth", "named"), [(200, "actions"), (1010, "payload"), (1100, "payload")])
+@pytest.mark.parametrize(("depth", "named"), [(40, "actions"), (1010, "payload"), (1100, "payload")])
 @pytest.mark.parametrize("part", [0, 1])
 def test_a_part_nested_as_deep_as_the_limits_or_as_msgpack_goes_is_refused(part, depth, named):
     payload = spliced(part, b"\x91" * depth + b"\xc0")

@@ -54,12 +54,12 @@ def entry(actor: str, *, version: int = 1, epoch: int = 1, spec: RunSpec = SPEC,
 
 
 def piece(version: int = 1, epoch: int = 1, seed: int = 0) -> Piece:
-    return Piece(trajectory(seed), Pointer(epoch, version, "c", "d", 0))
+    return Piece(trajectory(seed), Pointer(epoch, version, "", "d", 0))
 
 
-def joined_uplink(url: str, run: str, actor: str, spec: RunSpec = SPEC) -> Uplink:
+def joined_uplink(url: str, run: str, actor: str, spec: RunSpec = SPEC, journals: Path | None = None) -> Uplink:
     """An actor on the roster of a run whose spec is written."""
-    uplink = Uplink(url, run, actor)
+    uplink = Uplink(url, run, actor, journals)
     keys = Keys(run)
     uplink._server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
     uplink.join(uplink.read_spec(NEVER))
@@ -91,6 +91,20 @@ def everything(server, keys: Keys) -> dict[bytes, bytes]:
     return {key: server.call("DUMP", key) for key in found}
 
 
+_READS = {b"hash": ("HGETALL",), b"stream": ("XRANGE", "-", "+"), b"string": ("GET",)}
+
+
+def contents(server, keys: Keys) -> dict[str, object]:
+    """All keys of a run and what is in them, however the server happens to keep it."""
+    found = {}
+    for key in server.call("KEYS", f"broodmind:{{{keys.run}}}:*"):
+        kind = server.call("TYPE", key)
+        command, *arguments = _READS[kind]
+        value = server.call(command, key, *arguments)
+        found[key.decode()] = dict(zip(value[::2], value[1::2], strict=True)) if kind == b"hash" else value
+    return found
+
+
 def hash_of(server, key: str) -> dict[str, str]:
     raw = server.call("HGETALL", key)
     return {name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)}
@@ -118,6 +132,16 @@ def running(*arguments: str, **options):
             process.kill()
             process.communicate()
             raise
+
+
+@contextmanager
+def stopped(process: subprocess.Popen[str]):
+    """A process that stands still during the block."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 def last_json(text: str) -> dict:

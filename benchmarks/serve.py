@@ -1,0 +1,171 @@
+"""Acts a second through `broodmind actors --serve`, decided together and each alone.
+
+    python benchmarks/serve.py
+    python benchmarks/serve.py --seconds 5 --rounds 7
+
+A server that decides together what one turn of its loop brings, and one that decides each act alone, each in a process
+of its own, take turns with the same load: 1, 16 and 256 games at once, 15 features to 5 actions by way of 64 and 64. A
+game asks for its next action as soon as it has the last; each has a connection of its own, or all share one. The load
+is one process too: with two cores, it is half of what is measured. Prints a Markdown table: medians over the rounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import TYPE_CHECKING
+
+import click
+import msgpack
+import numpy as np
+
+from broodmind.actors import connect
+from broodmind.actors.batching import Batch
+from broodmind.actors.serve import listen, serve
+from broodmind.common.errors import BroodmindError
+from broodmind.common.shutdown import stop_on_signal
+from broodmind.common.streams import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GAMES = (1, 16, 256)
+
+
+class Load(asyncio.Protocol):
+    """Plays some games on one connection: each reply is answered with that game's next act."""
+
+    def __init__(self, games: int) -> None:
+        packer, self._acts, self._unread = msgpack.Packer(), {}, b""
+        for game in range(games):
+            observation = np.random.default_rng(game).random(15, np.float32).tobytes()
+            self._acts[game] = _framed(packer.pack({"type": "act", "id": game, "observation": observation}))
+        self.replies = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin all games."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        requests = [{"type": "hello", "protocol": 1, "wait_s": 30}]
+        requests += [{"type": "episode", "id": game} for game in self._acts]
+        transport.write(b"".join(_framed(msgpack.packb(each)) for each in requests))
+
+    def data_received(self, data: bytes) -> None:
+        """Go on in each game that has been answered."""
+        self._unread += data
+        asks, at = [], 0
+        while len(self._unread) >= at + 4:
+            end = at + 4 + int.from_bytes(self._unread[at : at + 4], "big")
+            if len(self._unread) < end:
+                break
+            reply, at = msgpack.unpackb(self._unread[at + 4 : end]), end
+            if reply["type"] == "error":
+                raise click.ClickException(reply["error"])
+            if reply["type"] != "hello":
+                self.replies += 1
+                asks.append(self._acts[reply["id"]])
+        self._unread = self._unread[at:]
+        self._transport.write(b"".join(asks))
+
+    def close(self) -> None:
+        """Break off."""
+        self._transport.abort()
+
+
+def _framed(packed: bytes) -> bytes:
+    return len(packed).to_bytes(4, "big") + packed
+
+
+async def acts_per_second(port: int, games: int, connections: int, seconds: float) -> float:
+    """Of that many games at once, spread over that many connections."""
+    loop = asyncio.get_running_loop()
+    loads = [
+        (await loop.create_connection(lambda: Load(games // connections), "127.0.0.1", port))[1]
+        for _ in range(connections)
+    ]
+    await asyncio.sleep(0.5)
+    before, began = sum(load.replies for load in loads), time.perf_counter()
+    await asyncio.sleep(seconds)
+    rate = (sum(load.replies for load in loads) - before) / (time.perf_counter() - began)
+    for load in loads:
+        load.close()
+    await asyncio.sleep(0.2)
+    return rate
+
+
+@contextlib.contextmanager
+def processes(binary: str) -> Iterator[tuple[int, int]]:
+    """Redis, a learner and both servers; gives the servers' ports: together, and alone."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        url = f"redis://127.0.0.1:{port}"
+
+        def start(*command: str, **options: int) -> subprocess.Popen[bytes]:
+            process = subprocess.Popen(command, **options)
+            stack.callback(process.wait, 30)
+            stack.callback(process.send_signal, signal.SIGTERM)
+            return process
+
+        start(binary, "--port", str(port), "--dir", folder, "--save", "", stdout=subprocess.DEVNULL)
+        server = Server(url)
+        while True:
+            try:
+                server.call("PING")
+                break
+            except BroodmindError:
+                time.sleep(0.01)
+        server.close()
+        options = ("--redis", url, "--run", "benchmark", "--game", "TinyZerg", "--hidden", "64,64")
+        start(sys.executable, "-m", "broodmind.deploy.cli", "learner", *options, stderr=subprocess.DEVNULL)
+        servers = [
+            start(sys.executable, __file__, "--serve", url, most, stdout=subprocess.PIPE) for most in ("1024", "1")
+        ]
+        together, alone = (int(each.stdout.readline()) for each in servers if each.stdout)
+        yield together, alone
+
+
+def serve_here(url: str, most: int) -> None:
+    """Be one of the servers."""
+    with stop_on_signal() as stop, listen("127.0.0.1:0") as listener, connect(url, "benchmark") as agent:
+        agent.wait_until_ready(30)
+        print(listener.getsockname()[1], flush=True)
+        serve(agent, listener, stop, Batch(most))
+
+
+@click.command()
+@click.option("--seconds", default=2.0, show_default=True, help="Of each measurement.")
+@click.option("--rounds", default=5, show_default=True, help="Of measurements, the two servers taking turns.")
+@click.option("--server", default="redis-server", show_default=True, help="Executable.")
+@click.option("--serve", "serving", nargs=2, hidden=True)
+def main(seconds: float, rounds: int, server: str, serving: tuple[str, str] | None) -> None:
+    """Measure and print the table."""
+    if serving:
+        serve_here(serving[0], int(serving[1]))
+        return
+    loads = [(games, connections) for games in GAMES for connections in sorted({games, 1}, reverse=True)]
+    with processes(server) as (together, alone):
+        print("| games at once | connections | acts/s together | acts/s alone | ratio (range) |")
+        print("|---|---|---|---|---|")
+        for games, connections in loads:
+            pairs = [
+                [asyncio.run(acts_per_second(port, games, connections, seconds)) for port in (together, alone)]
+                for _ in range(rounds)
+            ]
+            ratios = sorted(one / other for one, other in pairs)
+            rates = [statistics.median(column) for column in zip(*pairs, strict=True)]
+            figures = f"{rates[0]:,.0f} | {rates[1]:,.0f} | {statistics.median(ratios):.2f}"
+            print(f"| {games} | {connections} | {figures} ({ratios[0]:.2f} to {ratios[-1]:.2f}) |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+#!lua flags=no-writes
+-- Streams without what their entries carry: payloads stay on the server.
+-- KEYS: streams.  ARGV: group.  Returns for each: entries ever added, length, ids pending, ids not yet read.
+local PAGE = 100
+
+local function fields(flat)
+  local map = {}
+  for i = 1, #flat, 2 do
+    map[flat[i]] = flat[i + 1]
+  end
+  return map
+end
+
+local views = {}
+for i, key in ipairs(KEYS) do
+  local info = redis.pcall('XINFO', 'STREAM', key)
+  if info.err then  -- struck off, or not yet there
+    views[i] = {0, 0, {}, {}}
+  else
+    info = fields(info)
+    local pending, unread, delivered = {}, {}, '0-0'
+    for _, group in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+      group = fields(group)
+      if group.name == ARGV[1] then
+        delivered = group['last-delivered-id']
+        for _, entry in ipairs(redis.call('XPENDING', key, ARGV[1], '-', '+', group.pending + 1)) do
+          pending[#pending + 1] = entry[1]
+        end
+      end
+    end
+    repeat
+      local page = redis.call('XRANGE', key, '(' .. delivered, '+', 'COUNT', PAGE)
+      for _, entry in ipairs(page) do
+        delivered = entry[1]
+        unread[#unread + 1] = delivered
+      end
+    until #page < PAGE
+    views[i] = {info['entries-added'], info.length, pending, unread}
+  end
+end
+return views

@@ -1,0 +1,348 @@
+"""The rights that `broodmind acl` gives: enough for a whole run, and nothing beyond what is listed here."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import closing
+
+import pytest
+from support.runs import SPEC, broodmind, commit_after, entry, everything, hash_of, last_json, running
+from support.servers import KINDS, RealServer
+
+from broodmind.actors.line import _CHUNK
+from broodmind.actors.uplink import Uplink
+from broodmind.common.errors import BroodmindError
+from broodmind.common.keys import GROUP, Keys
+from broodmind.common.shutdown import Stop
+from broodmind.common.streams import Server
+from broodmind.common.weights import Pointer
+from broodmind.learner.commit import Head, send
+from broodmind.learner.ingest import Ingest
+from broodmind.learner.lease import Lease
+
+RUN, ACTORS, OTHER_RUN = "zerg", ("box1", "box2"), "carts"
+KEYS = Keys(RUN)
+ADMIN = "user admin on >admin ~* &* +@all\n"  # of the tests, and of whoever runs a server
+
+# Who may (a: an actor, l: the learner, m: the monitor, v: the auditor, who verifies), and what. `own` and `other` are
+# actors, of which the actor at hand is the first.
+MATRIX = """
+    a l - -  XADD {trajectories}own 9-1 v 1
+    a l - -  XADD {trajectories}own-007 9-1 v 1
+    - l - -  XADD {trajectories}other 9-1 v 1
+    - l - -  XADD {trajectories}other-007 9-1 v 1
+    - l - -  XADD {trajectories}own-1000 9-1 v 1
+    - l - -  XADD {trajectories}own2 9-1 v 1
+    - l - -  XADD {trajectories}other MAXLEN 0 * v 1
+    - l - -  XADD {trajectories}other 18446744073709551615-18446744073709551615 v 1
+    - l - -  XADD {P}versions * v 1
+    - l - -  XADD {P}rejected * v 1
+    a l m -  XLEN {trajectories}own
+    - l m -  XLEN {trajectories}other
+    - l m -  XLEN {P}versions
+    - - - v  XRANGE {trajectories}own - +
+    - - - v  XRANGE {trajectories}other - +
+    - - - -  XREVRANGE {trajectories}own + -
+    - - - -  XREAD STREAMS {trajectories}own 0
+    - - - -  XREAD STREAMS {trajectories}other 0
+    - - - -  XREAD STREAMS {P}versions {trajectories}own 0 0
+    - l - -  XREADGROUP GROUP learner mind STREAMS {trajectories}own >
+    - l - -  XREADGROUP GROUP learner mind STREAMS {trajectories}other >
+    - l - -  XGROUP CREATE {trajectories}own g 0
+    - - - -  XGROUP DESTROY {trajectories}own learner
+    - - - -  XGROUP SETID {trajectories}other learner $
+    - l - -  XACK {trajectories}own learner 1-1
+    - l - -  XDEL {trajectories}own 1-1
+    - l - -  XDEL {trajectories}other 1-1
+    - - - -  XTRIM {trajectories}own MAXLEN 0
+    - - - -  XTRIM {trajectories}other MAXLEN 0
+    - - - -  XSETID {trajectories}other 9-9
+    - l - -  XCLAIM {trajectories}other learner thief 0 1-1
+    - - - -  XAUTOCLAIM {trajectories}other learner thief 0 0
+    - l m v  XPENDING {trajectories}other learner
+    - - m v  XINFO GROUPS {trajectories}other
+    - - m -  XINFO CONSUMERS {trajectories}other learner
+    - - - v  XINFO STREAM {trajectories}own
+    - - - v  XINFO STREAM {trajectories}other FULL
+    a - m -  XREAD COUNT 1 STREAMS {P}versions 0
+    - - m v  XRANGE {P}versions - +
+    - - m v  XRANGE {P}ledger - +
+    - l - -  XADD {P}ledger * v 1
+    - - - -  XTRIM {P}ledger MAXLEN 0
+    - - m -  XREVRANGE {P}rejected + - COUNT 1
+    a l - -  HSET {actors}own state playing
+    a l - -  HSET {actors}own-007 state playing
+    - l - -  HSET {actors}other state playing
+    a l - -  PEXPIRE {actors}own 10000
+    - l - -  PEXPIRE {actors}other 10000
+    a l - -  DEL {actors}own
+    - l - -  DEL {actors}other
+    - l - -  DEL {actors}own {actors}other
+    - l - -  DEL {trajectories}own
+    - l - -  DEL {trajectories}other
+    - l - -  DEL {P}head
+    - l m v  HGETALL {actors}other
+    - l m v  HGETALL {actors}own
+    a l - -  HSET {P}roster own 1
+    a l m -  HGET {P}roster own
+    - l m v  HKEYS {P}roster
+    - l - -  HDEL {P}roster other
+    - l - -  DEL {P}roster
+    a l m -  HGET {P}spec json
+    - l - -  HSET {P}spec json x
+    - l m v  HGETALL {P}head
+    - l - -  HSET {P}head version 99
+    - l m v  HGETALL {P}stats
+    - l - -  HSET {P}stats version 99
+    a l m v  GET {P}latest
+    - l - -  SET {P}latest x
+    a l m v  GET {P}weights:1-1
+    a - m v  GETRANGE {P}weights:1-1 0 9
+    - l - -  SET {P}weights:1-1 x
+    - l - -  DEL {P}weights:1-1
+    - l - -  UNLINK {P}weights:1-1
+    - l - -  RENAME {P}weights:1-1 {P}weights:1-2
+    - - - -  SETRANGE {P}weights:1-1 0 x
+    - - - -  APPEND {P}weights:1-1 x
+    - l - v  GET {P}learner
+    - l - -  SET {P}learner x
+    - - - v  GETRANGE {P}learner 0 9
+    - l - -  STRLEN {P}learner
+    - l m v  GET {P}lease
+    - - m -  PTTL {P}lease
+    - l - -  SET {P}lease x
+    - l - -  DEL {P}lease
+    - l - -  PEXPIRE {P}lease 1
+    - l - -  PERSIST {P}lease
+    - l - -  INCR {P}fence
+    - l - v  EXISTS {P}lease
+    - l - v  EVAL return 0
+    - l - -  EVALSHA 0123456789012345678901234567890123456789 0
+    - - - -  EVAL_RO return 0
+    - - - -  SCRIPT LOAD return
+    - - - -  SCRIPT FLUSH
+    - - - -  SCRIPT KILL
+    - - - -  FUNCTION LIST
+    - - - -  FUNCTION FLUSH
+    - - - -  FCALL f 0
+    a l m v  PING
+    a l m v  HELLO 2
+    - l m -  INFO
+    - - - -  GET broodmind:{{carts}}:latest
+    - - - -  HGETALL broodmind:{{carts}}:head
+    - - - -  HSET broodmind:{{carts}}:roster own 1
+    - - - -  XADD broodmind:{{carts}}:trajectories:own 1-1 v 1
+    - - - -  SET elsewhere x
+    - - - -  GET elsewhere
+    - - - -  FLUSHALL
+    - - - -  FLUSHDB
+    - - - -  SWAPDB 0 1
+    - - - -  SELECT 1
+    - - - -  KEYS *
+    - - - -  SCAN 0
+    - - - -  RANDOMKEY
+    - - - -  DBSIZE
+    - - - -  TYPE {trajectories}own
+    - - - -  DUMP {trajectories}other
+    - - - -  RESTORE {P}latest 0 x REPLACE
+    - - - -  COPY {trajectories}other {trajectories}own
+    - - - -  MOVE {P}head 1
+    - - - -  MIGRATE 127.0.0.1 1 {P}head 0 10
+    - - - -  SORT {P}roster
+    - - - -  OBJECT ENCODING {P}head
+    - - - -  MEMORY USAGE {P}head
+    - - - -  EXPIRE {P}head 1
+    - - - -  HINCRBY {P}head version 1
+    - - - -  HSCAN {P}roster 0
+    - - - -  HLEN {P}roster
+    - - - -  GETDEL {P}latest
+    - - - -  LPUSH {P}list x
+    - - - v  MULTI
+    - - - v  EXEC
+    - - - -  WATCH {P}head
+    - - - -  CONFIG GET *
+    - - - -  CONFIG SET maxmemory 1
+    - - - -  CONFIG REWRITE
+    - - - -  ACL LIST
+    - - - -  ACL WHOAMI
+    - - - -  ACL SETUSER own ~*
+    - - - -  CLIENT LIST
+    - - - -  CLIENT KILL TYPE normal
+    - - - -  CLIENT PAUSE 1000
+    - - - -  CLIENT TRACKING on
+    - - - -  CLIENT NO-EVICT on
+    - - - -  MONITOR
+    - - - -  SUBSCRIBE c
+    - - - -  PSUBSCRIBE *
+    - - - -  PUBLISH c x
+    - - - -  SHUTDOWN NOSAVE
+    - - - -  SAVE
+    - - - -  BGSAVE
+    - - - -  BGREWRITEAOF
+    - - - -  REPLICAOF NO ONE
+    - - - -  FAILOVER
+    - - - -  ROLE
+    - - - -  SLOWLOG GET
+    - - - -  LATENCY LATEST
+    - - - -  MODULE LIST
+    - - - -  CLUSTER INFO
+    - - - -  COMMAND COUNT
+    - - - -  TIME
+    - - - -  WAIT 0 0"""
+
+
+@pytest.fixture(params=KINDS)
+def guarded(request, tmp_path):
+    """A server with the users of a run, by the file that was made for it; and their URLs."""
+    with closing(RealServer(request.param)) as unguarded:
+        options = ("--redis", unguarded.url, "--run", RUN, "--actors", ",".join(ACTORS))
+        printed, _ = broodmind("acl", *options, "--json").communicate(timeout=60)
+    made = last_json(printed)
+    file = tmp_path / "users.acl"
+    file.write_text(made["acl"] + ADMIN)
+    with closing(RealServer(request.param, aclfile=str(file))) as server:
+        server.url = server.url.replace("//", "//admin:admin@")
+        yield server, {user: with_user(server.url, user, word) for user, word in made["passwords"].items()}
+
+
+def with_user(url, user, password):
+    return url.replace("admin:admin@", f"{user}:{password}@")
+
+
+def refusals(admin):
+    """What the server refused, by its own log."""
+    log = [dict(zip(each[::2], each[1::2], strict=True)) for each in admin.call("ACL", "LOG")]
+    return [(each[b"username"], each[b"reason"], each[b"object"], each[b"client-info"]) for each in log]
+
+
+def test_a_whole_run_needs_no_more_than_its_rights(guarded):
+    """Learner, actors, status, verify: processes, each as a user of its own; and the server logged no refusal."""
+    server, urls = guarded
+    admin = server.connect()
+    of_run = ("--run", RUN)
+    with (
+        running("learner", "--redis", urls[f"{RUN}~learner"], *of_run, "--max-steps", "8000") as learner,
+        running("actors", "--redis", urls[f"{RUN}~actor~box1"], *of_run, "--name", "box1", "--actors", "2"),
+        running("actors", "--redis", urls[f"{RUN}~actor~box2"], *of_run, "--name", "box2"),
+    ):
+        assert learner.wait(60) == 0
+        printed, _ = broodmind("status", "--redis", urls[f"{RUN}~monitor"], *of_run, "--json").communicate(timeout=60)
+    view = json.loads(printed)
+    verify = broodmind("verify", "--redis", urls[f"{RUN}~auditor"], *of_run)
+    verify.communicate(timeout=60)
+    assert verify.returncode == 0
+    assert {actor["name"] for actor in view["actors"]} == {"box1-000", "box1-001", "box2-000"}
+    assert int(view["head"]["steps"]) >= 8000
+    assert [view["head"][reason] for reason in ("invalid", "wrong_epoch", "duplicate")] == ["0"] * 3
+    assert not refusals(admin)
+    admin.close()
+
+
+def test_what_happens_rarely_needs_no_more_than_the_rights_either(guarded):
+    """A takeover, a departure, a full server, a script that the server forgot, weights fetched in parts."""
+    server, urls = guarded
+    admin, learner = server.connect(), Server(urls[f"{RUN}~learner"])
+    lease = Lease(KEYS, 60_000)
+    lease.acquire(learner, Stop(), 0)
+    first = commit_after(Head())
+    send(learner, KEYS, lease, first)
+    admin.call("HSET", KEYS.spec, "json", SPEC.to_json())
+    uplink = joined_uplink_as(urls[f"{RUN}~actor~box1"], "box1")
+    uplink.leave()
+    ingest = Ingest(Server(urls[f"{RUN}~learner"]), KEYS, lease, SPEC, lambda _: None, 100)
+    ingest._follow_roster()
+    ingest._watch_for_a_standstill()
+    ingest._strike_off_the_silent()
+    ingest.close()
+    assert not admin.call("HKEYS", KEYS.roster)
+    admin.call("SCRIPT", "FLUSH")
+    admin.call("CONFIG", "SET", "maxmemory", "1")
+    send(learner, KEYS, lease, commit_after(first.head))
+    admin.call("CONFIG", "SET", "maxmemory", "0")
+    assert hash_of(admin, KEYS.head)["version"] == "2"
+    lease.release(learner)
+    assert not refusals(admin)
+    for connection in (admin, learner):
+        connection.close()
+
+
+def joined_uplink_as(url, actor):
+    uplink = Uplink(url, RUN, actor)
+    uplink.join(uplink.read_spec(Stop()))
+    assert uplink._fetch(Pointer(1, 1, "", "", 2 * _CHUNK))  # longer than the blob is: two parts, the second empty
+    uplink._exchange(Stop(), wait_ms=1)
+    return uplink
+
+
+def cases(actor, other):
+    """Each line of the matrix: the roles that may, and the command."""
+    names = {"P": KEYS.pattern()[:-1], "trajectories": KEYS.trajectories(""), "actors": KEYS.heartbeat("")}
+    for line in MATRIX.strip().splitlines():
+        may, command = set(line.split()[:4]) - {"-"}, line.split()[4:]
+        parts = [re.sub("other", other, re.sub("own", actor, part.format(**names))) for part in command]
+        yield may, tuple([*parts[:1], " ".join(parts[1:]), "0"] if parts[0] in {"EVAL", "EVAL_RO"} else parts)
+
+
+def is_refused(server, command):
+    """For want of rights; an EXEC is answered EXECABORT then."""
+    (reply,) = server.replies([command])
+    return isinstance(reply, BroodmindError) and re.search("NOPERM|no permissions", str(reply))
+
+
+def fill(admin):
+    """Something under every key that a user might be after."""
+    lease = Lease(KEYS, 60_000)
+    lease.acquire(admin, Stop(), 0)
+    send(admin, KEYS, lease, commit_after(Head(), rejected=[{"reason": "invalid"}]))
+    for actor in ACTORS:
+        admin.pipeline([("XGROUP", "CREATE", KEYS.trajectories(actor), GROUP, "0", "MKSTREAM")])
+        admin.pipeline([("XADD", KEYS.trajectories(actor), "1-1", *entry(actor)), ("HSET", KEYS.roster, actor, 1)])
+        admin.pipeline([("HSET", KEYS.heartbeat(actor), "state", "playing")])
+    admin.call("HSET", KEYS.spec, "json", SPEC.to_json())
+    admin.call("HSET", Keys(OTHER_RUN).head, "version", 1)
+
+
+@pytest.mark.parametrize(
+    ("user", "role", "own", "other"),
+    [
+        (f"{RUN}~actor~box1", "a", "box1", "box2"),
+        (f"{RUN}~actor~box2", "a", "box2", "box1"),
+        (f"{RUN}~learner", "l", "box1", "box2"),
+        (f"{RUN}~monitor", "m", "box1", "box2"),
+        (f"{RUN}~auditor", "v", "box1", "box2"),
+    ],
+)
+def test_each_command_is_allowed_or_refused_as_listed(guarded, user, role, own, other):
+    server, urls = guarded
+    admin, connection = server.connect(), Server(urls[user])
+    fill(admin)
+    before = everything(admin, KEYS)
+    listed = list(cases(own, other))
+    refused = [command for may, command in listed if role not in may]
+    assert len(refused) >= 80
+    assert [command for command in refused if not is_refused(connection, command)] == []
+    assert everything(admin, KEYS) == before
+    allowed = [command for may, command in listed if role in may]
+    assert [command for command in allowed if is_refused(connection, command)] == []
+    for each in (admin, connection):
+        each.close()
+
+
+def test_a_script_has_no_more_rights_than_the_learner(guarded):
+    _, urls = guarded
+    learner = Server(urls[f"{RUN}~learner"])
+    for call in ("'FLUSHALL'", f"'GET', '{Keys(OTHER_RUN).latest}'", "'KEYS', '*'", "'SCAN', 0", "'PUBLISH', 'c', 'x'"):
+        (reply,) = learner.replies([("EVAL", f"return redis.call({call})", 0)])
+        assert re.search("ACL failure|The user executing the script can't", str(reply)), reply
+    assert learner.call("EVAL", f"return redis.call('EXISTS', '{KEYS.head}')", 0) == 0
+    learner.close()
+
+
+def test_nobody_comes_in_without_a_name(guarded):
+    server, _ = guarded
+    stranger = Server(server.url.replace("admin:admin@", ""))
+    for _, command in cases(*ACTORS):
+        with pytest.raises(BroodmindError, match="NOAUTH"):
+            stranger.call(*command)
+    stranger.close()

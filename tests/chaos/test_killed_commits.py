@@ -1,0 +1,66 @@
+"""A learner killed at each step of its commit leaves the run as it was, or as it was to become: nothing in between."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from support.books import audit, backlog, check_learner_state
+from support.learners import counters, head_of, learning
+from support.mortal import STEPS, learn_until_death
+from support.runs import NEVER, SPEC, everything, joined_uplink, piece
+from support.servers import wait_until
+
+from broodmind.common.keys import Keys
+from broodmind.learner.ledger import parse_ledger_entry
+from broodmind.learner.store import Checkpoints
+
+
+def state(redis, keys):
+    """All that a commit changes; of the streams what is in them, as reading them changes who has read it."""
+    found = everything(redis, keys)
+    passing = (keys.lease, keys.fence, keys.heartbeat("a"), keys.trajectories("a"))
+    kept = {key: value for key, value in found.items() if key.decode() not in passing and b":staged:" not in key}
+    return kept | {b"stream": redis.call("XRANGE", keys.trajectories("a"), "-", "+")}
+
+
+def commits_of(redis, keys):
+    return {parse_ledger_entry(*raw).commit for raw in redis.call("XRANGE", keys.ledger, "-", "+")}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_killed_commit_is_all_there_or_not_at_all(shared_server, redis, run, times, tmp_path, step):
+    keys, expected = Keys(run), STEPS[step][0]
+    checkpoints, journals = Checkpoints(tmp_path / "checkpoints"), tmp_path / "journals"
+    outcomes, pushed = [], 0
+    with learning(shared_server.url, run):
+        head_of(redis, keys, version=1)
+    uplink = joined_uplink(shared_server.url, run, "a", journals=journals)
+    for _ in range(times(50)):
+        counted = counters(redis, keys)
+        uplink.push([piece(counted["version"], seed=pushed + n) for n in range(2)], NEVER)
+        pushed += 2
+        before = state(redis, keys)
+        assert learn_until_death(shared_server.url, run, tmp_path / "checkpoints", step) == -signal.SIGKILL
+        redis.call("DEL", keys.lease)  # as time does
+        if expected:  # the server has yet to read what the dead have sent
+            wait_until(lambda floor=counted: counters(redis, keys)["version"] > floor["version"])
+        went_through = state(redis, keys) != before
+        if went_through:
+            now = counters(redis, keys)
+            change = {name: now[name] - counted[name] for name in ("version", "updates", "accepted", "stale")}
+            assert change == {"version": 1, "updates": 1, "accepted": 2, "stale": 0}
+            assert backlog(redis, keys) == 0
+        audit(shared_server.url, run, journals)
+        check_learner_state(redis, keys)
+        assert expected in {None, went_through}
+        outcomes.append(went_through)
+        newest = checkpoints.newest(SPEC)
+        assert newest is None or newest.head.commit in commits_of(redis, keys)
+        assert len(list((tmp_path / "checkpoints").iterdir())) <= 5  # three, one more, and one half written
+        if backlog(redis, keys):  # each time: what four learners died with would rightly be set aside
+            with learning(shared_server.url, run):
+                wait_until(lambda: backlog(redis, keys) == 0)
+    uplink.leave()
+    print(f"{step}: {sum(outcomes)} of {len(outcomes)} went through")
+    assert audit(shared_server.url, run, journals)["accepted"] == pushed

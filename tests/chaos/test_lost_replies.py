@@ -1,0 +1,58 @@
+"""Commands and replies lost on the way: what was done and not confirmed is neither done twice nor given up."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from support.books import audit, backlog
+from support.learners import head_of, learning
+from support.players import playing
+from support.proxy import Proxy
+from support.servers import wait_until
+
+from broodmind.common.keys import Keys
+from broodmind.learner import commit
+
+FAULTS = ("lose the command", "lose the reply")
+
+
+@pytest.fixture(autouse=True)
+def _reconnect_at_once(monkeypatch):
+    """A thousand breaks would be a thousand pauses."""
+    monkeypatch.setattr("broodmind.actors.uplink._RECONNECT_S", (0.001, 0.01))
+    monkeypatch.setattr("broodmind.learner.loop._RECONNECT_S", (0.001, 0.01))
+
+
+def pushed(command):
+    """What is pushed, or None; a resend is of all the last seconds, so faults must not meet it at every entry."""
+    return tuple(command[1:3]) if command[0] == b"XADD" else None
+
+
+def committed(command):
+    """What is committed, or None; also by the call that teaches the script to the server."""
+    scripts = {commit._COMMIT.sha.encode(), commit._COMMIT.source.encode()}
+    return command[-1] if command[0].startswith(b"EVAL") and command[1] in scripts else None
+
+
+@pytest.mark.parametrize("what", [pushed, committed])
+def test_what_was_lost_on_the_way_is_counted_once(shared_server, redis, run, times, chaos, what, tmp_path):
+    keys, wanted, attempts = Keys(run), times(1000), Counter()
+
+    def rule(command):
+        if (name := what(command)) is None:
+            return None
+        attempts[name] += 1
+        return chaos.choice(FAULTS) if attempts[name] <= 2 and chaos.random() < 0.5 else None
+
+    with Proxy(shared_server.port) as proxy, learning(proxy.url, run):
+        head_of(redis, keys, version=1)  # a learner that fails at its first attempt ends, and says why
+        proxy.rule = rule
+        with playing(proxy.url, run, "a", "b", journals=tmp_path) as players:
+            wait_until(lambda: proxy.faults >= wanted, lambda: f"{proxy.faults} faults", timeout_s=60 + wanted)
+            proxy.rule = None
+        wait_until(lambda: backlog(redis, keys) == 0)
+    figures = audit(shared_server.url, run, tmp_path)
+    print(f"{proxy.faults} faults, {figures}")
+    assert figures["accepted"] + figures["stale"] == sum(player.pushed for player in players)
+    assert [figures[name] for name in ("overflow", "duplicate", "wrong_epoch", "epochs")] == [0, 0, 0, 1]

@@ -1,0 +1,403 @@
+"""The streams and the commit against a model of them: plain sets of ids, and every fault in any order.
+
+Hypothesis makes up the orders: actors push, lose requests and replies, skip numbers, sleep, come back; learners read,
+take in, commit, lose the reply, die, are paused and go on as zombies; scripts are forgotten. All of it with the
+product's own Uplink and Session, on real servers; only their threads and pauses are left out, so that a failure is an
+order of steps to read.
+
+Whole: 10,000 examples of 50 steps, some 45 minutes a server; below that a hundredth of it, in half a minute.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from support.runs import NEVER, SPEC, everything, hash_of, piece
+from support.servers import KINDS, RealServer
+
+from broodmind.actors.uplink import Uplink
+from broodmind.common.clock import now_ms
+from broodmind.common.errors import BroodmindError, LeaseLost, RedisUnreachable
+from broodmind.common.keys import Keys
+from broodmind.common.spec import NetworkSpec
+from broodmind.common.streams import parse_id
+from broodmind.common.weights import Pointer, digest
+from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.counters import REFUSALS
+from broodmind.learner.known import Known
+from broodmind.learner.lease import Lease
+from broodmind.learner.loop import Session
+from broodmind.learner.ppo import PPOConfig
+
+EXAMPLES, STEPS = 10_000, 50
+TINY = replace(SPEC, network=NetworkSpec(hidden=(2,)))
+MAX_STALENESS = 2
+CONFIG = LearnerConfig(
+    PPOConfig(epochs=1), IntakeConfig(max_staleness=MAX_STALENESS), lease_ttl_ms=600_000, lease_wait_s=0
+)
+KEYS = Keys("model")
+ACTORS = st.sampled_from(["a", "b"])
+FAULTS = st.sampled_from(["none", "none", "request lost", "reply lost", "reply lost twice"])
+COMMIT_FAULTS = st.sampled_from(["none", "none", "none", "request lost", "reply lost", "sent twice"])
+BAD = replace(piece().trajectory, rewards=np.full((4, 2), np.nan, np.float32))
+
+
+class StreamsAndCommit(RuleBasedStateMachine):
+    def __init__(self, server):
+        super().__init__()
+        self.server, self.redis = server, server.connect()
+        self.redis.call("FLUSHDB")
+        self.uplinks = {}
+        self.learner, self.zombies = None, []
+        self.read_ahead = []  # read and not yet taken: (entry, the learner's version at that time)
+        # The model.
+        self.sent = {}  # (actor, id) to (version, epoch, whether it is bad)
+        self.added = Counter()  # (actor, id), each time that the server took it
+        self.consumed = Counter()  # (actor, id), each time that a commit consumed it
+        self.accepted = set()
+        self.expected = {}  # (actor, id) to what must become of it
+        self.counts = Counter(dict.fromkeys(("accepted", "overflow", *REFUSALS), 0))
+        self.alone = set()  # (actor, id) of what was ever processed by itself
+        self.poison = set()  # those of them whose learner died
+        self.last = {}  # actor to the last id consumed
+        self.heads = []  # (epoch, version, commit), one a commit
+
+    def teardown(self):
+        for session in (self.learner, *self.zombies):
+            if session is not None:
+                session.abandon()
+        for uplink in self.uplinks.values():
+            uplink._server.close()
+        self.redis.close()
+
+    # Actors.
+
+    @initialize()
+    def the_run_begins(self):
+        self.learner_starts()
+        for actor in ("a", "b"):
+            self.actor_starts_or_is_started_again(actor)
+
+    @rule(actor=ACTORS)
+    def actor_starts_or_is_started_again(self, actor):
+        if actor in self.uplinks:
+            self.uplinks[actor]._server.close()
+        uplink = self.uplinks[actor] = Uplink(self.server.url, KEYS.run, actor)
+        uplink.faults, whole = [], uplink._server.replies
+
+        def replies(commands):
+            fault = uplink.faults.pop(0) if uplink.faults else "none"
+            if fault != "request lost":
+                found = whole(commands)
+                self.note_added(actor, commands, found)
+            if fault != "none":
+                uplink._server.close()
+                raise RedisUnreachable(fault)
+            return found
+
+        uplink._server.replies = replies
+        uplink.join(TINY)
+
+    def note_added(self, actor, commands, replies):
+        for command, reply in zip(commands, replies, strict=True):
+            if command[0] == "XADD" and not isinstance(reply, BroodmindError):
+                self.added[actor, parse_id(reply)] += 1
+
+    @rule(actor=ACTORS, lags=st.lists(st.sampled_from([0, 0, 0, 1, 3, -1]), max_size=3), fault=FAULTS)
+    def actor_pushes(self, actor, lags, fault):
+        self.push(actor, [(max(self.version - lag, 0), 1, False) for lag in lags], fault)
+
+    @rule(actor=ACTORS, epoch=st.sampled_from([1, 2]), fault=FAULTS)
+    def actor_pushes_what_cannot_be_trained_on(self, actor, epoch, fault):
+        self.push(actor, [(self.version, epoch, True)], fault)
+
+    def push(self, actor, entries, fault):
+        uplink = self.uplinks.get(actor)
+        if uplink is None:
+            return
+        pieces = []
+        for number, (version, epoch, bad) in enumerate(entries, uplink.outbox._sequence + 1):
+            made = piece(version, epoch)
+            pieces.append(replace(made, trajectory=BAD) if bad else made)
+            self.sent[actor, (uplink._incarnation, number)] = (version, epoch, bad)
+        uplink.faults = {"none": [], "reply lost twice": ["reply lost"] * 2}.get(fault, [fault])
+        uplink.push(pieces, NEVER)
+
+    @rule(actor=ACTORS, numbers=st.integers(1, 3))
+    def actor_drops_what_it_has_numbered(self, actor, numbers):
+        if actor in self.uplinks:
+            self.uplinks[actor].outbox._sequence += numbers
+
+    @rule(actor=ACTORS)
+    def actor_leaves(self, actor):
+        if actor in self.uplinks:
+            self.uplinks.pop(actor).leave()
+
+    @rule(actor=ACTORS, struck_off=st.booleans(), committed=st.booleans())
+    def actor_sleeps_past_its_heartbeat(self, actor, struck_off, committed):
+        """The learner may strike it off; when it wakes up, with the next push, it may have to send again."""
+        if actor not in self.uplinks:
+            return
+        self.redis.call("DEL", KEYS.heartbeat(actor))
+        self.uplinks[actor].heartbeat_due._next = float("-inf")
+        if self.learner is not None and struck_off:
+            self.learner_looks_for_the_silent()
+            if committed:
+                self.learner_commits("none")
+
+    # Learners.
+
+    @property
+    def version(self):
+        return self.heads[-1][1]
+
+    def opened(self, lease, known=None):
+        """A session of a new learner, or of one that knew of the run before its connection broke."""
+        session = Session(self.server.url, KEYS.run, TINY, CONFIG, lease, known or Known())
+        session._ingest._thread.start = lambda: None  # every read is a step of its own
+        assert session.open(NEVER)
+        self.read_ahead = []
+        self.poison = set() if known else {each for each in self.alone if not self.consumed[each]}
+        return session
+
+    @precondition(lambda self: self.learner is None)
+    @rule()
+    def learner_starts(self):
+        self.learner = self.opened(Lease(KEYS, CONFIG.lease_ttl_ms))
+        self.note_commit(None)
+
+    @precondition(lambda self: self.learner is not None)
+    @rule()
+    def learner_dies(self):
+        self.learner.abandon()
+        self.learner = None
+        self.redis.call("DEL", KEYS.lease)  # it runs out
+
+    @precondition(lambda self: self.learner is not None)
+    @rule()
+    def learner_is_paused_and_another_takes_over(self):
+        self.zombies.append(self.learner)
+        self.redis.call("DEL", KEYS.lease)
+        self.learner = self.opened(Lease(KEYS, CONFIG.lease_ttl_ms))
+
+    @precondition(lambda self: self.learner is not None)
+    @rule()
+    def learner_loses_its_connection(self):
+        self.start_over()
+
+    def start_over(self):
+        lost = self.learner
+        lost.abandon()
+        self.learner = self.opened(lost._lease, lost._known)
+
+    @precondition(lambda self: self.learner is not None)
+    @rule()
+    def learner_reads(self):
+        self.learner._ingest._follow_roster()
+        for _ in range(2):  # what is pending, then what is new
+            self.learner._ingest._read()
+        while (entry := self.learner._ingest.take(0)) is not None:
+            if entry.alone:
+                self.alone.add((entry.actor, entry.id))
+            self.read_ahead.append((entry, self.learner._run.head.version))
+
+    @precondition(lambda self: self.learner is not None and self.read_ahead)
+    @rule(count=st.integers(1, 6))
+    def learner_takes(self, count):
+        taken, self.read_ahead = self.read_ahead[:count], self.read_ahead[count:]
+        for entry, version in taken:
+            self.expected[entry.actor, entry.id] = self.fate_of(entry.actor, entry.id, version)
+            self.learner._intake.add(entry, self.learner._run.head, now_ms())
+
+    @precondition(lambda self: self.learner is not None)
+    @rule(fault=COMMIT_FAULTS)
+    def learner_commits(self, fault):
+        intake, run = self.learner._intake, self.learner._run
+        figures = self.learner._train() if intake.accepted else None
+        server = self.learner._committer._server
+        whole = server.script
+
+        def script(*arguments):
+            if fault == "request lost":
+                raise RedisUnreachable(fault)
+            reply = whole(*arguments)
+            if fault == "reply lost":
+                raise RedisUnreachable(fault)
+            return whole(*arguments) if fault == "sent twice" else reply
+
+        server.script = script
+        self.learner._commit(figures)
+        server.script = whole if fault == "none" else script
+        try:
+            self.learner._committer.settle()
+        except RedisUnreachable:
+            if fault == "reply lost":
+                self.note_commit(intake, run.head)
+            self.start_over()
+        else:
+            self.note_commit(intake, run.head)
+        server.script = whole
+
+    @precondition(lambda self: self.learner is not None)
+    @rule(lags=st.lists(st.sampled_from([0, 0, 3]), max_size=3), pushed=FAULTS, committed=COMMIT_FAULTS)
+    def all_of_it_in_its_usual_order(self, lags, pushed, committed):
+        """So often that there is something for the faults to hit."""
+        for actor in ("a", "b"):
+            self.actor_pushes(actor, lags, pushed)
+        self.learner_reads()
+        self.learner_takes(9)
+        self.learner_commits(committed)
+
+    @precondition(lambda self: self.learner is not None)
+    @rule()
+    def learner_looks_for_the_silent(self):
+        self.learner._ingest._strike_off_the_silent()
+
+    @precondition(lambda self: self.zombies)
+    @rule(what=st.sampled_from(["read", "commit", "renew", "strike off"]))
+    def zombie_wakes_up(self, what):
+        """It may do nothing at all."""
+        zombie = self.zombies.pop()
+        before = self.without_staged()
+        deeds = {
+            "read": zombie._ingest._read,
+            "strike off": zombie._ingest._strike_off_the_silent,
+            "commit": lambda: self.commit_of(zombie),
+        }
+        if what not in deeds or (what != "commit" and not zombie._ingest.actors):  # it has nothing to read
+            deeds[what] = lambda: zombie._lease.renew(self.redis)
+        if zombie._ingest._suspect_in_hand and what == "read":  # it waits for its commit
+            what = "commit"
+        with pytest.raises(LeaseLost):
+            deeds[what]()
+        assert self.without_staged() == before
+        zombie.abandon()
+
+    @staticmethod
+    def commit_of(session):
+        session._commit(session._train() if session._intake.accepted else None)
+        session._committer.settle()
+
+    def without_staged(self):
+        return {key: value for key, value in everything(self.redis, KEYS).items() if b":staged:" not in key}
+
+    # The server.
+
+    @rule()
+    def server_forgets_its_scripts(self):
+        self.redis.call("SCRIPT", "FLUSH")
+
+    # The model.
+
+    def note_commit(self, intake, head=None):
+        """What a commit that went through must have changed."""
+        found = hash_of(self.redis, KEYS.head)
+        epoch, version, commit = int(found["epoch"]), int(found["version"]), found["commit"]
+        if intake is None:  # a learner that has just started
+            if not self.heads:
+                assert (epoch, version, found["parent"]) == (1, 1, "")
+                self.heads.append((epoch, version, commit))
+            assert self.heads[-1] == (epoch, version, commit)
+            return
+        assert commit == head.commit
+        assert (epoch, found["parent"]) == (self.heads[-1][0], self.heads[-1][2])
+        assert version == self.version + bool(intake.accepted)
+        fates = {(actor, entry_id): "accepted" for entry_id, actor, _, _ in intake.accepted}
+        for entry, reason in intake.refused:
+            fates[entry.actor, entry.id] = reason
+        for (actor, entry_id), fate in sorted(fates.items()):
+            assert fate == self.expected[actor, entry_id], (actor, entry_id, fate, self.expected[actor, entry_id])
+            self.consumed[actor, entry_id] += 1
+            self.counts[fate] += 1
+            if fate == "accepted":
+                assert (actor, entry_id) not in self.accepted, f"{actor} {entry_id} trained on twice"
+                self.accepted.add((actor, entry_id))
+            if fate != "duplicate":
+                incarnation, number = self.last.get(actor, (0, 0))
+                self.counts["overflow"] += entry_id[1] - 1 - (number if incarnation == entry_id[0] else 0)
+                self.last[actor] = entry_id
+        assert intake.consumed.keys() == {actor for actor, _ in fates}
+        self.heads.append((epoch, version, commit))
+
+    def fate_of(self, actor, entry_id, version):
+        """What must become of an entry that is taken in now, and was read when `version` was current."""
+        played, epoch, bad = self.sent[actor, entry_id]
+        if entry_id <= self.last.get(actor, (0, 0)):
+            return "duplicate"
+        if (actor, entry_id) in self.poison:
+            return "poison"
+        return (
+            self.too_old(played, epoch, version)
+            or (bad and "invalid")
+            or self.too_old(played, epoch, self.version)
+            or "accepted"
+        )
+
+    @staticmethod
+    def too_old(played, epoch, version):
+        if epoch != 1 or played > version:
+            return "wrong_epoch"
+        return "stale" if version - played > MAX_STALENESS else None
+
+    # The invariants.
+
+    @invariant()
+    def what_redis_holds_follows_from_the_model(self):
+        if not self.heads:
+            return
+        actors = ["a", "b"]
+        head, latest, *lengths = self.redis.pipeline(
+            [("HGETALL", KEYS.head), ("GET", KEYS.latest), *(("XLEN", KEYS.trajectories(actor)) for actor in actors)]
+        )
+        head = {name.decode(): value.decode() for name, value in zip(head[::2], head[1::2], strict=True)}
+        # Added and not left is what was consumed, stream by stream; and so are the counters.
+        for actor, length in zip(actors, lengths, strict=True):
+            added, consumed = (
+                sum(n for (who, _), n in counter.items() if who == actor) for counter in (self.added, self.consumed)
+            )
+            assert added - length == consumed, f"{actor}: {added} added, {length} there, {consumed} consumed"
+        assert not self.consumed - self.added
+        # The counters are the sums over the commits.
+        assert {name: int(head[name]) for name in self.counts} == dict(self.counts)
+        assert int(head["steps"]) == 8 * len(self.accepted)
+        # One commit after another.
+        assert (int(head["epoch"]), int(head["version"]), head["commit"]) == self.heads[-1]
+        # The blob is the pointer's.
+        pointer = Pointer.from_json(latest)
+        assert (pointer.epoch, pointer.version) == self.heads[-1][:2]
+        assert digest(self.redis.call("GET", KEYS.weights(pointer.epoch, pointer.version))) == pointer.digest
+        assert self.redis.call("XLEN", KEYS.ledger) == len(self.heads)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_order_of_faults_loses_doubles_or_miscounts_an_entry(kind, times, chaos, monkeypatch):
+    monkeypatch.setattr("broodmind.actors.uplink._RECONNECT_S", (0.0, 0.0))
+    server, examples = RealServer(kind), times(EXAMPLES)
+    try:
+        run_state_machine_as_test(
+            seed(chaos.randrange(2**32))(lambda: StreamsAndCommit(server)),
+            settings=settings(
+                max_examples=examples if examples == EXAMPLES else examples // 10,  # a tenth would take minutes
+                stateful_step_count=STEPS,
+                deadline=None,
+                database=None,
+                report_multiple_bugs=False,
+                phases=(Phase.generate,),
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
+        server.close()

@@ -1,0 +1,111 @@
+"""A trajectory that ends the learner's process: it is found, set aside, and the run goes on; nobody else's is lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import doomed
+from support.runs import entry, hash_of
+from support.servers import wait_until
+
+from broodmind.common.keys import ALONE, CONSUMER, GROUP, Keys
+from broodmind.learner.suspects import DELIVERIES
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def keys(run):
+    return Keys(run)
+
+
+def learner(server, run, where):
+    """A learner process of its own, which a certain trajectory kills."""
+    return subprocess.Popen([sys.executable, "-m", "support.doomed", server.url, run, where], cwd=TESTS)
+
+
+def push(redis, keys, actor, entries, *, first=1):
+    redis.pipeline([("HSET", keys.roster, actor, 7), ("HSET", keys.heartbeat(actor), "state", "playing")])
+    for sequence, fields in enumerate(entries, first):
+        redis.call("XADD", keys.trajectories(actor), f"7-{sequence}", *fields)
+
+
+@pytest.fixture
+def started(shared_server, redis, run, keys):
+    """A run with its first version, and no learner."""
+    process = learner(shared_server, run, "nowhere")
+    wait_until(lambda: hash_of(redis, keys.head).get("version") == "1")
+    process.kill()
+    process.wait()
+    redis.call("DEL", keys.lease)
+
+
+@pytest.mark.parametrize("where", ["decode", "train"])
+def test_what_kills_its_learner_is_set_aside_and_the_run_goes_on(shared_server, redis, run, keys, started, where):
+    push(redis, keys, "good", [entry("good", seed=seed) for seed in range(3)])
+    push(redis, keys, "bad", [entry("bad"), doomed.deadly("bad"), entry("bad")])
+    deaths = 0
+    while True:
+        process = learner(shared_server, run, where)
+        done = wait_until(lambda p=process: p.poll() is not None or hash_of(redis, keys.head).get("poison") == "1")
+        assert done
+        if process.poll() is None:
+            break
+        deaths += 1
+        assert process.returncode == doomed.EXIT_CODE
+        redis.call("DEL", keys.lease)  # it runs out
+    try:
+        assert deaths == DELIVERIES + 1
+        wait_until(lambda: hash_of(redis, keys.head)["accepted"] == "5")
+        push(redis, keys, "good", [entry("good", seed=seed) for seed in range(6)], first=4)
+        head = wait_until(lambda: (head := hash_of(redis, keys.head))["accepted"] == "11" and head)
+        assert {name: head[name] for name in ("invalid", "duplicate", "overflow", "poison")} == {
+            **dict.fromkeys(("invalid", "duplicate", "overflow"), "0"),
+            "poison": "1",
+        }
+        ((_, fields),) = redis.call("XRANGE", keys.rejected, "-", "+")
+        rejected = dict(zip(fields[::2], fields[1::2], strict=True))
+        assert (rejected[b"actor"], rejected[b"id"], rejected[b"reason"]) == (b"bad", b"7-2", b"poison")
+        assert rejected[b"payload"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_learner_killed_again_and_again_loses_no_good_trajectory(shared_server, redis, run, keys, started):
+    """By its operator, say, with entries in hand that had nothing to do with it: these are only tried one by one."""
+    push(redis, keys, "a", [entry("a", seed=seed) for seed in range(3)])
+    for killed in range(1, DELIVERIES + 1):
+        process = learner(shared_server, run, "never takes")
+        wait_until(lambda n=killed: [times for *_, times in pending(redis, keys, "a")] == [n] * 3)
+        process.kill()
+        process.wait()
+        redis.call("DEL", keys.lease)
+    process = learner(shared_server, run, "nowhere")
+    try:
+        wait_until(lambda: hash_of(redis, keys.head)["accepted"] == "3")
+    finally:
+        process.kill()
+        process.wait()
+    head = hash_of(redis, keys.head)
+    assert (head["poison"], head["updates"]) == ("0", "3")
+
+
+def test_a_learner_that_ends_well_leaves_no_suspicion_behind(shared_server, redis, run, keys, started):
+    push(redis, keys, "a", [entry("a")])
+    redis.call("XGROUP", "CREATE", keys.trajectories("a"), GROUP, "0")
+    redis.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "STREAMS", keys.trajectories("a"), ">")
+    redis.call("XCLAIM", keys.trajectories("a"), GROUP, CONSUMER, 0, "7-1", "RETRYCOUNT", DELIVERIES)
+    process = learner(shared_server, run, "never takes")
+    wait_until(lambda: pending(redis, keys, "a")[0][1] == ALONE.encode())
+    process.terminate()
+    assert process.wait(30) == 0
+    assert pending(redis, keys, "a")[0][1] == CONSUMER.encode()
+
+
+def pending(redis, keys, actor):
+    (answer,) = redis.replies([("XPENDING", keys.trajectories(actor), GROUP, "-", "+", 10)])
+    return answer if isinstance(answer, list) else []

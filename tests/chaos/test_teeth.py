@@ -1,0 +1,258 @@
+"""The tests' own teeth: known faults are planted in the product, and what guards against them must notice each.
+
+Every scenario is run without its fault too, and is then found right: so it is the fault that is noticed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from support.learners import ONE_PIECE
+from support.proxy import Proxy
+from support.runs import NEVER, SPEC, commit_after, entry, hash_of, joined_uplink, piece
+from support.servers import wait_until
+
+from broodmind.actors.outbox import Outbox
+from broodmind.common.errors import LeaseLost, LineageLost, RedisUnreachable
+from broodmind.common.keys import CONSUMER, GROUP, Keys
+from broodmind.common.streams import Script, Server
+from broodmind.deploy.verify import verify
+from broodmind.learner import commit as commit_module
+from broodmind.learner import ingest as ingest_module
+from broodmind.learner.commit import Head, send
+from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.counters import Counters
+from broodmind.learner.ingest import Ingest
+from broodmind.learner.known import Known
+from broodmind.learner.lease import Lease
+from broodmind.learner.loop import Session
+
+planted = pytest.mark.parametrize("fault", [False, True], ids=["as it is", "with the fault"])
+CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=ONE_PIECE), lease_ttl_ms=60_000)
+
+LEASE_CHECK = "if redis.call('GET', KEYS[1]) ~= c.token then"
+PARENT_CHECK = "if found ~= expected then"
+READ_CHECK = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then"
+ALREADY_CHECK = "if head[1] == c.commit then"
+HEAD_WRITE = "redis.call('HSET', KEYS[2], unpack(c.head))"
+READ = "return redis.call(unpack(command))"
+
+
+@pytest.fixture
+def keys(run):
+    return Keys(run)
+
+
+def plant(monkeypatch, module, name, *changes):
+    """Change a script's text; what is to be replaced must be there, or the fault would not be planted."""
+    source = getattr(module, name).source
+    for old, new in changes:
+        assert source.count(old) == 1, f"{old!r} in {name}"
+        source = source.replace(old, new)
+    monkeypatch.setattr(module, name, Script(source))
+
+
+def found(server, run, journals=None):
+    """The kinds of what the oracle finds wrong."""
+    return {violation.kind for violation in verify(server.url, run, journals).violations}
+
+
+def leased(redis, keys):
+    lease = Lease(keys, 60_000)
+    assert lease.acquire(redis, NEVER, 0)
+    return lease
+
+
+def opened(server, run, redis, keys):
+    """A learner in the middle of its work, and driven step by step."""
+    session = Session(server.url, run, SPEC, CONFIG, Lease(keys, 60_000), Known())
+    assert session.open(NEVER)
+    return session
+
+
+def step_until(session, redis, keys, **expected):
+    def look():
+        session.step()
+        head = hash_of(redis, keys.head)
+        return all(int(head[name]) == value for name, value in expected.items())
+
+    wait_until(look, lambda: f"{expected} in {hash_of(redis, keys.head)}")
+
+
+def pause_reads(session):
+    """A learner that does not read from now on; returns what lets it go on."""
+    ingest, skipped = session._ingest, threading.Event()
+    read_once = ingest._read
+
+    def skip():
+        skipped.set()
+        return False
+
+    ingest._read = skip
+    assert skipped.wait(20)
+    return lambda: setattr(ingest, "_read", read_once)
+
+
+def read(redis, keys, actor, *sequences):
+    """Entries in an actor's stream, read and pending."""
+    stream = keys.trajectories(actor)
+    redis.call("HSET", keys.roster, actor, 7)
+    redis.replies([("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")])
+    for sequence in sequences:
+        redis.call("XADD", stream, f"7-{sequence}", *entry(actor))
+    redis.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "STREAMS", stream, ">")
+
+
+def trained(parent, before, entries, **options):
+    """A commit that trained on so many entries, and one whose counters say so."""
+    counters = before.add(updates=1, accepted=entries, steps=entries * ONE_PIECE, games=entries)
+    return replace(commit_after(parent, **options), counters=counters.to_fields())
+
+
+@planted
+def test_ids_that_redis_chooses_are_noticed(shared_server, redis, run, keys, tmp_path, monkeypatch, fault):
+    """With `XADD *` a push whose reply is lost is there twice."""
+    if fault:
+        add = Outbox.add
+
+        def without_id(outbox, header, payload):
+            add(outbox, header, payload)
+            last = outbox._unsent.pop()
+            outbox._unsent.append(replace(last, command=(*last.command[:2], "*", *last.command[3:])))
+
+        monkeypatch.setattr(Outbox, "add", without_id)
+    losses = iter(["lose the reply"])
+    with Proxy(shared_server.port, lambda command: next(losses, None) if command[0] == b"XADD" else None) as proxy:
+        uplink = joined_uplink(proxy.url, run, "a", journals=tmp_path)
+        uplink.push([piece()], NEVER)
+        uplink.push([piece()], NEVER)
+        assert proxy.faults == 1
+        uplink.leave()
+    session = opened(shared_server, run, redis, keys)
+    step_until(session, redis, keys, accepted=3 if fault else 2)
+    session.close()
+    assert found(shared_server, run, tmp_path) == ({"lost"} if fault else set())
+    consumed = verify(shared_server.url, run, tmp_path).figures["consumed"]
+    assert consumed == (3 if fault else 2)  # of two that were pushed
+
+
+@planted
+def test_counters_that_are_incremented_are_noticed(shared_server, redis, run, keys, monkeypatch, fault):
+    """A commit whose reply is lost is sent again, and adds its amounts again."""
+    first = replace(commit_after(Head()), counters=Counters().to_fields())
+    if fault:
+        increments = " ".join(
+            f"redis.call('HINCRBY', KEYS[2], '{name}', {amount})"
+            for name, amount in {"updates": 1, "accepted": 2, "steps": 2 * ONE_PIECE, "games": 2}.items()
+        )
+        fields = "redis.call('HSET', KEYS[2], 'commit', c.commit, 'parent', c.parent, 'version', c.version + 1)"
+        changes = ((ALREADY_CHECK, f"{increments} {ALREADY_CHECK}"), (HEAD_WRITE, fields))
+    lease = leased(redis, keys)
+    send(redis, keys, lease, first)
+    read(redis, keys, "a", 1, 2)
+    commit = trained(first.head, Counters(), 2, consumed={"a": ((7, 2), 2)})
+    losses = iter(["lose the reply"])
+    if fault:
+        plant(monkeypatch, commit_module, "_COMMIT", *changes)
+    redis.call("SCRIPT", "LOAD", commit_module._COMMIT.source)  # the reply lost is that of the commit
+    with Proxy(shared_server.port, lambda command: next(losses, None) if command[0] == b"EVALSHA" else None) as proxy:
+        server = Server(proxy.url)
+        with pytest.raises(RedisUnreachable):
+            send(server, keys, lease, commit)
+        send(server, keys, lease, commit)
+        server.close()
+    assert found(shared_server, run) == ({"head"} if fault else set())
+    assert hash_of(redis, keys.head)["accepted"] == ("4" if fault else "2")
+
+
+@planted
+def test_a_commit_without_a_fence_is_noticed(shared_server, redis, run, keys, monkeypatch, fault):
+    """A learner that slept while another went on writes over it."""
+    if fault:
+        never = "if false then"
+        plant(monkeypatch, commit_module, "_COMMIT", (LEASE_CHECK, never), (PARENT_CHECK, never))
+    sleeper = leased(redis, keys)
+    first = replace(commit_after(Head()), counters=Counters().to_fields())
+    send(redis, keys, sleeper, first)
+    read(redis, keys, "a", 1, 2)
+    read(redis, keys, "b", 1)
+    late = trained(first.head, Counters(), 2, consumed={"a": ((7, 2), 2)})
+    redis.call("DEL", keys.lease)  # it ran out
+    heir = leased(redis, keys)
+    commit = commit_after(first.head, publish=False, consumed={"b": ((7, 1), 1)})
+    stale = Counters().add(stale=1).to_fields()
+    send(redis, keys, heir, replace(commit, counters=stale, refused={"stale": {"b": "7-1"}}))
+    assert found(shared_server, run) == set()
+    if fault:
+        send(redis, keys, sleeper, late)
+    else:
+        with pytest.raises(LeaseLost):
+            send(redis, keys, sleeper, late)
+    assert found(shared_server, run) == ({"chain", "fence", "counter"} if fault else set())
+
+
+@planted
+def test_a_read_without_a_fence_is_noticed(shared_server, redis, run, keys, monkeypatch, fault):
+    """A learner that slept takes an entry away from its heir; the heir's next commit finds one too many pending."""
+    if fault:
+        plant(monkeypatch, ingest_module, "_READ", (READ_CHECK, "if false then"))
+    asleep = Lease(keys, 60_000)
+    asleep.token = "0-asleep"
+    uplink = joined_uplink(shared_server.url, run, "a")
+    heir = opened(shared_server, run, redis, keys)
+    uplink.push([piece()], NEVER)
+    step_until(heir, redis, keys, accepted=1)
+    zombie = Ingest(shared_server.connect(), keys, asleep, SPEC, lambda _: None, capacity_steps=100)
+    zombie._positions = {"a": ">"}
+    resume = pause_reads(heir)
+    redis.call("XADD", keys.trajectories("a"), f"{uplink._incarnation}-2", *entry("a"))
+    if fault:
+        wait_until(zombie._read)
+    else:
+        with pytest.raises(LeaseLost):
+            zombie._read()
+    zombie._server.close()
+    resume()
+    redis.call("XADD", keys.trajectories("a"), f"{uplink._incarnation}-3", *entry("a", version=2))
+    uplink.leave()
+    if fault:
+        with pytest.raises(LineageLost, match=r"PENDING .* has 2 entries"):
+            step_until(heir, redis, keys, accepted=2)
+        heir.abandon()
+    else:
+        step_until(heir, redis, keys, accepted=3)
+        heir.close()
+    assert found(shared_server, run) == set()  # it was noticed in time
+
+
+@planted
+def test_acknowledging_before_the_commit_is_noticed(shared_server, redis, run, keys, tmp_path, monkeypatch, fault):
+    """A learner that dies between its read and its commit takes with it what it had read."""
+    if fault:
+        acknowledging = """
+        local reply = redis.call(unpack(command))
+        for _, stream in ipairs(reply or {}) do
+          for _, entry in ipairs(stream[2]) do
+            redis.call('XACK', stream[1], ARGV[3], entry[1])
+            redis.call('XDEL', stream[1], entry[1])
+          end
+        end
+        return reply"""
+        plant(monkeypatch, ingest_module, "_READ", (READ, acknowledging))
+    uplink = joined_uplink(shared_server.url, run, "a", journals=tmp_path)
+    first = opened(shared_server, run, redis, keys)
+    uplink.push([piece(), piece(), piece()], NEVER)
+    wait_until(lambda: first._ingest._entries.qsize() == 3)  # read, and nothing committed
+    first.abandon()
+    redis.call("DEL", keys.lease)
+    heir = opened(shared_server, run, redis, keys)
+    if not fault:
+        step_until(heir, redis, keys, accepted=3)
+    heir.close()
+    uplink.leave()
+    assert found(shared_server, run, tmp_path) == ({"lost", "stream"} if fault else set())
+    lost = Counter(violation.kind for violation in verify(shared_server.url, run, tmp_path).violations)["lost"]
+    assert lost == (3 if fault else 0)

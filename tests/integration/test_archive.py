@@ -1,0 +1,124 @@
+"""What a learner archives is what it consumed: no entry too many, none twice, and it trains again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.runs import broodmind, hash_of, last_json, running, stopped
+from support.servers import wait_until
+
+from broodmind.common.archive import SUFFIX, read_segment
+from broodmind.common.keys import Keys
+from broodmind.common.trajectory import decode_trajectory, parse_entry
+from broodmind.learner.counters import REFUSALS
+
+
+def counters(redis, keys):
+    return {name: int(value) for name, value in hash_of(redis, keys.head).items() if value.isdigit()}
+
+
+def archived_in(folder):
+    return [entry for path in sorted(folder.glob(f"*{SUFFIX}")) for entry in read_segment(path)[1]]
+
+
+@pytest.mark.parametrize("algo", ["vtrace", "reinforce"])
+def test_an_archive_holds_what_was_consumed_and_trains_a_run_again(shared_server, redis, run, tmp_path, algo):
+    keys, common, folder = Keys(run), ("--redis", shared_server.url, "--run", run), tmp_path / "archive"
+    learning = ("--algo", algo, "--archive", str(folder), "--max-staleness", "2", "--batch-steps", "256")
+    with (
+        running("actors", *common, "--envs", "8"),
+        running("actors", *common, "--envs", "8", "--hold-back", "4"),
+        running("learner", *common, *learning),
+    ):
+        wait_until(lambda: redis.call("EXISTS", keys.latest))
+        redis.call("HSET", keys.roster, "vandal", 7)
+        redis.call("XADD", keys.trajectories("vandal"), "7-1", "nonsense", "1")
+        wait_until(lambda: counters(redis, keys).get("stale", 0) > 3 and counters(redis, keys)["accepted"] > 20)
+        wait_until(lambda: counters(redis, keys)["invalid"] == 1)
+    head, archived = counters(redis, keys), archived_in(folder)
+    for reason in REFUSALS:
+        assert sum(entry.refused == reason for entry in archived) == head[reason]
+    accepted = [entry for entry in archived if not entry.refused]
+    assert len(accepted) == head["accepted"]
+    assert len({(entry.actor, entry.id) for entry in archived}) == len(archived)
+    assert sum(entry.header.steps for entry in accepted) == head["steps"]
+    versions = {fields[fields.index(b"commit") + 1] for _, fields in redis.call("XRANGE", keys.versions, "-", "+")}
+    assert {entry.commit.encode() for entry in accepted} <= versions
+
+    again = Keys(f"{run}-again")
+    common = ("--redis", shared_server.url, "--run", again.run)
+    with running("learner", *common, "--algo", algo, "--accept-declared"):
+        process = broodmind("import", *common, "--json", str(folder))
+        printed, shown = process.communicate(timeout=60)
+        assert process.returncode == 0, shown
+        report = last_json(printed)
+        wait_until(lambda: counters(redis, again)["declared"] == report["entries"])
+    assert report["refused"] == {}
+    assert report["skipped"] == {"invalid": 1}
+    sound = [entry.header for entry in archived if entry.refused != "invalid"]
+    assert report["steps"] == counters(redis, again)["steps"] == sum(header.steps for header in sound)
+    assert report["games"] == counters(redis, again)["games"] == sum(header.games for header in sound)
+    assert report["entries"] == len(sound) if algo == "reinforce" else 0 < report["entries"] < len(sound)
+
+
+def test_an_archived_entry_keeps_its_log_probabilities_on_its_way_back(shared_server, redis, run, tmp_path):
+    keys, common, folder = Keys(run), ("--redis", shared_server.url, "--run", run), tmp_path / "archive"
+    with running("actors", *common, "--envs", "4"), running("learner", *common, "--archive", str(folder)):
+        wait_until(lambda: counters(redis, keys).get("accepted", 0) > 2)
+    again = Keys(f"{run}-again")
+    common = ("--redis", shared_server.url, "--run", again.run)
+    with running("learner", *common, "--accept-declared") as learner:
+        wait_until(lambda: redis.call("EXISTS", again.latest))
+        with stopped(learner), running("import", *common, "--name", "back", str(folder)):
+            wait_until(lambda: redis.call("XLEN", again.trajectories("back")))
+            ((_, fields),) = redis.call("XRANGE", again.trajectories("back"), "-", "+", "COUNT", 1)
+    first = archived_in(folder)[0]
+    spec, _ = read_segment(next(iter(sorted(folder.iterdir()))))
+    header, payload = parse_entry(fields)
+    assert header.declared
+    played, back = first.trajectory(spec), decode_trajectory(payload, header, "back", spec)
+    for name in ("observations", "actions", "log_probs", "rewards", "terminated", "truncated", "valid"):
+        np.testing.assert_array_equal(getattr(back, name)[:, :4], getattr(played, name))
+    for name in ("returns", "lengths", "wins"):
+        np.testing.assert_array_equal(getattr(back, name)[: played.games], getattr(played, name))
+    assert np.ptp(played.log_probs) > 0
+
+
+def test_a_killed_learner_leaves_an_archive_that_its_successor_goes_on_with(shared_server, redis, run, tmp_path):
+    keys, common, folder = Keys(run), ("--redis", shared_server.url, "--run", run), tmp_path / "archive"
+    learning = (*common, "--archive", str(folder), "--lease-ttl", "0.5", "--batch-steps", "256")
+    with running("actors", *common, "--envs", "8"):
+        for beyond in (20, 40):
+            with running("learner", *learning) as learner:
+                wait_until(lambda: counters(redis, keys).get("accepted", 0) > beyond)  # noqa: B023 - asked at once
+                learner.kill()
+        with running("learner", *learning):
+            wait_until(lambda: counters(redis, keys)["accepted"] > 60)
+    head, archived = counters(redis, keys), archived_in(folder)
+    assert not list(folder.glob("*.part"))
+    assert len(list(folder.iterdir())) == 3
+    ids = [(entry.actor, entry.id) for entry in archived if not entry.refused]
+    assert len(set(ids)) == len(ids)
+    # Two kills, and so at most the entries of two commits are in the truth and not in the copy.
+    commits = {entry.commit for entry in archived if not entry.refused}
+    assert head["updates"] - 2 <= len(commits) <= head["updates"]
+    versions = {fields[fields.index(b"commit") + 1] for _, fields in redis.call("XRANGE", keys.versions, "-", "+")}
+    assert {commit.encode() for commit in commits} <= versions
+
+
+def test_a_segment_of_another_run_is_refused_by_the_field(shared_server, redis, run, tmp_path):
+    common, folder = ("--redis", shared_server.url, "--run", run), tmp_path / "archive"
+    with running("actors", *common, "--envs", "4"), running("learner", *common, "--archive", str(folder)):
+        wait_until(lambda: counters(redis, Keys(run)).get("accepted", 0) > 0)
+    for number, (options, expected) in enumerate(
+        {
+            ("--game", "ZergMacro", "--unroll", "8"): "rollout: steps of up to 32, expected steps of up to 8",
+            ("--algo", "reinforce"): "rollout: steps of up to 32, expected games",
+            ("--game", "CartPole-v1"): "observation_shape: (15,), expected (4,)",
+        }.items()
+    ):
+        other = ("--redis", shared_server.url, "--run", f"{run}-{number}")
+        with running("learner", *other, "--accept-declared", *options):
+            printed, _ = broodmind("import", *other, "--json", str(folder)).communicate(timeout=60)
+        (why,) = last_json(printed)["refused"].values()
+        assert why.startswith(expected)

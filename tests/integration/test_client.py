@@ -1,0 +1,560 @@
+"""The client against real servers that hang, die and come back, while its games play on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.clients import GAME, SPEC, arrived, play, publish
+from support.runs import hash_of, running
+from support.servers import KINDS, RealServer, free_port, wait_until
+
+from broodmind.actors import Limits, connect
+from broodmind.actors.tinyzerg import TinyZerg
+from broodmind.common.errors import ConfigError
+from broodmind.common.keys import Keys
+from broodmind.common.shutdown import Stop
+from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
+from broodmind.common.streams import ServerFull
+from broodmind.deploy.verify import verify
+from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.loop import learn
+
+DURABLE = {"appendonly": "yes", "appendfsync": "always"}
+
+
+@contextmanager
+def connected(url, run, **options):
+    """An agent with a policy, closed at the end."""
+    with connect(url, run, **options) as agent:
+        assert agent.wait_until_ready(30), agent.status
+        yield agent
+
+
+@pytest.fixture(params=KINDS)
+def server(request):
+    """One that may be stopped and killed, and keeps what it acknowledged."""
+    server = RealServer(request.param, **DURABLE)
+    yield server
+    server.process.send_signal(signal.SIGCONT)
+    server.close()
+
+
+@contextmanager
+def learning(url, run, spec, config):
+    stop = Stop()
+    thread = threading.Thread(target=learn, args=(url, run, spec, config, stop), daemon=True)
+    thread.start()
+    yield
+    stop.request()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def play_on(agent, games, first=0):
+    """Games in a thread of their own, as a watchdog must be able to look at one that stalls."""
+    done = []
+
+    def work():
+        for number in range(first, first + games):
+            play(agent, number)
+            done.append(number)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert len(done) == games, f"stalled after {len(done)} of {games} games"
+
+
+# Playing and learning.
+
+
+@pytest.mark.parametrize("rollout", [RolloutSpec("steps", 16, high_water=2), RolloutSpec("games", 200, high_water=8)])
+def test_the_games_of_a_bot_are_learnt_from(shared_server, redis, run, rollout, tmp_path):
+    spec = RunSpec(TinyZerg.spec, NetworkSpec(hidden=(8,)), rollout)
+    config = LearnerConfig(intake=IntakeConfig(batch_steps=1, max_staleness=1000))
+    versions = []
+    with (
+        learning(shared_server.url, run, spec, config),
+        connected(shared_server.url, run, game=TinyZerg.spec, journal=tmp_path) as agent,
+    ):
+        game = TinyZerg(1)
+        step = game.reset(1)
+        for _ in range(40):
+            with agent.episode() as episode:
+                versions.append(episode.version)
+                while not episode.over:
+                    step = game.step(np.array([episode.act(step.observations[0])]))
+                    episode.reward(step.rewards[0])
+                    if step.terminated[0] or step.truncated[0]:
+                        outcome = "truncated" if step.truncated[0] else "win" if step.wins[0] else "loss"
+                        episode.end(outcome, observation=step.observations[0])
+            step = game.step(np.array([0]))
+            if len(versions) == 20:
+                assert agent.flush(30)
+                wait_until(lambda: agent.status.version > versions[0])
+        assert agent.flush(30)
+        status = agent.status
+        assert (status.sent, status.queued, status.dropped, status.aborted) == (40, 0, 0, 0)
+        assert status.wins + status.losses + status.truncated == 40
+        wait_until(lambda: hash_of(redis, Keys(run).head)["games"] == "40")
+    head = hash_of(redis, Keys(run).head)
+    assert [head[name] for name in ("accepted", "invalid", "stale", "overflow", "duplicate")] == ["40", *"0000"]
+    assert versions == sorted(versions)
+    assert versions[-1] > versions[0]
+    assert not redis.call("EXISTS", Keys(run).heartbeat(agent.actor))
+    verdict = verify(shared_server.url, run, tmp_path)
+    assert not verdict.violations
+    assert verdict.figures["acknowledged"] == 40
+
+
+def test_an_episode_keeps_its_version_and_the_next_one_has_the_newest(shared_server, redis, run):
+    publish(redis, run)
+    with connected(shared_server.url, run) as agent:
+        first = agent.episode()
+        first.act([1, 0, 0])
+        publish(redis, run, version=2)
+        wait_until(lambda: agent.status.version == 2)
+        first.act([1, 1, 0])
+        second = agent.episode()
+        assert (first.version, second.version) == (1, 2)
+        first.end("win")
+        second.act([2, 0, 0])
+        second.end("win")
+        assert agent.flush(30)
+        versions = [fields[1] for _, fields in redis.call("XRANGE", Keys(run).trajectories(agent.actor), "-", "+")]
+        assert versions == [b"1", b"2"]
+
+
+def test_several_games_at_once_from_threads(shared_server, redis, run):
+    publish(redis, run)
+    with connected(shared_server.url, run) as agent:
+        threads = [threading.Thread(target=play_on, args=(agent, 8, 10 * k), daemon=True) for k in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert agent.flush(30)
+        assert sorted(arrived(redis, run, agent.actor)) == sorted(10 * k + n for k in range(5) for n in range(8))
+        assert agent.status.playing == 0
+
+
+def test_several_games_at_once_in_one_event_loop(shared_server, redis, run):
+    publish(redis, run)
+
+    async def bot(agent, number):
+        game = agent.episode(number=number)
+        for step in range(4):
+            game.act([number, step, 0])
+            await asyncio.sleep(0)
+        game.end("loss")
+
+    async def bots(agent):
+        await asyncio.gather(*(bot(agent, number) for number in range(10)))
+
+    with connected(shared_server.url, run) as agent:
+        asyncio.run(bots(agent))
+        assert agent.flush(30)
+        assert sorted(arrived(redis, run, agent.actor)) == list(range(10))
+
+
+def test_a_crashed_game_is_recorded_and_never_arrives(shared_server, redis, run, tmp_path):
+    publish(redis, run)
+    with connected(shared_server.url, run, records=tmp_path / "records.jsonl") as agent:
+
+        def crash():
+            with agent.episode(map="Ladder", opponent="Terran") as game:
+                game.act([1, 0, 0])
+                raise OSError("SC2 died")
+
+        with pytest.raises(OSError, match="SC2 died"):
+            crash()
+        play(agent, 2)
+        forgotten = agent.episode()
+        forgotten.act([3, 0, 0])
+        assert agent.flush(30)
+        assert arrived(redis, run, agent.actor) == [2]
+    assert agent.status.aborted == 2
+    records = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    assert [(each["outcome"], each["trained_on"], each["version"]) for each in records] == [
+        ("aborted", False, 1),
+        ("win", True, 1),
+        ("aborted", False, 1),
+    ]
+    assert records[0]["labels"] == {"map": "Ladder", "opponent": "Terran"}
+    assert records[0]["reason"] == "OSError('SC2 died')"
+    assert records[1]["steps"] == records[1]["total_reward"] == 4
+    assert records[2]["reason"] == "the agent was closed"
+
+
+# Servers that are not there.
+
+
+def test_nobody_there_and_then_somebody(server):
+    server.kill()
+    with connect(server.url, "run", actions=5) as agent:
+        assert {play(agent, number).version for number in range(20)} == {0}
+        assert agent.flush(30)
+        wait_until(lambda: agent.status.connection == "unreachable")
+        assert "expected a running server" in agent.status.problem
+        assert (agent.status.untrained, agent.status.queued) == (20, 0)
+        server.start()
+        wait_until(lambda: agent.status.connection == "waiting for a learner")
+        redis = server.connect()
+        publish(redis, "run")
+        assert agent.wait_until_ready(30)
+        assert play(agent, 20).version == 1
+        assert agent.flush(30)
+        assert arrived(redis, "run", agent.actor) == [20]
+        assert agent.status.problem == ""
+        redis.close()
+
+
+def test_without_a_policy_the_fallback_plays(run):
+    asked = []
+
+    def fallback(observation, mask):
+        asked.append((observation, mask))
+        return "a move"
+
+    with connect(f"redis://127.0.0.1:{free_port()}", run, fallback=fallback) as agent:
+        assert agent.episode().act("seen", "mask") == "a move"
+    assert asked == [("seen", "mask")]
+
+
+@pytest.mark.parametrize(
+    ("options", "mask", "expected"),
+    [
+        ({"actions": 3}, None, {0, 1, 2}),
+        ({"actions": 3}, [0, 1, 1], {1, 2}),
+        ({}, [1, 0, 1], {0, 2}),
+        ({}, None, {0}),
+        ({"game": GAME}, None, set(range(5))),
+    ],
+)
+def test_without_a_fallback_actions_are_drawn_from_what_is_known(run, options, mask, expected):
+    with connect(f"redis://127.0.0.1:{free_port()}", run, **options) as agent:
+        game = agent.episode()
+        assert {game.act([0], mask) for _ in range(100)} == expected
+
+
+def test_games_play_on_while_the_server_hangs_and_arrive_once(server):
+    redis = server.connect()
+    publish(redis, "run")
+    with connected(server.url, "run") as agent:
+        play_on(agent, 5)
+        server.process.send_signal(signal.SIGSTOP)
+        play_on(agent, 20, first=5)  # more than one in flight when the reply does not come
+        wait_until(lambda: agent.status.connection == "unreachable")
+        play_on(agent, 5, first=25)
+        assert not agent.flush(0.1)
+        server.process.send_signal(signal.SIGCONT)
+        assert agent.flush(30)
+        assert arrived(redis, "run", agent.actor) == list(range(30))
+        assert agent.status.sent == 30
+    redis.close()
+
+
+def test_games_play_on_while_the_server_is_dead_and_arrive_once(server):
+    redis = server.connect()
+    publish(redis, "run")
+    with connected(server.url, "run") as agent:
+        for first in range(0, 30, 10):
+            play_on(agent, 5, first)
+            server.kill()
+            play_on(agent, 5, first + 5)
+            server.start()
+        redis.close()  # the connection that died with the server
+        assert agent.flush(60), agent.status
+        assert arrived(redis, "run", agent.actor) == list(range(30))
+    redis.close()
+
+
+def test_a_close_is_bounded_while_the_server_hangs(server):
+    redis = server.connect()
+    publish(redis, "run")
+    agent = connect(server.url, "run")
+    assert agent.wait_until_ready(30)
+    server.process.send_signal(signal.SIGSTOP)
+    play_on(agent, 3)
+    closing = threading.Thread(target=agent.close, args=(0.5,), daemon=True)
+    closing.start()
+    closing.join(4)  # less than the connection's own patience
+    assert not closing.is_alive()
+    redis.close()
+
+
+def test_what_does_not_fit_is_dropped_oldest_first_and_counted_by_the_learner(server):
+    redis = server.connect()
+    publish(redis, "run")
+    keys = Keys("run")
+    with connected(server.url, "run", limits=Limits(queue_games=3)) as agent:
+        play_on(agent, 1)
+        assert agent.flush(30)
+        server.kill()
+        wait_until(lambda: agent.status.connection == "unreachable")
+        play_on(agent, 9, first=1)
+        assert not agent.flush(0.5)
+        assert agent.status.dropped == 6
+        server.start()
+        redis.close()  # the connection that died with the server
+        assert agent.flush(30)
+        assert arrived(redis, "run", agent.actor) == [0, 7, 8, 9]
+        config = LearnerConfig(intake=IntakeConfig(batch_steps=16, max_staleness=1000))
+        redis.call("DEL", keys.latest, keys.weights(1, 1))
+        with learning(server.url, "run", SPEC, config):
+            wait_until(lambda: hash_of(redis, keys.head).get("accepted") == "4")
+        assert hash_of(redis, keys.head)["overflow"] == "6"
+    redis.close()
+
+
+# Servers that refuse.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wrong_password_is_told_by_the_status_and_mended_while_games_play_on(kind):
+    server = RealServer(kind, requirepass="secret")
+    try:
+        with connect(server.url.replace("//", "//:hunter2@"), "run", actions=5) as agent:
+            wait_until(lambda: agent.status.connection == "denied")
+            assert "WRONGPASS" in agent.status.problem
+            assert "hunter2" not in agent.status.problem
+            play_on(agent, 3)
+            admin = replace_connection(server, "secret")
+            admin.call("CONFIG", "SET", "requirepass", "hunter2")
+            publish(admin, "run")
+            assert agent.wait_until_ready(30)
+            admin.close()
+    finally:
+        server.close()
+
+
+def replace_connection(server, password):
+    from broodmind.common.streams import Server
+
+    return Server(server.url.replace("//", f"//:{password}@"))
+
+
+@pytest.mark.parametrize("options", [{"actions": 4}, {"game": replace(GAME, observation_shape=(4,))}])
+def test_a_run_of_another_game_is_told_by_the_status(shared_server, redis, run, options):
+    publish(redis, run)
+    with connect(shared_server.url, run, **options) as agent:
+        wait_until(lambda: agent.status.connection == "misfit")
+        assert "expected" in agent.status.problem
+        assert play(agent, 1).version == 0
+        assert agent.flush(30)
+        assert agent.status.untrained == 1
+    assert redis.call("XLEN", Keys(run).trajectories(agent.actor)) == 0
+
+
+def test_a_server_at_its_memory_limit_is_waited_for(server):
+    redis = server.connect()
+    publish(redis, "run")
+    with connected(server.url, "run") as agent:
+        redis.call("CONFIG", "SET", "maxmemory", 1)
+        play_on(agent, 5)
+        wait_until(lambda: agent.status.connection == "full")
+        play_on(agent, 5, first=5)
+        redis.call("CONFIG", "SET", "maxmemory", 0)
+        assert agent.flush(30)
+        assert arrived(redis, "run", agent.actor) == list(range(10))
+    redis.close()
+
+
+def test_a_run_that_is_made_anew_with_another_spec_is_followed(shared_server, redis, run):
+    publish(redis, run)
+    with connected(shared_server.url, run) as agent:
+        play(agent, 1)
+        assert agent.flush(30)
+        redis.call("DEL", *redis.call("KEYS", f"broodmind:{{{run}}}:*"))
+        publish(redis, run, version=2, spec=replace(SPEC, rollout=RolloutSpec("games", 50, high_water=8)))
+        wait_until(lambda: agent.status.version == 2)
+        play(agent, 2)
+        assert agent.flush(30)
+        assert arrived(redis, run, agent.actor) == [2]
+
+
+def test_of_two_processes_with_one_name_nothing_is_lost_and_both_hear_of_it(shared_server, redis, run, caplog):
+    publish(redis, run)
+    with connected(shared_server.url, run, name="a") as one, connected(shared_server.url, run, name="a") as other:
+        for number in range(0, 10, 2):
+            play(one, number)
+            assert one.flush(30)
+            play(other, number + 1)
+            assert other.flush(30)
+        assert sorted(arrived(redis, run, "a")) == list(range(10))
+    assert "'a' is the name of another process too" in caplog.text
+
+
+# Processes.
+
+
+def test_a_process_that_just_ends_sends_what_it_has(shared_server, redis, run):
+    publish(redis, run)
+    script = f"""
+import sys; sys.path.insert(0, "tests")
+from broodmind.actors import connect
+from support.clients import play
+agent = connect({shared_server.url!r}, {run!r}, name="a")
+assert agent.wait_until_ready(30)
+for number in range(10):
+    play(agent, number)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    assert arrived(redis, run, "a") == list(range(10))
+
+
+def test_a_game_machine_needs_three_packages():
+    """Connecting and playing imports numpy, redis, msgpack and what these need, and nothing of ours beyond."""
+    script = f"""
+import sys
+before = set(sys.modules)
+import broodmind.actors
+assert not any(name.startswith(("numpy", "redis", "broodmind.actors.")) for name in sys.modules), "not lazy"
+agent = broodmind.actors.connect("redis://127.0.0.1:{free_port()}", actions=2)
+with agent.episode() as game:
+    game.act([1.0])
+    game.end("win")
+agent.close(0)
+print(*{{name.partition(".")[0] for name in set(sys.modules) - before}})
+print(*(name for name in sys.modules if name.startswith("broodmind.")))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, timeout=60, capture_output=True, text=True)
+    top, ours = (set(line.split()) for line in done.stdout.splitlines())
+    beyond = {name for name in top - set(sys.stdlib_module_names) if "cython" not in name}
+    assert beyond <= {"broodmind", "numpy", "redis", "hiredis", "msgpack"}
+    assert not {name for name in ours if name.startswith(("broodmind.learner", "broodmind.deploy"))}
+    assert not {"multiprocessing", "asyncio.subprocess", "signal_handlers"} & top
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "a b"}, "actor: 'a b', expected"),
+        ({"run": "a}b"}, "run: 'a}b', expected"),
+        ({"url": "localhost"}, "redis: 'localhost', expected redis://"),
+        ({"actions": 1}, "actions: 1, expected at least 2"),
+        ({"actions": 4, "game": GAME}, "actions: Discrete\\(n=4\\), expected"),
+        ({"seed": -1}, "seed: -1, expected at least 0"),
+    ],
+)
+def test_a_connect_that_cannot_be_is_refused_at_once(options, message):
+    with pytest.raises(ConfigError, match=message):
+        connect(**{"url": "redis://127.0.0.1:1", **options})
+
+
+def test_a_seed_makes_the_actions_reproducible(shared_server, redis, run):
+    publish(redis, run)
+
+    def moves(seed):
+        with connected(shared_server.url, run, name="a", seed=seed) as agent:
+            game = agent.episode()
+            return [game.act([0, 0, 0]) for _ in range(50)]
+
+    assert moves(1) == moves(1) != moves(2)
+
+
+def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
+    page = Path(__file__).parents[2].joinpath("docs", "client.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "bot.py").write_text(code)
+    redis.call("DEL", *redis.call("KEYS", "broodmind:{corridor}:*"), "none")
+    here = {"cwd": tmp_path, "env": {**os.environ, "BROODMIND_REDIS": shared_server.url}}
+    arguments = ("--run", "corridor", "--game", "bot:Arrays", "--batch-steps", "200")
+    with running("learner", *arguments, **here):
+        bot = subprocess.run([sys.executable, "bot.py"], timeout=100, stdout=subprocess.PIPE, check=True, **here)
+        head = Keys("corridor").head
+        wait_until(lambda: int(hash_of(redis, head).get("version", 0)) > 2)
+    assert b"sent=200" in bot.stdout
+    assert (hash_of(redis, head)["invalid"], hash_of(redis, head)["overflow"]) == ("0", "0")
+    assert len((tmp_path / "attempts.jsonl").read_text().splitlines()) == 200
+
+
+def test_a_server_that_runs_full_in_the_middle_of_a_pipeline_loses_nothing(shared_server, redis, run, monkeypatch):
+    """A commit may make room between two entries: one is refused, the one behind it is taken."""
+    publish(redis, run)
+    with connected(shared_server.url, run) as agent:
+        server = agent._courier._line._server
+        whole, refusals = server.replies, iter([1, 3, 0])
+
+        def flooded(commands):
+            entries = sum(command[0] == "XADD" for command in commands)
+            refused = next(refusals, None) if entries > 5 else None
+            if refused is None:
+                return whole(commands)
+            replies = whole(
+                [command for at, command in enumerate(commands) if at not in entries[refused : refused + 2]]
+            )
+            replies[refused:refused] = [ServerFull("OOM")] * len(entries[refused : refused + 2])
+            return replies
+
+        monkeypatch.setattr(server, "replies", flooded)
+        for _ in range(3):
+            play_on(agent, 20, first=agent.status.wins)
+            assert agent.flush(30)
+        assert next(refusals, None) is None, "never refused"
+        assert sorted(arrived(redis, run, agent.actor)) == list(range(60))
+
+
+def test_no_more_is_in_redis_than_the_high_water(server):
+    """Whatever fails on the way: what the learner has not consumed waits with the game."""
+    redis = server.connect()
+    publish(redis, "run")
+    with connected(server.url, "run") as agent:
+        play_on(agent, 100)
+        wait_until(lambda: agent.status.sent == 64)
+        for _ in range(3):
+            redis.close()
+            server.kill()
+            play_on(agent, 5)
+            wait_until(lambda: agent.status.connection == "unreachable")
+            server.start()
+            wait_until(lambda: agent.status.connection == "connected")
+        assert redis.call("XLEN", Keys("run").trajectories(agent.actor)) == 64
+        assert agent.status.queued == 51
+        redis.call("XTRIM", Keys("run").trajectories(agent.actor), "MAXLEN", 0)
+        assert agent.flush(30)
+    redis.close()
+
+
+def test_a_process_that_takes_over_a_spool_adds_nothing_above_the_high_water(shared_server, redis, run, tmp_path):
+    publish(redis, run)
+    stream = Keys(run).trajectories("a")
+    with connected(shared_server.url, run, name="a", spool_dir=tmp_path) as agent:
+        play_on(agent, 100)
+        wait_until(lambda: agent.status.sent == 64)
+        assert not agent.flush(0)
+        agent.close(0.1)
+        agent._courier._thread.join(20)
+    with connected(shared_server.url, run, name="a", spool_dir=tmp_path) as agent:
+        assert (redis.call("XLEN", stream), agent.status.queued, agent.status.spooled) == (64, 36, 36)
+        first = arrived(redis, run, "a")
+        redis.call("XTRIM", stream, "MAXLEN", 0)
+        assert agent.flush(30)
+        assert first + arrived(redis, run, "a") == list(range(100))
+
+
+def test_two_agents_of_one_machine_spool_apart(shared_server, redis, run, tmp_path):
+    publish(redis, run)
+    with (
+        connected(shared_server.url, run, spool_dir=tmp_path) as one,
+        connected(shared_server.url, run, spool_dir=tmp_path) as other,
+    ):
+        assert one.actor != other.actor
+        with pytest.raises(ConfigError, match="another process's"):
+            connect(shared_server.url, run, spool_dir=tmp_path, name=one.actor)
+        for agent in (one, other):
+            play(agent, 1)
+            assert agent.flush(30)
+            assert arrived(redis, run, agent.actor) == [1]

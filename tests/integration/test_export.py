@@ -1,0 +1,153 @@
+"""Models out of a run and into one: the original bot's file, an export of any network, a checkpoint."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.bot_files import ENTRIES, model_arrays, probabilities, write_games, write_model
+from support.runs import broodmind, hash_of, last_json, running
+from support.servers import wait_until
+
+from broodmind.common.categorical import log_softmax
+from broodmind.common.errors import ConfigError
+from broodmind.common.keys import Keys
+from broodmind.common.network import policy_outputs
+from broodmind.common.streams import Server
+from broodmind.deploy.summary import latest_policy
+from broodmind.learner.store import load
+
+RELU = ("--game", "ZergMacro", "--activation", "relu")
+STATES = np.random.default_rng(5).uniform(0, 2, (300, 15)).astype(np.float32)
+
+
+def ended(*arguments, code=0):
+    process = broodmind(*map(str, arguments))
+    try:
+        printed, shown = process.communicate(timeout=60)
+    finally:
+        process.kill()  # what should have ended by itself must not outlive the test
+    assert process.returncode == code, shown
+    assert "Traceback" not in shown
+    return printed or shown
+
+
+def of_the_run(url, run):
+    """The latest version's probabilities, computed as actors do."""
+    server = Server(url)
+    policy, spec = latest_policy(server, Keys(run))
+    server.close()
+    return np.exp(log_softmax(policy_outputs(policy._params, spec.network, STATES)))
+
+
+def test_the_bot_plays_what_was_learnt_from_its_own_model_and_games(shared_server, redis, run, tmp_path):
+    """The whole move: its model starts the run, its games train it, and it loads the outcome by plain numpy."""
+    url, keys, common = shared_server.url, Keys(run), ("--redis", shared_server.url, "--run", run)
+    model = write_model(tmp_path / "rl_agent_model.tmp.npz")
+    files, target = write_games(tmp_path / "games", 40, 60), tmp_path / "rl_agent_model.npz"
+    with running("learner", *common, *RELU, "--algo", "vtrace", "--accept-declared", "--init-from", model):
+        wait_until(lambda: redis.call("EXISTS", keys.latest))
+        np.testing.assert_allclose(of_the_run(url, run), probabilities(model_arrays(), STATES), atol=1e-6)
+        report = last_json(ended("import", *common, *files, "--behaviour", "uniform", "--json"))
+        wait_until(lambda: int(hash_of(redis, keys.head)["steps"]) == report["steps"])
+    ended("export", *common, "--to", target)
+    with np.load(target) as exported:
+        assert set(exported.files) == {*ENTRIES, "baseline", "episode_count"}
+        assert exported["episode_count"][0] == 40
+        played = probabilities(exported, STATES)
+    np.testing.assert_allclose(played, of_the_run(url, run), atol=1e-6)
+    assert np.abs(played - probabilities(model_arrays(), STATES)).max() > 1e-3  # it has learnt
+
+
+def test_reinforces_moving_average_is_the_baseline(shared_server, redis, run, tmp_path):
+    common = ("--redis", shared_server.url, "--run", run)
+    files = write_games(tmp_path / "games", 16)
+    with running("learner", *common, *RELU, "--algo", "reinforce", "--accept-declared"):
+        ended("import", *common, *files, "--behaviour", "uniform")
+        wait_until(lambda: int(hash_of(redis, Keys(run).head).get("games", 0)) == 16)
+    ended("export", *common, "--to", tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz") as exported:
+        assert exported["baseline"].shape == (1,)
+        assert exported["baseline"][0] != 0
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (("--game", "TinyZerg"), "activation: tanh, expected relu"),
+        ((*RELU, "--hidden", "32,32"), "hidden: (32, 32), expected (64, 64)"),
+        ((*RELU, "--shared"), "shared: True, expected False"),
+        ((*RELU, "--normalise"), "normalise: True, expected False"),
+        (("--game", "CartPole-v1", "--activation", "relu"), "observation_shape: (4,), expected (15,)"),
+    ],
+)
+def test_what_the_bots_file_cannot_hold_is_refused_by_the_field_and_exported_otherwise(
+    shared_server, redis, run, tmp_path, options, field
+):
+    common, target = ("--redis", shared_server.url, "--run", run), tmp_path / "x.npz"
+    with running("learner", *common, *options):
+        wait_until(lambda: redis.call("EXISTS", Keys(run).latest))
+    assert field in ended("export", *common, "--to", target, code=ConfigError.exit_code)
+    assert not target.exists()
+    ended("export", *common, "--to", target, "--layout", "params")
+    params = load(redis, Keys(run)).params(latest_policy(redis, Keys(run))[1])
+    with np.load(target) as exported:
+        assert set(exported.files) == {*params, "spec"}
+        for name, array in params.items():
+            np.testing.assert_array_equal(exported[name], array)
+
+
+def test_a_run_is_exported_while_it_learns(shared_server, redis, run, tmp_path):
+    common = ("--redis", shared_server.url, "--run", run)
+    with (
+        running("actors", *common, "--envs", "8"),
+        running("learner", *common, "--activation", "relu", "--batch-steps", "64", "--unroll", "8"),
+    ):
+        wait_until(lambda: int(hash_of(redis, Keys(run).head).get("version", 0)) > 20)
+        ended("export", *common, "--to", tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz") as exported:
+        assert np.isfinite(probabilities(exported, STATES)).all()
+
+
+@pytest.mark.parametrize("source", ["checkpoint", "export"])
+def test_a_new_run_starts_where_another_ended(shared_server, redis, run, tmp_path, source):
+    url, common = shared_server.url, ("--redis", shared_server.url, "--run", run)
+    with running("actors", *common, "--envs", "8"):
+        ended("learner", *common, "--checkpoint-dir", tmp_path / "kept", "--batch-steps", "256", "--max-steps", "2000")
+    (checkpoint, *_) = sorted((tmp_path / "kept").iterdir(), reverse=True)
+    ended("export", "--checkpoint", checkpoint, "--to", tmp_path / "x.npz", "--layout", "params")
+    path = checkpoint if source == "checkpoint" else tmp_path / "x.npz"
+    other = ("--redis", url, "--run", f"{run}-other")
+    with running("learner", *other, "--seed", "8", "--init-from", path):
+        wait_until(lambda: redis.call("EXISTS", Keys(f"{run}-other").latest))
+        head = hash_of(redis, Keys(f"{run}-other").head)
+        assert (head["epoch"], head["version"], head["steps"]) == ("1", "1", "0")
+        np.testing.assert_array_equal(of_the_run(url, f"{run}-other"), of_the_run(url, run))
+
+
+def test_a_run_that_exists_cannot_start_from_a_file(shared_server, redis, run, tmp_path):
+    common = ("--redis", shared_server.url, "--run", run, *RELU, "--lease-ttl", "0.5")
+    model, kept = write_model(tmp_path / "m.npz"), ("--checkpoint-dir", str(tmp_path / "kept"))
+    with running("learner", *common, *kept):
+        wait_until(lambda: redis.call("EXISTS", Keys(run).latest))
+    before = hash_of(redis, Keys(run).head)
+    again = ("learner", *common, "--init-from", model)
+    assert f"run {run} is at version 1, expected a new one" in ended(*again, code=ConfigError.exit_code)
+    assert hash_of(redis, Keys(run).head) == before
+    # Nor one that was lost, and of which there is a checkpoint.
+    for key in redis.call("KEYS", f"broodmind:{{{run}}}:*"):
+        redis.call("DEL", key)
+    assert "expected a new one" in ended(*again, *kept, code=ConfigError.exit_code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--run", "nothing"), "run: 'nothing', expected the name of a run"),
+        ((), "expected one of the two"),
+        (("--run", "x", "--checkpoint", "y"), "expected one of the two"),
+        (("--checkpoint", "y"), "checkpoint y: "),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(shared_server, tmp_path, arguments, expected):
+    line = ended("export", "--redis", shared_server.url, *arguments, "--to", tmp_path / "x", code=ConfigError.exit_code)
+    assert expected in line

@@ -1,0 +1,279 @@
+"""What a learner goes on from when Redis, its own files, or its actors come back other than they were."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+from support.learners import CONFIG, counters, head_of, learning
+from support.proxy import Proxy
+from support.runs import NEVER, SPEC, commit_after, entry, everything, hash_of, joined_uplink, piece
+from support.servers import KINDS, RealServer, wait_until
+
+from broodmind.common.errors import ConfigError, LineageLost, RedisUnreachable
+from broodmind.common.keys import Keys
+from broodmind.common.shutdown import Stop
+from broodmind.common.streams import Server
+from broodmind.learner import commit
+from broodmind.learner.commit import Head, send
+from broodmind.learner.known import Known
+from broodmind.learner.lease import Lease
+from broodmind.learner.loop import learn
+from broodmind.learner.store import Checkpoints, read_checkpoint
+
+
+@pytest.fixture
+def keys(run):
+    return Keys(run)
+
+
+@pytest.fixture(params=KINDS)
+def server(request):
+    """A server of the test's own, to be stopped and started; without a file, it comes back empty."""
+    server = RealServer(request.param)
+    yield server
+    server.close()
+
+
+def push(redis, keys, count, *, first=1, version=1, epoch=1):
+    redis.call("HSET", keys.roster, "a", 7)
+    redis.call("HSET", keys.heartbeat("a"), "state", "playing")
+    for number in range(first, first + count):
+        redis.call(
+            "XADD", keys.trajectories("a"), f"7-{number}", *entry("a", version=version, epoch=epoch, seed=number)
+        )
+
+
+def wipe(redis, keys):
+    redis.call("DEL", *redis.call("KEYS", f"broodmind:{{{keys.run}}}:*"))
+
+
+# -- actors that come back
+
+
+def test_an_actor_struck_off_and_back_counts_once_what_it_sends_again(shared_server, redis, run, keys, monkeypatch):
+    """Its stream is gone, so Redis refuses nothing; a break that it noticed late makes it send all of it again."""
+    monkeypatch.setattr("broodmind.learner.ingest._DEPART_EVERY_S", 0.05)
+    with learning(shared_server.url, run):
+        uplink = joined_uplink(shared_server.url, run, "a")
+        uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+        head_of(redis, keys, accepted=2)
+        redis.call("DEL", keys.heartbeat("a"))  # as after ten seconds of silence
+        wait_until(lambda: not redis.call("HEXISTS", keys.roster, "a"))
+        uplink._server.close()
+        uplink._broken, uplink.heartbeat_due._next = True, 0.0
+        uplink.push([piece(version=2, seed=3), piece(version=2, seed=4)], NEVER)
+        head = head_of(redis, keys, accepted=4)
+        uplink.leave()
+    assert (head["duplicate"], head["overflow"]) == ("2", "0")
+
+
+# -- a Redis that comes back
+
+
+def test_a_new_learner_on_a_redis_that_came_back_opens_an_epoch(server):
+    """It cannot know whether the newest versions are gone, and actors may hold them."""
+    server.options |= {"appendonly": "yes", "appendfsync": "always"}
+    server.kill()
+    server.start()
+    keys = Keys("back")
+    with learning(server.url, "back"):
+        head_of(server.connect(), keys, version=1)
+    with learning(server.url, "back"):
+        push(server.connect(), keys, 2)
+        head_of(server.connect(), keys, version=2, epoch=1)  # the same server process lost nothing
+        server.kill()
+        server.start()
+        push(server.connect(), keys, 2, first=3, version=2)
+        head_of(server.connect(), keys, version=3, epoch=1)  # and this learner knows that nothing newer was lost
+    server.kill()
+    server.start()
+    with learning(server.url, "back"):
+        head_of(server.connect(), keys, version=4, epoch=2)
+        push(server.connect(), keys, 2, first=5, version=3)
+        assert int(head_of(server.connect(), keys, wrong_epoch=2)["accepted"]) == 4
+
+
+def test_a_learner_that_only_loaded_seeds_an_emptied_redis_with_what_it_loaded(server):
+    keys = Keys("loaded")
+    with learning(server.url, "loaded"):
+        push(server.connect(), keys, 2)
+        head_of(server.connect(), keys, version=2)
+    with learning(server.url, "loaded"):
+        wait_until(lambda: server.connect().call("EXISTS", keys.lease))
+        wait_until(lambda: server.connect().call("HGET", keys.roster, "a"))
+        wait_until(lambda: server.connect().call("XINFO", "GROUPS", keys.trajectories("a")))
+        server.kill()
+        server.start()
+        assert int(head_of(server.connect(), keys, epoch=2, version=3)["accepted"]) == 2
+
+
+def test_a_commit_in_doubt_is_not_lost_with_the_redis_that_took_it(server, monkeypatch):
+    """Its reply was lost, and then Redis came back empty: the entries it trained on are nowhere else."""
+    keys = Keys("doubt")
+    sha = commit._COMMIT.sha.encode()
+
+    def rule(command):
+        if command[0] != b"EVALSHA" or command[1] != sha or counters(direct, keys)["version"] < 2:
+            return None
+        proxy.refusing = True
+        return "lose the reply"
+
+    with Proxy(server.port) as proxy, learning(proxy.url, "doubt"):
+        direct = server.connect()
+        push(direct, keys, 2)
+        head_of(direct, keys, version=2)
+        proxy.rule = rule
+        push(direct, keys, 2, first=3, version=2)
+        wait_until(lambda: proxy.faults)
+        weights = direct.call("GET", keys.weights(1, 3))
+        server.kill()
+        server.start()
+        proxy.rule, proxy.refusing = None, False
+        head = head_of(server.connect(), keys, epoch=2, version=4)
+        assert head["accepted"] == "4"
+        assert server.connect().call("GET", keys.weights(2, 4)) == weights
+        push(server.connect(), keys, 4, version=4, epoch=2)  # all that was ever sent, once more
+        assert head_of(server.connect(), keys, duplicate=4)["accepted"] == "4"
+
+
+def stored(epoch, version, commit_id):
+    return type("Stored", (), {"head": Head(epoch, version, commit_id)})()
+
+
+@pytest.mark.parametrize(
+    ("head", "same_server", "lost"),
+    [
+        (Head(1, 5, "sent"), False, False),  # the newest there is
+        (Head(1, 4, "settled"), True, False),  # what was sent did not go through
+        (Head(1, 4, "settled"), False, True),  # or it did, and was seen, and was lost
+        (Head(1, 4, "other"), True, True),
+        (Head(1, 3, "older"), True, True),
+        (Head(1, 9, "overtaken"), True, False),  # another learner went on from ours
+        (Head(1, 9, "overtaken"), False, True),  # or from something older
+    ],
+)
+def test_what_may_be_lost_is_told_by_commit_and_by_server(head, same_server, lost):
+    known = Known(stored(1, 4, "settled"), stored(1, 5, "sent"))
+    assert known.lost_to(head, same_server=same_server) is lost
+    assert Known().lost_to(head, same_server=same_server) is not same_server
+    assert known.next_epoch(Head(3, 1, "")) == 4
+    assert known.next_epoch() == 2
+
+
+def test_actors_and_learner_wait_for_a_server_that_takes_writes_again(server):
+    """As one does that was made a replica, or that lost the replicas it must have."""
+    redis, keys = server.connect(), Keys("replica")
+    with learning(server.url, "replica"):
+        uplink = joined_uplink(server.url, "replica", "a")
+        uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+        head_of(redis, keys, version=2)
+        redis.call("CONFIG", "SET", "min-replicas-to-write", 1)
+        with pytest.raises(RedisUnreachable, match=r"NOREPLICAS .*expected a server that takes writes"):
+            Server(server.url).call("SET", "probe", "x")
+        stop = Stop()
+        stop.request()  # else it would wait
+        with pytest.raises(RedisUnreachable):
+            uplink.push([piece(version=2, seed=3), piece(version=2, seed=4)], stop)
+        redis.call("CONFIG", "SET", "min-replicas-to-write", 0)
+        uplink._broken = True
+        uplink._exchange(NEVER)
+        head_of(redis, keys, version=3, accepted=4)
+        uplink.leave()
+
+
+def test_a_stream_that_is_gone_makes_the_learner_start_over(redis, keys):
+    lease = Lease(keys, 10_000)
+    lease.acquire(redis, NEVER, 0)
+    first = commit_after(Head())
+    send(redis, keys, lease, first)
+    with pytest.raises(LineageLost, match="NOGROUP"):
+        send(redis, keys, lease, commit_after(first.head, consumed={"gone": ((7, 1), 1)}))
+
+
+# -- checkpoints
+
+
+def checkpointed(server, run, keys, folder, versions):
+    """A run of so many versions, a checkpoint each."""
+    config = replace(CONFIG, checkpoint_dir=str(folder), checkpoint_every_s=0.0)
+    redis = server.connect()
+    with learning(server.url, run, config):
+        for version in range(1, versions):
+            push(redis, keys, 2, first=2 * version - 1, version=version)
+            head_of(redis, keys, version=version + 1)
+    return config
+
+
+def test_the_last_checkpoints_are_kept_and_what_was_half_written_goes(shared_server, redis, run, keys, tmp_path):
+    (tmp_path / ".checkpoint-0001-000000001.msgpack.77.part").write_bytes(b"half")
+    checkpointed(shared_server, run, keys, tmp_path, 6)
+    found = [read_checkpoint(path)[0].head for path in sorted(tmp_path.iterdir())]
+    assert [head.version for head in found] == [4, 5, 6]
+    assert found[-1].commit == hash_of(redis, keys.head)["commit"]
+
+
+def spoil_by_cutting(content):
+    return content[: len(content) // 2]
+
+
+def spoil_by_a_bit(content):
+    at = len(content) - 100  # within the weights
+    return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
+
+
+def spoil_by_emptying(_content):
+    return b""
+
+
+@pytest.mark.parametrize("spoil", [spoil_by_cutting, spoil_by_a_bit, spoil_by_emptying])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
+    shared_server, redis, run, keys, tmp_path, caplog, spoil
+):
+    config = checkpointed(shared_server, run, keys, tmp_path, 4)
+    *_, before, newest = sorted(tmp_path.iterdir())
+    weights = redis.call("GET", keys.weights(1, 3))
+    newest.write_bytes(spoil(newest.read_bytes()))
+    wipe(redis, keys)
+    with caplog.at_level(logging.WARNING), learning(shared_server.url, run, config):
+        head = head_of(redis, keys, epoch=2, version=4)
+    assert (read_checkpoint(before)[0].head.version, head["accepted"]) == (3, "4")
+    assert redis.call("GET", keys.weights(2, 4)) == weights
+    assert any(str(newest) in record.getMessage() for record in caplog.records)
+
+
+def test_a_run_does_not_start_anew_where_no_checkpoint_is_whole(shared_server, redis, run, keys, tmp_path):
+    config = checkpointed(shared_server, run, keys, tmp_path, 3)
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"\x00")
+    wipe(redis, keys)
+    with pytest.raises(ConfigError, match=r"checkpoint .*expected a file written by a broodmind learner"):
+        learn(shared_server.url, run, SPEC, config, NEVER)
+    assert not redis.call("EXISTS", keys.head)
+
+
+def test_an_epoch_is_in_a_checkpoint_as_soon_as_it_is_open(shared_server, redis, run, keys, tmp_path):
+    """Or a learner that seeds from an older checkpoint would give another epoch the same number."""
+
+    def epoch_of_newest():
+        stored = Checkpoints(tmp_path).newest(SPEC)
+        return stored and stored.head.epoch
+
+    config = replace(CONFIG, checkpoint_dir=str(tmp_path), checkpoint_every_s=1e9)
+    for epoch in (1, 2, 3):
+        with learning(shared_server.url, run, config):
+            head_of(redis, keys, epoch=epoch)
+            wait_until(lambda wanted=epoch: epoch_of_newest() == wanted)
+        wipe(redis, keys)
+
+
+def test_a_full_disk_ends_no_run(shared_server, redis, run, keys, tmp_path, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("broodmind.learner.store.write_durably", full)
+    checkpointed(shared_server, run, keys, tmp_path, 3)
+    assert counters(redis, keys)["version"] == 3
+    assert "No space left" in caplog.text
+    assert everything(redis, keys)

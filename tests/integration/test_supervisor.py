@@ -1,0 +1,259 @@
+"""The supervisor, with small children that do what games do: play, hang, crash, leave things behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.runs import processes_of
+from support.servers import wait_until
+
+from broodmind.actors.child import Limits
+from broodmind.actors.supervisor import Slot, Supervisor
+from broodmind.common import shutdown
+from broodmind.common.errors import ConfigError, ProcessFailed
+
+# A child is this, then what the test wants of it. `MARKER` in its command line is how it is found.
+CHILD = """
+import os, subprocess, sys, tempfile, threading, time
+from pathlib import Path
+from broodmind.actors import supervised as child
+child._ORPHAN_GRACE_S = float(os.environ.get("ORPHAN_GRACE_S", "60"))
+child._MARK_EVERY_S = 0.05
+MARKER = sys.argv[1]
+def grandchild():
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", MARKER])
+with child.supervised() as (stop, progress):
+"""
+STEADY = """
+    while not stop.requested:
+        progress.mark()
+        time.sleep(0.02)
+"""
+HANGS = """
+    grandchild()
+    Path(tempfile.gettempdir(), "left").write_text("behind")
+    progress.report(version="1-7")
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def marker(tmp_path):
+    return f"marker-{os.getpid()}-{tmp_path.name}"
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """Where the supervisor makes the folders of its attempts."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def supervise(tmp_path, temporary):
+    """Makes supervisors, and takes down what they started."""
+    made = []
+
+    def make(slots, **options):
+        made.append(Supervisor(slots, records=tmp_path / "records", **options))
+        return made[-1]
+
+    yield make
+    for supervisor in made:
+        supervisor.stop(grace_s=0)
+
+
+@pytest.fixture
+def slot(marker):
+    def make(code, name="slot", **options):
+        return Slot(name, [sys.executable, "-c", CHILD + code, marker], reports=True, **options)
+
+    return make
+
+
+@pytest.fixture
+def records(tmp_path):
+    def read():
+        path = tmp_path / "records"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    return read
+
+
+def polled(supervisor, predicate):
+    def turn():
+        supervisor.poll()
+        return predicate()
+
+    return wait_until(turn)
+
+
+def test_a_child_that_does_not_get_on_is_killed_with_its_session_and_started_again(
+    supervise, slot, records, marker, temporary
+):
+    supervisor = supervise([slot(HANGS, limits=Limits(no_progress_s=6.0))])
+    polled(supervisor, lambda: len(processes_of(marker)) == 2)
+    before = {line.partition(" ")[0] for line in processes_of(marker)}
+    (folder,) = temporary.iterdir()
+    (line,) = polled(supervisor, records)
+    assert (line["outcome"], line["reason"]) == ("stalled", "no progress for 6 s")
+    assert (line["signal"], line["exit_code"], line["version"]) == ("SIGKILL", None, "1-7")
+    assert not before & {line.partition(" ")[0] for line in processes_of(marker)}
+    assert not folder.exists()
+    polled(supervisor, lambda: len(processes_of(marker)) == 2)
+
+
+def test_printing_is_not_progress(supervise, slot, records):
+    code = """
+    def chatter():
+        while True:
+            print("still loading")
+            os.write(1, b"{}\\n")
+            time.sleep(0.05)
+    threading.Thread(target=chatter, daemon=True).start()
+    subprocess.run([sys.executable, "-c", "import time; print({}, flush=True); time.sleep(600)", MARKER])
+"""
+    supervisor = supervise([slot(code, limits=Limits(no_progress_s=2.0))])
+    assert polled(supervisor, records)[0]["outcome"] == "stalled"
+
+
+def test_a_child_that_gets_on_is_left_alone_until_its_time_is_up(supervise, slot, records):
+    supervisor = supervise([slot(STEADY, limits=Limits(no_progress_s=10.0, attempt_s=12.0))])
+    (line,) = polled(supervisor, records)
+    assert (line["outcome"], line["reason"]) == ("overtime", "still running after 12 s")
+    assert line["duration_s"] > 12.0
+
+
+def test_what_a_killed_child_started_dies_with_it(supervise, slot, records, marker):
+    supervisor = supervise([slot(HANGS)])
+    polled(supervisor, lambda: len(processes_of(marker)) == 2)
+    os.kill(supervisor.slots[0].attempt.process.pid, signal.SIGKILL)
+    (line,) = polled(supervisor, records)
+    assert (line["outcome"], line["reason"], line["signal"]) == ("crashed", "ended by SIGKILL", "SIGKILL")
+    supervisor.stop(grace_s=0)
+    wait_until(lambda: not processes_of(marker))
+
+
+def test_a_finished_game_is_on_record_and_the_next_one_begins(supervise, slot, records):
+    code = """
+    progress.report(version="2-5", map="Flat", opponent="Zerg:Easy", seed=7)
+    progress.report(outcome="win", reason="")
+"""
+    supervisor = supervise([slot(code)])
+    lines = polled(supervisor, lambda: len(records()) >= 6 and records())
+    first = lines[0]
+    assert first.keys() == {
+        *("id", "slot", "started_ms", "duration_s", "outcome", "reason", "exit_code", "signal"),
+        *("version", "map", "opponent", "seed"),
+    }
+    assert (first["outcome"], first["exit_code"], first["signal"]) == ("win", 0, None)
+    assert (first["version"], first["map"], first["opponent"], first["seed"]) == ("2-5", "Flat", "Zerg:Easy", 7)
+    assert len({line["id"] for line in lines}) == len(lines)
+    assert supervisor.slots[0].failures == 0
+
+
+def test_a_slot_that_keeps_failing_is_paused_while_the_others_go_on(supervise, slot, records, monkeypatch):
+    monkeypatch.setattr("broodmind.actors.supervisor._BACKOFF_S", (0.01, 0.01))
+    bad, good = slot("    sys.exit(1)", "bad"), slot(STEADY, "good")
+    supervisor = supervise([bad, good], pause_s=3600.0)
+    polled(supervisor, lambda: bad.failures == 5)
+    assert bad.attempt is None
+    assert bad.next_s > time.monotonic() + 3000
+    assert [(line["slot"], line["outcome"], line["reason"]) for line in records()] == [
+        ("bad", "crashed", "exit code 1")
+    ] * 5
+    assert good.exit_code is None
+    bad.next_s = 0.0  # the pause is over
+    polled(supervisor, lambda: len(records()) == 6)
+    assert bad.next_s > time.monotonic() + 3000  # one failure more, one pause more
+
+
+def test_without_a_pause_a_slot_that_keeps_failing_is_the_supervisors_end(supervise, slot, monkeypatch, tmp_path):
+    monkeypatch.setattr("broodmind.actors.supervisor._BACKOFF_S", (0.01, 0.01))
+    supervisor = supervise([slot("    sys.exit('the last words')", log=tmp_path / "log"), slot(STEADY, "good")])
+    with pytest.raises(ProcessFailed, match=r"slot: exit code 1, expected it to go on: the last words") as caught:
+        polled(supervisor, lambda: False)
+    assert caught.value.exit_code == 1
+
+
+def test_one_hopeless_slot_does_not_end_the_others_but_all_of_them_do(supervise, slot):
+    hopeless = f"    sys.exit({ConfigError.exit_code})"
+    first, second = slot(hopeless, "first"), slot(STEADY, "second")
+    supervisor = supervise([first, second], pause_s=0.01)
+    polled(supervisor, lambda: first.given_up)
+    polled(supervisor, lambda: second.attempt)
+    os.kill(second.attempt.process.pid, signal.SIGKILL)
+    second.command = slot(hopeless).command
+    with pytest.raises(ProcessFailed, match="first: exit code 3") as caught:
+        polled(supervisor, lambda: False)
+    assert caught.value.exit_code == ConfigError.exit_code
+
+
+def test_what_cannot_be_started_or_recorded_does_not_end_the_others(supervise, slot, tmp_path):
+    absent, good, ended = Slot("absent", ["/nowhere/at/all"]), slot(STEADY, "good"), slot("    pass", "ended")
+    (tmp_path / "records").mkdir()  # no file to write to
+    supervisor = supervise([absent, good, ended], pause_s=0.05)
+    polled(supervisor, lambda: ended.next_s > 0 and ended.attempt is None)
+    polled(supervisor, lambda: absent.next_s > 0)
+    assert good.exit_code is None
+    assert good.attempt is not None
+
+
+def test_stopping_drains_and_kills_what_does_not(supervise, slot, records, marker, temporary):
+    supervisor = supervise([slot(STEADY, "drains"), slot(HANGS, "hangs")])
+    polled(supervisor, lambda: len(processes_of(marker)) == 3)
+    wait_until(lambda: len(list(temporary.glob("*/left"))) == 1)
+    supervisor.stop(grace_s=5)
+    assert {(line["slot"], line["outcome"]) for line in records()} == {("drains", "drained"), ("hangs", "aborted")}
+    assert not processes_of(marker)
+    assert not list(temporary.iterdir())
+
+
+def test_a_supervisor_that_is_killed_takes_everything_with_it(slot, marker, temporary):
+    """Children that drain, children that hang, what those started, and their folders."""
+    commands = [slot(STEADY).command, slot(HANGS).command]
+    code = f"""
+import sys, time
+from broodmind.actors.supervisor import Slot, Supervisor
+supervisor = Supervisor([Slot(str(i), command, reports=True) for i, command in enumerate({commands!r})])
+while True:
+    supervisor.poll()
+    time.sleep(0.01)
+"""
+    environment = {**os.environ, "TMPDIR": str(temporary), "ORPHAN_GRACE_S": "0.5"}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment) as process:
+        wait_until(lambda: len(list(temporary.glob("*/left"))) == 1 and len(list(temporary.iterdir())) == 2)
+        process.kill()
+    wait_until(lambda: not processes_of(marker), lambda: f"left: {processes_of(marker)}")
+    assert not list(temporary.iterdir())
+
+
+def test_without_sessions_the_descendants_are_ended_by_the_id_of_their_root(monkeypatch):
+    """What is asked of Windows; that it is done can only be seen there."""
+    asked = []
+    monkeypatch.setattr(shutdown.sys, "platform", "win32")
+    monkeypatch.setattr(shutdown.subprocess, "run", lambda command, **_: asked.append(command))
+    shutdown.end_session(4321)
+    assert asked == [["taskkill", "/F", "/T", "/PID", "4321"]]
+
+
+def test_the_folder_of_an_attempt_is_where_a_child_puts_its_temporary_files(supervise, slot, records, temporary):
+    code = """
+    place = Path(tempfile.gettempdir())
+    assert os.environ["TMPDIR"] == os.environ["TEMP"] == os.environ["TMP"] == str(place)
+    progress.report(map=str(place))
+"""
+    lines = polled(supervise([slot(code)]), lambda: len(records()) >= 2 and records())
+    folders = {Path(line["map"]) for line in lines[:2]}
+    assert len(folders) == 2
+    assert {folder.parent for folder in folders} == {temporary}
+    assert not any(folder.exists() for folder in folders)

@@ -1,0 +1,208 @@
+"""The ledger that commits write, and `broodmind verify` on runs that were interrupted or tampered with."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+
+import pytest
+from support.runs import NEVER, SPEC, broodmind, commit_after, entry, hash_of, joined_uplink, last_json, piece, running
+from support.servers import wait_until
+
+from broodmind.common.errors import ConfigError, VerifyFailed
+from broodmind.common.keys import CONSUMER, GROUP, Keys
+from broodmind.deploy.verify import verify
+from broodmind.learner import ledger as ledger_module
+from broodmind.learner.commit import Head, send
+from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.known import Known
+from broodmind.learner.lease import Lease
+from broodmind.learner.ledger import parse_ledger_entry
+from broodmind.learner.loop import Session
+from broodmind.learner.ranges import merge
+
+
+@pytest.fixture
+def keys(run):
+    return Keys(run)
+
+
+@pytest.fixture
+def lease(redis, keys):
+    lease = Lease(keys, 10_000)
+    assert lease.acquire(redis, NEVER, 0)
+    return lease
+
+
+def push_and_read(redis, keys, actor, ids):
+    stream = keys.trajectories(actor)
+    redis.replies([("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")])
+    for entry_id in ids:
+        redis.call("XADD", stream, entry_id, *entry(actor))
+    redis.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", 100, "STREAMS", stream, ">")
+
+
+def ledger_of(redis, keys):
+    return [parse_ledger_entry(*raw) for raw in redis.call("XRANGE", keys.ledger, "-", "+")]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [(7, 1)],
+        [(7, 1), (7, 2), (7, 3)],
+        [(7, 1), (7, 3), (7, 4), (7, 5), (7, 9)],
+        [(7, 5), (8, 1), (8, 2), (9, 3)],
+        [(7, 2**53 - 1), (7, 2**53 + 1)],  # two apart, and one apart in Lua's numbers
+        [(2**63, 2**64 - 3), (2**63, 2**64 - 2)],
+        [(7, n) for n in range(1, 60) if n % 7],
+    ],
+)
+def test_the_ledger_names_the_ids_that_the_server_found_pending(redis, keys, lease, ids):
+    first = commit_after(Head())
+    send(redis, keys, lease, first)
+    push_and_read(redis, keys, "a", [f"{left}-{right}" for left, right in ids])
+    push_and_read(redis, keys, "b", ["1-1"])
+    consumed = {"a": (ids[-1], len(ids)), "b": ((1, 1), 1)}
+    commit = commit_after(first.head, publish=False, consumed=consumed)
+    commit = replace(commit, refused={"stale": {"b": "1-1"}}, gaps={"a": "7-1"})
+    send(redis, keys, lease, commit)
+    send(redis, keys, lease, commit)  # sent twice, written once
+    opening, noted = ledger_of(redis, keys)
+    assert (opening.commit, opening.parent, opening.published, opening.consumed) == (first.head.commit, "", True, {})
+    found = [(r.incarnation, n) for r in noted.consumed["a"] for n in range(r.first, r.last + 1)]
+    assert found == ids
+    assert noted.consumed["b"] == merge([(1, 1)])
+    assert (noted.commit, noted.parent, noted.published) == (commit.head.commit, first.head.commit, False)
+    assert (noted.epoch, noted.version, noted.token) == (1, 1, lease.token)
+    assert (noted.refused, noted.gaps) == ({"stale": {"b": merge([(1, 1)])}}, {"a": merge([(7, 1)])})
+    assert noted.counters.games == commit.counters["games"]
+
+
+def test_the_ledger_is_bounded(redis, keys, lease, monkeypatch):
+    monkeypatch.setattr(ledger_module, "_ENTRIES_KEPT", 100)
+    head = Head()
+    for _ in range(330):
+        commit = commit_after(head)
+        send(redis, keys, lease, commit)
+        head = commit.head
+    assert 100 <= redis.call("XLEN", keys.ledger) <= 200  # the server trims by whole nodes of 100
+
+
+def head_of(redis, run):
+    return {name: int(value) for name, value in hash_of(redis, Keys(run).head).items() if value.isdigit()}
+
+
+def verified(*common):
+    process = broodmind("verify", *common, "--json")
+    printed, shown = process.communicate(timeout=60)
+    return process.returncode, last_json(printed), shown
+
+
+def test_a_standby_takes_over_from_a_killed_learner_and_nothing_is_lost(shared_server, redis, run, tmp_path):
+    common = ("--redis", shared_server.url, "--run", run)
+    training = ("--batch-steps", "256", "--lease-ttl", "0.5")
+    actors = running("actors", *common, "--actors", "2", "--envs", "4", "--name", "a", "--journal", str(tmp_path))
+    with actors, running("learner", *common, *training) as first:
+        wait_until(lambda: head_of(redis, run).get("version", 0) > 20)
+        with running("learner", *common, *training, "--standby") as standby:
+            first.send_signal(signal.SIGKILL)
+            first.wait()
+            killed_at = head_of(redis, run)["version"]
+            wait_until(lambda: head_of(redis, run)["version"] > killed_at + 20)
+            code, live, shown = verified(*common, "--journal", str(tmp_path))
+            assert (code, live["violations"]) == (0, []), shown
+            assert live["complete"]
+            assert live["figures"]["acknowledged_consumed"] > 20
+    assert standby.returncode == 0
+    code, ended, shown = verified(*common, "--journal", str(tmp_path))
+    assert (code, ended["violations"]) == (0, []), shown
+    figures = ended["figures"]
+    assert figures["acknowledged"] == figures["acknowledged_consumed"] + figures["acknowledged_waiting"]
+    assert figures["accepted"] == head_of(redis, run)["accepted"]
+
+
+def test_a_standby_that_is_told_to_stop_ends_at_once_and_with_nothing_wrong(shared_server, redis, run):
+    redis.call("SET", Keys(run).lease, "1-somebody")
+    standby = broodmind("learner", "--redis", shared_server.url, "--run", run, "--standby")
+    line = standby.stderr.readline()
+    assert "standing by" in line
+    assert "holder=1-somebody" in line
+    standby.send_signal(signal.SIGTERM)
+    _, shown = standby.communicate(timeout=30)
+    assert standby.returncode == 0, shown
+    assert redis.call("GET", Keys(run).lease) == b"1-somebody"
+
+
+@pytest.fixture
+def played(shared_server, redis, run, keys, tmp_path):
+    """A run with three commits and one entry on its way, and its actor's journal."""
+    config = LearnerConfig(intake=IntakeConfig(batch_steps=SPEC.rollout.length * 2))
+    uplink = joined_uplink(shared_server.url, run, "a")
+    uplink._journals = tmp_path
+    uplink.join(SPEC)
+    session = Session(shared_server.url, run, SPEC, config, Lease(keys, 10_000), Known())
+    assert session.open(NEVER)
+    for accepted in (1, 2):
+        uplink.push([piece(version=1)], NEVER)
+        wait_until(lambda floor=accepted: session.step() or head_of(redis, run)["accepted"] == floor)
+    session.close()
+    uplink.push([piece(version=2)], NEVER)
+    uplink.leave()
+    return tmp_path
+
+
+def test_a_run_that_is_right_is_found_right(shared_server, run, played):
+    verdict = verify(shared_server.url, run, played)
+    assert verdict.violations == []
+    assert verdict.figures.items() >= {"commits": 3, "acknowledged_consumed": 2, "acknowledged_waiting": 1}.items()
+    assert verify(shared_server.url, run).violations == []
+
+
+@pytest.mark.parametrize(
+    ("tamper", "kind"),
+    [
+        (lambda r, k: r.call("HINCRBY", k.head, "games", 1), "head"),
+        (lambda r, k: r.call("HSET", k.head, "commit", "c"), "head"),
+        (lambda r, k: r.call("SET", k.weights(1, 3), b"torn"), "digest"),
+        (lambda r, k: r.call("DEL", k.weights(1, 3)), "digest"),
+        (lambda r, k: r.call("DEL", k.latest), "pointer"),
+        (lambda r, k: r.call("DEL", k.ledger), "head"),
+        (lambda r, k: r.call("XTRIM", k.trajectories("a"), "MAXLEN", 0), "lost"),
+        (lambda r, k: r.call("XTRIM", k.trajectories("a"), "MAXLEN", 0), "stream"),
+        (lambda r, k: r.call("XDEL", k.ledger, r.call("XRANGE", k.ledger, "-", "+")[1][0]), "chain"),
+    ],
+)
+def test_a_run_that_was_tampered_with_is_found_out(shared_server, redis, run, keys, played, tamper, kind):
+    tamper(redis, keys)
+    assert kind in {violation.kind for violation in verify(shared_server.url, run, played).violations}
+
+
+def test_an_entry_that_is_pending_and_gone_is_found(shared_server, redis, run, keys, played):
+    stream = keys.trajectories("a")
+    ((_, ((entry_id, _),)),) = redis.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "STREAMS", stream, ">")
+    redis.call("XDEL", stream, entry_id)
+    assert {"stream", "twice"} & {violation.kind for violation in verify(shared_server.url, run, played).violations}
+
+
+def test_verify_ends_with_a_code_of_its_own_and_says_what_is_wrong(shared_server, redis, run, keys, played):
+    common = ("--redis", shared_server.url, "--run", run)
+    shown, _ = broodmind("verify", *common, "--journal", str(played)).communicate(timeout=60)
+    assert "since its beginning: commits 3" in shown
+    assert "acknowledged 3   consumed 2   waiting 1   lost 0" in shown
+    assert shown.endswith("nothing lost, nothing twice\n")
+    redis.call("XTRIM", keys.trajectories("a"), "MAXLEN", 0)
+    process = broodmind("verify", *common, "--journal", str(played))
+    shown, error = process.communicate(timeout=60)
+    assert process.returncode == VerifyFailed.exit_code == 12
+    assert "LOST     acknowledged, and nowhere to be found   actor a" in shown
+    assert "2 violations, expected none" in error
+
+
+def test_what_is_no_run_and_no_folder_is_refused_by_name(shared_server, run, tmp_path):
+    with pytest.raises(ConfigError, match=run):
+        verify(shared_server.url, run)
+    process = broodmind("verify", "--redis", shared_server.url, "--journal", str(tmp_path / "absent"))
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == ConfigError.exit_code
+    assert "absent" in shown

@@ -1,0 +1,39 @@
+"""The books of a run: whether what Redis and the actors' journals hold adds up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from support.runs import hash_of
+
+from broodmind.common import wire
+from broodmind.deploy.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+
+def audit(url: str, run: str, journals: Path | None = None, *, forgiven: Collection[str] = ()) -> dict[str, int]:
+    """Assert that the oracle finds nothing wrong since the run's beginning; returns its figures.
+
+    Some kinds of violation may be `forgiven`: what was acknowledged is "lost" after a failover to an older replica.
+    """
+    verdict = verify(url, run, journals)
+    wrong = [each for each in verdict.violations if each.kind not in forgiven]
+    assert not wrong, f"{len(wrong)} violations: {wrong[:5]}, {verdict.figures}"
+    assert verdict.complete
+    return verdict.figures
+
+
+def backlog(redis, keys) -> int:
+    """Entries in the streams of all actors on the roster."""
+    actors = [raw.decode() for raw in redis.call("HKEYS", keys.roster)]
+    return sum(redis.pipeline([("XLEN", keys.trajectories(actor)) for actor in actors]))
+
+
+def check_learner_state(redis, keys) -> None:
+    """What a successor would load is of the head's commit."""
+    raw = redis.call("GET", keys.learner)
+    learner = wire.decode(raw, max_bytes=1 << 30, max_list=1 << 16, max_map=1 << 16)
+    assert learner["commit"] == hash_of(redis, keys.head)["commit"]

@@ -1,0 +1,43 @@
+"""Games played through the client, each told by its number, and a run that is published by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from broodmind.common import wire
+from broodmind.common.actions import Discrete
+from broodmind.common.keys import Keys
+from broodmind.common.network import initial_params
+from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
+from broodmind.common.weights import Pointer, digest, encode_weights
+
+GAME = GameSpec("numbered", (3,), Discrete(5), wins=True)
+SPEC = RunSpec(GAME, NetworkSpec(hidden=(8,)), RolloutSpec("games", 100, high_water=8))
+STEPS = 4
+
+
+def publish(server, run, *, version=1, spec=SPEC, params=None):
+    """What a learner would: the spec, and a version of the policy."""
+    keys = Keys(run)
+    blob = encode_weights(params or initial_params(spec.network, spec.game, np.random.default_rng(version)), spec)
+    pointer = Pointer(1, version, f"commit{version}", digest(blob), len(blob))
+    server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
+    server.call("SET", keys.weights(1, version), blob)
+    server.call("SET", keys.latest, pointer.to_json())
+
+
+def play(agent, number, outcome="win"):
+    """One game whose observations are its number and its step; returns the episode."""
+    with agent.episode(number=number) as game:
+        for step in range(STEPS):
+            game.act([number, step, 0])
+            game.reward(1)
+        game.end(outcome)
+    return game
+
+
+def arrived(server, run, actor):
+    """The numbers of the games in an actor's stream, in order."""
+    entries = server.call("XRANGE", Keys(run).trajectories(actor), "-", "+")
+    payloads = [wire.decode(fields[-1], max_bytes=1 << 20) for _, fields in entries]
+    return [int(wire.take_array(each, "observations", ("<f4",), (STEPS + 1, 1, 3))[0, 0, 0]) for each in payloads]

@@ -1,0 +1,56 @@
+"""A learner that a certain trajectory kills: `python -m support.doomed URL RUN decode|train|never takes|nowhere`.
+
+It ends as a crash in native code would end it: at once, with nothing said and nothing given back.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+
+import numpy as np
+from support.runs import SPEC, trajectory
+
+from broodmind.common.shutdown import stop_on_signal
+from broodmind.common.trajectory import Header, encode_trajectory
+from broodmind.learner import ingest, loop, run
+from broodmind.learner.config import IntakeConfig, LearnerConfig
+
+EXIT_CODE = 139
+_MARK = 666.0
+
+
+def deadly(actor):
+    """The fields of an XADD: a trajectory that is valid in every way."""
+    played = trajectory()
+    played = replace(played, rewards=np.full_like(played.rewards, _MARK))
+    header = Header(1, 1, played.steps, played.games, created_ms=10**12 * 2)
+    return header.fields(encode_trajectory(played, actor, SPEC))
+
+
+def dies_of_it(function, rewards_of):
+    def wrapped(*arguments):
+        result = function(*arguments)
+        if (rewards_of(result) == _MARK).any():
+            os._exit(EXIT_CODE)
+        return result
+
+    return wrapped
+
+
+def main(url, name, where):
+    if where == "decode":
+        ingest.decode_trajectory = dies_of_it(ingest.decode_trajectory, lambda decoded: decoded.rewards)
+    elif where == "train":
+        run.collate = dies_of_it(run.collate, lambda batch: batch.rewards)
+    elif where == "never takes":
+        ingest.Ingest.take = lambda _self, _timeout_s: None
+    # More than there is: nothing is trained on in a batch, so that all of it is at risk together.
+    intake = IntakeConfig(batch_steps=48 if where in {"decode", "train"} else 8, max_staleness=1000, max_age_s=1e12)
+    with stop_on_signal() as stop:
+        loop.learn(url, name, SPEC, LearnerConfig(intake=intake, lease_ttl_ms=60_000), stop)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

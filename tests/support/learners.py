@@ -1,0 +1,62 @@
+"""Learners in threads of a test, and what a test waits for in the run they work on."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+
+from support.runs import SPEC, hash_of
+from support.servers import wait_until
+
+from broodmind.common.errors import BroodmindError
+from broodmind.common.shutdown import Stop
+from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.loop import learn
+
+ONE_PIECE = SPEC.rollout.length * 2
+# A lease that a busy machine does not lose; who kills a learner deletes its lease, as time would.
+CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=2 * ONE_PIECE, max_age_s=1e12), lease_ttl_ms=5000)
+
+
+@contextmanager
+def learning(url, run, config=CONFIG, spec=SPEC):
+    """A learner that drains at the end of the block; what ended it otherwise is raised there."""
+    stop, errors = Stop(), []
+
+    def work():
+        try:
+            learn(url, run, spec, config, stop)
+        except Exception as error:  # noqa: BLE001
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop.request()
+        thread.join(20)
+    assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+
+
+def head_of(redis, keys, **expected):
+    """The head, once it has what is expected of it."""
+
+    def look():
+        nonlocal head
+        head = hash_of(redis, keys.head)
+        return all(int(head.get(name, -1)) == value for name, value in expected.items())
+
+    head = {}
+    wait_until(look, lambda: f"{expected} in {head}")
+    return head
+
+
+def counters(redis, keys) -> dict[str, int]:
+    """The numbers of the head; none where no server answers."""
+    try:
+        return {name: int(value) for name, value in hash_of(redis, keys.head).items() if value.isdigit()}
+    except BroodmindError:
+        return {}

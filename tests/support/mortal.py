@@ -1,0 +1,130 @@
+"""A learner in a process of its own that kills itself, with SIGKILL, at a given step of its n-th commit."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from support.learners import CONFIG
+from support.runs import SPEC
+
+from broodmind.common.shutdown import Stop
+from broodmind.common.streams import Server
+from broodmind.learner import commit, store
+from broodmind.learner.committer import Committer
+from broodmind.learner.loop import learn
+from broodmind.learner.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EVERY_COMMIT_S = 0.0
+# Forks of a process that has imported everything: hundreds of learners cost little.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["broodmind.learner.loop", "broodmind.actors.uplink"])
+
+
+def die() -> None:
+    """No handler, no flush, no goodbye."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_instead_of(owner: object, name: str) -> None:
+    """Die where `name` is called."""
+    setattr(owner, name, lambda *_args, **_options: die())
+
+
+def die_after(owner: object, name: str, *, under_way: bool = False) -> None:
+    """Die when `name` has returned; for a committer, if it had a commit under way."""
+    whole = getattr(owner, name)
+
+    def dying(*args, **options):
+        counts = not under_way or args[0]._under_way is not None
+        whole(*args, **options)
+        if counts:
+            die()
+
+    setattr(owner, name, dying)
+
+
+def die_in(matches: Callable[[list], bool], act: Callable[[Server, list], object]) -> None:
+    """Die in an exchange with the server, after `act`."""
+    whole = Server.replies
+
+    def dying(server: Server, commands: list):
+        if matches(commands):
+            server._connection.connect()
+            act(server, commands)
+            die()
+        return whole(server, commands)
+
+    Server.replies = dying
+
+
+def staging(commands: list) -> bool:
+    return ":staged:" in str(commands[0][1])
+
+
+def committing(commands: list) -> bool:
+    return commands[0][0] == "EVALSHA" and commands[0][1] == commit._COMMIT.sha
+
+
+def send_all(server: Server, commands: list) -> None:
+    server._connection.send_packed_command(server._connection.pack_commands(commands))
+
+
+def send_half(server: Server, commands: list) -> None:
+    whole = b"".join(server._connection.pack_commands(commands))
+    server._connection._sock.sendall(whole[: len(whole) // 2])
+
+
+def exchange(server: Server, commands: list) -> None:
+    send_all(server, commands)
+    for _ in commands:
+        server._connection.read_response(disable_decoding=True)
+
+
+def half_written(path, data):
+    path.with_name(f".{path.name}.{os.getpid()}.part").write_bytes(data[: len(data) // 2])
+    die()
+
+
+# Each step, and whether the commit has then gone through; None where it is on its way from another thread.
+STEPS: dict[str, tuple[bool | None, Callable[[], None]]] = {
+    "before training": (False, lambda: die_instead_of(Run, "train")),
+    "before staging": (False, lambda: die_in(staging, lambda *_: None)),
+    "in the middle of the first blob": (False, lambda: die_in(staging, send_half)),
+    "after the first blob": (False, lambda: die_in(staging, lambda server, commands: exchange(server, commands[:1]))),
+    "after both blobs": (False, lambda: die_in(staging, exchange)),
+    "in the middle of the call": (False, lambda: die_in(committing, send_half)),
+    "before the reply": (True, lambda: die_in(committing, send_all)),
+    "after the reply": (True, lambda: die_in(committing, exchange)),
+    "after its bookkeeping": (True, lambda: die_after(Committer, "settle", under_way=True)),
+    "before the checkpoint": (None, lambda: die_instead_of(store.Checkpoints, "save")),
+    "in the middle of the checkpoint": (None, lambda: setattr(store, "write_durably", half_written)),
+    "before the checkpoint is on disk": (None, lambda: die_instead_of(os, "fsync")),
+    "before the checkpoint has its name": (None, lambda: die_instead_of(Path, "replace")),
+    "after the checkpoint": (None, lambda: die_after(store.Checkpoints, "save")),
+}
+
+
+def _learn(url: str, run: str, checkpoints: str, step: str) -> None:
+    config = replace(CONFIG, checkpoint_dir=checkpoints, checkpoint_every_s=EVERY_COMMIT_S, lease_ttl_ms=10_000)
+    _, install = STEPS[step]
+    install()
+    learn(url, run, SPEC, config, Stop())
+
+
+def learn_until_death(url: str, run: str, checkpoints: str, step: str, timeout_s: float = 60.0) -> int | None:
+    """Run a learner that is to die at `step` of its first commit; its exit code, or None if it is still alive."""
+    process = _processes.Process(target=_learn, args=(url, run, checkpoints, step), daemon=True)
+    process.start()
+    process.join(timeout_s)
+    code = process.exitcode
+    process.kill()
+    process.join()
+    return code

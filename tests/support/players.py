@@ -1,0 +1,60 @@
+"""Actors in threads of a test: they push hand-made pieces under the version they know of, as fast as they may."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from support.runs import NEVER, joined_uplink, piece
+
+from broodmind.common.errors import RedisUnreachable
+from broodmind.common.shutdown import Stop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Player(threading.Thread):
+    """One actor; `pushed` counts what was acknowledged."""
+
+    def __init__(self, url: str, run: str, actor: str, stop: Stop, journals: Path | None) -> None:
+        super().__init__(name=f"player {actor}", daemon=True)
+        self.uplink, self.stop, self.pushed = joined_uplink(url, run, actor, journals=journals), stop, 0
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            while not self.stop.requested:
+                latest = self.uplink.latest
+                if latest is None:
+                    self.uplink._exchange(self.stop, wait_ms=10)
+                    continue
+                pieces = [piece(latest.version, latest.epoch, self.pushed + n) for n in range(2)]
+                self.uplink.push(pieces, NEVER)  # however long it takes, so that what was pushed is known
+                self.pushed += len(pieces)
+                self.uplink.wait_for_room(self.stop)
+        except RedisUnreachable as error:
+            self.error = None if self.stop.requested else error
+        except BaseException as error:  # noqa: BLE001
+            self.error = error
+
+
+@contextmanager
+def playing(url: str, run: str, *actors: str, journals: Path | None = None):
+    """Actors that play to the end of the block; the server must then be there to take their last pieces."""
+    stop = Stop()
+    players = [Player(url, run, actor, stop, journals) for actor in actors]
+    for player in players:
+        player.start()
+    try:
+        yield players
+    finally:
+        stop.request()
+        for player in players:
+            player.join(20)
+    for player in players:
+        assert not player.is_alive()
+        if player.error:
+            raise player.error
+        player.uplink.leave()

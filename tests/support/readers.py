@@ -1,0 +1,80 @@
+"""Readers of a run's weights, by the actors' own way: `python readers.py URL RUN THREADS LAST_VERSION`.
+
+Each thread fetches version after version until it has the last one, and looks at what it got. Every tenth is so slow
+that a version it fetches in parts has been collected before it has the second one. Prints what happened as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+import time
+from collections import Counter
+
+from broodmind.actors.uplink import Uplink
+from broodmind.common.keys import Keys
+from broodmind.common.shutdown import Stop
+from broodmind.common.streams import Server
+from broodmind.common.weights import Pointer
+from broodmind.learner.commit import WEIGHTS_KEPT
+
+
+class Reader(threading.Thread):
+    def __init__(self, url, run, index, last):
+        super().__init__(daemon=True)
+        self.uplink, self.last, self.slow = Uplink(url, run, f"reader-{index}"), last, index % 10 == 9
+        self.server, self.latest = Server(url), Keys(run).latest
+        self.versions, self.mixed = [], 0
+        if self.slow:
+            self.call, self.uplink._server.call = self.uplink._server.call, self.call_slowly
+
+    def run(self):
+        never = Stop()
+        self.uplink.join(self.uplink.read_spec(never))
+        policy = None
+        while policy is None or policy.pointer.version < self.last:
+            policy = self.uplink.policy(policy, never)
+            version = policy.pointer.version
+            self.versions.append(version)
+            # Whoever published a version filled all of it with its number.
+            self.mixed += any((value != version).any() for value in policy._params.values())
+            if version < self.last:
+                self.uplink.wait_for_newer(policy.pointer, never)
+
+    def call_slowly(self, *command):
+        if command[0] == "GETRANGE" and command[2] > 0:
+            version = int(command[1].rpartition("-")[2])
+            collected = min(version + WEIGHTS_KEPT, self.last)
+            while Pointer.from_json(self.server.call("GET", self.latest)).version < collected:
+                time.sleep(0.01)
+        return self.call(*command)
+
+
+def main(url, run, threads, last):
+    said = Counter()
+
+    class Heard(logging.Handler):
+        def emit(self, record):
+            said[record.getMessage().partition(" error=")[0]] += 1
+
+    logging.getLogger("broodmind").addHandler(Heard())
+    readers = [Reader(url, run, index, int(last)) for index in range(int(threads))]
+    for reader in readers:
+        reader.start()
+    print("reading", flush=True)
+    for reader in readers:
+        reader.join()
+    found = {
+        "last": [reader.versions[-1] for reader in readers],
+        "read": sum(len(reader.versions) for reader in readers),
+        "mixed": sum(reader.mixed for reader in readers),
+        "in_order": all(sorted(set(reader.versions)) == reader.versions for reader in readers),
+        "asked_again": said["weights not usable, asking again"],
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,76 @@
+"""The processes of a chaos test: real learners and real uplinks, with play that costs nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import replace
+from pathlib import Path
+
+from support.runs import SPEC, trajectory
+
+from broodmind.actors.rollout import Piece
+from broodmind.actors.uplink import Uplink
+from broodmind.common.shutdown import stop_on_signal
+from broodmind.common.spec import RolloutSpec
+from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.lease import Lease
+from broodmind.learner.loop import learn
+from broodmind.learner.ppo import PPOConfig
+
+SOAK_SPEC = replace(SPEC, rollout=RolloutSpec(length=4, high_water=16))
+PIECES_A_BATCH = 24
+CONFIG = LearnerConfig(
+    algorithm=PPOConfig(epochs=1, minibatch=1 << 12),
+    intake=IntakeConfig(batch_steps=PIECES_A_BATCH * 8, max_staleness=8),
+    lease_wait_s=float("inf"),
+)
+PIECES = [trajectory(seed, SOAK_SPEC) for seed in range(8)]
+
+
+def play(url: str, run: str, name: str, folder: str) -> None:
+    """An actor that pushes ready-made pieces as fast as it may, with a journal in `folder`.
+
+    It also notes, before it sends an entry, which version of which commit it says it was played with.
+    """
+    rng = random.Random(os.getpid())
+    with stop_on_signal() as stop:
+        uplink = Uplink(url, run, name, Path(folder))
+        spec = uplink.read_spec(stop)
+        if spec is None:
+            return
+        uplink.join(spec)
+        played = Path(folder) / f"{name}@{uplink._incarnation}.played"
+        notes = os.open(played, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        number = 0
+        policy = uplink.policy(None, stop)
+        try:
+            while policy is not None and not stop.requested:
+                pieces = [Piece(rng.choice(PIECES), policy.pointer) for _ in range(rng.randint(1, 4))]
+                by = f"{policy.pointer.epoch} {policy.pointer.version} {policy.pointer.commit}"
+                lines = [f"{number + n} {by}\n" for n in range(1, len(pieces) + 1)]
+                os.write(notes, "".join(lines).encode())
+                number += len(pieces)
+                uplink.push(pieces, stop)
+                uplink.wait_for_room(stop)
+                policy = uplink.policy(policy, stop)
+        finally:
+            uplink.leave()
+
+
+def teach(url: str, run: str, ttl_ms: int, folder: str) -> None:
+    """A learner that stands by for the lease, and notes in `folder` when it has it."""
+    acquire = Lease.acquire
+
+    def noting(lease: Lease, *arguments) -> bool:
+        taken = acquire(lease, *arguments)
+        if taken:
+            (Path(folder) / f"{lease.token}.holder").write_text(str(os.getpid()))
+        return taken
+
+    Lease.acquire = noting
+    with stop_on_signal() as stop:
+        learn(url, run, SOAK_SPEC, replace(CONFIG, lease_ttl_ms=ttl_ms), stop)
+
+
+ROLES = {"actor": play, "learner": teach}

@@ -1,0 +1,267 @@
+"""A run under accidents: actors, a learner and its standby, a server, and a schedule that kills and stops them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from support.nursery import Child, Nursery
+from support.runs import hash_of
+from support.servers import wait_until
+
+from broodmind.common.clock import monotonic_s, now_ms
+from broodmind.common.errors import BroodmindError, LeaseLost, RedisUnreachable
+from broodmind.common.keys import Keys
+from broodmind.deploy.oracle import accepted_ids
+from broodmind.deploy.snapshot import take_snapshot
+from broodmind.deploy.verify import verify
+
+if TYPE_CHECKING:
+    import random
+    from pathlib import Path
+
+    from support.durable import DurableServer
+
+_LOST_MS = 3000  # what appendfsync everysec may lose, and more: two seconds, and one for slow clocks and disks
+_UNSYNCED_S = 1.0  # how much of the log's end a power cut takes with it, where it is flushed every second
+_ENDS = {0, -signal.SIGKILL, RedisUnreachable.exit_code, LeaseLost.exit_code}  # of a child; any other is a bug
+LEARNERS = ("learner-1", "learner-2")  # one of them stands by
+ACCIDENTS = {
+    "kill learner": 24,
+    "kill standby": 4,
+    "kill actor": 22,
+    "kill server": 20,
+    "stop learner past its lease": 14,
+    "stop actor": 6,
+    "stop server": 4,
+    "kill learner and server": 3,
+    "kill actor and server": 3,
+}
+
+
+@dataclass
+class Soak:
+    """Everything of one soak; `close` leaves nothing behind."""
+
+    server: DurableServer
+    folder: Path
+    rng: random.Random
+    actors: int = 6
+    ttl_ms: int = 400
+    run: str = "soak"
+    crashes_ms: list[int] = field(default_factory=list)  # of the server, by the wall clock
+    happened: Counter[str] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.keys = Keys(self.run)
+        self.nursery = Nursery(self.folder / "processes.log")
+        self.redis = self.server.connect()
+        names = [f"actor-{index}" for index in range(self.actors)]
+        self.slots: dict[str, Child] = {}
+        self.commands = {name: ("actor", {"name": name, "folder": str(self.folder)}) for name in names}
+        for name in LEARNERS:
+            self.commands[name] = ("learner", {"ttl_ms": self.ttl_ms, "folder": str(self.folder)})
+        self._aof_sizes: deque[tuple[float, int]] = deque(maxlen=10_000)  # when seen, and how large
+        self.keep_running()
+
+    def keep_running(self) -> None:
+        """Start what has ended again; an end that no accident explains fails the test."""
+        self._aof_sizes.append((monotonic_s(), self.server.aof.stat().st_size))
+        for name, (role, arguments) in self.commands.items():
+            child = self.slots.get(name)
+            if child is None or child.code is not None:
+                if child is not None:
+                    self.ended[f"{role} {child.code}"] += 1
+                    assert child.code in _ENDS, f"{name} ended with {child.code}: {self.log_tail()}"
+                self.slots[name] = self.nursery.start(role, url=self.server.url, run=self.run, **arguments)
+
+    def head(self) -> dict[str, int]:
+        """The head's numbers; empty while the server is away."""
+        try:
+            return {name: int(value) for name, value in hash_of(self.redis, self.keys.head).items() if value.isdigit()}
+        except BroodmindError:
+            return {}
+
+    def learn(self, entries: int) -> None:
+        """Let so many more trajectories be trained on."""
+        goal = None
+
+        def look() -> bool:
+            nonlocal goal
+            self.keep_running()
+            head = self.head()
+            if head and (goal is None or head["accepted"] < goal - entries):  # a rollback begins anew
+                goal = head["accepted"] + entries
+            return bool(head) and head["accepted"] >= goal
+
+        wait_until(look, lambda: f"{goal} in {self.head()}: {self.log_tail()}", timeout_s=120, poll_s=0.005)
+
+    def settle(self) -> None:
+        """Wait until the run's beginning is on the server's disk, whatever happens to what comes after it."""
+        began_s = monotonic_s()
+        wait_until(lambda: self.keep_running() or monotonic_s() - began_s > _UNSYNCED_S)
+
+    def accident(self) -> None:
+        """Something bad, drawn from the schedule."""
+        what = self.rng.choices(list(ACCIDENTS), list(ACCIDENTS.values()))[0]
+        self.happened[what] += 1
+        actor = self.slots[f"actor-{self.rng.randrange(self.actors)}"]
+        time.sleep(self.rng.random() * 0.03)  # at any moment of a commit
+        match what:
+            case "kill learner":
+                self.active().kill()
+            case "kill standby":
+                self.standby().kill()
+            case "kill actor":
+                actor.kill()
+            case "kill server":
+                self.crash()
+            case "kill learner and server":
+                self.active().signal(signal.SIGKILL)
+                self.crash()
+            case "kill actor and server":
+                actor.signal(signal.SIGKILL)
+                self.crash()
+            case "stop learner past its lease":
+                self.stop_past_lease()
+            case "stop actor":
+                actor.signal(signal.SIGSTOP)
+                time.sleep(self.rng.random() * 0.5)
+                actor.signal(signal.SIGCONT)
+            case "stop server":
+                os.kill(self.server.process.pid, signal.SIGSTOP)
+                time.sleep(self.rng.random() * 2 * self.ttl_ms / 1000)
+                os.kill(self.server.process.pid, signal.SIGCONT)
+
+    def crash(self) -> None:
+        """Kill the server, and start it on what its disk has; with `everysec`, not on all that it was given."""
+        self.crashes_ms.append(now_ms())
+        self.server.kill()
+        if self.server.options["appendfsync"] == "everysec":
+            # A power cut: what was written in the last moments had not reached the disk, down to the middle of a write.
+            least = min((size for at, size in self._aof_sizes if at >= monotonic_s() - _UNSYNCED_S), default=0)
+            size = self.server.aof.stat().st_size
+            os.truncate(self.server.aof, self.rng.randint(min(least, size), size))
+        self._aof_sizes.clear()
+        time.sleep(self.rng.random() * 0.2)
+        self.server.start()
+
+    def stop_past_lease(self) -> tuple[Child, float]:
+        """Stop the learner that holds the lease until another has it; returns the one, and how long that took."""
+        sleeper = wait_until(lambda: self.keep_running() or self.holder())
+        token, began_s = self.lease(), monotonic_s()
+        sleeper.signal(signal.SIGSTOP)
+        wait_until(lambda: self.keep_running() or self.lease() not in {token, None}, lambda: f"a takeover from {token}")
+        took_s = monotonic_s() - began_s
+        sleeper.signal(signal.SIGCONT)
+        return sleeper, took_s
+
+    def lease(self) -> str | None:
+        with contextlib.suppress(BroodmindError):
+            token = self.redis.call("GET", self.keys.lease)
+            return token and token.decode()
+        return None
+
+    def holder(self) -> Child | None:
+        """The learner that holds the lease."""
+        note = self.folder / f"{self.lease()}.holder"
+        pid = int(note.read_text() or 0) if note.exists() else 0
+        return next((self.slots[name] for name in LEARNERS if self.slots[name].pid == pid), None)
+
+    def active(self) -> Child:
+        """The learner that holds the lease, or one of both where nobody does."""
+        return self.holder() or self.slots[self.rng.choice(LEARNERS)]
+
+    def standby(self) -> Child:
+        active = self.active()
+        return next(self.slots[name] for name in LEARNERS if self.slots[name] is not active)
+
+    def drain(self) -> None:
+        """Let the actors leave, everything be consumed, and the learners end."""
+        self.keep_running()
+        self._end("actor")
+        wait_until(lambda: self.keep_running() or not self.backlog(), lambda: f"backlog: {self.log_tail()}", 60)
+        self._end("learner")
+
+    def backlog(self) -> int:
+        try:
+            names = self.redis.call("HKEYS", self.keys.roster)
+            return sum(self.redis.pipeline([("XLEN", self.keys.trajectories(name.decode())) for name in names]))
+        except BroodmindError:
+            return 1
+
+    def _end(self, role: str) -> None:
+        names = [name for name, command in self.commands.items() if command[0] == role]
+        for name in names:
+            del self.commands[name]
+            self.slots[name].signal(signal.SIGTERM)
+        for name in names:
+            code = self.slots[name].wait()
+            assert code in {*_ENDS, -signal.SIGTERM}, f"{name} ended with {code}: {self.log_tail()}"
+
+    def judge(self) -> dict[str, int]:
+        """What the oracle says, without what no actor was left to send again. Shows everything, asserts nothing."""
+        verdict = verify(self.server.url, self.run, self.folder)
+        excused = [v for v in verdict.violations if v.kind == "lost" and self._beyond_replay(v)]
+        violations = [v for v in verdict.violations if v not in excused]
+        mislabelled = self._mislabelled()
+        figures = {
+            **verdict.figures,
+            "violations": len(violations),
+            "excused": len(excused),
+            "mislabelled": len(mislabelled),
+            "complete": int(verdict.complete),
+        }
+        print(json.dumps(figures))
+        print(dict(self.happened), dict(self.ended))
+        for violation in violations[:20]:
+            print(violation)
+        for each in mislabelled[:20]:
+            print("mislabelled", each)
+        return figures
+
+    def _beyond_replay(self, violation) -> bool:
+        """Lost by a crash within the window that everysec leaves open, and its actor never spoke to the server again.
+
+        An actor sends its last seconds again when it reconnects; only one that died first cannot.
+        """
+        incarnation, _, _ = violation.id.partition("-")
+        lines = (self.folder / f"{violation.actor}@{incarnation}.journal").read_text().split("\n")[:-1]
+        last_ms = int(lines[-1].split(" ")[3])
+        return any(
+            crash_ms - _LOST_MS <= violation.acknowledged_ms <= crash_ms and last_ms <= crash_ms
+            for crash_ms in self.crashes_ms
+        )
+
+    def _mislabelled(self) -> list[str]:
+        """Entries trained on as play with a version of this lineage, and played with a lost one of the same name."""
+        ledger = take_snapshot(self.redis, self.keys).ledger
+        published = {(entry.epoch, entry.version): entry.commit for entry in ledger if entry.published}
+        oldest, played = min(published), {}
+        for path in self.folder.glob("*.played"):
+            actor, _, incarnation = path.stem.rpartition("@")
+            for line in path.read_text().split("\n")[:-1]:
+                number, epoch, version, commit = line.split(" ")
+                played[actor, int(incarnation), int(number)] = (int(epoch), int(version), commit)
+        found = []
+        for entry in ledger:
+            for actor, entry_id in accepted_ids(entry):
+                epoch, version, commit = played[actor, *entry_id]
+                if published.get((epoch, version), commit if (epoch, version) < oldest else None) != commit:
+                    found.append(f"{actor} {entry_id}: {epoch}-{version} of {commit}")
+        return found
+
+    def log_tail(self) -> str:
+        return self.nursery.log.read_text(errors="replace")[-3000:]
+
+    def close(self) -> None:
+        self.nursery.close()
+        self.redis.close()
+        self.server.close()

@@ -1,0 +1,28 @@
+"""A stand-in for StarCraft II: an executable that speaks its protocol and plays a small game of its own.
+
+Unmodified bots of burnysc2 play whole games against it. What it shows is that the machinery works; nothing about how a
+bot does in the real game.
+"""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+
+SUPPORT = Path(__file__).parents[1]
+MAP = "Flat"
+
+
+def install(folder: Path) -> Path:
+    """Lay out what burnysc2 takes for an installation; returns what SC2PATH must be."""
+    executable = folder / "Versions" / "Base75689" / "SC2_x64"
+    executable.parent.mkdir(parents=True)
+    (folder / "Maps").mkdir()
+    (folder / "Maps" / f"{MAP}.SC2Map").touch()
+    executable.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(SUPPORT.parent)!r})\n"
+        "from support.standin.server import main\nmain()\n"
+    )
+    executable.chmod(executable.stat().st_mode | stat.S_IXUSR)
+    return folder

@@ -1,0 +1,113 @@
+"""The ACL file as text: who is in it, with which password, for which server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from importlib.resources import files
+
+import pytest
+from click.testing import CliRunner
+
+from broodmind.common.errors import ConfigError, RedisUnreachable
+from broodmind.deploy.acl import _LEARNER, acl, rights_of
+
+
+def run_acl(*options):
+    result = CliRunner().invoke(acl, ["--run", "zerg", *options], catch_exceptions=True)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def users(text):
+    """Each user's rules, by name."""
+    return {line.split()[1]: line.split()[2:] for line in text.splitlines()}
+
+
+def test_each_role_has_a_user_and_nobody_else_comes_in():
+    found = users(run_acl("--actors", "box1, box2", "--server", "valkey-9").stdout)
+    roles = ["zerg~learner", "zerg~auditor", "zerg~monitor", "zerg~actor~box1", "zerg~actor~box2"]
+    assert list(found) == ["default", *roles]
+    assert found.pop("default") == ["off"]
+    assert all(rules[0] == "on" and rules[2:4] == ["resetchannels", "-@all"] for rules in found.values())
+    assert not [rule for rules in found.values() for rule in rules if rule.startswith(("+@", "nopass", "allkeys", ">"))]
+
+
+def test_the_passwords_are_told_once_and_the_file_has_their_hashes():
+    result = run_acl("--actors", "box1", "--server", "valkey-9")
+    told = dict(line.split() for line in result.stderr.splitlines())
+    found = users(result.stdout)
+    assert set(told) == set(found) - {"default"}
+    assert len(set(told.values())) == 4
+    for user, password in told.items():
+        assert len(password) >= 32
+        assert found[user][1] == "#" + hashlib.sha256(password.encode()).hexdigest()
+        assert password not in result.stdout
+
+
+def test_as_json_it_is_the_same_file_and_the_same_passwords():
+    result = run_acl("--actors", "box1", "--server", "valkey-9", "--json")
+    made = json.loads(result.stdout)
+    assert not result.stderr
+    for user, password in made["passwords"].items():
+        assert users(made["acl"])[user][1] == "#" + hashlib.sha256(password.encode()).hexdigest()
+
+
+def test_a_password_whose_hash_is_given_is_not_made():
+    given = hashlib.sha256(b"secret").hexdigest()
+    result = run_acl("--actors", "box1", "--server", "valkey-9", "--sha256", f"zerg~learner={given}")
+    assert users(result.stdout)["zerg~learner"][1] == f"#{given}"
+    assert "zerg~learner" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ("zerg~nobody=" + "0" * 64, "user 'zerg~nobody', expected one of zerg~learner"),
+        ("zerg~learner=secret", "6 characters for zerg~learner, expected 64 hex digits"),
+        ("zerg~learner", "0 characters"),
+        ("zerg~learner=" + "A" * 64, "lower case"),
+    ],
+)
+def test_a_hash_that_is_none_is_refused_without_being_shown(given, match):
+    with pytest.raises(ConfigError, match=match) as refused:
+        run_acl("--actors", "box1", "--server", "valkey-9", "--sha256", given)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("actors", ["", "a b", "a:b", "a,,b", "box*", "box[12]", "a,a", "box,box-001", "box-001,box"])
+def test_names_that_reach_into_each_others_streams_are_refused(actors):
+    with pytest.raises(ConfigError, match="actors: "):
+        run_acl("--actors", actors, "--server", "valkey-9")
+
+
+def test_names_that_only_look_alike_are_taken():
+    found = users(run_acl("--actors", "box,box-01,box-0001,box-001-002", "--server", "valkey-9").stdout)
+    assert len(found) == 8
+
+
+@pytest.mark.parametrize(("server", "known"), [("redis-7.0", False), ("redis-7.2", True), ("valkey-9", True)])
+def test_what_redis_7_0_does_not_know_is_left_out_for_it(server, known):
+    assert ("+client|setinfo" in run_acl("--actors", "a", "--server", server).stdout) == known
+
+
+def test_without_a_kind_of_server_the_server_is_asked():
+    with pytest.raises(RedisUnreachable):
+        run_acl("--actors", "a", "--redis", "redis://127.0.0.1:1")
+
+
+def test_the_learners_rights_are_what_its_code_calls():
+    sources = [file.read_text() for file in files("broodmind.learner").iterdir() if file.name.endswith((".py", ".lua"))]
+    scripted = re.findall(r"redis\.p?call\('([A-Z]+)'(?:, '(CREATE)')?", "\n".join(sources))
+    called = re.findall(r"\(\(?\"([A-Z]+)\", ", "\n".join(sources))
+    used = {"|".join(filter(None, words)).lower() for words in scripted} | {word.lower() for word in called}
+    # read.lua puts its command together; streams.py, which is not the learner's, calls scripts.
+    assert used | {"xreadgroup", "eval", "evalsha"} == set(_LEARNER)
+
+
+def test_an_actors_rights_name_its_own_keys_and_what_all_may_read():
+    rules = rights_of("zerg", ["box1"], introduces=False)["zerg~actor~box1"]
+    written = set(re.findall(r"%W~(\S+)", rules))
+    assert {key.rpartition(":")[2] for key in written} == {"box1", "box1-[0-9][0-9][0-9]"}

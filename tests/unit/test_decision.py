@@ -1,0 +1,112 @@
+"""Decisions: several episodes decided side by side do what each would have done alone."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from broodmind.actors.decision import decide
+from broodmind.actors.episode import Episode, Improvised, Manners
+from broodmind.actors.policy import Policy
+from broodmind.common.actions import Box, Discrete, MultiDiscrete
+from broodmind.common.network import initial_params
+from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
+from broodmind.common.weights import Pointer
+
+TOY = GameSpec("toy", (2, 3), Discrete(4))
+MASKED = replace(TOY, masked=True)
+SEVERAL = replace(TOY, actions=MultiDiscrete((3, 2)), masked=True)
+NUMBERS = replace(TOY, actions=Box((-1.0, 0.0), (1.0, 5.0)))
+GAMES, STEPS = 7, 12
+
+
+def policy_of(game, version=1, correlation=0.0):
+    spec = RunSpec(game, NetworkSpec((16,), "relu"), RolloutSpec(noise_correlation=correlation))
+    params = initial_params(spec.network, spec.game, np.random.default_rng(version))
+    params["policy/w1"] *= 200  # far from uniform: another's row would show
+    return Policy(Pointer(1, version, "commit", "digest", 1), params, spec)
+
+
+def begin(policy, seed, left):
+    rng = np.random.default_rng(seed)
+    return Episode(str(seed), {}, policy, lambda *_: -1, rng, Manners(), lambda _, ended: left.append(ended))
+
+
+def shown(game, seed, step):
+    """What a game shows: observation and mask."""
+    rng = np.random.default_rng((seed, step))
+    seen = rng.standard_normal(game.observation_shape)
+    if not game.masked:
+        return seen, None
+    mask = rng.random(sum(game.actions.sizes)) < 0.6
+    mask[[0, -1]] = True
+    return seen, mask
+
+
+@pytest.mark.parametrize(
+    ("game", "correlation"), [(TOY, 0.0), (MASKED, 0.0), (SEVERAL, 0.0), (NUMBERS, 0.0), (NUMBERS, 0.9)]
+)
+def test_side_by_side_each_episode_does_what_it_would_do_alone(game, correlation):
+    policies = [policy_of(game, version, correlation) for version in (1, 2)]
+    left_alone, left_together = [], []
+    alone = [begin(policies[seed % 2], seed, left_alone) for seed in range(GAMES)]
+    together = [begin(policies[seed % 2], seed, left_together) for seed in range(GAMES)]
+    for step in range(STEPS):
+        moves = [episode.act(*shown(game, seed, step)) for seed, episode in enumerate(alone)]
+        present = [seed for seed in range(GAMES) if (seed + step) % 3]  # another company at each step
+        moves_together = {
+            seed: move
+            for group in (present, sorted(set(range(GAMES)) - set(present)))
+            for seed, move in zip(
+                group, decide([together[seed].ask(*shown(game, seed, step)) for seed in group]), strict=True
+            )
+        }
+        for seed, move in enumerate(moves):
+            np.testing.assert_allclose(moves_together[seed], move, rtol=1e-4, atol=1e-4)
+    for episode in itertools.chain(alone, together):
+        episode.end("loss")
+    for one, other in zip(left_alone, left_together, strict=True):
+        assert one.recording.steps == STEPS
+        np.testing.assert_allclose(other.recording.log_probs, one.recording.log_probs, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(other.recording.actions, one.recording.actions, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(other.recording.observations, one.recording.observations)
+
+
+def test_a_row_that_nothing_can_be_learnt_from_spoils_no_other():
+    left = []
+    policy = policy_of(TOY)
+    policy._params["policy/w0"][:] = 2
+    episodes = [begin(policy, seed, left) for seed in range(3)]
+    vast = np.full((2, 3), 3e38)
+    moves = decide([episode.ask(vast if n == 1 else np.ones((2, 3))) for n, episode in enumerate(episodes)])
+    assert moves[1] == -1
+    assert all(move in range(4) for move in (moves[0], moves[2]))
+    for episode in episodes:
+        episode.end("win")
+    assert [ended.attempt.trained_on for ended in left] == [True, False, True]
+    assert "more than the policy can take" in left[1].attempt.reason
+
+
+def test_without_a_policy_there_is_nothing_to_decide():
+    assert begin(None, 1, []).ask([1]) == Improvised(-1)
+    assert decide([]) == []
+
+
+def test_actions_side_by_side_are_distributed_as_the_policy_says():
+    policy = policy_of(MASKED)
+    policy._params["policy/w1"] *= 0.01
+    seen, mask = np.full((2, 3), 0.3), np.array([True, True, False, True])
+    count = 4000
+    episodes = [begin(policy, seed, []) for seed in range(count)]
+    moves = np.bincount(decide([episode.ask(seen, mask) for episode in episodes]), minlength=4)
+    log_probs = np.array([episode._recording.log_probs[0] for episode in episodes])
+    chances = np.zeros(4)
+    for episode, log_prob in zip(episodes, log_probs, strict=True):
+        chances[episode._recording.actions[0]] = np.exp(log_prob)
+    assert moves[2] == 0
+    assert chances.sum() == pytest.approx(1, abs=1e-5)
+    spread = np.sqrt(count * chances * (1 - chances))
+    assert (abs(moves - count * chances) <= 4.5 * spread).all(), (moves, count * chances)

@@ -1,0 +1,137 @@
+"""Entries of declared behaviour: marked on the wire, taken only where asked for, and kept out of the figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.runs import SPEC, trajectory
+
+from broodmind.common.errors import WireError
+from broodmind.common.trajectory import Header, decode_trajectory, encode_trajectory, parse_entry
+from broodmind.learner.commit import Head
+from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.entry import Entry
+from broodmind.learner.history import History
+from broodmind.learner.intake import Intake, refusal
+from broodmind.learner.run import Run
+
+NOW = 1_700_000_000_000
+HEAD = Head(epoch=3, version=20, commit="c")
+ASKED = IntakeConfig(batch_steps=8, max_staleness=4, max_age_s=60.0, accept_declared=True)
+
+
+def a_header(played, **changed):
+    return replace(Header(0, 0, played.steps, played.games, NOW, declared=True), **changed)
+
+
+def on_the_wire(header, payload=b"p"):
+    return [part if isinstance(part, bytes) else str(part).encode() for part in header.fields(payload)]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_an_entry_says_whether_its_behaviour_is_declared(declared):
+    header = Header(0, 0, 8, 1, NOW, declared=declared)
+    raw = on_the_wire(header)
+    assert parse_entry(raw) == (header, b"p")
+    assert (b"b" in raw[::2]) == declared
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: [*raw[:10], b"b", b"uniform", *raw[12:]],
+        lambda raw: [*raw[:10], b"b", b"", *raw[12:]],
+        lambda raw: [*raw[:12], *raw[10:]],
+        lambda raw: [*raw[:10], *raw[12:], *raw[10:12]],
+        lambda raw: [*raw[:11], *raw[12:]],
+        lambda raw: raw[:-1],
+    ],
+)
+def test_a_declaration_that_is_not_one_is_refused(change):
+    with pytest.raises(WireError, match=r"^entry: "):
+        parse_entry(change(on_the_wire(Header(0, 0, 8, 1, NOW, declared=True))))
+
+
+def test_how_a_declared_game_ended_may_be_unknown_and_no_others():
+    spec = replace(SPEC, game=replace(SPEC.game, wins=True))
+    played = trajectory()
+    payload = encode_trajectory(played, "a", spec)
+    assert decode_trajectory(payload, a_header(played), "a", spec).wins is None
+    with pytest.raises(WireError, match=r"^wins: "):
+        decode_trajectory(payload, a_header(played, declared=False), "a", spec)
+    known = encode_trajectory(replace(played, wins=np.array([True])), "a", spec)
+    assert decode_trajectory(known, a_header(played), "a", spec).wins.all()
+
+
+@pytest.mark.parametrize(
+    ("config", "age_ms", "expected"),
+    [
+        (ASKED, 0, None),
+        (ASKED, 60_000, None),
+        (ASKED, 60_001, "too_old"),
+        (replace(ASKED, max_staleness=0), 0, None),
+        (replace(ASKED, accept_declared=False), 0, "foreign"),
+        (replace(ASKED, accept_declared=False), 60_001, "foreign"),
+    ],
+)
+@pytest.mark.parametrize(("epoch", "version"), [(0, 0), (3, 20), (9, 99)])
+def test_it_is_taken_where_asked_for_whatever_its_version_says(config, age_ms, expected, epoch, version):
+    header = a_header(trajectory(), epoch=epoch, version=version, created_ms=NOW - age_ms)
+    assert refusal(header, HEAD, NOW, config) == expected
+
+
+def test_being_asked_for_excuses_nothing_else():
+    ours = Header(20, 3, 8, 1, NOW)
+    assert refusal(ours, HEAD, NOW, ASKED) is None
+    assert refusal(replace(ours, version=15), HEAD, NOW, ASKED) == "stale"
+    assert refusal(replace(ours, epoch=0), HEAD, NOW, ASKED) == "wrong_epoch"
+
+
+def a_run_after(*headers):
+    run = Run("x", SPEC, LearnerConfig(intake=ASKED))
+    run.head = HEAD
+    intake = Intake(ASKED, {})
+    for sequence, header in enumerate(headers, 1):
+        intake.add(Entry("a", (1, sequence), header, trajectory(sequence)), HEAD, header.created_ms)
+    figures = run.train(intake)
+    return run, run.commit(intake, figures, {"a"})[0]
+
+
+def test_it_is_counted_among_the_accepted_and_apart():
+    played = trajectory()
+    ours = Header(19, 3, played.steps, played.games, NOW)
+    _, commit = a_run_after(a_header(played), ours, a_header(played))
+    assert {name: commit.counters[name] for name in ("accepted", "declared", "steps", "games")} == {
+        "accepted": 3,
+        "declared": 2,
+        "steps": 24,
+        "games": 3,
+    }
+    assert commit.stats["accept_declared"] == 1
+
+
+def test_it_shows_in_no_figure_of_what_the_runs_own_versions_do():
+    played = trajectory()
+    ours = Header(19, 3, played.steps, played.games, NOW)
+    history, alone = History(), History()
+    for each in (history, alone):
+        each.accept(ours, played, 20, NOW)
+        each.refuse(ours, 20)
+    vast = replace(played, returns=np.full(1, 1e6, np.float32), lengths=np.full(1, 999, np.int32))
+    for _ in range(200):
+        history.accept(a_header(played), vast, 20, NOW)
+        history.refuse(a_header(played), 20)
+    assert history.state() == alone.state()
+    assert history.mean_return is None
+
+
+def test_what_it_was_not_played_with_counts_as_older_for_the_rate(monkeypatch):
+    shares, played = [], trajectory()
+    monkeypatch.setattr(
+        "broodmind.learner.trainer.Trainer.update", lambda _, batch: shares.append(batch.stale_share) or {}
+    )
+    newest = Header(20, 3, played.steps, played.games, NOW)
+    a_run_after(a_header(played, version=20, epoch=3), newest)
+    assert shares == [0.5]

@@ -1,0 +1,405 @@
+"""Episodes: what they record against what a rollout of the same play records, and what they do with what is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from broodmind.actors.attempt import Attempt
+from broodmind.actors.episode import Episode, Manners
+from broodmind.actors.policy import Policy
+from broodmind.actors.recording import Ending, Recording, longest, to_trajectory
+from broodmind.actors.rollout import GameRollout, StepRollout
+from broodmind.actors.tinyzerg import TinyZerg
+from broodmind.common.actions import Box, Discrete, MultiDiscrete
+from broodmind.common.errors import ConfigError
+from broodmind.common.network import initial_params
+from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
+from broodmind.common.trajectory import MAX_COLUMNS, Header, decode_trajectory, encode_trajectory
+from broodmind.common.weights import Pointer
+
+TOY = GameSpec("toy", (3,), Discrete(4), wins=True)
+SEEN = [0.1, 0.2, 0.3]
+
+
+def run_spec(game=TOY, unroll="steps", length=8):
+    return RunSpec(game, NetworkSpec(hidden=(8,), activation="relu"), RolloutSpec(unroll, length, high_water=8))
+
+
+def policy_of(spec, version=3):
+    params = initial_params(spec.network, spec.game, np.random.default_rng(1))
+    return Policy(Pointer(1, version, "commit", "digest", 1), params, spec)
+
+
+class Table:
+    """Where episodes leave what they have; plays 2 where there is no policy."""
+
+    def __init__(self, spec=None, *, strict=True):
+        self.left = []
+        self.policy = policy_of(spec) if spec else None
+        self.manners = Manners()
+        if not strict:
+            self.manners.strict = False
+
+    def begin(self, seed=5, **labels):
+        rng = np.random.default_rng(seed)
+        return Episode("a-1", labels, self.policy, lambda *_: 2, rng, self.manners, lambda _, it: self.left.append(it))
+
+    @property
+    def attempt(self):
+        (ended,) = self.left
+        return ended.attempt
+
+    def trajectory(self):
+        (ended,) = self.left
+        return to_trajectory(ended.recording, ended.ending, ended.policy.spec)
+
+
+# What is recorded.
+
+
+def play_tinyzerg(table, games, seed=11):
+    """Whole games through episodes, the rng of one going on in the next, as a rollout's does."""
+    game, rng = TinyZerg(1), np.random.default_rng(5)
+    step = game.reset(seed)
+    for _ in range(games):
+        episode = table.begin()
+        episode._rng = rng
+        while not episode.over:
+            step = game.step(np.array([episode.act(step.observations[0])]))
+            episode.reward(step.rewards[0])
+            if step.terminated[0]:
+                episode.end("win" if step.wins[0] else "loss", observation=step.observations[0])
+            elif step.truncated[0]:
+                episode.end("truncated", observation=step.observations[0])
+        rng.random()  # a rollout draws an action for the step that only resets
+        step = game.step(np.array([0]))
+
+
+def trajectories(table):
+    return [to_trajectory(ended.recording, ended.ending, ended.policy.spec) for ended in table.left]
+
+
+FIELDS = ("observations", "actions", "log_probs", "rewards", "terminated", "truncated", "valid", "returns", "lengths")
+
+
+def test_whole_games_are_what_a_rollout_of_whole_games_makes_of_the_same_play():
+    table = Table(run_spec(TinyZerg.spec, "games", 200))
+    rollout = GameRollout(TinyZerg(1), 200, 11, np.random.default_rng(5))
+    play_tinyzerg(table, 5)
+    pieces = []
+    while len(pieces) < 5:
+        pieces += rollout.play(table.policy)
+    for ours, piece in zip(trajectories(table), pieces, strict=True):
+        for name in (*FIELDS, "wins"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(piece.trajectory, name), name)
+            assert getattr(ours, name).dtype == getattr(piece.trajectory, name).dtype, name
+
+
+def test_pieces_side_by_side_are_what_a_rollout_of_steps_makes_of_the_same_play():
+    """Each column of ours is the rollout's play from its first step on, up to and with the step after the end."""
+    length = 8
+    table = Table(run_spec(TinyZerg.spec, "steps", length))
+    play_tinyzerg(table, 4)
+    rollout = StepRollout(TinyZerg(1), 2000, 11, np.random.default_rng(5))
+    (whole,) = rollout.play(table.policy)
+    reference, first = whole.trajectory, 0
+    for index, ours in enumerate(trajectories(table)):
+        steps = int(ours.lengths[0])
+        assert ours.valid.shape == (length, math.ceil(steps / length))
+        for column in range(ours.valid.shape[1]):
+            start = first + length * column
+            valid = min(length, steps - length * column)
+            assert ours.valid[:, column].tolist() == [True] * valid + [False] * (length - valid)
+            for name in FIELDS[1:7]:
+                np.testing.assert_array_equal(
+                    getattr(ours, name)[:valid, column], getattr(reference, name)[start : start + valid, 0], name
+                )
+            np.testing.assert_array_equal(
+                ours.observations[: valid + 1, column], reference.observations[start : start + valid + 1, 0]
+            )
+        assert (ours.returns[0], ours.lengths[0]) == (reference.returns[index], reference.lengths[index])
+        assert ours.wins[0] == reference.wins[index]
+        first += steps + 1
+
+
+@pytest.mark.parametrize("unroll", ["steps", "games"])
+@pytest.mark.parametrize("steps", [1, 7, 8, 9, 16, 17])
+@pytest.mark.parametrize(
+    "game", [TOY, replace(TOY, masked=True), replace(TOY, actions=MultiDiscrete((2, 3)), masked=True)]
+)
+def test_a_game_of_any_length_is_taken_by_the_learner(unroll, steps, game):
+    spec = run_spec(game, unroll)
+    table = Table(spec)
+    with table.begin() as episode:
+        for _ in range(steps):
+            episode.act(SEEN)
+            episode.reward(1)
+        episode.end("tie")
+    trajectory = table.trajectory()
+    recorded = steps if unroll == "steps" else min(steps, 8)
+    assert (trajectory.steps, trajectory.games) == (recorded, 1)
+    header = Header(3, 1, trajectory.steps, trajectory.games, 1)
+    decode_trajectory(encode_trajectory(trajectory, "a", spec), header, "a", spec)
+
+
+def test_numbers_as_actions_travel_as_drawn_and_reach_the_game_within_its_bounds():
+    spec = run_spec(replace(TOY, actions=Box((-2.0, 0.0), (2.0, 10.0))))
+    table = Table(spec)
+    episode = table.begin()
+    moves = np.array([episode.act(SEEN) for _ in range(200)])
+    episode.end("loss")
+    drawn = np.stack(table.left[0].recording.actions)
+    assert np.abs(drawn).max() > 1
+    np.testing.assert_allclose(moves, np.array([-2, 0]) + (np.clip(drawn, -1, 1) + 1) / 2 * np.array([4, 10]))
+
+
+def test_noise_lasts_where_the_run_wants_it_to_and_ends_with_the_game():
+    spec = run_spec(replace(TOY, actions=Box((-1.0,), (1.0,))))
+    lasting = Table(replace(spec, rollout=replace(spec.rollout, noise_correlation=0.99)))
+    for table, correlated in ((Table(spec), False), (lasting, True)):
+        episodes = [table.begin(seed) for seed in range(2)]
+        for _ in range(500):
+            for episode in episodes:
+                episode.act(SEEN)
+        for episode in episodes:
+            episode.end("loss")
+        drawn = [np.stack(ended.recording.actions)[:, 0] for ended in table.left]
+        assert all((np.corrcoef(one[1:], one[:-1])[0, 1] > 0.8) == correlated for one in drawn)
+        assert drawn[0][0] != drawn[1][0]
+
+
+def test_a_reward_belongs_to_the_action_before_it():
+    table = Table(run_spec())
+    episode = table.begin()
+    episode.reward(100)  # nothing was done yet to earn it
+    episode.act(SEEN)
+    episode.reward(1)
+    episode.reward(0.5)
+    episode.act(SEEN)
+    episode.act(SEEN)
+    episode.end("win", reward=4)
+    assert table.trajectory().rewards[:, 0].tolist() == [1.5, 0, 4]
+    assert table.trajectory().returns.tolist() == [5.5]
+    assert table.attempt.total_reward == 5.5
+
+
+@pytest.mark.parametrize(
+    ("outcome", "terminated", "won"),
+    [("win", True, True), ("loss", True, False), ("tie", True, False), ("truncated", False, False)],
+)
+def test_an_outcome_is_an_ending_of_its_kind(outcome, terminated, won):
+    table = Table(run_spec())
+    episode = table.begin()
+    episode.act(SEEN)
+    episode.end(outcome)
+    trajectory = table.trajectory()
+    assert trajectory.terminated.tolist() == [[terminated]]
+    assert trajectory.truncated.tolist() == [[not terminated]]
+    assert trajectory.wins.tolist() == [won]
+    assert (table.attempt.outcome, table.attempt.trained_on, table.attempt.version) == (outcome, True, 3)
+
+
+def test_a_truncated_game_is_bootstrapped_from_its_final_observation_or_the_last_seen():
+    for given, expected in ((None, 1), ([9, 9, 9], 9)):
+        table = Table(run_spec())
+        episode = table.begin()
+        episode.act([0, 0, 0])
+        episode.act([1, 1, 1])
+        episode.end("truncated", observation=given)
+        assert table.trajectory().observations[:, 0, 0].tolist() == [0, 1, expected]
+
+
+def test_a_game_that_is_too_long_is_cut_as_truncated_and_played_out_unseen():
+    table = Table(run_spec(unroll="games", length=4))
+    episode = table.begin()
+    for step in range(9):
+        episode.act([step] * 3)
+        episode.reward(1)
+    episode.end("win")
+    trajectory = table.trajectory()
+    assert trajectory.observations[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert trajectory.truncated[:, 0].tolist() == [False] * 3 + [True]
+    assert not trajectory.terminated.any()
+    assert (trajectory.returns.tolist(), trajectory.lengths.tolist(), trajectory.wins.tolist()) == ([4], [4], [False])
+    assert (table.attempt.outcome, table.attempt.steps, table.attempt.total_reward) == ("win", 9, 9)
+
+
+def test_the_longest_game_is_what_one_entry_holds():
+    assert longest(run_spec(unroll="games", length=100)) == 100
+    assert longest(run_spec(unroll="steps", length=2)) == 2 * MAX_COLUMNS
+    pixels = run_spec(replace(TOY, observation_shape=(84, 84, 4)), "games", 4096)
+    assert longest(pixels) < 4096
+    steps = longest(run_spec(replace(TOY, observation_shape=(84, 84, 40)), "steps", 1))
+    game = replace(TOY, observation_shape=(84, 84, 40))
+    recording = Recording()
+    for _ in range(steps):
+        recording.add(np.zeros((84, 84, 40), np.float32), np.int32(0), np.float32(-1), None)
+    spec = run_spec(game, "steps", 1)
+    trajectory = to_trajectory(recording, Ending(np.zeros((84, 84, 40), np.float32), terminated=True, won=False), spec)
+    header = Header(3, 1, steps, 1, 1)
+    decode_trajectory(encode_trajectory(trajectory, "a", spec), header, "a", spec)
+
+
+def test_the_observation_is_copied():
+    table, same = Table(run_spec()), np.zeros(3, np.float32)
+    episode = table.begin()
+    for step in range(3):
+        same[:] = step
+        episode.act(same)
+    episode.end("loss")
+    assert table.trajectory().observations[:3, 0, 0].tolist() == [0, 1, 2]
+
+
+# What is not trained on.
+
+
+def test_a_game_that_raises_is_aborted_and_never_a_loss():
+    table = Table(run_spec())
+
+    def crash():
+        with table.begin(map="m") as episode:
+            episode.act(SEEN)
+            raise RuntimeError("SC2 died")
+
+    with pytest.raises(RuntimeError):
+        crash()
+    assert table.left[0].recording is None
+    assert (table.attempt.outcome, table.attempt.reason) == ("aborted", "RuntimeError('SC2 died')")
+    assert json.loads(table.attempt.to_json())["labels"] == {"map": "m"}
+
+
+def test_a_game_left_without_an_end_is_aborted():
+    table = Table(run_spec())
+    with table.begin() as episode:
+        episode.act(SEEN)
+    assert (table.attempt.outcome, table.attempt.reason) == ("aborted", "left without an end")
+    assert table.left[0].recording is None
+
+
+def test_a_game_without_a_policy_is_played_by_the_substitute_and_not_trained_on():
+    table = Table()
+    with table.begin() as episode:
+        assert [episode.act(SEEN), episode.act("whatever")] == [2, 2]
+        episode.reward(1)
+        episode.end("win")
+    assert table.attempt == Attempt(
+        id="a-1",
+        labels={},
+        epoch=0,
+        version=0,
+        outcome="win",
+        reason="played without a policy",
+        started_ms=table.attempt.started_ms,
+        duration_s=table.attempt.duration_s,
+        steps=2,
+        total_reward=1.0,
+        trained_on=False,
+    )
+    assert table.manners.strict
+
+
+def test_a_game_without_an_action_is_not_trained_on():
+    table = Table(run_spec())
+    table.begin().end("win")
+    assert (table.attempt.outcome, table.attempt.trained_on) == ("win", False)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda game: game.act([0, math.nan, 0]), "observation: nan at [1], expected finite numbers"),
+        (lambda game: game.act([0, 0, 1e300]), "observation: inf at [2], expected finite numbers"),
+        (lambda game: game.act([3e38] * 3), "more than the policy can take"),
+        (lambda game: game.reward(math.nan), "reward: nan, expected at most 1e+09 either way"),
+        (lambda game: game.reward(-math.inf), "reward: -inf, expected"),
+        (lambda game: game.reward(1e10), "reward: 1e+10, expected"),
+    ],
+)
+def test_bad_numbers_spoil_the_episode_and_never_the_game(spoil, reason, strict):
+    table = Table(run_spec(), strict=strict)
+    table.policy._params["policy/w0"][:] = 2  # three of the largest numbers have no sum
+    with table.begin() as episode:
+        episode.act(SEEN)
+        spoil(episode)
+        assert 0 <= episode.act(SEEN) < 4
+        episode.end("win")
+    assert table.attempt.outcome == "aborted"
+    assert reason in table.attempt.reason
+    assert table.left[0].recording is None
+
+
+def test_a_mask_that_allows_nothing_spoils_the_episode():
+    table = Table(run_spec(replace(TOY, masked=True)))
+    with table.begin() as episode:
+        assert episode.act(SEEN, [False] * 4) == 2
+        episode.end("win")
+    assert table.attempt.reason == "mask: allows no action, expected at least one"
+
+
+def test_a_mask_is_followed():
+    table = Table(run_spec(replace(TOY, masked=True)))
+    episode = table.begin()
+    assert {episode.act(SEEN, [False, False, True, False]) for _ in range(20)} == {2}
+
+
+MISTAKES = [
+    (lambda game: game.act([1, 2]), "observation: shape (2,), expected (3,)"),
+    (lambda game: game.act("lots"), "observation: str"),
+    (lambda game: game.act([[1, 2], [3]]), "observation: list"),
+    (lambda game: game.act(SEEN, [True] * 4), "mask: given, expected none"),
+    (lambda game: game.reward("much"), "reward: 'much', expected a number"),
+    (lambda game: game.end("victory"), "outcome: 'victory', expected one of win, loss, tie, truncated"),
+    (lambda game: game.end("truncated", observation=[1]), "observation: shape (1,), expected (3,)"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "message"), MISTAKES)
+def test_a_mistake_in_the_first_game_raises(mistake, message):
+    table = Table(run_spec())
+
+    def play():
+        with table.begin() as episode:
+            episode.act(SEEN)
+            mistake(episode)
+
+    with pytest.raises(ConfigError) as raised:
+        play()
+    assert message in str(raised.value)
+    assert table.attempt.outcome == "aborted"
+
+
+@pytest.mark.parametrize(("mistake", "message"), MISTAKES)
+def test_a_mistake_in_a_later_game_only_spoils_it(mistake, message):
+    table = Table(run_spec())
+    with table.begin() as episode:
+        episode.act(SEEN)
+        episode.end("win")
+    table.left.clear()
+    with table.begin() as episode:
+        episode.act(SEEN)
+        mistake(episode)
+        assert isinstance(episode.act(SEEN), int)
+        if not episode.over:
+            episode.end("win")
+    assert table.attempt.outcome == "aborted"
+    assert message in table.attempt.reason
+
+
+@pytest.mark.parametrize("late", [lambda game: game.act(SEEN), lambda game: game.end("loss")])
+def test_nothing_comes_after_an_end(late):
+    table = Table(run_spec())
+    for _ in range(2):
+        episode = table.begin()
+        episode.act(SEEN)
+        episode.end("win")
+        late(episode)  # not the first game any more
+    assert [ended.attempt.outcome for ended in table.left] == ["win", "win"]
+    table.manners.strict = True
+    with pytest.raises(ConfigError, match="end of the game"):
+        late(episode)

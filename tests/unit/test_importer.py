@@ -1,0 +1,79 @@
+"""What an archive segment gives to push: sound pieces together where they fit, and all that stands before a tear."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from support.runs import SPEC, trajectory
+
+from broodmind.actors.importer import Report, _trajectories
+from broodmind.common.archive import ArchivedEntry
+from broodmind.common.trajectory import Header, encode_trajectory
+from broodmind.learner.archive import Archive, ArchiveConfig
+
+LONG = replace(SPEC, rollout=replace(SPEC.rollout, length=600))
+
+
+def archived(number, played, *, refused="", payload=None):
+    header = Header(3, 1, played.steps, played.games, 1000, declared=played.wins is None)
+    whole = encode_trajectory(played, "a", LONG) if payload is None else payload
+    return ArchivedEntry("a", (7, number), header, whole, refused, "", "c0ffee", 4)
+
+
+def segment(folder, *entries):
+    archive = Archive(ArchiveConfig(str(folder)), "run", LONG)
+    archive.append(entries)
+    archive.close()
+    (path,) = folder.iterdir()
+    return path
+
+
+def given(path, spec=LONG):
+    report = Report()
+    return list(_trajectories([path], None, spec, report)), report
+
+
+def of_length(length, seed=0, columns=2):
+    return trajectory(seed, replace(SPEC, rollout=replace(SPEC.rollout, length=length)), columns)
+
+
+def test_pieces_of_one_length_go_together_and_others_apart(tmp_path):
+    played = [of_length(length, seed) for seed, length in enumerate((4, 4, 7, 7, 4))]
+    pushed, report = given(segment(tmp_path, *(archived(n, each) for n, each in enumerate(played))))
+    assert [each.actions.shape for each in pushed] == [(4, 4), (7, 4), (4, 2)]
+    np.testing.assert_array_equal(pushed[0].rewards, np.hstack([played[0].rewards, played[1].rewards]))
+    assert (report.taken, report.refused) == (1, {})
+
+
+def test_an_entry_holds_about_an_updates_worth(tmp_path):
+    pushed, _ = given(segment(tmp_path, *(archived(n, of_length(500, n)) for n in range(5))))
+    assert [each.steps for each in pushed] == [3000, 2000]
+
+
+def test_whole_games_stay_by_themselves(tmp_path):
+    spec = replace(LONG, rollout=replace(LONG.rollout, unroll="games"))
+    archive = Archive(ArchiveConfig(str(tmp_path)), "run", spec)
+    archive.append([archived(n, of_length(9, n, columns=1)) for n in range(3)])
+    archive.close()
+    pushed, _ = given(next(iter(tmp_path.iterdir())), spec)
+    assert [each.actions.shape for each in pushed] == [(9, 1)] * 3
+
+
+def test_what_was_not_sound_is_left_out_and_counted(tmp_path):
+    played = of_length(4)
+    refused = ["", "stale", "invalid", "duplicate", "non_finite", "too_old", "wrong_epoch", "foreign"]
+    entries = [archived(n, played, refused=why) for n, why in enumerate(refused)]
+    entries.append(archived(9, played, payload=b"accepted, and yet not what it was"))
+    pushed, report = given(segment(tmp_path, *entries))
+    assert sum(each.games for each in pushed) == 5
+    assert report.skipped == {"invalid": 2, "duplicate": 1, "non_finite": 1}
+
+
+def test_what_stands_before_a_tear_is_taken_and_the_file_reported(tmp_path):
+    path = segment(tmp_path, *(archived(n, of_length(4, n)) for n in range(3)))
+    path.write_bytes(path.read_bytes()[:-5])
+    pushed, report = given(path)
+    assert sum(each.games for each in pushed) == 2
+    assert report.taken == 0
+    assert "torn" in report.refused[str(path)]

@@ -1,0 +1,34 @@
+"""Who is suspected of having killed a learner, from what XPENDING says."""
+
+from __future__ import annotations
+
+from broodmind.learner.suspects import DELIVERIES, Suspect, suspects
+
+
+def pending(*entries):
+    """As XPENDING answers: (sequence, consumer, deliveries)."""
+    return [[b"7-%d" % sequence, who, 5, times] for sequence, who, times in entries]
+
+
+def test_what_was_delivered_less_often_is_no_suspect():
+    assert suspects("a", pending((1, b"mind", DELIVERIES - 1)), after_death=True) == []
+    assert suspects("a", [], after_death=True) == []
+
+
+def test_what_was_delivered_often_is_tried_alone():
+    found = suspects("a", pending((1, b"mind", DELIVERIES), (2, b"mind", 99), (3, b"mind", 1)), after_death=True)
+    assert found == [Suspect("a", (7, 1), poison=False), Suspect("a", (7, 2), poison=False)]
+
+
+def test_what_stands_before_a_suspect_is_tried_alone_too():
+    found = suspects("a", pending((1, b"mind", 1), (2, b"mind", DELIVERIES), (3, b"mind", 1)), after_death=True)
+    assert [suspect.id for suspect in found] == [(7, 1), (7, 2)]
+
+
+def test_what_was_alone_in_a_dead_learners_hand_is_poison():
+    (found,) = suspects("a", pending((1, b"alone", 4), (2, b"mind", 1)), after_death=True)
+    assert found == Suspect("a", (7, 1), poison=True)
+
+
+def test_what_was_alone_when_only_the_connection_was_lost_is_tried_again():
+    assert suspects("a", pending((1, b"alone", 9)), after_death=False) == [Suspect("a", (7, 1), poison=False)]
