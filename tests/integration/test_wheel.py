@@ -79,7 +79,7 @@ def test_the_base_install_says_what_is_missing(python, hostile, shared_server):
         cwd=hostile, capture_output=True, text=True, env=environment, check=False,
     )  # fmt: skip
     assert result.returncode == 3
-    assert "game: 'CartPole-v1', expected one of TinyZerg or module:factory" in result.stderr
+    assert "game: 'CartPole-v1', expected one of TinyZerg, ConnectFour or module:factory" in result.stderr
     result = subprocess.run([command, "up"], cwd=hostile, capture_output=True, text=True, check=False)
     assert result.returncode == 3
     assert "install broodmind[local]" in result.stderr
