@@ -20,7 +20,7 @@ def publish(server, run, *, version=1, spec=SPEC, params=None):
     """What a learner would: the spec, and a version of the policy."""
     keys = Keys(run)
     blob = encode_weights(params or initial_params(spec.network, spec.game, np.random.default_rng(version)), spec)
-    pointer = Pointer(1, version, f"commit{version}", digest(blob), len(blob))
+    pointer = Pointer(1, version, "", digest(blob), len(blob))
     server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
     server.call("SET", keys.weights(1, version), blob)
     server.call("SET", keys.latest, pointer.to_json())
