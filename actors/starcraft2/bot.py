@@ -10,7 +10,7 @@ from sc2.ids.ability_id import AbilityId
 from sc2.ids.unit_typeid import UnitTypeId
 from sc2.ids.upgrade_id import UpgradeId
 
-from ...common.errors import GameAborted
+from ...common.errors import GameAborted, GameCrashed
 from ..tinyzerg import Macro
 from .features import Seen, map_control, observe
 from .plan import PLANS, UPGRADES, Holdings, wishes
@@ -74,6 +74,7 @@ class ZergBot(BotAI):
         self._clock = -1
         self.started = False  # whether `on_start` went through
         self.outcome: Outcome | None = None
+        self.stray = False  # set from outside where its own StarCraft II has ended: it plays in another's game
 
     async def on_start(self) -> None:
         """See BotAI. What is raised here, burnysc2 reports as a defeat; `started` tells it from one."""
@@ -81,6 +82,7 @@ class ZergBot(BotAI):
 
     async def on_step(self, iteration: int) -> None:
         """See BotAI."""
+        self._check_whose_game_it_is()
         if self._stop.requested:
             raise GameAborted("asked to stop")
         if self.state.game_loop > self._clock:
@@ -98,6 +100,7 @@ class ZergBot(BotAI):
 
     async def on_end(self, game_result: Result) -> None:
         """See BotAI."""
+        self._check_whose_game_it_is()
         if not self.started or game_result not in _RESULTS:
             return
         result = self.outcome = _RESULTS[game_result]
@@ -108,6 +111,10 @@ class ZergBot(BotAI):
             self._game.end("truncated", self._rewards.since_last(seen), observe(seen))
         else:
             self._game.end(result, self._rewards.at_end(result))
+
+    def _check_whose_game_it_is(self) -> None:
+        if self.stray:
+            raise GameCrashed("StarCraft II ended, and not in the bot's sight; its port may be taken")
 
     def _look(self) -> Seen:
         enemy_army = self.enemy_units.exclude_type({UnitTypeId.SCV, UnitTypeId.PROBE, *_NO_ARMY})

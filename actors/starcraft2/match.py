@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ...common.shutdown import Stop
     from ..attempt import Outcome
     from ..supervised import Progress
-    from .bot import Game
+    from .bot import Game, ZergBot
 
 _log = Log("starcraft2")
 _WATCH_S = 0.5
@@ -86,12 +86,12 @@ def play_match(match: Match, game: Game, stop: Stop, progress: Progress) -> Outc
     seed = secrets.randbelow(2**31)
     progress.report(map=match.map, opponent=match.opponent, seed=seed)
     bot = ZergBot(game, progress, stop, match.limit_s)
-    _watch(progress)
+    _watch(progress, bot)
     try:
         run_game(
             arena, [Bot(Race.Zerg, bot), opponent], realtime=False, random_seed=seed, game_time_limit=match.limit_s
         )
-    except GameAborted:
+    except (GameAborted, GameCrashed):
         raise
     except Exception as error:  # whatever a bot raises
         if bot.outcome is None:
@@ -111,11 +111,11 @@ def _failure(error: Exception) -> GameAborted | GameCrashed:
     return GameAborted(f"the bot raised {type(error).__name__}: {error}")
 
 
-def _watch(progress: Progress) -> None:
+def _watch(progress: Progress, bot: ZergBot) -> None:
     """End this process, if StarCraft II has ended and burnysc2 has not noticed.
 
     It ends at once where another program has its port. burnysc2 would knock at that port for three minutes, or play in
-    the game of whoever answers there.
+    the game of whoever answers there, which may be over before this process is ended: the bot is told too.
     """
     from sc2.sc2process import KillSwitch
 
@@ -125,7 +125,9 @@ def _watch(progress: Progress) -> None:
             time.sleep(_WATCH_S)
             for launched in KillSwitch._to_kill:  # noqa: SLF001 - there is no other way to it
                 process = launched._process  # noqa: SLF001
-                seen_dead = seen_dead + 1 if process is not None and process.poll() is not None else 0
+                dead = process is not None and process.poll() is not None
+                seen_dead = seen_dead + 1 if dead else 0
+            bot.stray = seen_dead > 1 and bot.outcome is None
         reason = "StarCraft II ended, and not in the bot's sight; its port may be taken"
         progress.report(outcome="crashed", reason=reason)
         _log.warning("ended", reason=reason)
