@@ -46,8 +46,8 @@ _RECONNECT_S = (0.1, 5.0)  # first and longest wait between attempts after a los
 def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) -> None:
     """Run one learner until `stop`, or until its goal is reached.
 
-    A lost connection is waited out: what was not committed by then is read again. The errors of the first attempt are
-    raised, so that a wrong address or password is seen at once.
+    A lost connection is waited out: what was not committed by then is read again. Errors before the lease is taken for
+    the first time are raised, so that a wrong address or password is seen at once.
 
     Raises:
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
@@ -57,20 +57,20 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
     origin = read_origin(Path(config.init_from), spec) if config.init_from else None
     lease = Lease(Keys(run), config.lease_ttl_ms)
     began_s, pause_s = monotonic_s(), _RECONNECT_S[0]
-    known, opened = Known(), False
+    known = Known()
     while not stop.requested:
         session = Session(url, run, spec, config, lease, known)
         try:
             if not session.open(stop, origin):
                 session.abandon()
                 return
-            opened, pause_s = True, _RECONNECT_S[0]
+            pause_s = _RECONNECT_S[0]
             while not (stop.requested or session.reached_its_goal(began_s)):
                 session.step()
             session.close()
         except (RedisUnreachable, LineageLost) as error:
             session.abandon()
-            if not opened or stop.requested:
+            if not lease.server_id or stop.requested:
                 raise
             _log.warning("starting over from what Redis holds", error=error)
             time.sleep(pause_s)

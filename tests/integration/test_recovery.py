@@ -12,7 +12,7 @@ from support.runs import NEVER, SPEC, commit_after, entry, everything, hash_of, 
 from support.servers import KINDS, RealServer, wait_until
 
 from broodmind.common.errors import ConfigError, LineageLost, RedisUnreachable
-from broodmind.common.keys import Keys
+from broodmind.common.keys import GROUP, Keys
 from broodmind.common.shutdown import Stop
 from broodmind.common.streams import Server
 from broodmind.learner import commit
@@ -101,12 +101,24 @@ def test_a_learner_that_only_loaded_seeds_an_emptied_redis_with_what_it_loaded(s
         push(server.connect(), keys, 2)
         head_of(server.connect(), keys, version=2)
     with learning(server.url, "loaded"):
-        wait_until(lambda: server.connect().call("EXISTS", keys.lease))
-        wait_until(lambda: server.connect().call("HGET", keys.roster, "a"))
-        wait_until(lambda: server.connect().call("XINFO", "GROUPS", keys.trajectories("a")))
+        push(server.connect(), keys, 1, first=3, version=2)  # too little for an update
+        wait_until(
+            lambda: server.connect().call("XPENDING", keys.trajectories("a"), GROUP)[0]
+        )  # it reads: it has loaded
         server.kill()
         server.start()
         assert int(head_of(server.connect(), keys, epoch=2, version=3)["accepted"]) == 2
+
+
+def test_an_outage_between_the_lease_and_the_first_look_at_the_run_is_waited_out(shared_server, redis, run, keys):
+    def rule(command):
+        return "lose the reply" if keys.spec.encode() in command and not proxy.faults else None
+
+    with Proxy(shared_server.port) as proxy:
+        proxy.rule = rule
+        with learning(proxy.url, run):
+            assert head_of(redis, keys, version=1)["epoch"] == "1"
+    assert proxy.faults == 1
 
 
 def test_a_commit_in_doubt_is_not_lost_with_the_redis_that_took_it(server, monkeypatch):
@@ -264,7 +276,7 @@ def test_an_epoch_is_in_a_checkpoint_as_soon_as_it_is_open(shared_server, redis,
     for epoch in (1, 2, 3):
         with learning(shared_server.url, run, config):
             head_of(redis, keys, epoch=epoch)
-            wait_until(lambda wanted=epoch: epoch_of_newest() == wanted)
+            assert wait_until(lambda wanted=epoch: epoch_of_newest() == wanted)
         wipe(redis, keys)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broodmind.actors.protocol import Refused, parse
+from broodmind.actors.protocol import Abort, Act, Begin, End, Hello, Refused, Reward, parse
 from broodmind.actors.substitute import flags, uniform
 
 json_like = st.recursive(
@@ -20,19 +20,25 @@ json_like = st.recursive(
 fields = st.sampled_from(
     ["id", "observation", "mask", "value", "outcome", "reward", "labels", "reason", "protocol", "actions", "wait_s"]
 )
+requests = (Hello, Begin, Act, Reward, End, Abort)
 kinds = st.sampled_from(["hello", "episode", "act", "reward", "end", "abort"]) | json_like
+
+
+def parsed_or_refused(data):
+    try:
+        return parse(data)
+    except Refused as refused:
+        return refused
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_refused(data):
-    with contextlib.suppress(Refused):
-        parse(data)
+    assert isinstance(parsed_or_refused(data), (*requests, Refused))
 
 
 @given(kinds, st.dictionaries(fields, json_like, max_size=6))
 def test_any_map_is_a_request_or_refused(kind, message):
-    with contextlib.suppress(Refused):
-        parse(msgpack.packb({"type": kind, **message}))
+    assert isinstance(parsed_or_refused(msgpack.packb({"type": kind, **message})), (*requests, Refused))
 
 
 numbers = st.integers(-3, 5) | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.booleans()
