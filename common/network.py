@@ -26,6 +26,7 @@ LOG_STD = "policy/log_std"  # [D], of a Gaussian policy
 MEAN, SCALE = "observations/mean", "observations/scale"  # [F]; a scale is one over a deviation
 
 _NORMALISED_MAX = 10.0  # deviations: what has hardly ever varied may not blow up when it does
+_BLOCK = 1024  # rows at a time where only the outputs count: what lies between the layers then stays in the cache
 _GAIN = math.sqrt(2)
 _HEAD_GAINS = {"policy": 0.01, "value": 1.0}
 
@@ -99,10 +100,27 @@ def prepare(params: Params, observations: Floats) -> Floats:
 
 
 def policy_outputs(params: Params, network: NetworkSpec, observations: Floats) -> Floats:
-    """The policy head's outputs for prepared observations [N, F]: all that acting needs."""
+    """The policy head's outputs [N, K] for prepared observations [N, F]: all that acting needs."""
+    return _head_outputs(params, "policy", network, observations)
+
+
+def value_outputs(params: Params, network: NetworkSpec, observations: Floats) -> Floats:
+    """The value head's outputs [N] for prepared observations [N, F]."""
+    return _head_outputs(params, "value", network, observations)[:, 0]
+
+
+def _head_outputs(params: Params, head: str, network: NetworkSpec, observations: Floats) -> Floats:
+    blocks = [
+        _block_outputs(params, head, network, observations[start : start + _BLOCK])
+        for start in range(0, max(len(observations), 1), _BLOCK)
+    ]
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _block_outputs(params: Params, head: str, network: NetworkSpec, observations: Floats) -> Floats:
     if network.shared:
         observations = forward(params, "torso", observations, network.activation, head=False)[-1]
-    return forward(params, "policy", observations, network.activation)[-1]
+    return forward(params, head, observations, network.activation)[-1]
 
 
 def initial_params(network: NetworkSpec, game: GameSpec, rng: np.random.Generator) -> Params:

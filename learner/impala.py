@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..common.distributions import distribution
-from ..common.network import LOG_STD, policy_outputs
 from .backward import Forward
 from .finite import check_finite
 from .losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
@@ -17,11 +15,10 @@ from .optimizer import clip_by_global_norm
 from .rates import RateConfig
 from .rows import rows_of, sweep
 from .value_scale import ValueScale
-from .values import explained_variance, state_values
+from .values import explained_variance, state_values, taken_log_probs
 from .vtrace import vtrace
 
 if TYPE_CHECKING:
-    from ..common.network import Floats
     from ..common.spec import RunSpec
     from ..common.wire import Array
     from .batch import Batch
@@ -29,6 +26,9 @@ if TYPE_CHECKING:
     from .optimizer import Optimizer
     from .parameters import Parameters
     from .rows import Rows
+
+
+_KL_ROWS = 2048  # enough to tell how far an update moved the policy; of a larger batch, each so-many-th
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,11 @@ class Impala:
         config, valid = self._config, batch.valid
         gradient = self._gradient = self._gradient or params.like()
         values = self._scale.values(state_values(params.views, self._spec.network, batch.observations))
+        masks = None if batch.masks is None else batch.masks[valid]
+        log_probs = taken_log_probs(
+            params.views, self._spec, batch.observations[:-1][valid], batch.actions[valid], masks
+        )
         log_ratios = np.zeros_like(batch.log_probs)
-        log_probs = self._log_probs(params, batch)
         log_ratios[valid] = bounded(log_probs - batch.log_probs[valid])
         trace = vtrace(
             batch.rewards,
@@ -87,7 +90,7 @@ class Impala:
         targets, advantages = trace.targets[valid], trace.advantages[valid]
         self._scale.update(targets, params.views)
         spread = advantages.std() + 1e-8  # the scale alone: shifted, a weighted advantage would change its sign
-        rows = rows_of(batch, batch.log_probs[valid], advantages / spread, self._scale.normalise(targets))
+        rows = rows_of(batch, log_probs, advantages / spread, self._scale.normalise(targets))
 
         def step(part: Rows) -> Figures:
             figures = self._gradient_of(params, gradient, part)
@@ -98,9 +101,11 @@ class Impala:
 
         means = sweep(rows, config.epochs, config.minibatch, rng, step)
         taken = log_ratios[valid]
+        some = rows[:: -(-len(rows) // _KL_ROWS)]
+        after = taken_log_probs(params.views, self._spec, some.observations, some.actions, some.masks)
         figures = {
             **means,
-            "kl": kl_k3(bounded(self._log_probs(params, batch) - log_probs)),
+            "kl": kl_k3(bounded(after - some.log_probs)),
             "clip_fraction": float(np.count_nonzero(np.exp(taken) > config.rho_bar)) / len(taken),
             "effective_samples": effective_sample_size(taken),
             "explained_variance": explained_variance(targets - values[:-1][valid], targets),
@@ -116,13 +121,6 @@ class Impala:
     def restore(self, state: dict[str, Array], _params: Parameters) -> None:
         """See `PPO.restore`."""
         self._scale.restore(state)
-
-    def _log_probs(self, params: Parameters, batch: Batch) -> Floats:
-        """Of the actions of the valid steps [N], by the policy to be improved."""
-        outputs = policy_outputs(params.views, self._spec.network, batch.observations[:-1][batch.valid])
-        masks = None if batch.masks is None else batch.masks[batch.valid]
-        choice = distribution(self._spec.game.actions, outputs, params.views.get(LOG_STD), masks)
-        return choice.log_prob(batch.actions[batch.valid])
 
     def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Rows) -> Figures:
         config = self._config

@@ -8,13 +8,11 @@ the proximal policy, and whose data it is enters as an importance weight of its 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..common.distributions import distribution
-from ..common.network import LOG_STD, policy_outputs
 from .backward import Forward
 from .finite import check_finite
 from .losses import bounded, clipped_surrogate, effective_sample_size, kl_k3, squared_error, to_outputs
@@ -24,7 +22,7 @@ from .rates import RateConfig
 from .returns import generalized_advantages
 from .rows import rows_of, sweep
 from .value_scale import ValueScale
-from .values import explained_variance, state_values
+from .values import explained_variance, state_values, taken_log_probs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -151,17 +149,14 @@ class PPO:
         """The same rows, with ratios against the proximal policy and the weight pi_prox / mu on the advantages."""
         log_probs = self._proximal_log_probs(params, rows.observations, rows.actions, rows.masks)
         weights = np.exp(np.minimum(log_probs - rows.log_probs, math.log(self._config.weight_cap)))
-        weighted: Floats = rows.advantages * weights
-        return type(rows)(rows.observations, rows.actions, log_probs, weighted, rows.targets, rows.masks)
+        return replace(rows, log_probs=log_probs, advantages=rows.advantages * weights)
 
     def _proximal_log_probs(
         self, params: Parameters, observations: Floats, actions: ActionArray, masks: NDArray[np.bool_] | None
     ) -> Floats:
         """Of actions [N, ...], by the proximal policy; by the policy itself before there is one."""
         proximal = params if self._proximal is None else self._corrected(self._proximal)
-        outputs = policy_outputs(proximal.views, self._spec.network, observations)
-        choice = distribution(self._spec.game.actions, outputs, proximal.views.get(LOG_STD), masks)
-        return choice.log_prob(actions)
+        return taken_log_probs(proximal.views, self._spec, observations, actions, masks)
 
     def _corrected(self, average: Parameters) -> Parameters:
         corrected = average.copy()

@@ -1,22 +1,33 @@
-"""The value function over a batch."""
+"""What a network says over a batch: its values, and the log-probabilities of the actions taken."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..common.network import forward
+from ..common.distributions import distribution
+from ..common.network import LOG_STD, policy_outputs, value_outputs
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..common.distributions import ActionArray
     from ..common.network import Floats, Params
-    from ..common.spec import NetworkSpec
+    from ..common.spec import NetworkSpec, RunSpec
 
 
 def state_values(params: Params, network: NetworkSpec, observations: Floats) -> Floats:
     """The value head's outputs [T + 1, B] for prepared observations [T + 1, B, F]."""
-    outputs: Floats = observations.reshape(-1, observations.shape[-1])
-    if network.shared:
-        outputs = forward(params, "torso", outputs, network.activation, head=False)[-1]
-    return forward(params, "value", outputs, network.activation)[-1].reshape(observations.shape[:2])
+    rows = observations.reshape(-1, observations.shape[-1])
+    return value_outputs(params, network, rows).reshape(observations.shape[:2])
+
+
+def taken_log_probs(
+    params: Params, spec: RunSpec, observations: Floats, actions: ActionArray, masks: NDArray[np.bool_] | None
+) -> Floats:
+    """Log-probabilities [N] of actions [N, ...] at prepared observations [N, F], allowed by masks [N, A] if any."""
+    outputs = policy_outputs(params, spec.network, observations)
+    return distribution(spec.game.actions, outputs, params.get(LOG_STD), masks).log_prob(actions)
 
 
 def explained_variance(residuals: Floats, targets: Floats) -> float:

@@ -500,10 +500,11 @@ def test_one_step_on_v_traces_advantages_at_rate_one_moves_by_the_gradient_of_th
 
 
 @separate_and_shared
-def test_v_traces_divergence_is_how_far_the_update_moved_the_policy(network):
-    """Whoever played: the figure that its rate follows is of the update, not of the data."""
+@pytest.mark.parametrize(("games", "every"), [(4, 1), (1500, 2)])  # 10 steps, 3,750 steps
+def test_v_traces_divergence_is_how_far_the_update_moved_the_policy(games, every, network):
+    """Whoever played: the figure that its rate follows is of the update, not the data; of a part of a large batch."""
     spec, rng = RunSpec(GAME, network), np.random.default_rng(30)
-    params, batch = random_params(network, 30), some_games(RunSpec(GAME, network), rng)
+    params, batch = random_params(network, 30), some_games(spec, rng, (4, 2, 1, 3) * (games // 4))
     t, b = np.nonzero(batch.valid)
 
     def taken():
@@ -511,8 +512,8 @@ def test_v_traces_divergence_is_how_far_the_update_moved_the_policy(network):
         return slow_log_probs(logits, None)[np.arange(len(t)), batch.actions[t, b]]
 
     before = taken()
-    figures = Impala(VTraceConfig(minibatch=4), spec).update(params, SGD(0), batch, 0.1, rng)
-    moved = taken() - before
+    figures = Impala(VTraceConfig(minibatch=games), spec).update(params, SGD(0), batch, 0.1, rng)
+    moved = (taken() - before)[::every]
     assert np.abs(moved).max() > 1e-3
     assert figures["kl"] == pytest.approx(np.mean(np.exp(moved) - 1 - moved), rel=1e-6)
 
