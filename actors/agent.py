@@ -10,7 +10,7 @@ import atexit
 import itertools
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,6 +29,7 @@ from .episode import Ended, Episode, Manners
 from .line import Line
 from .name import host_name, process_name
 from .spool import Spool, first_free
+from .state_fit import fitted_spec
 from .substitute import flags, uniform
 
 if TYPE_CHECKING:
@@ -263,7 +264,8 @@ class Agent:
 
     def _check(self, spec: RunSpec) -> None:
         if self._game is not None:
-            spec.check_game(self._game)
+            wins = spec.game.wins  # it is an episode's end that says who won
+            spec.check_game(replace(fitted_spec(self._game, spec), wins=wins))
         if self._actions not in {None, spec.game.actions}:
             raise SpecMismatch(f"actions: {self._actions}, expected {spec.game.actions} (the run's {spec.game.name})")
 

@@ -128,11 +128,11 @@ class Episode:
         policy = self._policy
         if policy is None:
             return self._improvise(observation, mask)
-        game = policy.spec.game
+        game, fit = policy.spec.game, policy.spec.rollout.state_fit
         try:
             if self.over:
                 raise ConfigError("act: called after the end of the game, expected a new episode")  # noqa: TRY301
-            seen = observed(observation, game.observation_shape)
+            seen = observed(observation, game.observation_shape, fit)
             allowed = allowed_by(mask, game)
         except ConfigError as error:
             self._misused(error)
@@ -235,7 +235,8 @@ class Episode:
             return self._cut
         if observation is None:
             return self._recording.observations[-1]
-        return observed(observation, self._policy.spec.game.observation_shape)
+        spec = self._policy.spec
+        return observed(observation, spec.game.observation_shape, spec.rollout.state_fit)
 
     def _improvise(self, observation: ArrayLike, mask: ArrayLike | None) -> Improvised:
         return Improvised(self._substitute(observation, mask))

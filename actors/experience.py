@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..common.network import Floats
-    from ..common.spec import GameSpec
+    from ..common.spec import GameSpec, StateFit
     from ..common.wire import Array
     from .behaviour import Behaviour
-    from .state_fit import StateFit
 
 _DTYPES = {"states": ("float32", "float64"), "actions": ("int32", "int64"), "rewards": ("float32", "float64")}
 _REWARD_MAX = 1e6  # the wildest of the real games have some -5,000 at one decision
@@ -47,7 +46,7 @@ class Reading:
 
     behaviour: Behaviour
     rewards_shifted: bool = True  # index t holds what was earned before action t, as in all files of the original bot
-    state_fit: StateFit = "exact"
+    state_fit: StateFit | None = None  # None: as the run says
 
 
 def check_readable(game: GameSpec) -> None:
@@ -89,7 +88,7 @@ def read_experience(path: Path, game: GameSpec, reading: Reading, longest: int |
         if np.abs(array).max(initial=0) > bound:
             raise WireError(f"{name}: up to {np.abs(array).max():.6g}, expected at most {bound:.0f} either way")
 
-    observations = fit_states(states, game.features, reading.state_fit)
+    observations = fit_states(states, game.features, reading.state_fit or "exact")
     if reading.rewards_shifted:
         actions, rewards = actions[:-1], rewards[1:]
     else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..common.archive import SUFFIX, read_segment
@@ -85,6 +85,7 @@ def import_files(
         return report
     if reading is not None:
         check_readable(spec.game)
+        reading = replace(reading, state_fit=reading.state_fit or spec.rollout.state_fit)
     uplink.join(spec)
     try:
         for trajectory in _trajectories(files, reading, spec, report):

@@ -6,25 +6,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..common.errors import BroodmindError, ConfigError
+from ..common.errors import BroodmindError, ConfigError, WireError
+from .state_fit import fit_states
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ..common.spec import GameSpec
+    from ..common.spec import GameSpec, StateFit
 
 
 class Unusable(BroodmindError):
     """A number from the game that nothing can be learnt from; it spoils the episode, and never the game."""
 
 
-def observed(raw: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """A copy: the game may write its next observation into the same array."""
+def observed(raw: ArrayLike, shape: tuple[int, ...], fit: StateFit = "exact") -> NDArray[np.float32]:
+    """A copy, made to fit if the run says how: the game may write its next observation into the same array."""
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
             seen = np.array(raw, np.float32)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"observation: {type(raw).__name__} ({error}), expected numbers of shape {shape}") from error
+    if seen.ndim == len(shape) == 1 and fit != "exact":
+        try:
+            seen = fit_states(seen[None], shape[0], fit, "observation")[0]
+        except WireError as error:
+            raise ConfigError(str(error)) from error
     if seen.shape != shape:
         raise ConfigError(f"observation: shape {seen.shape}, expected {shape}")
     if not np.isfinite(seen).all():

@@ -10,6 +10,7 @@ from ..common.seeding import Role, generator, integer_seed, name_key
 from .games import make_game
 from .rollout import make_rollout
 from .self_play import SelfPlay
+from .state_fit import fitted_game
 from .uplink import Uplink
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def act(
         return
     game = make_game(game_name, envs)
     try:
+        game = fitted_game(game, spec)
         spec.check_game(game.spec)
         who = (name_key(actor), uplink.join(spec))
         rng = generator(spec.seed, Role.ACTIONS, *who)

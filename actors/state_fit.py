@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..common.errors import WireError
 
 if TYPE_CHECKING:
-    from ..common.network import Floats
+    from numpy.typing import NDArray
 
-StateFit = Literal["exact", "cut", "pad"]
+    from ..common.distributions import ActionArray
+    from ..common.network import Floats
+    from ..common.spec import GameSpec, RunSpec, StateFit
+    from .game import Step, VectorGame
 
 
 def fit_states(states: Floats, features: int, fit: StateFit, field: str = "states") -> Floats:
@@ -37,3 +41,38 @@ def fit_states(states: Floats, features: int, fit: StateFit, field: str = "state
     kept = min(length, features)
     fitted[:, :kept] = states[:, :kept]
     return fitted
+
+
+def fitted_spec(game: GameSpec, spec: RunSpec) -> GameSpec:
+    """The game's spec, with the run's observations where the run says how others are made to fit."""
+    shape, wanted, fit = game.observation_shape, spec.game.observation_shape, spec.rollout.state_fit
+    if len(shape) == len(wanted) == 1 and (fit == "pad" or (fit == "cut" and shape > wanted)):
+        return replace(game, observation_shape=wanted)
+    return game
+
+
+def fitted_game(game: VectorGame, spec: RunSpec) -> VectorGame:
+    """The game itself, or one that shows its state vectors as the run wants them."""
+    fitted = fitted_spec(game.spec, spec)
+    return game if fitted == game.spec else _FittedGame(game, fitted, spec.rollout.state_fit)
+
+
+class _FittedGame:
+    """A VectorGame around another."""
+
+    def __init__(self, game: VectorGame, spec: GameSpec, fit: StateFit) -> None:
+        self._game, self._fit = game, fit
+        self.spec, self.num_envs = spec, game.num_envs
+
+    def reset(self, seed: int) -> Step:
+        return self._fitted(self._game.reset(seed))
+
+    def step(self, actions: ActionArray) -> Step:
+        return self._fitted(self._game.step(actions))
+
+    def close(self) -> None:
+        self._game.close()
+
+    def _fitted(self, step: Step) -> Step:
+        observations: NDArray[np.float32] = fit_states(step.observations, self.spec.features, self._fit)
+        return replace(step, observations=observations)

@@ -17,6 +17,7 @@ from .errors import ConfigError, SpecMismatch
 
 Activation = Literal["tanh", "relu"]
 Unroll = Literal["steps", "games"]
+StateFit = Literal["exact", "cut", "pad"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,12 @@ class RolloutSpec:
     lock_step: bool = False  # after each piece wait for the next version: on-policy, reproducible with a seed
     float16: bool = False  # observations travel as half floats: half the bytes, three significant digits
     noise_correlation: float = 0.0  # from step to step, of the noise by which actions that are numbers are drawn
+    state_fit: StateFit = "exact"  # what is done with state vectors of another length: nothing, cut, or pad and cut
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
         _one_of("unroll", self.unroll, get_args(Unroll))
+        _one_of("state_fit", self.state_fit, get_args(StateFit))
         _at_least("rollout length", self.length, 1)
         _at_least("high_water", self.high_water, 1)
         if not 0 <= self.noise_correlation < 1:
@@ -117,7 +120,7 @@ class RunSpec:
 
     def check_game(self, game: GameSpec) -> None:
         """Raise SpecMismatch, naming the field and both values, unless `game` is the game of this run."""
-        for name in ("observation_shape", "actions", "masked"):
+        for name in ("observation_shape", "actions", "masked", "wins"):
             ours, theirs = getattr(game, name), getattr(self.game, name)
             if ours != theirs:
                 raise SpecMismatch(

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from ..actors.name import process_name
-from ..actors.state_fit import StateFit
 from ..common.archive import SUFFIX
 from ..common.errors import ConfigError
 from ..common.keys import Keys
 from ..common.shutdown import stop_on_signal
+from ..common.spec import StateFit
 from .options import run_options
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _EPISODE = re.compile(r"_ep(\d+)\.npz$")
 @click.argument("paths", metavar="FILES...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @run_options
 @click.option("--rewards-shift/--no-rewards-shift", default=True, show_default=True, help="Index t: before action t.")
-@click.option("--state-fit", default="exact", show_default=True, type=click.Choice(get_args(StateFit)))
+@click.option("--state-fit", type=click.Choice(get_args(StateFit)), help="[default: as the run says]")
 @click.option("--behaviour", metavar="uniform|epsilon:E", help="What drew the actions of exp_*.npz files.")
 @click.option("--model", type=click.Path(path_type=Path), help="For epsilon:E, the model they deviate from.")
 @click.option("--name", help="The actor's name.  [default: import, host and process id]")
@@ -65,7 +65,7 @@ def expand(paths: tuple[Path, ...]) -> list[Path]:
 
 
 def _reading(
-    files: list[Path], *, rewards_shift: bool, state_fit: StateFit, behaviour: str | None, model: Path | None
+    files: list[Path], *, rewards_shift: bool, state_fit: StateFit | None, behaviour: str | None, model: Path | None
 ) -> Reading | None:
     """How to understand experience files, if there are any."""
     if all(file.name.endswith(SUFFIX) for file in files):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
+
+from ..common.spec import StateFit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +73,13 @@ learning_options = several(
         help="From step to step, of the noise that draws continuous actions.  [default: 0.9]",
     ),
     click.option("--lock-step", is_flag=True, help="Actors wait for each version: reproducible with a seed."),
+    click.option(
+        "--state-fit",
+        default="exact",
+        show_default=True,
+        type=click.Choice(get_args(StateFit)),
+        help="State vectors of another length: refused; the longer cut; or the shorter padded with zeros too.",
+    ),
     click.option("--float16", is_flag=True, help="Observations travel as half floats."),
 )
 offline_options = several(

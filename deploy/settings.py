@@ -18,7 +18,7 @@ from ..learner.reinforce import ReinforceConfig
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..common.spec import Activation
+    from ..common.spec import Activation, StateFit
     from ..learner.presets import Algo
 
 BATCH_STEPS = 2048
@@ -48,6 +48,7 @@ def learner_settings(
     max_age: float,
     noise_correlation: float | None,
     lock_step: bool,
+    state_fit: StateFit,
     float16: bool,
     accept_declared: bool,
     checkpoint_dir: str | None,
@@ -64,7 +65,12 @@ def learner_settings(
         algorithm = replace(algorithm, rate=rate)
     continuous = isinstance(described.actions, Box)
     correlation = NOISE_CORRELATION if noise_correlation is None else noise_correlation
-    playing = RolloutSpec(lock_step=lock_step, float16=float16, noise_correlation=correlation if continuous else 0.0)
+    playing = RolloutSpec(
+        lock_step=lock_step,
+        float16=float16,
+        noise_correlation=correlation if continuous else 0.0,
+        state_fit=state_fit,
+    )
     if isinstance(algorithm, ReinforceConfig):
         games = batch_games or (0 if batch_steps else BATCH_GAMES)
         # Room for a whole batch from one actor; more would only age.

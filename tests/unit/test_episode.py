@@ -348,6 +348,26 @@ def test_a_mask_is_followed():
     assert {episode.act(SEEN, [False, False, True, False]) for _ in range(20)} == {2}
 
 
+@pytest.mark.parametrize(
+    ("fit", "shown", "taken"),
+    [("pad", [3.0], [3, 0, 0]), ("pad", [3.0, 4, 5, 6], [3, 4, 5]), ("cut", [3.0, 4, 5, 6], [3, 4, 5])],
+)
+def test_states_of_another_length_are_made_to_fit_where_the_run_says_so(fit, shown, taken):
+    spec = run_spec()
+    table = Table(replace(spec, rollout=replace(spec.rollout, state_fit=fit)))
+    episode = table.begin()
+    episode.act(shown)
+    episode.end("truncated", observation=shown)
+    np.testing.assert_array_equal(table.trajectory().observations[:2, 0], [taken, taken])
+
+
+def test_a_state_too_short_to_be_cut_is_a_mistake():
+    spec = run_spec()
+    table = Table(replace(spec, rollout=replace(spec.rollout, state_fit="cut")))
+    with pytest.raises(ConfigError, match=r"observation: 2 features, expected 3 \(--state-fit pad"):
+        table.begin().act([1, 2])
+
+
 MISTAKES = [
     (lambda game: game.act([1, 2]), "observation: shape (2,), expected (3,)"),
     (lambda game: game.act("lots"), "observation: str"),

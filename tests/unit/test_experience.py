@@ -12,7 +12,8 @@ from support.bot_files import REAL, game_arrays, model_arrays, probabilities, wr
 from broodmind.actors.behaviour import Behaviour, declared
 from broodmind.actors.experience import Reading, check_readable, read_experience
 from broodmind.actors.packing import alike, pack, side_by_side
-from broodmind.actors.state_fit import fit_states
+from broodmind.actors.state_fit import fit_states, fitted_game
+from broodmind.actors.tinyzerg import TinyZerg
 from broodmind.common.actions import Box, Discrete
 from broodmind.common.bot_model import GAME, read_bot_model
 from broodmind.common.errors import ConfigError, WireError
@@ -135,6 +136,21 @@ def test_a_file_of_other_states_is_refused_until_asked_for(tmp_path):
             read(path)
     assert read(wide, state_fit="cut").observations.shape == (20, 15)
     assert read(narrow, state_fit="pad").observations.shape == (20, 15)
+
+
+def test_a_game_shows_its_states_as_the_run_wants_them_where_the_run_says_how():
+    game = TinyZerg(3)
+    spec = RunSpec(replace(game.spec, observation_shape=(20,)))
+    assert fitted_game(game, spec) is game
+    fitted = fitted_game(game, replace(spec, rollout=RolloutSpec(state_fit="pad")))
+    spec.check_game(fitted.spec)
+    assert fitted.num_envs == 3
+    plain = TinyZerg(3)
+    actions = np.array([0, 1, 2])
+    for ours, theirs in ((fitted.reset(1), plain.reset(1)), (fitted.step(actions), plain.step(actions))):
+        assert ours.observations.shape == (3, 20)
+        np.testing.assert_array_equal(ours.observations[:, : theirs.observations.shape[1]], theirs.observations)
+        np.testing.assert_array_equal(ours.rewards, theirs.rewards)
 
 
 # Declared behaviour.

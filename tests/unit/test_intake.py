@@ -472,6 +472,7 @@ def test_the_digest_is_that_of_the_canonical_text_and_tells_every_setting_apart(
                 {"high_water": 1},
                 {"lock_step": True},
                 {"float16": True},
+                {"state_fit": "pad"},
             )
         ),
     ]
@@ -479,7 +480,9 @@ def test_the_digest_is_that_of_the_canonical_text_and_tells_every_setting_apart(
 
 
 @pytest.mark.parametrize(
-    ("name", "ours"), [("observation_shape", (2, 3)), ("actions", Discrete(4)), ("masked", False)], ids=str
+    ("name", "ours"),
+    [("observation_shape", (2, 3)), ("actions", Discrete(4)), ("masked", False), ("wins", False)],
+    ids=str,
 )
 def test_another_game_is_refused_by_the_fields_name_with_both_values(name, ours):
     *_, spec = specs()
