@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..common.clock import Every, now_ms
@@ -25,15 +26,24 @@ _LOOK_EVERY_S = 0.1
 _MEMORY_EVERY_S = 0.5
 
 
+@dataclass(slots=True)
+class Seen:
+    """What was seen of a run."""
+
+    curve: Curve = field(default_factory=Curve)
+    memory: PeakMemory = field(default_factory=PeakMemory)
+    steps_before: int | None = None  # trained before it began; None as long as nobody has said so
+
+
 def follow(
     server: Server, keys: Keys, supervisor: Supervisor, embedded: EmbeddedServer | None, stop: Stop, began_ms: int
-) -> tuple[Curve, PeakMemory]:
+) -> Seen:
     """Look after the processes and show what they do, until the first slot's is done or somebody stops us.
 
     Raises:
         ProcessFailed: if the server or a process ended that should not have.
     """
-    curve, memory = Curve(), PeakMemory()
+    seen = Seen()
     look_due, memory_due = Every(_LOOK_EVERY_S), Every(_MEMORY_EVERY_S)
     learner = supervisor.slots[0]
     with make_progress() as progress:
@@ -42,7 +52,7 @@ def follow(
                 embedded.check()
             supervisor.poll()
             if memory_due.due():
-                memory.sample()
+                seen.memory.sample()
             if look_due.due():
                 try:
                     view = look(server, keys)
@@ -50,9 +60,11 @@ def follow(
                     if embedded is not None:
                         embedded.check(_END_S)
                     raise
-                if view.stats:
+                if int(view.stats.get("updated_ms", 0)) >= began_ms:  # and not what an earlier learner left
+                    if seen.steps_before is None:
+                        seen.steps_before = int(view.stats["resumed_steps"])
                     seconds = (now_ms() - began_ms) / 1000
-                    curve.add(view, seconds)
+                    seen.curve.add(view, seconds)
                     progress.show(view, seconds)
             time.sleep(_POLL_S)
-    return curve, memory
+    return seen

@@ -8,6 +8,7 @@ import click
 
 from ..common.spec import RunSpec
 from ..common.weights import Pointer, decode_weights
+from .watch import look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +18,21 @@ if TYPE_CHECKING:
     from ..common.keys import Keys
     from ..common.streams import Server
     from .evaluate import Evaluation
+    from .follow import Seen
     from .watch import RunView
 
 DROPPED = ("stale", "too_old", "wrong_epoch", "foreign", "invalid", "duplicate", "non_finite", "poison", "overflow")
+
+
+def evaluated(server: Server, keys: Keys, game: str, episodes: int, seen: Seen, began_ms: int) -> dict[str, Any] | None:
+    """The figures of a run that ended, its last version evaluated; None if it has none."""
+    view = look(server, keys)
+    if not view.head:
+        return None
+    from .evaluate import evaluations
+
+    policy, spec = latest_policy(server, keys)
+    return summarise(view, began_ms, seen, evaluations(policy, game, episodes, spec.seed))
 
 
 def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
@@ -32,11 +45,10 @@ def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
     return Policy(pointer, decode_weights(blob, pointer.digest, spec), spec), spec
 
 
-def summarise(
-    view: RunView, began_ms: int, evaluations: Mapping[str, Evaluation], peak_mb: float | None
-) -> dict[str, Any]:
+def summarise(view: RunView, began_ms: int, seen: Seen, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
     """The figures of a run that ended; `seconds` are from `began_ms` to when it was solved, or to its last commit.
 
+    `env_steps` are all that the run was ever trained on, `steps_per_second` counts those since `began_ms`.
     `evaluation` is the first of the evaluations; where there are several, `evaluations` has all of them by name.
     """
     played = {name: evaluation.to_json() for name, evaluation in evaluations.items()}
@@ -44,12 +56,13 @@ def summarise(
     solved_ms = int(stats.get("solved_ms", 0))
     solved = solved_ms >= began_ms  # it may have been solved long ago, and gone on with now
     seconds = ((solved_ms if solved else int(stats["updated_ms"])) - began_ms) / 1000
-    steps = int(head["steps"])
+    steps, peak_mb = int(head["steps"]), seen.memory.peak_mb
     return {
         "solved": solved,
         "seconds": round(seconds, 2),
         "env_steps": steps,
-        "steps_per_second": round(steps / max(seconds, 1e-3)),
+        "resumed_steps": seen.steps_before or 0,
+        "steps_per_second": round((steps - (seen.steps_before or 0)) / max(seconds, 1e-3)),
         "games": int(head["games"]),
         "version": int(head["version"]),
         "return_mean": float(stats["return_mean"]) if "return_mean" in stats else None,
@@ -64,8 +77,9 @@ def summarise(
 def report(summary: dict[str, Any], picture: Path | None, folder: Path) -> None:
     """The same for a person, on standard error."""
     ended = "solved" if summary["solved"] else "ended"
+    before = f" ({summary['resumed_steps']:,} of them before)" if summary["resumed_steps"] else ""
     click.echo(
-        f"{ended} after {summary['seconds']} s: {summary['env_steps']:,} steps, "
+        f"{ended} after {summary['seconds']} s: {summary['env_steps']:,} steps{before}, "
         f"{summary['steps_per_second']:,} a second, {summary['games']:,} games, version {summary['version']}",
         err=True,
     )

@@ -49,16 +49,11 @@ def run_up(
         raise ConfigError(
             f"game: {game!r}, expected one that can be stepped; play it with broodmind learner and actors"
         )
-    began_ms = _process_start_ms()
-    keys = Keys(run)
+    began_ms, keys = _process_start_ms(), Keys(run)
     folder = Path(out) if out else Path("runs") / time.strftime(f"{run}-%Y%m%d-%H%M%S")
     folder.mkdir(parents=True, exist_ok=True)
-    if learning["algo"] != "reinforce":  # one piece of each actor makes a batch
-        pieces = actors * envs * (learning["unroll"] or RolloutSpec().length)
-        learning["batch_steps"] = learning["batch_steps"] or pieces
-    learning["set"] = learning.pop("settings")
-    learning["no_normalise"] = learning["normalise"] is False
-    options = {"game": game, **learning, "checkpoint_dir": folder / "checkpoints"}
+    playing = {"game": game, "envs": envs, "hold_back": hold_back}
+    options = _learner_options(folder, game, actors * envs, **learning)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
         embedded = None
@@ -67,42 +62,47 @@ def run_up(
             url = embedded.url
         else:
             _check_free(url, keys)
-        supervisor = Supervisor(
-            [
-                learner_slot(url, run, options, folder),
-                *actor_slots(url, run, actors, _ACTORS, {"game": game, "envs": envs, "hold_back": hold_back}, folder),
-            ]
-        )
+        learner = learner_slot(url, run, options, folder)
+        supervisor = Supervisor([learner, *actor_slots(url, run, actors, _ACTORS, playing, folder)])
         stack.callback(supervisor.stop)
         supervisor.poll()
 
         from ..common.streams import Server
         from .follow import follow
-        from .summary import latest_policy, report, summarise
-        from .watch import look
+        from .summary import evaluated, report
 
         server = Server(url)
         stack.callback(server.close)
         if embedded is not None:
             embedded.wait_until_up()
         click.echo(f"run {run} on {_redis_cli(server.url)}, logs in {folder}", err=True)
-        curve, memory = follow(server, keys, supervisor, embedded, stop, began_ms)
+        seen = follow(server, keys, supervisor, embedded, stop, began_ms)
         supervisor.stop()
-        view = look(server, keys)
-        if not view.head:  # stopped before there was anything
-            return INTERRUPTED
-
-        from .evaluate import evaluations
-
-        policy, spec = latest_policy(server, keys)
-        played = evaluations(policy, game, eval_episodes, spec.seed)
-        summary = summarise(view, began_ms, played, memory.peak_mb)
-    report(summary, _draw(curve, folder, f"{game}, run {run}"), folder)
+        summary = evaluated(server, keys, game, eval_episodes, seen, began_ms)
+    if summary is None:  # stopped before there was anything
+        return INTERRUPTED
+    report(summary, _draw(seen.curve, folder, f"{game}, run {run}"), folder)
     if as_json:
         click.echo(json.dumps(summary))
     if stop.requested:
         return INTERRUPTED
     return NotSolved.exit_code if learning["until_return"] is not None and not summary["solved"] else 0
+
+
+def _learner_options(
+    folder: Path,
+    game: str,
+    columns: int,
+    *,
+    settings: tuple[str, ...],
+    **learning: Any,  # noqa: ANN401
+) -> dict[str, Any]:
+    """The learner's options, as they stand on its command line; `columns` games are played at once."""
+    if learning["algo"] != "reinforce":  # one piece of each actor makes a batch
+        pieces = columns * (learning["unroll"] or RolloutSpec().length)
+        learning["batch_steps"] = learning["batch_steps"] or pieces
+    learning["no_normalise"] = learning["normalise"] is False
+    return {"game": game, **learning, "set": settings, "checkpoint_dir": folder / "checkpoints"}
 
 
 def _check_free(url: str, keys: Keys) -> None:

@@ -49,6 +49,7 @@ class Run:
         self._trainer = Trainer(spec, config.algorithm)
         self._history = History()
         self._rate = RateOfSteps()
+        self._steps_before = 0  # trained by those who came before
         self._weights = b""  # of the last version
         self._gauges_due = Every(_GAUGES_EVERY_S)
 
@@ -56,6 +57,7 @@ class Run:
         """Go on from a stored state."""
         self.cursors, self.lineage = stored.restore(self._spec, self._trainer, self._history)
         self.head, self.counters, self._weights = stored.head, stored.counters, stored.weights
+        self._steps_before = self.counters.steps
 
     def start_from(self, origin: Origin) -> None:
         """Let the first version be one that was learnt elsewhere."""
@@ -168,6 +170,7 @@ class Run:
             "version": self.head.version,
             "updated_ms": now_ms(),
             "accept_declared": int(self._config.intake.accept_declared),
+            "resumed_steps": self._steps_before,
             **self.counters.to_fields(),
             **_printed(figures),
         }

@@ -57,7 +57,12 @@ def test_a_folder_with_checkpoints_is_gone_on_with(folder):
         process = broodmind("up", *SMALL, "--max-steps", steps, "--json", "--out", str(out))
         printed, shown = process.communicate(timeout=120)
         assert process.returncode == 0, shown
-    assert 8000 <= last_json(printed)["env_steps"] < 12000
+        summary = last_json(printed)
+    before = summary["resumed_steps"]
+    assert 4000 <= before < 8000 <= summary["env_steps"] < 12000
+    assert f"({before:,} of them before)" in shown
+    trained = summary["env_steps"] - before
+    assert summary["steps_per_second"] == pytest.approx(trained / summary["seconds"], rel=0.01)
 
 
 @pytest.fixture
