@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := actors common deploy learner
 UP_ARGS ?= --max-steps 500000
 
-.PHONY: up test chaos lint servers clean
+.PHONY: up test chaos bench lint servers clean
 
 up: $(VENV)/.up
 	$(BIN)/broodmind up $(UP_ARGS)
@@ -17,6 +17,10 @@ test: $(VENV)/.dev build/types/broodmind servers lint
 # The fault tests at their full figures; `make test` runs them at a tenth. CHAOS_SEED=N repeats a run.
 chaos: $(VENV)/.dev build/types/broodmind servers
 	CHAOS_SCALE=$${CHAOS_SCALE:-1} $(BIN)/pytest tests/chaos -o timeout=7200 $(PYTEST_ARGS)
+
+# Every figure of speed, one script after another; on a machine that does nothing else.
+bench: $(VENV)/.dev servers
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
 
 lint: $(VENV)/.dev build/types/broodmind
 	$(BIN)/ruff check
