@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from support import readers
 from support.runs import SPEC, commit_after
+from support.servers import PATIENCE_S
 
 from broodmind.actors.line import _CHUNK
 from broodmind.common.keys import Keys
@@ -48,7 +49,7 @@ def test_no_reader_ever_gets_a_mixture_of_versions(shared_server, redis, run, ti
             commit = replace(commit_after(head), weights=filled_with(version, spec))
             send(redis, keys, lease, commit)
             head = commit.head
-        found = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
+        found = [json.loads(process.communicate(timeout=PATIENCE_S)[0]) for process in processes]
     finally:
         for process in processes:
             process.kill()

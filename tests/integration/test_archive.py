@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.runs import broodmind, hash_of, last_json, running, stopped
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.archive import SUFFIX, read_segment
 from broodmind.common.keys import Keys
@@ -49,7 +49,7 @@ def test_an_archive_holds_what_was_consumed_and_trains_a_run_again(shared_server
     common = ("--redis", shared_server.url, "--run", again.run)
     with running("learner", *common, "--algo", algo, "--accept-declared"):
         process = broodmind("import", *common, "--json", str(folder))
-        printed, shown = process.communicate(timeout=60)
+        printed, shown = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, shown
         report = last_json(printed)
         wait_until(lambda: counters(redis, again)["declared"] == report["entries"])
@@ -119,6 +119,6 @@ def test_a_segment_of_another_run_is_refused_by_the_field(shared_server, redis, 
     ):
         other = ("--redis", shared_server.url, "--run", f"{run}-{number}")
         with running("learner", *other, "--accept-declared", *options):
-            printed, _ = broodmind("import", *other, "--json", str(folder)).communicate(timeout=60)
+            printed, _ = broodmind("import", *other, "--json", str(folder)).communicate(timeout=PATIENCE_S)
         (why,) = last_json(printed)["refused"].values()
         assert why.startswith(expected)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.learners import CONFIG, ONE_PIECE, head_of, learning
 from support.runs import NEVER, SPEC, entry, everything, hash_of, joined_uplink, piece, trajectory
-from support.servers import KINDS, RealServer, wait_until
+from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
 from broodmind.actors.rollout import Piece
 from broodmind.common.actions import Discrete
@@ -197,7 +197,7 @@ def test_the_goal_ends_the_learner(shared_server, redis, run, keys):
     config = replace(CONFIG, goal=Goal(max_steps=2 * ONE_PIECE))
     with learning(shared_server.url, run, config) as thread:
         push(redis, keys, "a", [entry("a"), entry("a")])
-        thread.join(20)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
     assert redis.call("EXISTS", keys.lease) == 0
 
@@ -216,7 +216,7 @@ def test_an_actor_waits_at_high_water_and_goes_on_after_the_commit(shared_server
     wait_until(lambda: hash_of(redis, keys.heartbeat("a")).get("state") == "waiting")
     assert not released.is_set()
     with learning(shared_server.url, run):
-        assert released.wait(20)
+        assert released.wait(PATIENCE_S)
     waiting.join()
     uplink.leave()
 
@@ -390,7 +390,7 @@ def test_a_server_at_its_memory_limit_drains_and_recovers(kind):
             assert pushing.is_alive()
             redis.call("CONFIG", "SET", "maxmemory", "0")
             head_of(redis, keys, accepted=3)
-        pushing.join(20)
+        pushing.join(PATIENCE_S)
         assert not pushing.is_alive()
         uplink.leave()
     finally:

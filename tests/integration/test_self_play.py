@@ -6,7 +6,7 @@ import json
 import re
 
 from support.runs import broodmind, hash_of, running
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.keys import Keys
 
@@ -19,10 +19,10 @@ def test_status_shows_how_each_actors_version_is_rated(shared_server, redis, run
     """Within some versions it beats the random player, whose rating is 0."""
     keys, common = Keys(run), options(shared_server, run)
     with running("learner", *common), running("actors", *common, "--name", "a"):
-        wait_until(lambda: int(hash_of(redis, keys.heartbeat("a-000")).get("elo", 0)) > 50, timeout_s=120)
+        wait_until(lambda: int(hash_of(redis, keys.heartbeat("a-000")).get("elo", 0)) > 50)
         reading = common[:4]
-        printed, _ = broodmind("status", *reading, "--json").communicate(timeout=30)
-        text, _ = broodmind("status", *reading).communicate(timeout=30)
+        printed, _ = broodmind("status", *reading, "--json").communicate(timeout=PATIENCE_S)
+        text, _ = broodmind("status", *reading).communicate(timeout=PATIENCE_S)
     (actor,) = json.loads(printed)["actors"]
     assert int(actor["heartbeat"]["elo"]) > 0
     assert 3 <= int(actor["heartbeat"]["opponents"]) <= 18
@@ -37,7 +37,7 @@ def test_self_play_in_lock_step_is_reproducible_bit_for_bit(shared_server, redis
         keys, common = Keys(name), options(shared_server, name)
         arguments = ("--lock-step", "--max-staleness", "0", "--unroll", "16", "--batch-steps", "128", "--seed", seed)
         with running("actors", *common, "--actors", "2", "--envs", "4", "--name", "a"):
-            broodmind("learner", *common, *arguments, "--max-steps", "6000").communicate(timeout=120)
+            broodmind("learner", *common, *arguments, "--max-steps", "6000").communicate(timeout=PATIENCE_S)
         return redis.call("GET", keys.weights(1, int(hash_of(redis, keys.head)["version"])))
 
     first, again, other = play(f"{run}-1", "5"), play(f"{run}-2", "5"), play(f"{run}-3", "6")

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 from support.runs import broodmind, hash_of, processes_of, running
-from support.servers import RealServer, free_port, wait_until
+from support.servers import PATIENCE_S, RealServer, free_port, wait_until
 from support.standin import MAP, install
 
 from broodmind.common.errors import SpecMismatch
@@ -77,7 +77,7 @@ class Table:
             found = [json.loads(line) for line in text.splitlines()]
             return len(found) >= at_least and found
 
-        return wait_until(lines, timeout_s=120)
+        return wait_until(lines)
 
     def counters(self):
         return {name: int(value) for name, value in hash_of(self.redis, self.keys.head).items() if value.isdigit()}
@@ -93,7 +93,7 @@ class Table:
         assert self.redis.call("XLEN", self.keys.trajectories("a-000")) == 0
 
     def check_nothing_is_left(self):
-        wait_until(lambda: not self.games(), lambda: f"left: {self.games()}", timeout_s=60)
+        wait_until(lambda: not self.games(), lambda: f"left: {self.games()}")
         wait_until(lambda: not list(self.temporary.iterdir()), lambda: f"left: {list(self.temporary.iterdir())}")
 
 
@@ -308,7 +308,7 @@ def play(tmp_path):
     def play(action, limit_s=1200):
         command = [sys.executable, "-c", ONE_GAME, str(action), MAP, str(limit_s)]
         environment = {**os.environ, "SC2PATH": str(sc2)}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=200)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=PATIENCE_S)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 
@@ -403,7 +403,7 @@ class BotAI(bot_ai.BotAI):
 def test_what_no_restart_would_mend_ends_the_actors_with_its_reason(table, arguments, environment, message):
     settings = {**os.environ, "SC2PATH": str(table.sc2), **environment}
     process = broodmind("actors", *table.common, *arguments, env=settings)
-    _, shown = process.communicate(timeout=60)
+    _, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 3, shown
     assert message in shown
 
@@ -414,7 +414,7 @@ def test_a_run_of_another_game_ends_the_actors(valkey, run, tmp_path):
         wait_until(lambda: hash_of(valkey.connect(), Keys(run).spec))
         environment = {**os.environ, "SC2PATH": str(install(tmp_path / "sc2"))}
         process = broodmind("actors", *server, "--game", "starcraft2", "--map", MAP, env=environment)
-        _, shown = process.communicate(timeout=60)
+        _, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == SpecMismatch.exit_code, shown
     assert "StarCraft2Zerg" in shown
 
@@ -440,6 +440,6 @@ def test_a_finished_game_waits_for_redis_to_come_back(table, tmp_path):
 
 def test_up_says_that_it_cannot_play_it(tmp_path):
     process = broodmind("up", "--game", "starcraft2", cwd=tmp_path)
-    _, shown = process.communicate(timeout=60)
+    _, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 3
     assert "game: 'starcraft2', expected one that can be stepped" in shown

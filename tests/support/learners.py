@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 
 from support.runs import SPEC, hash_of
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import BroodmindError
 from broodmind.common.shutdown import Stop
@@ -35,7 +35,7 @@ def learning(url, run, config=CONFIG, spec=SPEC):
         yield thread
     finally:
         stop.request()
-        thread.join(20)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()
     if errors:
         raise errors[0]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from support.servers import PATIENCE_S
 
 from broodmind.actors.rollout import Piece
 from broodmind.actors.uplink import Uplink
@@ -127,7 +128,7 @@ def running(*arguments: str, **options):
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         try:
-            process.communicate(timeout=30)
+            process.communicate(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

@@ -101,7 +101,7 @@ class Soak:
                 goal = head["accepted"] + entries
             return bool(head) and head["accepted"] >= goal
 
-        wait_until(look, lambda: f"{goal} in {self.head()}: {self.log_tail()}", timeout_s=120, poll_s=0.005)
+        wait_until(look, lambda: f"{goal} in {self.head()}: {self.log_tail()}", poll_s=0.005)
 
     def settle(self) -> None:
         """Wait until the run's beginning is on the server's disk, whatever happens to what comes after it."""
@@ -187,7 +187,7 @@ class Soak:
         """Let the actors leave, everything be consumed, and the learners end."""
         self.keep_running()
         self._end("actor")
-        wait_until(lambda: self.keep_running() or not self.backlog(), lambda: f"backlog: {self.log_tail()}", 60)
+        wait_until(lambda: self.keep_running() or not self.backlog(), lambda: f"backlog: {self.log_tail()}")
         self._end("learner")
 
     def backlog(self) -> int:
