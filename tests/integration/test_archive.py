@@ -67,7 +67,7 @@ def test_an_archived_entry_keeps_its_log_probabilities_on_its_way_back(shared_se
         wait_until(lambda: counters(redis, keys).get("accepted", 0) > 2)
     again = Keys(f"{run}-again")
     common = ("--redis", shared_server.url, "--run", again.run)
-    with running("learner", *common, "--accept-declared") as learner:
+    with running("learner", *common, "--accept-declared", "--lease-ttl", "60") as learner:  # it is stopped for a while
         wait_until(lambda: redis.call("EXISTS", again.latest))
         with stopped(learner), running("import", *common, "--name", "back", str(folder)):
             wait_until(lambda: redis.call("XLEN", again.trajectories("back")))
@@ -86,12 +86,13 @@ def test_an_archived_entry_keeps_its_log_probabilities_on_its_way_back(shared_se
 
 def test_a_killed_learner_leaves_an_archive_that_its_successor_goes_on_with(shared_server, redis, run, tmp_path):
     keys, common, folder = Keys(run), ("--redis", shared_server.url, "--run", run), tmp_path / "archive"
-    learning = (*common, "--archive", str(folder), "--lease-ttl", "0.5", "--batch-steps", "256")
+    learning = (*common, "--archive", str(folder), "--batch-steps", "256")
     with running("actors", *common, "--envs", "8"):
         for beyond in (20, 40):
             with running("learner", *learning) as learner:
                 wait_until(lambda: counters(redis, keys).get("accepted", 0) > beyond)  # noqa: B023 - asked at once
                 learner.kill()
+            redis.call("DEL", keys.lease)  # as time does
         with running("learner", *learning):
             wait_until(lambda: counters(redis, keys)["accepted"] > 60)
     head, archived = counters(redis, keys), archived_in(folder)

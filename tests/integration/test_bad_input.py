@@ -118,7 +118,7 @@ def test_the_mismatch_names_field_and_values(shared_server, redis, run):
 
 
 def test_a_second_learner(shared_server, redis, run):
-    common = ("--redis", shared_server.url, "--run", run, "--lease-ttl", "0.5")
+    common = ("--redis", shared_server.url, "--run", run, "--lease-ttl", "3")  # less than the second one waits
     with running("learner", *common):
         wait_until(lambda: redis.call("EXISTS", Keys(run).lease))
         line = ends("learner", *common, code=errors.LeaseHeld.exit_code)

@@ -125,7 +125,7 @@ def test_a_new_run_starts_where_another_ended(shared_server, redis, run, tmp_pat
 
 
 def test_a_run_that_exists_cannot_start_from_a_file(shared_server, redis, run, tmp_path):
-    common = ("--redis", shared_server.url, "--run", run, *RELU, "--lease-ttl", "0.5")
+    common = ("--redis", shared_server.url, "--run", run, *RELU, "--lease-ttl", "3")
     model, kept = write_model(tmp_path / "m.npz"), ("--checkpoint-dir", str(tmp_path / "kept"))
     with running("learner", *common, *kept):
         wait_until(lambda: redis.call("EXISTS", Keys(run).latest))

@@ -164,7 +164,8 @@ def test_epsilon_greedy_behaviour_reaches_the_learner_as_probabilities(shared_se
     keys, url = Keys(run), shared_server.url
     model = write_model(tmp_path / "rl_agent_model.npz")
     (file,) = write_games(tmp_path / "games", 1)
-    with learning(redis, url, run, "--algo", "vtrace", "--accept-declared") as learner:
+    patient = ("--lease-ttl", "60")  # it is stopped for as long as an import takes
+    with learning(redis, url, run, "--algo", "vtrace", "--accept-declared", *patient) as learner:
         with stopped(learner):
             imported(url, run, file, "--behaviour", "epsilon:0.9", "--model", model, "--name", "bot")
             ((_, fields),) = redis.call("XRANGE", keys.trajectories("bot"), "-", "+")

@@ -29,7 +29,7 @@ def keys(run):
 
 @pytest.fixture
 def lease(redis, keys):
-    lease = Lease(keys, 10_000)
+    lease = Lease(keys, 60_000)
     assert lease.acquire(redis, NEVER, 0)
     return lease
 
@@ -101,7 +101,7 @@ def verified(*common):
 
 def test_a_standby_takes_over_from_a_killed_learner_and_nothing_is_lost(shared_server, redis, run, tmp_path):
     common = ("--redis", shared_server.url, "--run", run)
-    training = ("--batch-steps", "256", "--lease-ttl", "0.5")
+    training = ("--batch-steps", "256", "--lease-ttl", "3")
     actors = running("actors", *common, "--actors", "2", "--envs", "4", "--name", "a", "--journal", str(tmp_path))
     with actors, running("learner", *common, *training) as first:
         wait_until(lambda: head_of(redis, run).get("version", 0) > 20)
@@ -141,7 +141,7 @@ def played(shared_server, redis, run, keys, tmp_path):
     uplink = joined_uplink(shared_server.url, run, "a")
     uplink._journals = tmp_path
     uplink.join(SPEC)
-    session = Session(shared_server.url, run, SPEC, config, Lease(keys, 10_000), Known())
+    session = Session(shared_server.url, run, SPEC, config, Lease(keys, 60_000), Known())
     assert session.open(NEVER)
     for accepted in (1, 2):
         uplink.push([piece(version=1)], NEVER)

@@ -14,8 +14,8 @@ from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.loop import learn
 
 ONE_PIECE = SPEC.rollout.length * 2
-# A lease that a busy machine does not lose; who kills a learner deletes its lease, as time would.
-CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=2 * ONE_PIECE, max_age_s=1e12), lease_ttl_ms=5000)
+# A lease that no busy machine loses; who kills a learner deletes its lease, as time would.
+CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=2 * ONE_PIECE, max_age_s=1e12), lease_ttl_ms=60_000)
 
 
 @contextmanager

@@ -114,7 +114,7 @@ STEPS: dict[str, tuple[bool | None, Callable[[], None]]] = {
 
 
 def _learn(url: str, run: str, checkpoints: str, step: str) -> None:
-    config = replace(CONFIG, checkpoint_dir=checkpoints, checkpoint_every_s=EVERY_COMMIT_S, lease_ttl_ms=10_000)
+    config = replace(CONFIG, checkpoint_dir=checkpoints, checkpoint_every_s=EVERY_COMMIT_S)
     _, install = STEPS[step]
     install()
     learn(url, run, SPEC, config, Stop())
