@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from support.runs import broodmind, hash_of, running
+from support.runs import broodmind, hash_of, lock_step_run, running
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common import wire
@@ -36,9 +36,7 @@ def test_a_killed_learner_goes_on_from_its_last_version_with_exact_counters(shar
             wait_until(lambda floor=before: counters(redis, keys).get("version", 0) > floor + 20)
             learner.send_signal(signal.SIGKILL)
             learner.communicate()
-            redis.call(
-                "DEL", keys.lease
-            )  # as time does; a lease as short as this test would like, a busy machine loses
+            redis.call("DEL", keys.lease)  # as time does; a busy machine would lose a lease as short as a test likes it
         killed = counters(redis, keys)
         with running("learner", *common, "--batch-steps", "256"):
             wait_until(lambda: counters(redis, keys)["version"] > killed["version"] + 20)
@@ -89,11 +87,8 @@ def test_status_shows_the_run(shared_server, redis, run):
 
 def test_lock_step_with_a_seed_is_reproducible_bit_for_bit(shared_server, redis, run):
     def play(name, seed):
-        keys, common = Keys(name), options(shared_server, name)
-        arguments = ("--lock-step", "--max-staleness", "0", "--unroll", "16", "--batch-steps", "128", "--seed", seed)
-        with running("actors", *common, "--actors", "2", "--envs", "4", "--name", "a"):
-            learner = broodmind("learner", *common, *arguments, "--max-steps", "2000")
-            learner.communicate(timeout=PATIENCE_S)
+        keys, batch = Keys(name), ("--unroll", "16", "--batch-steps", "128")
+        lock_step_run(redis, shared_server, name, *batch, "--seed", seed, "--max-steps", "2000")
         head = counters(redis, keys)
         assert head["steps"] >= 2000
         assert head["stale"] == 0
@@ -106,7 +101,7 @@ def test_lock_step_with_a_seed_is_reproducible_bit_for_bit(shared_server, redis,
 
 def test_actors_can_be_held_back_to_an_exact_staleness(shared_server, redis, run):
     keys, common = Keys(run), options(shared_server, run)
-    learning = ("--lock-step", "--max-staleness", "2", "--unroll", "16", "--batch-steps", "64", "--max-steps", "1500")
+    learning = ("--lock-step", "--max-staleness", "2", "--unroll", "16", "--batch-steps", "64", "--max-steps", "4000")
     with running("actors", *common, "--envs", "4", "--hold-back", "2"):
         _, shown = broodmind("learner", *common, *learning).communicate(timeout=PATIENCE_S)
     stats = hash_of(redis, keys.stats)
