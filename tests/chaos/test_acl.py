@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 from support.runs import SPEC, broodmind, commit_after, entry, everything, hash_of, last_json, running
-from support.servers import KINDS, PATIENCE_S, RealServer
+from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
 from broodmind.actors.line import _CHUNK
 from broodmind.actors.uplink import Uplink
@@ -227,6 +227,8 @@ def test_a_whole_run_needs_no_more_than_its_rights(guarded):
         running("actors", "--redis", urls[f"{RUN}~actor~box2"], *of_run, "--name", "box2"),
     ):
         assert learner.wait(PATIENCE_S) == 0
+        # It may have ended before the slowest actor had begun.
+        wait_until(lambda: {b"box1-000", b"box1-001", b"box2-000"} <= set(admin.call("HKEYS", KEYS.roster)))
         printed, _ = broodmind("status", "--redis", urls[f"{RUN}~monitor"], *of_run, "--json").communicate(
             timeout=PATIENCE_S
         )
