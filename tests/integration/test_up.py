@@ -8,10 +8,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from support.learners import counters
 from support.runs import broodmind, last_json, processes_of
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.keys import Keys
+from broodmind.common.streams import Server
 
 SMALL = ("--actors", "2", "--envs", "8", "--eval-episodes", "10")
 
@@ -138,18 +140,25 @@ def test_a_killed_server_ends_up_with_a_clear_error(folder, start, part):
     check_nothing_is_left(out)
 
 
-@pytest.mark.parametrize("part", [" learner ", "--name local-001"])
-def test_a_killed_learner_or_actor_is_started_again(folder, start, part):
-    out = folder / "out"
-    process = start(out, "--max-steps", "60000", "--json")
-    killed = pid_of(part)
-    os.kill(killed, signal.SIGKILL)
-    wait_until(
-        lambda: [line for line in processes_of(part) if os.environ["TMPDIR"] in line and str(killed) not in line]
-    )
+@pytest.mark.parametrize(
+    ("part", "log", "at_work"),
+    [(" learner ", "learner.log", "resumed"), ("--name local-001", "actor-001.log", "playing")],
+)
+def test_a_killed_learner_or_actor_is_started_again(folder, start, part, log, at_work):
+    out, keys = folder / "out", Keys("default")
+    process = start(out, "--json")
+    before = (out / log).read_text().count(at_work)
+    os.kill(pid_of(part), signal.SIGKILL)
+    wait_until(lambda: (out / log).read_text().count(at_work) > before)
+    (socket,) = Path(os.environ["TMPDIR"]).glob("*/valkey.sock")
+    redis = Server(f"unix://{socket}")
+    version = counters(redis, keys)["version"]
+    wait_until(lambda: counters(redis, keys)["version"] > version + 3)  # it goes on
+    redis.close()
+    process.send_signal(signal.SIGTERM)
     printed, shown = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, shown
-    assert last_json(printed)["env_steps"] >= 60000
+    assert process.returncode == 130, shown
+    assert last_json(printed)["version"] > version + 3
     check_nothing_is_left(out)
 
 
