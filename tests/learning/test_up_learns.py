@@ -7,17 +7,8 @@ from support.runs import broodmind, last_json
 from support.servers import WHOLE_RUN_S
 
 # Ten times the steps that it takes: a budget of steps is the same on every machine, one of seconds is not.
-CARTPOLE = (
-    "--game",
-    "CartPole-v1",
-    "--until-return",
-    "475",
-    "--max-steps",
-    "1000000",
-    "--eval-episodes",
-    "20",
-    "--json",
-)
+SOLVED = ("--until-return", "475", "--max-steps", "1000000")
+CARTPOLE = ("--game", "CartPole-v1", *SOLVED, "--eval-episodes", "20", "--json")
 
 
 def up(*arguments):
