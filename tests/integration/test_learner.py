@@ -267,6 +267,32 @@ def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, r
     uplink.leave()
 
 
+@pytest.mark.parametrize("refusal", [RedisUnreachable("LOADING"), ServerFull("OOM")])
+def test_what_is_refused_when_it_is_sent_again_is_not_taken_for_there(
+    shared_server, redis, run, keys, no_time_passes, refusal
+):
+    """A server that has just loaded its data, or found room, refuses the first of several and takes the rest."""
+    uplink = joined_uplink(shared_server.url, run, "a")
+    uplink.push([piece(seed=seed) for seed in range(4)], NEVER)
+    redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
+    whole, refusals = uplink._server.replies, iter([refusal, refusal])
+
+    def refusing(commands):
+        replies = [(command[0] == "XADD" and next(refusals, None)) or whole([command])[0] for command in commands]
+        if any(isinstance(reply, RedisUnreachable) for reply in replies):
+            uplink._server.close()
+            raise refusal
+        return replies
+
+    uplink._server.replies = refusing
+    uplink._broken = True
+    uplink._exchange(NEVER)
+    assert next(refusals, None) is None
+    there = [raw.decode() for raw, _ in redis.call("XRANGE", keys.trajectories("a"), "-", "+")]
+    assert there == [f"{uplink._incarnation}-{number}" for number in (1, 2, 3, 4)]
+    uplink.leave()
+
+
 def test_two_processes_under_one_name_are_told_apart(shared_server, redis, run):
     first = joined_uplink(shared_server.url, run, "a")
     second = joined_uplink(shared_server.url, run, "a")
