@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ..common.streams import Argument, Reply
     from ..common.trajectory import Header
-    from .outbox import EntryId
+    from .outbox import EntryId, Outgoing
 
 _log = Log("actor")
 
@@ -91,15 +91,16 @@ class Line:
         # A lost reply is not a lost entry; nor need what was acknowledged before a break be on the server's disk.
         resent = self._broken
         outgoing = self.outbox.after_reconnect() if resent else self.outbox.unsent()
-        commands: list[tuple[Argument, ...]] = [each.command for each in outgoing]
-        if self.heartbeat_due.due():
-            commands += self._heartbeat()
+        asked: list[tuple[Argument, ...]] = self._heartbeat() if self.heartbeat_due.due() else []
         if wait_ms and self.latest is not None:
             seen = f"{self.latest.epoch}-{self.latest.version}"
-            commands.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, seen))
-        commands += [("GET", self._keys.latest), ("XLEN", self._stream)]
+            asked.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, seen))
+        asked += [("GET", self._keys.latest), ("XLEN", self._stream)]
         self._broken, self.renumbered = True, {}
-        replies = self._server.replies(commands)
+        if resent:
+            replies = [*self._resend(outgoing), *self._server.replies(asked)]
+        else:
+            replies = self._server.replies([*(each.command for each in outgoing), *asked])
         try:
             self._check_room(replies, len(outgoing), resent=resent)
             safe = self._note(replies[: len(outgoing)], replies[len(outgoing) :], resent=resent)
@@ -154,6 +155,20 @@ class Line:
             self._journal.close()
             self._journal = None
 
+    def _resend(self, outgoing: list[Outgoing]) -> list[Reply]:
+        """One by one, each only after the one before is there.
+
+        Of a pipeline, a server that is still loading, or full, may refuse the beginning and take the end; then what it
+        refused is "equal or smaller" too, and nobody could tell it from what had arrived before the break.
+        """
+        replies = []
+        for each in outgoing:
+            (reply,) = self._server.replies([each.command])
+            if isinstance(reply, BroodmindError) and not _is_there(reply):
+                raise reply
+            replies.append(reply)
+        return replies
+
     def _check_room(self, replies: list[Reply], outgoing: int, *, resent: bool) -> None:
         """Raise ServerFull where memory was short: a reason to wait until the learner has made room."""
         full = [isinstance(reply, ServerFull) for reply in replies]
@@ -167,7 +182,7 @@ class Line:
         raise replies[full.index(True)]
 
     def _note(self, added: list[Reply], answers: list[Reply], *, resent: bool) -> list[EntryId]:
-        refused = [isinstance(reply, BroodmindError) and "equal or smaller" in str(reply) for reply in added]
+        refused = [_is_there(reply) for reply in added]
         for reply, known in zip([*added, *answers], [*refused, *(False for _ in answers)], strict=True):
             if isinstance(reply, BroodmindError) and not known:
                 raise reply
@@ -210,3 +225,8 @@ class Line:
             return self._server.call("GET", key) or b""
         starts = range(0, pointer.length, _CHUNK)
         return b"".join(self._server.call("GETRANGE", key, start, start + _CHUNK - 1) for start in starts)
+
+
+def _is_there(reply: Reply) -> bool:
+    """Whether an entry was refused because it, or a later one, is in the stream."""
+    return isinstance(reply, BroodmindError) and "equal or smaller" in str(reply)

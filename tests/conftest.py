@@ -4,11 +4,16 @@ import itertools
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.servers import KINDS, RealServer
 
 # Before numpy is imported anywhere: tests start several processes on few cores.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
+
+# How long an example takes says something about the machine, and nothing about us.
+settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _runs = itertools.count(1)
 

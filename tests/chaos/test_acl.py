@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 from support.runs import SPEC, broodmind, commit_after, entry, everything, hash_of, last_json, running
-from support.servers import KINDS, RealServer
+from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
 from broodmind.actors.line import _CHUNK
 from broodmind.actors.uplink import Uplink
@@ -197,7 +197,7 @@ def guarded(request, tmp_path):
     """A server with the users of a run, by the file that was made for it; and their URLs."""
     with closing(RealServer(request.param)) as unguarded:
         options = ("--redis", unguarded.url, "--run", RUN, "--actors", ",".join(ACTORS))
-        printed, _ = broodmind("acl", *options, "--json").communicate(timeout=60)
+        printed, _ = broodmind("acl", *options, "--json").communicate(timeout=PATIENCE_S)
     made = last_json(printed)
     file = tmp_path / "users.acl"
     file.write_text(made["acl"] + ADMIN)
@@ -226,11 +226,15 @@ def test_a_whole_run_needs_no_more_than_its_rights(guarded):
         running("actors", "--redis", urls[f"{RUN}~actor~box1"], *of_run, "--name", "box1", "--actors", "2"),
         running("actors", "--redis", urls[f"{RUN}~actor~box2"], *of_run, "--name", "box2"),
     ):
-        assert learner.wait(60) == 0
-        printed, _ = broodmind("status", "--redis", urls[f"{RUN}~monitor"], *of_run, "--json").communicate(timeout=60)
+        assert learner.wait(PATIENCE_S) == 0
+        # It may have ended before the slowest actor had begun.
+        wait_until(lambda: {b"box1-000", b"box1-001", b"box2-000"} <= set(admin.call("HKEYS", KEYS.roster)))
+        printed, _ = broodmind("status", "--redis", urls[f"{RUN}~monitor"], *of_run, "--json").communicate(
+            timeout=PATIENCE_S
+        )
     view = json.loads(printed)
     verify = broodmind("verify", "--redis", urls[f"{RUN}~auditor"], *of_run)
-    verify.communicate(timeout=60)
+    verify.communicate(timeout=PATIENCE_S)
     assert verify.returncode == 0
     assert {actor["name"] for actor in view["actors"]} == {"box1-000", "box1-001", "box2-000"}
     assert int(view["head"]["steps"]) >= 8000

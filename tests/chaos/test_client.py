@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.clients import SPEC, arrived, play, publish
-from support.servers import KINDS, RealServer, wait_until
+from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
 from broodmind.actors import connect
 
@@ -68,7 +68,7 @@ def test_every_game_that_was_kept_arrives_once_through_killed_processes(kind, tm
             first += 100_000
         last = start(server.url, tmp_path, first)
         # What it plays itself comes behind everything that was left to it.
-        wait_until(lambda: arrived(redis, "run", "a")[-1:] >= [first], timeout_s=60)
+        wait_until(lambda: arrived(redis, "run", "a")[-1:] >= [first])
         last.kill()
         last.communicate()
         came = arrived(redis, "run", "a")
@@ -86,9 +86,9 @@ def test_every_game_that_was_kept_arrives_once_through_killed_processes(kind, tm
 def test_a_spool_is_left_empty_by_a_process_that_ends_well(shared_server, redis, run, tmp_path):
     publish(redis, run)
     with connect(shared_server.url, run, spool_dir=tmp_path) as agent:
-        assert agent.wait_until_ready(30)
+        assert agent.wait_until_ready(PATIENCE_S)
         play(agent, 1)
-        assert agent.flush(30)
+        assert agent.flush(PATIENCE_S)
         assert arrived(redis, run, agent.actor) == [1]
     assert agent.actor.endswith("-000")
     assert [file.name for file in Path(tmp_path, run, agent.actor).iterdir()] == ["lock"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 
 import pytest
 from support.books import audit, backlog, check_learner_state
@@ -18,6 +17,7 @@ from broodmind.common.keys import Keys
 RUN = "cut"
 KEYS = Keys(RUN)
 TRANSACTIONS = re.compile(rb"\*1\r\n\$5\r\nMULTI\r\n.*?\*1\r\n\$4\r\nEXEC\r\n", re.DOTALL)
+LAST = 50  # versions, somewhere among which the log is cut
 PLAIN = {"appendonly": "yes", "appendfsync": "always", "aof-load-truncated": "yes"}
 
 
@@ -54,13 +54,16 @@ def cut_after(content, mark, chaos):
 
 @pytest.fixture(params=KINDS)
 def recorded(request, tmp_path):
-    """The data of a run, and where in its log the last second begins."""
+    """The data of a run, and where in its log its last versions begin."""
     server = RealServer(request.param, **PLAIN)
     try:
         play(server, 20)
         mark = log_of(server).stat().st_size
+        redis = server.connect()
+        floor = counters(redis, KEYS)["version"]
         with learning(server.url, RUN), playing(server.url, RUN, "a", "b"):
-            time.sleep(1)
+            wait_until(lambda: counters(redis, KEYS)["version"] >= floor + LAST)
+        redis.close()
         server.kill()
         shutil.copytree(server.folder / "appendonlydir", tmp_path / "recorded")
     finally:

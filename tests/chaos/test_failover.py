@@ -26,8 +26,17 @@ def follow(primary, replica, link):
     link.target, link.refusing = primary.port, False
     redis = replica.connect()
     redis.call("REPLICAOF", "127.0.0.1", link.port)
-    wait_until(lambda: info(redis, "replication").get("master_link_status") == "up", lambda: info(redis, "replication"))
     redis.close()
+    wait_until(lambda: link_of(replica) == "up")
+
+
+def link_of(replica):
+    """Whether a replica is connected to its primary."""
+    redis = replica.connect()
+    try:
+        return info(redis, "replication").get("master_link_status")
+    finally:
+        redis.close()
 
 
 def head(server):
@@ -80,6 +89,7 @@ def test_a_failover_to_an_older_replica_is_noticed_and_counts_nothing_twice(pair
                     wait_until(lambda now=replica: head(now))
                     link.refusing = True
                     link.cut()
+                    wait_until(lambda now=replica: link_of(now) == "down")  # and has nothing more to take in
                     left_at = head(replica)["version"]
                     beyond = left_at + chaos.randint(1, 12)
                     wait_until(lambda now=primary, then=beyond: head(now)["version"] >= then)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 from support.books import audit, backlog
-from support.learners import counters, learning
+from support.learners import CONFIG, counters, learning
 from support.players import playing
 from support.servers import KINDS, RealServer, wait_until
 
 from broodmind.common.keys import Keys
 from broodmind.common.streams import ServerFull
+from broodmind.learner.config import LearnerConfig
 
 RUN = "flood"
 KEYS = Keys(RUN)
 ROOM = 24 << 20  # above what the `rejected` stream may keep
 ENTRY = b"x" * 200_000
+USUAL = replace(CONFIG, lease_ttl_ms=LearnerConfig().lease_ttl_ms)  # a lease as it is by default, which can be lost
 
 
 def used(redis):
@@ -45,7 +48,7 @@ def server(request):
 
 def test_a_flood_to_the_memory_limit_drains_and_costs_neither_lease_nor_entries(server, times, tmp_path):
     redis, taken, recovery_s = server.connect(), 0, []
-    with learning(server.url, RUN):
+    with learning(server.url, RUN, USUAL):
         wait_until(lambda: counters(redis, KEYS))
         token = redis.call("GET", KEYS.lease)
         with playing(server.url, RUN, "a", "b", journals=tmp_path):

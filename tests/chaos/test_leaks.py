@@ -10,7 +10,7 @@ import psutil
 from support.books import audit
 from support.learners import counters
 from support.runs import broodmind
-from support.servers import KINDS, RealServer, wait_until
+from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
 from broodmind.common.keys import Keys
 
@@ -52,7 +52,7 @@ class Soaked:
         for command in self.commands:
             command.terminate()
         for command in self.commands:
-            command.wait(30)
+            command.wait(PATIENCE_S)
         self.server.close()
 
 
@@ -65,7 +65,7 @@ def test_memory_and_open_files_stay_flat_through_reconnects(times, tmp_path):
         runs += [Soaked(kind, tmp_path) for kind in KINDS]
         for _ in range(rounds):
             for run in runs:  # the first version needs no actor, the second does
-                wait_until(lambda run=run: run.version() > 1, timeout_s=60)
+                wait_until(lambda run=run: run.version() > 1)
             ends_s = time.monotonic() + round_s
             floors = [run.version() for run in runs]
             while time.monotonic() < ends_s:
@@ -73,7 +73,7 @@ def test_memory_and_open_files_stay_flat_through_reconnects(times, tmp_path):
                 for run in runs:
                     run.look()
             for run, floor in zip(runs, floors, strict=True):
-                wait_until(lambda run=run, floor=floor: run.version() > floor, timeout_s=60)
+                wait_until(lambda run=run, floor=floor: run.version() > floor)
                 run.server.kill()
                 run.server.start()
         for run in runs:

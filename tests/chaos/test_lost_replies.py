@@ -9,7 +9,7 @@ from support.books import audit, backlog
 from support.learners import head_of, learning
 from support.players import playing
 from support.proxy import Proxy
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.keys import Keys
 from broodmind.learner import commit
@@ -49,7 +49,7 @@ def test_what_was_lost_on_the_way_is_counted_once(shared_server, redis, run, tim
         head_of(redis, keys, version=1)  # a learner that fails at its first attempt ends, and says why
         proxy.rule = rule
         with playing(proxy.url, run, "a", "b", journals=tmp_path) as players:
-            wait_until(lambda: proxy.faults >= wanted, lambda: f"{proxy.faults} faults", timeout_s=60 + wanted)
+            wait_until(lambda: proxy.faults >= wanted, lambda: f"{proxy.faults} faults", timeout_s=PATIENCE_S + wanted)
             proxy.rule = None
         wait_until(lambda: backlog(redis, keys) == 0)
     figures = audit(shared_server.url, run, tmp_path)

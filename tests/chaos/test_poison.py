@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import doomed
 from support.runs import entry, hash_of
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.keys import ALONE, CONSUMER, GROUP, Keys
 from broodmind.learner.suspects import DELIVERIES
@@ -102,7 +102,7 @@ def test_a_learner_that_ends_well_leaves_no_suspicion_behind(shared_server, redi
     process = learner(shared_server, run, "never takes")
     wait_until(lambda: pending(redis, keys, "a")[0][1] == ALONE.encode())
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert pending(redis, keys, "a")[0][1] == CONSUMER.encode()
 
 

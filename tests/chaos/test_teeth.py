@@ -13,7 +13,7 @@ import pytest
 from support.learners import ONE_PIECE
 from support.proxy import Proxy
 from support.runs import NEVER, SPEC, commit_after, entry, hash_of, joined_uplink, piece
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.actors.outbox import Outbox
 from broodmind.common.errors import LeaseLost, LineageLost, RedisUnreachable
@@ -92,7 +92,7 @@ def pause_reads(session):
         return False
 
     ingest._read = skip
-    assert skipped.wait(20)
+    assert skipped.wait(PATIENCE_S)
     return lambda: setattr(ingest, "_read", read_once)
 
 

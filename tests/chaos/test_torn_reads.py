@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from support import readers
 from support.runs import SPEC, commit_after
+from support.servers import PATIENCE_S
 
 from broodmind.actors.line import _CHUNK
 from broodmind.common.keys import Keys
@@ -33,22 +34,28 @@ def filled_with(version, spec):
     return encode_weights(params, spec)
 
 
+def publish(redis, keys, lease, parent, spec):
+    """The next version after a head; returns the new head."""
+    commit = commit_after(parent)
+    send(redis, keys, lease, replace(commit, weights=filled_with(commit.head.version, spec)))
+    return commit.head
+
+
 @pytest.mark.parametrize("spec", [SMALL, LARGE], ids=["whole", "in parts"])
 def test_no_reader_ever_gets_a_mixture_of_versions(shared_server, redis, run, times, spec):
     keys, last = Keys(run), max(times(PUBLISHES), 4 * WEIGHTS_KEPT)
     assert (len(filled_with(1, spec)) > _CHUNK) == (spec is LARGE)
     redis.call("HSET", keys.spec, "json", spec.to_json())
+    lease = Lease(keys, 60_000)
+    lease.acquire(redis, Stop(), 0)
+    head = publish(redis, keys, lease, Head(), spec)
     command = [sys.executable, Path(readers.__file__), shared_server.url, run, str(READERS // PROCESSES), str(last)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(PROCESSES)]
     try:
         assert [process.stdout.readline() for process in processes] == ["reading\n"] * PROCESSES
-        lease, head = Lease(keys, 60_000), Head()
-        lease.acquire(redis, Stop(), 0)
-        for version in range(1, last + 1):
-            commit = replace(commit_after(head), weights=filled_with(version, spec))
-            send(redis, keys, lease, commit)
-            head = commit.head
-        found = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
+        while head.version < last:
+            head = publish(redis, keys, lease, head, spec)
+        found = [json.loads(process.communicate(timeout=PATIENCE_S)[0]) for process in processes]
     finally:
         for process in processes:
             process.kill()

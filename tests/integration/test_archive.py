@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.runs import broodmind, hash_of, last_json, running, stopped
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.archive import SUFFIX, read_segment
 from broodmind.common.keys import Keys
@@ -49,7 +49,7 @@ def test_an_archive_holds_what_was_consumed_and_trains_a_run_again(shared_server
     common = ("--redis", shared_server.url, "--run", again.run)
     with running("learner", *common, "--algo", algo, "--accept-declared"):
         process = broodmind("import", *common, "--json", str(folder))
-        printed, shown = process.communicate(timeout=60)
+        printed, shown = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, shown
         report = last_json(printed)
         wait_until(lambda: counters(redis, again)["declared"] == report["entries"])
@@ -67,7 +67,7 @@ def test_an_archived_entry_keeps_its_log_probabilities_on_its_way_back(shared_se
         wait_until(lambda: counters(redis, keys).get("accepted", 0) > 2)
     again = Keys(f"{run}-again")
     common = ("--redis", shared_server.url, "--run", again.run)
-    with running("learner", *common, "--accept-declared") as learner:
+    with running("learner", *common, "--accept-declared", "--lease-ttl", "60") as learner:  # it is stopped for a while
         wait_until(lambda: redis.call("EXISTS", again.latest))
         with stopped(learner), running("import", *common, "--name", "back", str(folder)):
             wait_until(lambda: redis.call("XLEN", again.trajectories("back")))
@@ -86,12 +86,13 @@ def test_an_archived_entry_keeps_its_log_probabilities_on_its_way_back(shared_se
 
 def test_a_killed_learner_leaves_an_archive_that_its_successor_goes_on_with(shared_server, redis, run, tmp_path):
     keys, common, folder = Keys(run), ("--redis", shared_server.url, "--run", run), tmp_path / "archive"
-    learning = (*common, "--archive", str(folder), "--lease-ttl", "0.5", "--batch-steps", "256")
+    learning = (*common, "--archive", str(folder), "--batch-steps", "256")
     with running("actors", *common, "--envs", "8"):
         for beyond in (20, 40):
             with running("learner", *learning) as learner:
                 wait_until(lambda: counters(redis, keys).get("accepted", 0) > beyond)  # noqa: B023 - asked at once
                 learner.kill()
+            redis.call("DEL", keys.lease)  # as time does
         with running("learner", *learning):
             wait_until(lambda: counters(redis, keys)["accepted"] > 60)
     head, archived = counters(redis, keys), archived_in(folder)
@@ -119,6 +120,6 @@ def test_a_segment_of_another_run_is_refused_by_the_field(shared_server, redis, 
     ):
         other = ("--redis", shared_server.url, "--run", f"{run}-{number}")
         with running("learner", *other, "--accept-declared", *options):
-            printed, _ = broodmind("import", *other, "--json", str(folder)).communicate(timeout=60)
+            printed, _ = broodmind("import", *other, "--json", str(folder)).communicate(timeout=PATIENCE_S)
         (why,) = last_json(printed)["refused"].values()
         assert why.startswith(expected)

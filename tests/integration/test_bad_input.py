@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.runs import SPEC, broodmind, hash_of, running
-from support.servers import KINDS, RealServer, free_port, wait_until
+from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
 
 from broodmind.common import errors
 from broodmind.common.keys import Keys
@@ -14,7 +14,7 @@ from broodmind.learner.store import agree_on_spec
 def ends(*arguments, code, **options):
     """Run a command that must fail; its last line of standard error."""
     process = broodmind(*arguments, **options)
-    printed, shown = process.communicate(timeout=60)
+    printed, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == code, shown
     assert "Traceback" not in shown
     assert not printed
@@ -112,13 +112,13 @@ def test_the_mismatch_names_field_and_values(shared_server, redis, run):
     options = ("--name", "a", "--game", "CartPole-v1")
     # Its standard input is its lifeline: it must not have ended before the actor has looked.
     process = broodmind("actor", "--redis", shared_server.url, "--run", run, *options, stdin=-1)
-    assert process.wait(60) == errors.SpecMismatch.exit_code
+    assert process.wait(PATIENCE_S) == errors.SpecMismatch.exit_code
     _, shown = process.communicate()
     assert "observation_shape of game CartPole-v1: (4,), expected (3,) (the run's toy)" in shown
 
 
 def test_a_second_learner(shared_server, redis, run):
-    common = ("--redis", shared_server.url, "--run", run, "--lease-ttl", "0.5")
+    common = ("--redis", shared_server.url, "--run", run, "--lease-ttl", "3")  # less than the second one waits
     with running("learner", *common):
         wait_until(lambda: redis.call("EXISTS", Keys(run).lease))
         line = ends("learner", *common, code=errors.LeaseHeld.exit_code)

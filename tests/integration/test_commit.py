@@ -20,7 +20,7 @@ def keys(run):
 
 @pytest.fixture
 def lease(redis, keys):
-    lease = Lease(keys, 10_000)
+    lease = Lease(keys, 60_000)
     lease.acquire(redis, NEVER, 0)
     return lease
 
@@ -128,7 +128,7 @@ def check_refused(redis, keys, lease, commit, error, match, connection=None):
 
 
 def test_a_learner_without_the_lease_changes_nothing(redis, keys, first):
-    stranger = Lease(keys, 10_000)
+    stranger = Lease(keys, 60_000)
     stranger.token = "1-deadbeef"
     check_refused(redis, keys, stranger, commit_after(first.head), LeaseLost, "FENCED")
 
@@ -180,7 +180,7 @@ def test_every_key_of_a_run_is_bounded(redis, keys, lease, first):
 
 
 def test_a_lease_has_one_holder_and_a_number_that_rises(redis, keys, lease):
-    rival = Lease(keys, 10_000)
+    rival = Lease(keys, 60_000)
     with pytest.raises(LeaseHeld, match=lease.token):
         rival.acquire(redis, NEVER, 0)
     lease.release(redis)
@@ -194,7 +194,7 @@ def test_a_lease_has_one_holder_and_a_number_that_rises(redis, keys, lease):
 
 
 def test_a_lease_runs_out_by_itself(redis, keys):
-    dead, heir = Lease(keys, 50), Lease(keys, 10_000)
+    dead, heir = Lease(keys, 50), Lease(keys, 60_000)
     dead.acquire(redis, NEVER, 0)
     heir.acquire(redis, NEVER, wait_s=10)
     with pytest.raises(LeaseLost):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 import pytest
-from support.servers import KINDS, binary, free_port, wait_until
+from support.servers import KINDS, PATIENCE_S, binary, free_port, wait_until
 
 from broodmind.actors.child import kill_session
 from broodmind.common.errors import BroodmindError
@@ -156,7 +156,7 @@ def test_what_is_too_much_for_a_torn_tail_is_not_cut_off(server_path, data):
     torn_aof(server_path, data, "first write")
     before = aof(data).read_bytes()
     with start_script(server_path, data, AOF_TORN_MAX="10") as (process, _):
-        assert process.wait(10) == 1
+        assert process.wait(PATIENCE_S) == 1
     assert aof(data).read_bytes() == before
     assert "AOF_TORN_MAX=10" in (data / "server.log").read_text()
 
@@ -172,7 +172,7 @@ def test_without_check_aof_a_torn_aof_is_refused_not_half_run(server_path, data)
 def test_the_signal_reaches_the_server_itself(server_path, data):
     with start_script(server_path, data) as (process, _):
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0  # a shell in between would end by the signal, and leave the server behind
+        assert process.wait(PATIENCE_S) == 0  # a shell in between would end by the signal, and leave the server behind
     assert "ready to exit" in (data / "server.log").read_text()
 
 
@@ -181,7 +181,7 @@ def test_the_signal_reaches_the_server_itself(server_path, data):
 
 def lag(port, run):
     command = ["sh", DEPLOY / "lag.sh", run, "-p", str(port)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
 def fill(redis, keys, actor, *, entries, read, committed):

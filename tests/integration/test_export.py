@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.bot_files import ENTRIES, model_arrays, probabilities, write_games, write_model
 from support.runs import broodmind, hash_of, last_json, running
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.categorical import log_softmax
 from broodmind.common.errors import ConfigError
@@ -23,7 +23,7 @@ STATES = np.random.default_rng(5).uniform(0, 2, (300, 15)).astype(np.float32)
 def ended(*arguments, code=0):
     process = broodmind(*map(str, arguments))
     try:
-        printed, shown = process.communicate(timeout=60)
+        printed, shown = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()  # what should have ended by itself must not outlive the test
     assert process.returncode == code, shown
@@ -125,7 +125,7 @@ def test_a_new_run_starts_where_another_ended(shared_server, redis, run, tmp_pat
 
 
 def test_a_run_that_exists_cannot_start_from_a_file(shared_server, redis, run, tmp_path):
-    common = ("--redis", shared_server.url, "--run", run, *RELU, "--lease-ttl", "0.5")
+    common = ("--redis", shared_server.url, "--run", run, *RELU, "--lease-ttl", "3")
     model, kept = write_model(tmp_path / "m.npz"), ("--checkpoint-dir", str(tmp_path / "kept"))
     with running("learner", *common, *kept):
         wait_until(lambda: redis.call("EXISTS", Keys(run).latest))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.bot_files import REAL, write_game, write_games, write_model
 from support.runs import SPEC, broodmind, hash_of, joined_uplink, last_json, running, stopped
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import ConfigError
 from broodmind.common.keys import Keys
@@ -37,7 +37,7 @@ def imported(url, run, *arguments, code=0):
     """What `broodmind import --json` says."""
     process = broodmind("import", "--redis", url, "--run", run, "--json", *map(str, arguments))
     try:
-        printed, shown = process.communicate(timeout=60)
+        printed, shown = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()  # what should have ended by itself must not outlive the test
     assert process.returncode == code, shown
@@ -164,7 +164,8 @@ def test_epsilon_greedy_behaviour_reaches_the_learner_as_probabilities(shared_se
     keys, url = Keys(run), shared_server.url
     model = write_model(tmp_path / "rl_agent_model.npz")
     (file,) = write_games(tmp_path / "games", 1)
-    with learning(redis, url, run, "--algo", "vtrace", "--accept-declared") as learner:
+    patient = ("--lease-ttl", "60")  # it is stopped for as long as an import takes
+    with learning(redis, url, run, "--algo", "vtrace", "--accept-declared", *patient) as learner:
         with stopped(learner):
             imported(url, run, file, "--behaviour", "epsilon:0.9", "--model", model, "--name", "bot")
             ((_, fields),) = redis.call("XRANGE", keys.trajectories("bot"), "-", "+")
@@ -192,7 +193,7 @@ def test_an_interrupted_import_says_how_far_it_came(shared_server, redis, run, t
     wait_until(lambda: redis.call("XLEN", keys.trajectories("bot")) == full)
     wait_until(lambda: hash_of(redis, keys.heartbeat("bot")).get("state") == "waiting")
     process.send_signal(signal.SIGTERM)
-    printed, shown = process.communicate(timeout=30)
+    printed, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, shown
     report = json.loads(printed)
     assert (report["interrupted"], report["entries"], report["games"]) == (True, full, full)

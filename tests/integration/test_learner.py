@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.learners import CONFIG, ONE_PIECE, head_of, learning
 from support.runs import NEVER, SPEC, entry, everything, hash_of, joined_uplink, piece, trajectory
-from support.servers import KINDS, RealServer, wait_until
+from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
 from broodmind.actors.rollout import Piece
 from broodmind.common.actions import Discrete
@@ -32,6 +32,12 @@ def keys(run):
     return Keys(run)
 
 
+@pytest.fixture
+def no_time_passes(monkeypatch):
+    """For the actors: however long a busy machine takes, what they sent was sent just now, and is sent again."""
+    monkeypatch.setattr("broodmind.actors.line.monotonic_s", lambda: 0.0)
+
+
 def lag_of(redis, keys, actor):
     """Entries not yet read; None before the learner has made its group."""
     groups = redis.call("XINFO", "GROUPS", keys.trajectories(actor))
@@ -39,10 +45,11 @@ def lag_of(redis, keys, actor):
 
 
 def push(redis, keys, actor, entries, *, incarnation=7, first=1):
-    redis.call("HSET", keys.roster, actor, incarnation)
-    redis.call("HSET", keys.heartbeat(actor), "state", "playing")
-    for sequence, fields in enumerate(entries, first):
-        redis.call("XADD", keys.trajectories(actor), f"{incarnation}-{sequence}", *fields)
+    stream = keys.trajectories(actor)
+    adds = [("XADD", stream, f"{incarnation}-{number}", *fields) for number, fields in enumerate(entries, first)]
+    # At once: a learner that sees only the first of them for long may commit it by itself.
+    beat = ("HSET", keys.heartbeat(actor), "state", "playing")
+    redis.pipeline([("HSET", keys.roster, actor, incarnation), beat, *adds])
 
 
 def test_a_new_run_starts_with_a_version_that_decodes(shared_server, redis, run, keys):
@@ -167,7 +174,7 @@ def test_a_successor_continues_the_same_sequence(shared_server, redis, run, keys
 def test_a_learner_without_the_lease_reads_nothing(shared_server, redis, run, keys):
     """Else it would move entries into a pending list where its successor does not look any more."""
     push(redis, keys, "a", [entry("a")])
-    lease = Lease(keys, 10_000)
+    lease = Lease(keys, 60_000)
     lease.token = "1-deadbeef"
     redis.call("SET", keys.lease, "2-cafecafe")
     ingest = Ingest(shared_server.connect(), keys, lease, SPEC, lambda _: None, capacity_steps=100)
@@ -197,7 +204,7 @@ def test_the_goal_ends_the_learner(shared_server, redis, run, keys):
     config = replace(CONFIG, goal=Goal(max_steps=2 * ONE_PIECE))
     with learning(shared_server.url, run, config) as thread:
         push(redis, keys, "a", [entry("a"), entry("a")])
-        thread.join(20)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
     assert redis.call("EXISTS", keys.lease) == 0
 
@@ -216,12 +223,12 @@ def test_an_actor_waits_at_high_water_and_goes_on_after_the_commit(shared_server
     wait_until(lambda: hash_of(redis, keys.heartbeat("a")).get("state") == "waiting")
     assert not released.is_set()
     with learning(shared_server.url, run):
-        assert released.wait(20)
+        assert released.wait(PATIENCE_S)
     waiting.join()
     uplink.leave()
 
 
-def test_a_resend_after_a_lost_reply_is_refused_by_redis_itself(shared_server, redis, run, keys):
+def test_a_resend_after_a_lost_reply_is_refused_by_redis_itself(shared_server, redis, run, keys, no_time_passes):
     uplink = joined_uplink(shared_server.url, run, "a")
     whole = uplink._server.replies
     drops = iter([True, True, False])
@@ -240,7 +247,7 @@ def test_a_resend_after_a_lost_reply_is_refused_by_redis_itself(shared_server, r
     uplink.leave()
 
 
-def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, run, keys):
+def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, run, keys, no_time_passes):
     """The server may have lost acknowledged entries with it, as appendfsync everysec allows."""
     uplink = joined_uplink(shared_server.url, run, "a")
     uplink.push([piece(seed=1), piece(seed=2)], NEVER)
@@ -257,6 +264,32 @@ def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, r
     uplink.policy(None, stop)
     uplink.push([piece(seed=3)], NEVER)
     assert redis.call("XLEN", keys.trajectories("a")) == 3
+    uplink.leave()
+
+
+@pytest.mark.parametrize("refusal", [RedisUnreachable("LOADING"), ServerFull("OOM")])
+def test_what_is_refused_when_it_is_sent_again_is_not_taken_for_there(
+    shared_server, redis, run, keys, no_time_passes, refusal
+):
+    """A server that has just loaded its data, or found room, refuses the first of several and takes the rest."""
+    uplink = joined_uplink(shared_server.url, run, "a")
+    uplink.push([piece(seed=seed) for seed in range(4)], NEVER)
+    redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
+    whole, refusals = uplink._server.replies, iter([refusal, refusal])
+
+    def refusing(commands):
+        replies = [(command[0] == "XADD" and next(refusals, None)) or whole([command])[0] for command in commands]
+        if any(isinstance(reply, RedisUnreachable) for reply in replies):
+            uplink._server.close()
+            raise refusal
+        return replies
+
+    uplink._server.replies = refusing
+    uplink._broken = True
+    uplink._exchange(NEVER)
+    assert next(refusals, None) is None
+    there = [raw.decode() for raw, _ in redis.call("XRANGE", keys.trajectories("a"), "-", "+")]
+    assert there == [f"{uplink._incarnation}-{number}" for number in (1, 2, 3, 4)]
     uplink.leave()
 
 
@@ -281,7 +314,7 @@ def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis
 
 
 def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(
-    shared_server, redis, run, keys, monkeypatch
+    shared_server, redis, run, keys, monkeypatch, no_time_passes
 ):
     """Its connection broke meanwhile, so it sends again what it sent last; its stream and group are gone by then."""
     monkeypatch.setattr("broodmind.learner.ingest._DEPART_EVERY_S", 0.1)
@@ -390,7 +423,7 @@ def test_a_server_at_its_memory_limit_drains_and_recovers(kind):
             assert pushing.is_alive()
             redis.call("CONFIG", "SET", "maxmemory", "0")
             head_of(redis, keys, accepted=3)
-        pushing.join(20)
+        pushing.join(PATIENCE_S)
         assert not pushing.is_alive()
         uplink.leave()
     finally:

@@ -8,8 +8,8 @@ import signal
 import subprocess
 
 import pytest
-from support.runs import broodmind, hash_of, running
-from support.servers import wait_until
+from support.runs import broodmind, hash_of, lock_step_run, running
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common import wire
 from broodmind.common.errors import LeaseLost
@@ -32,12 +32,13 @@ def test_a_killed_learner_goes_on_from_its_last_version_with_exact_counters(shar
     with running("actors", *common, "--actors", "2", "--envs", "4", "--name", "a"):
         for _ in range(3):
             before = counters(redis, keys).get("version", 0)
-            learner = broodmind("learner", *common, "--batch-steps", "256", "--lease-ttl", "0.5")
+            learner = broodmind("learner", *common, "--batch-steps", "256")
             wait_until(lambda floor=before: counters(redis, keys).get("version", 0) > floor + 20)
             learner.send_signal(signal.SIGKILL)
             learner.communicate()
+            redis.call("DEL", keys.lease)  # as time does; a busy machine would lose a lease as short as a test likes it
         killed = counters(redis, keys)
-        with running("learner", *common, "--batch-steps", "256", "--lease-ttl", "0.5"):
+        with running("learner", *common, "--batch-steps", "256"):
             wait_until(lambda: counters(redis, keys)["version"] > killed["version"] + 20)
     head = counters(redis, keys)
     added = left = 0
@@ -62,7 +63,7 @@ def test_a_signal_drains_learner_and_actors(shared_server, redis, run, number):
     for process in (learner, actors):
         process.send_signal(number)
     for process in (learner, actors):
-        _, shown = process.communicate(timeout=30)
+        _, shown = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, shown
     assert redis.call("EXISTS", keys.lease) == 0
     assert not redis.call("KEYS", keys.heartbeat("*"))
@@ -73,8 +74,8 @@ def test_status_shows_the_run(shared_server, redis, run):
     keys, common = Keys(run), options(shared_server, run)
     with running("learner", *common), running("actors", *common, "--envs", "4", "--name", "a"):
         wait_until(lambda: counters(redis, keys).get("version", 0) > 3)
-        printed, _ = broodmind("status", *common, "--json").communicate(timeout=30)
-        text, _ = broodmind("status", *common).communicate(timeout=30)
+        printed, _ = broodmind("status", *common, "--json").communicate(timeout=PATIENCE_S)
+        text, _ = broodmind("status", *common).communicate(timeout=PATIENCE_S)
     view = json.loads(printed)
     assert int(view["head"]["version"]) > 3
     (actor,) = view["actors"]
@@ -86,11 +87,8 @@ def test_status_shows_the_run(shared_server, redis, run):
 
 def test_lock_step_with_a_seed_is_reproducible_bit_for_bit(shared_server, redis, run):
     def play(name, seed):
-        keys, common = Keys(name), options(shared_server, name)
-        arguments = ("--lock-step", "--max-staleness", "0", "--unroll", "16", "--batch-steps", "128", "--seed", seed)
-        with running("actors", *common, "--actors", "2", "--envs", "4", "--name", "a"):
-            learner = broodmind("learner", *common, *arguments, "--max-steps", "2000")
-            learner.communicate(timeout=60)
+        keys, batch = Keys(name), ("--unroll", "16", "--batch-steps", "128")
+        lock_step_run(redis, shared_server, name, *batch, "--seed", seed, "--max-steps", "2000")
         head = counters(redis, keys)
         assert head["steps"] >= 2000
         assert head["stale"] == 0
@@ -103,9 +101,9 @@ def test_lock_step_with_a_seed_is_reproducible_bit_for_bit(shared_server, redis,
 
 def test_actors_can_be_held_back_to_an_exact_staleness(shared_server, redis, run):
     keys, common = Keys(run), options(shared_server, run)
-    learning = ("--lock-step", "--max-staleness", "2", "--unroll", "16", "--batch-steps", "64", "--max-steps", "1500")
+    learning = ("--lock-step", "--max-staleness", "2", "--unroll", "16", "--batch-steps", "64", "--max-steps", "4000")
     with running("actors", *common, "--envs", "4", "--hold-back", "2"):
-        _, shown = broodmind("learner", *common, *learning).communicate(timeout=60)
+        _, shown = broodmind("learner", *common, *learning).communicate(timeout=PATIENCE_S)
     stats = hash_of(redis, keys.stats)
     assert counters(redis, keys)["stale"] == 0, shown
     assert (float(stats["staleness_p50"]), float(stats["staleness_max"])) == (2, 2)
@@ -115,7 +113,7 @@ def test_whole_games_train_reinforce(shared_server, redis, run):
     keys, common = Keys(run), options(shared_server, run)
     with running("actors", *common, "--envs", "8"):
         learner = broodmind("learner", *common, "--algo", "reinforce", "--max-steps", "3000")
-        _, shown = learner.communicate(timeout=60)
+        _, shown = learner.communicate(timeout=PATIENCE_S)
     assert learner.returncode == 0, shown
     head = counters(redis, keys)
     assert head["games"] == head["accepted"] > 32
@@ -126,7 +124,7 @@ def test_whole_games_train_reinforce(shared_server, redis, run):
 
 
 def test_a_learner_that_slept_past_its_lease_writes_nothing_more(shared_server, redis, run):
-    keys, common = Keys(run), (*options(shared_server, run), "--lease-ttl", "0.5")
+    keys, common = Keys(run), (*options(shared_server, run), "--lease-ttl", "3")
     with running("actors", *common[:4], "--envs", "4"):
         sleeper = broodmind("learner", *common)
         wait_until(lambda: counters(redis, keys).get("version", 0) > 3)
@@ -136,7 +134,7 @@ def test_a_learner_that_slept_past_its_lease_writes_nothing_more(shared_server, 
         with running("learner", *common) as heir:
             wait_until(lambda: counters(redis, keys)["version"] > slept_at + 3)
             sleeper.send_signal(signal.SIGCONT)
-            _, shown = sleeper.communicate(timeout=30)
+            _, shown = sleeper.communicate(timeout=PATIENCE_S)
             awake_at = counters(redis, keys)["version"]
             wait_until(lambda: counters(redis, keys)["version"] > awake_at + 3)
             assert heir.poll() is None
@@ -156,7 +154,7 @@ def test_no_two_actors_play_the_same_and_none_twice(shared_server, redis, run):
         before = redis.call("XLEN", keys.trajectories(actor))
         process = broodmind("actor", *common, "--envs", "2", "--name", actor, stdin=subprocess.PIPE)
         wait_until(lambda: redis.call("XLEN", keys.trajectories(actor)) > before)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_S)
         _, fields = redis.call("XRANGE", keys.trajectories(actor), "-", "+")[before]
         return wire.decode(fields[-1], max_bytes=10**6)["observations"]
 

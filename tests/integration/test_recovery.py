@@ -37,12 +37,11 @@ def server(request):
 
 
 def push(redis, keys, count, *, first=1, version=1, epoch=1):
-    redis.call("HSET", keys.roster, "a", 7)
-    redis.call("HSET", keys.heartbeat("a"), "state", "playing")
-    for number in range(first, first + count):
-        redis.call(
-            "XADD", keys.trajectories("a"), f"7-{number}", *entry("a", version=version, epoch=epoch, seed=number)
-        )
+    numbers = range(first, first + count)
+    entries = [entry("a", version=version, epoch=epoch, seed=number) for number in numbers]
+    adds = [("XADD", keys.trajectories("a"), f"7-{n}", *fields) for n, fields in zip(numbers, entries, strict=True)]
+    beat = ("HSET", keys.heartbeat("a"), "state", "playing")
+    redis.pipeline([("HSET", keys.roster, "a", 7), beat, *adds])  # at once, so that no batch goes short
 
 
 def wipe(redis, keys):
@@ -55,6 +54,7 @@ def wipe(redis, keys):
 def test_an_actor_struck_off_and_back_counts_once_what_it_sends_again(shared_server, redis, run, keys, monkeypatch):
     """Its stream is gone, so Redis refuses nothing; a break that it noticed late makes it send all of it again."""
     monkeypatch.setattr("broodmind.learner.ingest._DEPART_EVERY_S", 0.05)
+    monkeypatch.setattr("broodmind.actors.line.monotonic_s", lambda: 0.0)  # however long it takes, it was sent just now
     with learning(shared_server.url, run):
         uplink = joined_uplink(shared_server.url, run, "a")
         uplink.push([piece(seed=1), piece(seed=2)], NEVER)
@@ -127,11 +127,12 @@ def test_a_commit_in_doubt_is_not_lost_with_the_redis_that_took_it(server, monke
     sha = commit._COMMIT.sha.encode()
 
     def rule(command):
-        if command[0] != b"EVALSHA" or command[1] != sha or counters(direct, keys)["version"] < 2:
+        if command[0] != b"EVALSHA" or command[1] != sha or counters(of_the_rule, keys)["version"] < 2:
             return None
         proxy.refusing = True
         return "lose the reply"
 
+    of_the_rule = server.connect()  # in the proxy's thread, while the test's own thread uses another
     with Proxy(server.port) as proxy, learning(proxy.url, "doubt"):
         direct = server.connect()
         push(direct, keys, 2)
@@ -196,7 +197,7 @@ def test_actors_and_learner_wait_for_a_server_that_takes_writes_again(server):
 
 
 def test_a_stream_that_is_gone_makes_the_learner_start_over(redis, keys):
-    lease = Lease(keys, 10_000)
+    lease = Lease(keys, 60_000)
     lease.acquire(redis, NEVER, 0)
     first = commit_after(Head())
     send(redis, keys, lease, first)

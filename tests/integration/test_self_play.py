@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from support.runs import broodmind, hash_of, running
-from support.servers import wait_until
+from support.runs import broodmind, hash_of, lock_step_run, running
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.keys import Keys
 
@@ -19,25 +19,23 @@ def test_status_shows_how_each_actors_version_is_rated(shared_server, redis, run
     """Within some versions it beats the random player, whose rating is 0."""
     keys, common = Keys(run), options(shared_server, run)
     with running("learner", *common), running("actors", *common, "--name", "a"):
-        wait_until(lambda: int(hash_of(redis, keys.heartbeat("a-000")).get("elo", 0)) > 50, timeout_s=120)
+        wait_until(lambda: int(hash_of(redis, keys.heartbeat("a-000")).get("elo", 0)) > 50)
         reading = common[:4]
-        printed, _ = broodmind("status", *reading, "--json").communicate(timeout=30)
-        text, _ = broodmind("status", *reading).communicate(timeout=30)
+        printed, _ = broodmind("status", *reading, "--json").communicate(timeout=PATIENCE_S)
+        text, _ = broodmind("status", *reading).communicate(timeout=PATIENCE_S)
     (actor,) = json.loads(printed)["actors"]
-    assert int(actor["heartbeat"]["elo"]) > 0
+    int(actor["heartbeat"]["elo"])  # of any sign: it may have lost games since it was above 50
     assert 3 <= int(actor["heartbeat"]["opponents"]) <= 18
     assert 0 <= float(actor["heartbeat"]["hardest_score"]) <= 1
-    assert re.search(r"a-000 .*  elo \d+$", text, re.MULTILINE)
+    assert re.search(r"a-000 .*  elo -?\d+$", text, re.MULTILINE)
 
 
 def test_self_play_in_lock_step_is_reproducible_bit_for_bit(shared_server, redis, run):
     """The pool's drawing included."""
 
     def play(name, seed):
-        keys, common = Keys(name), options(shared_server, name)
-        arguments = ("--lock-step", "--max-staleness", "0", "--unroll", "16", "--batch-steps", "128", "--seed", seed)
-        with running("actors", *common, "--actors", "2", "--envs", "4", "--name", "a"):
-            broodmind("learner", *common, *arguments, "--max-steps", "6000").communicate(timeout=120)
+        keys, batch = Keys(name), ("--unroll", "16", "--batch-steps", "128")
+        lock_step_run(redis, shared_server, name, *batch, "--seed", seed, "--max-steps", "6000", game="ConnectFour")
         return redis.call("GET", keys.weights(1, int(hash_of(redis, keys.head)["version"])))
 
     first, again, other = play(f"{run}-1", "5"), play(f"{run}-2", "5"), play(f"{run}-3", "6")

@@ -17,7 +17,7 @@ import pytest
 from support.clients import SPEC, arrived, publish
 from support.runs import broodmind, hash_of, running
 from support.served import client, compiled, example, framed, served
-from support.servers import KINDS, RealServer, free_port, wait_until
+from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
 
 from broodmind.actors import connect
 from broodmind.actors.batching import Batch
@@ -47,7 +47,7 @@ class Arrays:
 def serving(url, run, **options):
     """An agent with a policy, and the port where its server listens."""
     with connect(url, run, **options) as agent, served(agent) as port:
-        assert agent.wait_until_ready(30), agent.status
+        assert agent.wait_until_ready(PATIENCE_S), agent.status
         yield agent, port
 
 
@@ -83,7 +83,7 @@ def test_a_client_in_c_plays_games_that_are_learnt_from(shared_server, redis, ru
         clients = [
             subprocess.Popen([program, str(place["port"]), "20"], stdout=subprocess.PIPE, text=True) for _ in range(2)
         ]
-        printed = [each.communicate(timeout=120)[0].splitlines() for each in clients]
+        printed = [each.communicate(timeout=PATIENCE_S)[0].splitlines() for each in clients]
         assert [each.returncode for each in clients] == [0, 0]
         assert [len(lines) for lines in printed] == [20, 20]
         wait_until(lambda: hash_of(redis, Keys(run).head).get("games") == "40")
@@ -130,7 +130,7 @@ def test_many_games_at_once_arrive_each_with_what_it_was(shared_server, redis, r
             actions = [each["action"] for each in replies if (each["type"], each["id"]) == ("act", episode)]
             assert len(actions) == 4
             assert set(actions) <= set(range(5))
-        assert agent.flush(30)
+        assert agent.flush(PATIENCE_S)
         assert sorted(arrived(redis, run, agent.actor)) == list(range(games))
         assert agent.status.playing == 0
 
@@ -152,7 +152,7 @@ def test_what_is_asked_at_once_is_decided_together(shared_server, redis, run, mo
             return begun + [await it.reply() for _ in range(20)]
 
     with connect(shared_server.url, run) as agent, served(agent, Batch(most)) as port:
-        assert agent.wait_until_ready(30)
+        assert agent.wait_until_ready(PATIENCE_S)
         replies = asyncio.run(play(port))
     assert [reply["type"] for reply in replies[:10]] == ["episode"] * 10
     for kind in ("act", "abort"):
@@ -201,7 +201,7 @@ def test_an_episode_keeps_its_version_beside_others_of_a_newer_one(shared_server
 
     with serving(shared_server.url, run) as (agent, port):
         assert asyncio.run(play(agent, port)) == (1, 2)
-        assert agent.flush(30)
+        assert agent.flush(PATIENCE_S)
         entries = redis.call("XRANGE", Keys(run).trajectories(agent.actor), "-", "+")
         assert [fields[1] for _, fields in entries] == [b"1", b"2"]
         assert arrived(redis, run, agent.actor) == [1, 2]
@@ -248,7 +248,7 @@ def test_bytes_say_what_lists_say(shared_server, redis, run):
     for name, observation, flags in (("a", seen.tolist(), mask), ("a", seen.astype("<f4").tobytes(), bytes(mask))):
         with serving(shared_server.url, run, name=name, seed=3) as (agent, port):
             played.append(asyncio.run(play(port, observation, flags)))
-            assert agent.flush(30)
+            assert agent.flush(PATIENCE_S)
         (_, fields), *_ = redis.call("XREVRANGE", Keys(run).trajectories(name), "+", "-")
         entries.append(msgpack.unpackb(fields[-1]))
     assert played[0] == played[1]
@@ -283,7 +283,7 @@ def test_a_connection_that_breaks_off_aborts_its_games_and_no_others(shared_serv
 
     with serving(shared_server.url, run, records=tmp_path / "records.jsonl") as (agent, port):
         assert asyncio.run(play(agent, port))["trained_on"]
-        assert agent.flush(30)
+        assert agent.flush(PATIENCE_S)
         assert arrived(redis, run, agent.actor) == [7]
         assert (agent.status.aborted, agent.status.wins) == (301, 1)
     record = json.loads((tmp_path / "records.jsonl").read_text().splitlines()[0])
@@ -379,7 +379,7 @@ def test_what_names_an_episode_is_answered_and_ends_the_episode_alone(shared_ser
         assert (refused["type"], refused["id"]) == ("error", 1)
         assert error in refused["error"]
         assert after["error"] == "id: 1, expected that of an open episode"
-        assert agent.flush(30)
+        assert agent.flush(PATIENCE_S)
         assert arrived(redis, run, agent.actor) == [0, 2]
         assert (agent.status.aborted, agent.status.wins) == (1, 2)
 
@@ -406,7 +406,7 @@ def test_bad_numbers_spoil_the_episode_and_the_game_plays_on(shared_server, redi
         end = asyncio.run(talk(port))
         assert (end["outcome"], end["trained_on"]) == ("aborted", False)
         assert "observation: nan" in end["reason"]
-        assert agent.flush(30)
+        assert agent.flush(PATIENCE_S)
         assert arrived(redis, run, agent.actor) == []
 
 
@@ -479,13 +479,13 @@ def test_games_play_on_while_redis_hangs_and_arrive_once(kind):
 
         with serving(server.url, "run") as (agent, port):
             asyncio.run(play(port, range(3)))
-            assert agent.flush(30)
+            assert agent.flush(PATIENCE_S)
             server.process.send_signal(signal.SIGSTOP)
             asyncio.run(play(port, range(3, 20)))
             wait_until(lambda: agent.status.connection == "unreachable")
             asyncio.run(play(port, range(20, 25)))
             server.process.send_signal(signal.SIGCONT)
-            assert agent.flush(30)
+            assert agent.flush(PATIENCE_S)
             assert arrived(redis, "run", agent.actor) == list(range(25))
         redis.close()
     finally:
@@ -513,7 +513,7 @@ def test_a_signal_ends_the_command_with_its_open_games_aborted_and_its_ended_one
     with serve_command(*where) as (process, place):
         notice, end = asyncio.run(play(process, place["port"]))
         assert (notice["error"], end) == ("the server was stopped", None)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert arrived(redis, run, "served") == [1]
     assert [json.loads(line)["outcome"] for line in records.read_text().splitlines()] == ["win", "aborted"]
 
@@ -538,7 +538,7 @@ def test_games_of_a_command_that_was_killed_are_sent_by_the_next_one(kind, tmp_p
             assert asyncio.run(play(place["port"], range(3, 9))) == [True] * 6
             wait_until(lambda: len(records.read_text().splitlines()) == 9)  # what is recorded is on disk
             process.kill()
-            process.wait(30)
+            process.wait(PATIENCE_S)
         server.process.send_signal(signal.SIGCONT)
         with serve_command(*where) as (_, place):
             asyncio.run(play(place["port"], [9]))
@@ -555,7 +555,7 @@ def test_the_command_ends_with_its_parent(shared_server, redis, run):
     with serve_command(*where, stdin=subprocess.PIPE) as (process, _):
         process.stdin.close()
         process.stdin = None
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize(
@@ -572,7 +572,7 @@ def test_the_command_ends_with_its_parent(shared_server, redis, run):
 )
 def test_what_cannot_be_served_is_said_at_once(arguments, code, said):
     process = broodmind("actors", *arguments)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == code
     assert said in " ".join(errors.split())
 
@@ -581,7 +581,7 @@ def test_an_address_that_is_taken_is_said_by_name():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         process = broodmind("actors", "--serve", address)
-        assert f"serve: {address}: " in process.communicate(timeout=60)[1]
+        assert f"serve: {address}: " in process.communicate(timeout=PATIENCE_S)[1]
         assert process.returncode == 3
 
 
@@ -593,5 +593,5 @@ def test_an_address_that_others_reach_is_warned_of(run, address, warned):
         socket.create_connection((place["host"], place["port"])).close()
     finally:
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     assert ("there is no password" in errors) == warned

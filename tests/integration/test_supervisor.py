@@ -100,37 +100,48 @@ def polled(supervisor, predicate):
 def test_a_child_that_does_not_get_on_is_killed_with_its_session_and_started_again(
     supervise, slot, records, marker, temporary
 ):
-    supervisor = supervise([slot(HANGS, limits=Limits(no_progress_s=6.0))])
-    polled(supervisor, lambda: len(processes_of(marker)) == 2)
+    hanging = slot(HANGS)
+    supervisor = supervise([hanging])
+    polled(supervisor, lambda: len(processes_of(marker)) == 2 and hanging.attempt.reported)
     before = {line.partition(" ")[0] for line in processes_of(marker)}
     (folder,) = temporary.iterdir()
+    hanging.limits = Limits(no_progress_s=0.5)  # from now on: its start may take any time
     (line,) = polled(supervisor, records)
-    assert (line["outcome"], line["reason"]) == ("stalled", "no progress for 6 s")
+    hanging.limits = Limits()
+    assert (line["outcome"], line["reason"]) == ("stalled", "no progress for 0.5 s")
     assert (line["signal"], line["exit_code"], line["version"]) == ("SIGKILL", None, "1-7")
     assert not before & {line.partition(" ")[0] for line in processes_of(marker)}
     assert not folder.exists()
     polled(supervisor, lambda: len(processes_of(marker)) == 2)
 
 
-def test_printing_is_not_progress(supervise, slot, records):
+def test_printing_is_not_progress(supervise, slot, records, temporary):
     code = """
     def chatter():
         while True:
             print("still loading")
             os.write(1, b"{}\\n")
+            Path(tempfile.gettempdir(), "printed").touch()
             time.sleep(0.05)
     threading.Thread(target=chatter, daemon=True).start()
     subprocess.run([sys.executable, "-c", "import time; print({}, flush=True); time.sleep(600)", MARKER])
 """
-    supervisor = supervise([slot(code, limits=Limits(no_progress_s=2.0))])
+    chattering = slot(code)
+    supervisor = supervise([chattering])
+    polled(supervisor, lambda: list(temporary.glob("*/printed")))
+    chattering.limits = Limits(no_progress_s=time.monotonic() - chattering.attempt.started_s + 1)
     assert polled(supervisor, records)[0]["outcome"] == "stalled"
 
 
 def test_a_child_that_gets_on_is_left_alone_until_its_time_is_up(supervise, slot, records):
-    supervisor = supervise([slot(STEADY, limits=Limits(no_progress_s=10.0, attempt_s=12.0))])
+    steady = slot(STEADY)
+    supervisor = supervise([steady])
+    polled(supervisor, lambda: steady.attempt.last_progress_s > steady.attempt.started_s)
+    attempt_s = round(time.monotonic() - steady.attempt.started_s) + 8
+    steady.limits = Limits(no_progress_s=5.0, attempt_s=attempt_s)  # from now on: its start may take any time
     (line,) = polled(supervisor, records)
-    assert (line["outcome"], line["reason"]) == ("overtime", "still running after 12 s")
-    assert line["duration_s"] > 12.0
+    assert (line["outcome"], line["reason"]) == ("overtime", f"still running after {attempt_s} s")
+    assert line["duration_s"] > attempt_s
 
 
 def test_what_a_killed_child_started_dies_with_it(supervise, slot, records, marker):
@@ -209,9 +220,11 @@ def test_what_cannot_be_started_or_recorded_does_not_end_the_others(supervise, s
 
 
 def test_stopping_drains_and_kills_what_does_not(supervise, slot, records, marker, temporary):
-    supervisor = supervise([slot(STEADY, "drains"), slot(HANGS, "hangs")])
+    steady = slot(STEADY, "drains")
+    supervisor = supervise([steady, slot(HANGS, "hangs")])
     polled(supervisor, lambda: len(processes_of(marker)) == 3)
     wait_until(lambda: len(list(temporary.glob("*/left"))) == 1)
+    wait_until(lambda: steady.attempt.last_progress_s > steady.attempt.started_s)  # or it would drain after its start
     supervisor.stop(grace_s=5)
     assert {(line["slot"], line["outcome"]) for line in records()} == {("drains", "drained"), ("hangs", "aborted")}
     assert not processes_of(marker)

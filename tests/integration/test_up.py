@@ -8,10 +8,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from support.learners import counters
 from support.runs import broodmind, last_json, processes_of
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.keys import Keys
+from broodmind.common.streams import Server
 
 SMALL = ("--actors", "2", "--envs", "8", "--eval-episodes", "10")
 
@@ -35,7 +37,7 @@ def check_nothing_is_left(out):
 def test_up_learns_and_leaves_nothing_but_its_folder(folder):
     out = folder / "out"
     process = broodmind("up", *SMALL, "--max-steps", "20000", "--json", "--out", str(out))
-    printed, shown = process.communicate(timeout=120)
+    printed, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, shown
     summary = last_json(printed)
     assert printed.count("\n") == 1
@@ -55,7 +57,7 @@ def test_a_folder_with_checkpoints_is_gone_on_with(folder):
     out = folder / "out"
     for steps in ("4000", "8000"):
         process = broodmind("up", *SMALL, "--max-steps", steps, "--json", "--out", str(out))
-        printed, shown = process.communicate(timeout=120)
+        printed, shown = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, shown
         summary = last_json(printed)
     before = summary["resumed_steps"]
@@ -96,7 +98,7 @@ def test_a_signal_drains_and_evaluates(folder, start, number):
     out = folder / "out"
     process = start(out)
     process.send_signal(number)
-    _, shown = process.communicate(timeout=60)
+    _, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, shown
     assert "greedy evaluation" in shown
     check_nothing_is_left(out)
@@ -106,7 +108,7 @@ def test_up_killed_takes_everything_with_it(folder, start):
     out = folder / "out"
     process = start(out)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     check_nothing_is_left(out)
 
 
@@ -116,7 +118,7 @@ def test_up_and_its_guard_killed_at_once_leave_nothing(folder, start):
     process, guard = start(out), pid_of("broodmind-guard")
     os.kill(guard, signal.SIGKILL)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     check_nothing_is_left(out)
 
 
@@ -128,7 +130,7 @@ def test_up_and_all_of_its_guard_killed_at_once_leave_no_process(folder, start):
     assert len(guards) > 1
     for pid in (*guards, process.pid):
         os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     wait_until(lambda: not processes_of(os.environ["TMPDIR"]), lambda: str(processes_of(os.environ["TMPDIR"])))
 
 
@@ -137,24 +139,31 @@ def test_a_killed_server_ends_up_with_a_clear_error(folder, start, part):
     out = folder / "out"
     process = start(out)
     os.kill(pid_of(part), signal.SIGKILL)
-    _, shown = process.communicate(timeout=60)
+    _, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 11
     assert "embedded server: ended with code" in shown
     check_nothing_is_left(out)
 
 
-@pytest.mark.parametrize("part", [" learner ", "--name local-001"])
-def test_a_killed_learner_or_actor_is_started_again(folder, start, part):
-    out = folder / "out"
-    process = start(out, "--max-steps", "60000", "--json")
-    killed = pid_of(part)
-    os.kill(killed, signal.SIGKILL)
-    wait_until(
-        lambda: [line for line in processes_of(part) if os.environ["TMPDIR"] in line and str(killed) not in line]
-    )
-    printed, shown = process.communicate(timeout=120)
-    assert process.returncode == 0, shown
-    assert last_json(printed)["env_steps"] >= 60000
+@pytest.mark.parametrize(
+    ("part", "log", "at_work"),
+    [(" learner ", "learner.log", "resumed"), ("--name local-001", "actor-001.log", "playing")],
+)
+def test_a_killed_learner_or_actor_is_started_again(folder, start, part, log, at_work):
+    out, keys = folder / "out", Keys("default")
+    process = start(out, "--json")
+    before = (out / log).read_text().count(at_work)
+    os.kill(pid_of(part), signal.SIGKILL)
+    wait_until(lambda: (out / log).read_text().count(at_work) > before)
+    (socket,) = Path(os.environ["TMPDIR"]).glob("*/valkey.sock")
+    redis = Server(f"unix://{socket}")
+    version = counters(redis, keys)["version"]
+    wait_until(lambda: counters(redis, keys)["version"] > version + 3)  # it goes on
+    redis.close()
+    process.send_signal(signal.SIGTERM)
+    printed, shown = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130, shown
+    assert last_json(printed)["version"] > version + 3
     check_nothing_is_left(out)
 
 
@@ -162,7 +171,7 @@ def test_a_limit_before_the_goal_is_an_exit_code_of_its_own(folder):
     process = broodmind(
         "up", *SMALL, "--until-return", "99", "--max-steps", "2000", "--json", "--out", str(folder / "out")
     )
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 10
     assert last_json(printed)["solved"] is False
 
@@ -171,7 +180,7 @@ def test_up_uses_a_server_that_is_there(folder, shared_server, redis, run):
     out = folder / "out"
     arguments = ("--redis", shared_server.url, "--run", run, "--max-steps", "4000", "--json")
     process = broodmind("up", *SMALL, *arguments, "--out", str(out))
-    printed, shown = process.communicate(timeout=60)
+    printed, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, shown
     assert int(redis.call("HGET", Keys(run).head, "steps")) == last_json(printed)["env_steps"]
     assert redis.call("EXISTS", Keys(run).lease) == 0

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from support.runs import NEVER, SPEC, broodmind, commit_after, entry, hash_of, joined_uplink, last_json, piece, running
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import ConfigError, VerifyFailed
 from broodmind.common.keys import CONSUMER, GROUP, Keys
@@ -29,7 +29,7 @@ def keys(run):
 
 @pytest.fixture
 def lease(redis, keys):
-    lease = Lease(keys, 10_000)
+    lease = Lease(keys, 60_000)
     assert lease.acquire(redis, NEVER, 0)
     return lease
 
@@ -95,13 +95,13 @@ def head_of(redis, run):
 
 def verified(*common):
     process = broodmind("verify", *common, "--json")
-    printed, shown = process.communicate(timeout=60)
+    printed, shown = process.communicate(timeout=PATIENCE_S)
     return process.returncode, last_json(printed), shown
 
 
 def test_a_standby_takes_over_from_a_killed_learner_and_nothing_is_lost(shared_server, redis, run, tmp_path):
     common = ("--redis", shared_server.url, "--run", run)
-    training = ("--batch-steps", "256", "--lease-ttl", "0.5")
+    training = ("--batch-steps", "256", "--lease-ttl", "3")
     actors = running("actors", *common, "--actors", "2", "--envs", "4", "--name", "a", "--journal", str(tmp_path))
     with actors, running("learner", *common, *training) as first:
         wait_until(lambda: head_of(redis, run).get("version", 0) > 20)
@@ -129,7 +129,7 @@ def test_a_standby_that_is_told_to_stop_ends_at_once_and_with_nothing_wrong(shar
     assert "standing by" in line
     assert "holder=1-somebody" in line
     standby.send_signal(signal.SIGTERM)
-    _, shown = standby.communicate(timeout=30)
+    _, shown = standby.communicate(timeout=PATIENCE_S)
     assert standby.returncode == 0, shown
     assert redis.call("GET", Keys(run).lease) == b"1-somebody"
 
@@ -141,7 +141,7 @@ def played(shared_server, redis, run, keys, tmp_path):
     uplink = joined_uplink(shared_server.url, run, "a")
     uplink._journals = tmp_path
     uplink.join(SPEC)
-    session = Session(shared_server.url, run, SPEC, config, Lease(keys, 10_000), Known())
+    session = Session(shared_server.url, run, SPEC, config, Lease(keys, 60_000), Known())
     assert session.open(NEVER)
     for accepted in (1, 2):
         uplink.push([piece(version=1)], NEVER)
@@ -187,13 +187,13 @@ def test_an_entry_that_is_pending_and_gone_is_found(shared_server, redis, run, k
 
 def test_verify_ends_with_a_code_of_its_own_and_says_what_is_wrong(shared_server, redis, run, keys, played):
     common = ("--redis", shared_server.url, "--run", run)
-    shown, _ = broodmind("verify", *common, "--journal", str(played)).communicate(timeout=60)
+    shown, _ = broodmind("verify", *common, "--journal", str(played)).communicate(timeout=PATIENCE_S)
     assert "since its beginning: commits 3" in shown
     assert "acknowledged 3   consumed 2   waiting 1   lost 0" in shown
     assert shown.endswith("nothing lost, nothing twice\n")
     redis.call("XTRIM", keys.trajectories("a"), "MAXLEN", 0)
     process = broodmind("verify", *common, "--journal", str(played))
-    shown, error = process.communicate(timeout=60)
+    shown, error = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == VerifyFailed.exit_code == 12
     assert "LOST     acknowledged, and nowhere to be found   actor a" in shown
     assert "2 violations, expected none" in error
@@ -203,6 +203,6 @@ def test_what_is_no_run_and_no_folder_is_refused_by_name(shared_server, run, tmp
     with pytest.raises(ConfigError, match=run):
         verify(shared_server.url, run)
     process = broodmind("verify", "--redis", shared_server.url, "--journal", str(tmp_path / "absent"))
-    _, shown = process.communicate(timeout=60)
+    _, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == ConfigError.exit_code
     assert "absent" in shown

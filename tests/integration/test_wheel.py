@@ -9,6 +9,7 @@ import venv
 from pathlib import Path
 
 import pytest
+from support.servers import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +36,9 @@ def hostile(tmp_path):
 
 
 def run(python, folder, *arguments):
-    return subprocess.run([python, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [python, *arguments], cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
 
 
 def test_it_works_from_a_folder_of_hostile_modules(python, hostile, shared_server, redis):
@@ -49,7 +52,7 @@ def test_it_works_from_a_folder_of_hostile_modules(python, hostile, shared_serve
                 cwd=hostile,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=PATIENCE_S,
                 check=False,
             )
         finally:

@@ -27,7 +27,7 @@ GAME = GameSpec("properties", (FEATURES,), Discrete(ACTIONS))
 SEPARATE, SHARED = NetworkSpec((6, 5)), NetworkSpec((6, 5), shared=True)
 RATE = {"sgd": 0.05, "adam": 0.01}
 
-quickly = settings(max_examples=40, deadline=None)
+quickly = settings(max_examples=40)
 seeds = st.integers(0, 2**32 - 1)
 networks = st.sampled_from([SEPARATE, SHARED, NetworkSpec((7,), "relu")])
 each_optimizer = pytest.mark.parametrize("optimizer", ["sgd", "adam"])

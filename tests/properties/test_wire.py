@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgpack
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
@@ -118,7 +118,6 @@ arrays = st.sampled_from(list(wire.DTYPES)).flatmap(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(names, trees, max_size=wire.MAX_FIELDS))
 def test_what_was_encoded_is_decoded_unless_it_holds_more_lists_and_maps_than_any_message(fields):
     data = wire.encode(fields)
@@ -169,7 +168,7 @@ def test_a_list_or_map_may_be_as_long_as_the_limit_and_no_longer(option, longest
         wire.decode(wire.encode(make(longest + 1)), max_bytes=1 << 20, **option)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(arrays, st.sampled_from(["as it is", "transposed", "every other", "big-endian", "read-only"]))
 def test_an_array_arrives_with_its_dtype_shape_and_bytes(array, memory):
     expected = array.copy()
@@ -206,7 +205,6 @@ def test_a_view_of_the_received_bytes_is_no_copy():
     assert peak < 4096
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([(), (1,), (3,), (2, 2)]).map(lambda shape: (*shape, 2)),
     st.sampled_from([Discrete(3), MultiDiscrete((2, 4, 3)), Box((0.0, -1.0), (1.0, 1.0)), Box((0.0,), (1.0,))]),

@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 
 from support.runs import SPEC, hash_of
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import BroodmindError
 from broodmind.common.shutdown import Stop
@@ -14,8 +14,8 @@ from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.loop import learn
 
 ONE_PIECE = SPEC.rollout.length * 2
-# A lease that a busy machine does not lose; who kills a learner deletes its lease, as time would.
-CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=2 * ONE_PIECE, max_age_s=1e12), lease_ttl_ms=5000)
+# A lease that no busy machine loses; who kills a learner deletes its lease, as time would.
+CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=2 * ONE_PIECE, max_age_s=1e12), lease_ttl_ms=60_000)
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def learning(url, run, config=CONFIG, spec=SPEC):
         yield thread
     finally:
         stop.request()
-        thread.join(20)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()
     if errors:
         raise errors[0]

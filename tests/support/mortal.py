@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from support.learners import CONFIG
 from support.runs import SPEC
+from support.servers import PATIENCE_S
 
 from broodmind.common.shutdown import Stop
 from broodmind.common.streams import Server
@@ -113,13 +114,13 @@ STEPS: dict[str, tuple[bool | None, Callable[[], None]]] = {
 
 
 def _learn(url: str, run: str, checkpoints: str, step: str) -> None:
-    config = replace(CONFIG, checkpoint_dir=checkpoints, checkpoint_every_s=EVERY_COMMIT_S, lease_ttl_ms=10_000)
+    config = replace(CONFIG, checkpoint_dir=checkpoints, checkpoint_every_s=EVERY_COMMIT_S)
     _, install = STEPS[step]
     install()
     learn(url, run, SPEC, config, Stop())
 
 
-def learn_until_death(url: str, run: str, checkpoints: str, step: str, timeout_s: float = 60.0) -> int | None:
+def learn_until_death(url: str, run: str, checkpoints: str, step: str, timeout_s: float = PATIENCE_S) -> int | None:
     """Run a learner that is to die at `step` of its first commit; its exit code, or None if it is still alive."""
     process = _processes.Process(target=_learn, args=(url, run, checkpoints, step), daemon=True)
     process.start()

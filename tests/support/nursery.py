@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.roles import ROLES
-from support.servers import wait_until
+from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import BroodmindError
 from broodmind.common.log import log_to_stderr
@@ -43,7 +43,7 @@ class Child:
         self.signal(signal.SIGKILL)
         self.wait()
 
-    def wait(self, timeout_s: float = 60) -> int:
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
         wait_until(lambda: self.code is not None, lambda: f"{self.role} {self.pid} to end", timeout_s, 0.002)
         assert self.code is not None
         return self.code
@@ -80,8 +80,8 @@ class Nursery:
 
     def close(self) -> None:
         self._process.stdin.close()
-        self._process.wait(30)
-        self._listener.join(30)
+        self._process.wait(PATIENCE_S)
+        self._listener.join(PATIENCE_S)
         self._process.stdout.close()
 
     def _listen(self) -> None:

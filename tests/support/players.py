@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from support.runs import NEVER, joined_uplink, piece
+from support.servers import PATIENCE_S
 
 from broodmind.common.errors import RedisUnreachable
 from broodmind.common.shutdown import Stop
@@ -52,7 +53,7 @@ def playing(url: str, run: str, *actors: str, journals: Path | None = None):
     finally:
         stop.request()
         for player in players:
-            player.join(20)
+            player.join(PATIENCE_S)
     for player in players:
         assert not player.is_alive()
         if player.error:

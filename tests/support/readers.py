@@ -1,7 +1,8 @@
 """Readers of a run's weights, by the actors' own way: `python readers.py URL RUN THREADS LAST_VERSION`.
 
 Each thread fetches version after version until it has the last one, and looks at what it got. Every tenth is so slow
-that a version it fetches in parts has been collected before it has the second one. Prints what happened as JSON.
+that a version it fetches in parts has been collected before it has the second one. Prints "reading" when all of them
+have got a version, or a part of one, and in the end what happened, as JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Reader(threading.Thread):
         super().__init__(daemon=True)
         self.uplink, self.last, self.slow = Uplink(url, run, f"reader-{index}"), last, index % 10 == 9
         self.server, self.latest = Server(url), Keys(run).latest
-        self.versions, self.mixed = [], 0
+        self.versions, self.mixed, self.under_way = [], 0, threading.Event()
         if self.slow:
             self.call, self.uplink._server.call = self.uplink._server.call, self.call_slowly
 
@@ -38,6 +39,7 @@ class Reader(threading.Thread):
             policy = self.uplink.policy(policy, never)
             version = policy.pointer.version
             self.versions.append(version)
+            self.under_way.set()
             # Whoever published a version filled all of it with its number.
             self.mixed += any((value != version).any() for value in policy._params.values())
             if version < self.last:
@@ -45,6 +47,7 @@ class Reader(threading.Thread):
 
     def call_slowly(self, *command):
         if command[0] == "GETRANGE" and command[2] > 0:
+            self.under_way.set()
             version = int(command[1].rpartition("-")[2])
             collected = min(version + WEIGHTS_KEPT, self.last)
             while Pointer.from_json(self.server.call("GET", self.latest)).version < collected:
@@ -63,6 +66,8 @@ def main(url, run, threads, last):
     readers = [Reader(url, run, index, int(last)) for index in range(int(threads))]
     for reader in readers:
         reader.start()
+    for reader in readers:
+        reader.under_way.wait(120)
     print("reading", flush=True)
     for reader in readers:
         reader.join()

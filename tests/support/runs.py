@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from support.servers import PATIENCE_S, WHOLE_RUN_S, wait_until
 
 from broodmind.actors.rollout import Piece
 from broodmind.actors.uplink import Uplink
@@ -127,11 +128,28 @@ def running(*arguments: str, **options):
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         try:
-            process.communicate(timeout=30)
+            process.communicate(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
             raise
+
+
+def lock_step_run(redis, server, run: str, *options: str, game: str = "TinyZerg") -> None:
+    """A learner and two actors in lock step, to the learner's end, which `options` must set.
+
+    Both actors have sent their first piece before the learner begins to train: one that found the other still on its
+    way to its first step would, after a while, train without it.
+    """
+    keys, common = Keys(run), ("--redis", server.url, "--run", run)
+    learner = ("learner", *common, "--game", game, "--lock-step", "--max-staleness", "0", *options)
+    with running(*learner):
+        wait_until(lambda: redis.call("EXISTS", keys.latest))
+    with running("actors", *common, "--game", game, "--actors", "2", "--envs", "4", "--name", "a"):
+        wait_until(lambda: all(redis.call("XLEN", keys.trajectories(actor)) for actor in ("a-000", "a-001")))
+        process = broodmind(*learner)
+        _, shown = process.communicate(timeout=WHOLE_RUN_S)
+    assert process.returncode == 0, shown
 
 
 @contextmanager

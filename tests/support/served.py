@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import msgpack
+from support.servers import PATIENCE_S
 
 from broodmind.actors.serve import listen, serve
 from broodmind.common.shutdown import Stop
 
 CORRIDOR = Path(__file__).with_name("corridor.c")
-PATIENCE_S = 60
 
 
 def compiled(folder: Path) -> str:
@@ -90,7 +90,7 @@ def served(agent, batch=None):
         yield listener.getsockname()[1]
     finally:
         stop.request()
-        thread.join(30)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 

@@ -15,6 +15,10 @@ from broodmind.common.errors import BroodmindError, RedisDenied
 from broodmind.common.streams import Server
 
 KINDS = ("redis", "valkey")
+# How long what must come is waited for before it counts as missing. It decides nothing but how soon a hang is told: so
+# long that a busy machine, on which the start of one process may take ten seconds, never runs out of it.
+PATIENCE_S = 180.0
+WHOLE_RUN_S = 1500.0  # the same, of a run that learns something from its beginning to its end
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
@@ -115,7 +119,7 @@ class ScriptedServer(RealServer):
         return {**os.environ, "REDIS_SERVER": str(bin_folder / f"{self.kind}-server")}
 
 
-def wait_until(predicate, describe=str, timeout_s: float = 30.0, poll_s: float = 0.01):
+def wait_until(predicate, describe=str, timeout_s: float = PATIENCE_S, poll_s: float = 0.01):
     """Wait for the predicate to give something true, and return that; `describe` says what did not come."""
     deadline = time.monotonic() + timeout_s
     while True:

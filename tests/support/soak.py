@@ -55,7 +55,7 @@ class Soak:
     actors: int = 6
     ttl_ms: int = 400
     run: str = "soak"
-    crashes_ms: list[int] = field(default_factory=list)  # of the server, by the wall clock
+    crashes_ms: list[tuple[int, int]] = field(default_factory=list)  # of the server: its end, and its next start
     happened: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
 
@@ -101,7 +101,7 @@ class Soak:
                 goal = head["accepted"] + entries
             return bool(head) and head["accepted"] >= goal
 
-        wait_until(look, lambda: f"{goal} in {self.head()}: {self.log_tail()}", timeout_s=120, poll_s=0.005)
+        wait_until(look, lambda: f"{goal} in {self.head()}: {self.log_tail()}", poll_s=0.005)
 
     def settle(self) -> None:
         """Wait until the run's beginning is on the server's disk, whatever happens to what comes after it."""
@@ -142,21 +142,23 @@ class Soak:
 
     def crash(self) -> None:
         """Kill the server, and start it on what its disk has; with `everysec`, not on all that it was given."""
-        self.crashes_ms.append(now_ms())
+        crashed_ms, crashed_s = now_ms(), monotonic_s()
         self.server.kill()
         if self.server.options["appendfsync"] == "everysec":
             # A power cut: what was written in the last moments had not reached the disk, down to the middle of a write.
-            least = min((size for at, size in self._aof_sizes if at >= monotonic_s() - _UNSYNCED_S), default=0)
             size = self.server.aof.stat().st_size
+            seen = (size for at, size in self._aof_sizes if at >= crashed_s - _UNSYNCED_S)
+            least = min(seen, default=size)  # not looked at for so long: then nobody knows what was not yet flushed
             os.truncate(self.server.aof, self.rng.randint(min(least, size), size))
         self._aof_sizes.clear()
         time.sleep(self.rng.random() * 0.2)
+        self.crashes_ms.append((crashed_ms, now_ms()))
         self.server.start()
 
     def stop_past_lease(self) -> tuple[Child, float]:
         """Stop the learner that holds the lease until another has it; returns the one, and how long that took."""
-        sleeper = wait_until(lambda: self.keep_running() or self.holder())
-        token, began_s = self.lease(), monotonic_s()
+        token, sleeper = wait_until(lambda: self.keep_running() or self.held())
+        began_s = monotonic_s()
         sleeper.signal(signal.SIGSTOP)
         wait_until(lambda: self.keep_running() or self.lease() not in {token, None}, lambda: f"a takeover from {token}")
         took_s = monotonic_s() - began_s
@@ -169,15 +171,18 @@ class Soak:
             return token and token.decode()
         return None
 
-    def holder(self) -> Child | None:
-        """The learner that holds the lease."""
-        note = self.folder / f"{self.lease()}.holder"
+    def held(self) -> tuple[str, Child] | None:
+        """The lease and the learner that holds it: of one look, as a learner that was kept waiting may lose it."""
+        token = self.lease()
+        note = self.folder / f"{token}.holder"
         pid = int(note.read_text() or 0) if note.exists() else 0
-        return next((self.slots[name] for name in LEARNERS if self.slots[name].pid == pid), None)
+        found = next((self.slots[name] for name in LEARNERS if self.slots[name].pid == pid), None)
+        return (token, found) if token and found else None
 
     def active(self) -> Child:
         """The learner that holds the lease, or one of both where nobody does."""
-        return self.holder() or self.slots[self.rng.choice(LEARNERS)]
+        held = self.held()
+        return held[1] if held else self.slots[self.rng.choice(LEARNERS)]
 
     def standby(self) -> Child:
         active = self.active()
@@ -187,7 +192,7 @@ class Soak:
         """Let the actors leave, everything be consumed, and the learners end."""
         self.keep_running()
         self._end("actor")
-        wait_until(lambda: self.keep_running() or not self.backlog(), lambda: f"backlog: {self.log_tail()}", 60)
+        wait_until(lambda: self.keep_running() or not self.backlog(), lambda: f"backlog: {self.log_tail()}")
         self._end("learner")
 
     def backlog(self) -> int:
@@ -236,8 +241,9 @@ class Soak:
         lines = (self.folder / f"{violation.actor}@{incarnation}.journal").read_text().split("\n")[:-1]
         last_ms = int(lines[-1].split(" ")[3])
         return any(
-            crash_ms - _LOST_MS <= violation.acknowledged_ms <= crash_ms and last_ms <= crash_ms
-            for crash_ms in self.crashes_ms
+            # A reply that the server gave before its end may be read and noted after it, but before its next start.
+            crashed_ms - _LOST_MS <= violation.acknowledged_ms <= back_ms and last_ms <= back_ms
+            for crashed_ms, back_ms in self.crashes_ms
         )
 
     def _mislabelled(self) -> list[str]:
