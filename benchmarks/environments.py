@@ -24,17 +24,22 @@ def environment(name: str, *requirements: str) -> Path:
         requirements: what to install, as pip takes it.
 
     Raises:
-        ClickException: pip could not install them.
+        ClickException: where pip fails.
     """
     folder = PEERS / name
     python = folder / "bin" / "python"
     mark = folder / f"made-{hashlib.sha256(repr(requirements).encode()).hexdigest()[:16]}"
     if mark.exists():
         return python
-    print(f"making {folder}: {' '.join(requirements)}", file=sys.stderr, flush=True)
-    venv.create(folder, clear=True, with_pip=True)
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
-    if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
-        raise click.ClickException(f"{' '.join(command)}: failed, expected an environment for {name}")
+    make(folder, *requirements)
     mark.touch()
     return python
+
+
+def make(folder: Path, *requirements: str) -> None:
+    """Make an environment in `folder`, in place of whatever is there. Raises ClickException where pip fails."""
+    print(f"making {folder}: {' '.join(requirements)}", file=sys.stderr, flush=True)
+    venv.create(folder, clear=True, with_pip=True)
+    command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if subprocess.run([*command, *requirements], stdout=sys.stderr, check=False).returncode:
+        raise click.ClickException(f"{folder}: pip failed to install {' '.join(requirements)}, expected it to")
