@@ -342,6 +342,13 @@ def test_a_number_that_is_not_finite_is_refused_by_the_fields_name(name, value, 
     assert_refused(RICH, name, written(name, dtype, index, value), match="not finite")
 
 
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8"])
+def test_the_largest_number_there_is_is_finite_though_its_square_is_not(dtype):
+    array = np.full((3, 2), np.finfo(dtype).max, dtype)
+    fields = {"a": [dtype, [3, 2], array.tobytes()]}
+    assert wire.take_array(fields, "a", (dtype,), (None, 2)).tobytes() == array.tobytes()
+
+
 @pytest.mark.parametrize("value", [2, 128, 255])
 @pytest.mark.parametrize("name", BOOLS)
 def test_a_boolean_that_is_neither_0_nor_1_is_refused_by_the_fields_name(name, value):

@@ -1,0 +1,180 @@
+"""What a commit takes, and how soon actors play with what it published.
+
+    python benchmarks/commit.py
+
+The commit: `learner.commit.send`, from the learner's call until the server has answered, with 1 MB of weights (two
+hidden layers of 355), 2 MB of learner state (Adam's two moments of each), and four entries of as many actors to
+consume. It stages both blobs, takes the weights' SHA-256 and runs the script, on a private socket and with no log on
+disk; what the logs cost is in durability.py. What the learner's main thread does before, encoding, is in the detail;
+sending is done by a thread of its own while the next update goes on.
+
+Adoption: `broodmind learner` as it is, and actors that play without a pause: processes that run `actors.loop.act`, as
+`broodmind actors` has them do, and note the time at which each policy is first asked for actions. A version's time is
+that of its entry in the ledger, which the server dates when the commit's script runs, in whole milliseconds. What is
+measured is from then to the first action drawn from that version or a newer one, once for each version and actor, on
+one machine's clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+from figures import Figure
+from servers import Machine, binaries
+
+from broodmind.actors.loop import act
+from broodmind.actors.policy import Policy
+from broodmind.actors.tinyzerg import TinyZerg
+from broodmind.common.clock import now_ms
+from broodmind.common.keys import CONSUMER, GROUP, Keys
+from broodmind.common.shutdown import Stop, stop_on_signal
+from broodmind.common.spec import NetworkSpec, RunSpec
+from broodmind.common.streams import parse_id
+from broodmind.common.trajectory import Header
+from broodmind.learner.commit import Head, send
+from broodmind.learner.config import LearnerConfig
+from broodmind.learner.entry import Entry
+from broodmind.learner.lease import Lease
+from broodmind.learner.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from broodmind.common.streams import Server
+
+RUN = "commit"
+KEYS = Keys(RUN)
+SPEC = RunSpec(TinyZerg.spec, NetworkSpec(hidden=(355, 355)))
+ACTORS = ("a", "b", "c", "d")
+
+
+def commits(machine: Machine, times: int) -> tuple[list[float], dict[str, object]]:
+    """Milliseconds of each commit, and what was in it."""
+    server, lease, run = machine.connect(), Lease(KEYS, 600_000), Run(RUN, SPEC, LearnerConfig())
+    lease.acquire(server, Stop(), 0)
+    send(server, KEYS, lease, run.first_version(Head(), 1)[0])
+    server.pipeline([("XGROUP", "CREATE", KEYS.trajectories(name), GROUP, "0", "MKSTREAM") for name in ACTORS])
+    sent_ms, prepared_ms = [], []
+    for sequence in range(1, times + 1):
+        header = Header(run.head.version, run.head.epoch, 1024, 0, now_ms(), run.head.commit)
+        streams = {name: KEYS.trajectories(name) for name in ACTORS}
+        server.pipeline([("XADD", each, f"1-{sequence}", *header.fields(b"")) for each in streams.values()])
+        server.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "STREAMS", *streams.values(), *(">" for _ in streams))
+        intake = run.intake()
+        for name in ACTORS:
+            intake.add(Entry(name, (1, sequence), header, None, "stale"), run.head, now_ms())
+        began_s = time.perf_counter()
+        commit, stored = run.commit(intake, {"kl": 0.01}, ACTORS)
+        prepared_ms.append(1000 * (time.perf_counter() - began_s))
+        began_s = time.perf_counter()
+        send(server, KEYS, lease, commit)
+        sent_ms.append(1000 * (time.perf_counter() - began_s))
+    lease.release(server)
+    sizes = {"weights_bytes": len(stored.weights), "learner_bytes": len(stored.learner)}
+    return sent_ms, {**sizes, "prepare_ms": float(np.median(prepared_ms)), "p99_ms": float(np.percentile(sent_ms, 99))}
+
+
+def noting_first_use(url: str, actor: str) -> None:
+    """Be an actor that says on standard output when each version was first asked for actions."""
+    draw, last = Policy.act, (0, 0)
+
+    def noted(self: Policy, *arguments: object) -> object:
+        nonlocal last
+        version = (self.pointer.epoch, self.pointer.version)
+        if version != last:
+            last = version
+            print(json.dumps([version, time.time_ns() / 1e6]), flush=True)
+        return draw(self, *arguments)
+
+    Policy.act = noted
+    with stop_on_signal() as stop:
+        act(url, RUN, actor, "TinyZerg", 32, stop)
+
+
+@contextlib.contextmanager
+def process(*command: str, **options: object) -> Iterator[subprocess.Popen[str]]:
+    """One that is drained at the end."""
+    with subprocess.Popen(command, text=True, **options) as child:
+        try:
+            yield child
+        finally:
+            child.send_signal(signal.SIGTERM)
+
+
+def adoption_ms(machine: Machine, actors: int, seconds: float) -> list[float]:
+    """From each version's commit to each actor's first action by it, or by a newer one."""
+    server = machine.connect()
+    learner = (sys.executable, "-m", "broodmind.deploy.cli", "learner", "--redis", machine.url, "--run", RUN)
+    with contextlib.ExitStack() as stack:
+        options = ("--game", "TinyZerg", "--batch-steps", str(1024 * actors))
+        stack.enter_context(process(*learner, *options, stderr=subprocess.DEVNULL))
+        command = (sys.executable, __file__, "--act", machine.url)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        notes = [folder / f"actor-{number}" for number in range(actors)]
+        for note in notes:
+            with note.open("w") as output:
+                stack.enter_context(process(*command, note.name, stdout=output, stderr=subprocess.DEVNULL))
+        time.sleep(seconds)
+        committed = commit_times(server)
+        # A last line may be half written.
+        uses = [[json.loads(line) for line in note.read_text().split("\n")[:-1]] for note in notes]
+    return [delay for each in uses for delay in delays(committed, each)]
+
+
+def commit_times(server: Server) -> dict[tuple[int, int], int]:
+    """When each epoch and version was committed, in the server's milliseconds."""
+    times = {}
+    for entry_id, raw in server.call("XRANGE", KEYS.ledger, "-", "+"):
+        fields = dict(zip(raw[::2], raw[1::2], strict=True))
+        version = (int(fields[b"epoch"]), int(fields[b"version"]))
+        times.setdefault(version, parse_id(entry_id)[0])  # later commits of a version publish nothing
+    return times
+
+
+def delays(committed: dict[tuple[int, int], int], uses: list[tuple[list[int], float]]) -> Iterator[float]:
+    """Of the versions that one actor could have played: from the first it used on, to the last it did."""
+    played = [(tuple(version), at_ms) for version, at_ms in uses]
+    first, last = played[0][0], played[-1][0]
+    later = iter(played)
+    version, at_ms = next(later)
+    for wanted in sorted(committed):
+        if first < wanted <= last:
+            while version < wanted:
+                version, at_ms = next(later)
+            yield at_ms - committed[wanted]
+
+
+@click.command()
+@click.option("--times", default=300, show_default=True, help="A commit is sent.")
+@click.option("--actors", default=2, show_default=True)
+@click.option("--seconds", default=15.0, show_default=True, help="Of play, start included.")
+@click.option("--server", type=click.Choice(["Redis", "Valkey"]), default="Valkey", show_default=True)
+@click.option("--act", "acting", nargs=2, hidden=True)
+def main(times: int, actors: int, seconds: float, server: str, acting: tuple[str, str] | None) -> None:
+    """Measure and print the figures."""
+    if acting:
+        noting_first_use(*acting)
+        return
+    with Machine(binaries()[server]) as machine:
+        sent_ms, detail = commits(machine, times)
+    tenths = [float(np.median(part)) for part in np.array_split(sent_ms[times // 10 :], 10)]  # the first tenth warms up
+    Figure("commit: 1 MB of weights", tenths, "ms", 2, at_most=True, detail=detail).emit()
+    with Machine(binaries()[server]) as machine:
+        adopted_ms = adoption_ms(machine, actors, seconds)
+    p50, p99, top = np.percentile(adopted_ms, [50, 99, 100]).tolist()
+    detail = {"versions": len(adopted_ms) // actors, "actors": actors, "p50_ms": p50, "max_ms": top}
+    Figure("commit: until actors play with it, 99th percentile", [p99], "ms", 50, at_most=True, detail=detail).emit()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What a run takes of a machine's memory, and what an actor's installation takes of its disk.
+
+    python benchmarks/footprint.py
+
+Memory: the most that server, learner, two actors and the watching process of `broodmind up` on CartPole-v1 hold
+together in so many seconds, and what its evaluation adds. It is the sum of their resident memory (RSS), in which the
+pages that they share, Python's and numpy's own, are counted in each of them; the sum in which each page counts once
+(PSS, Linux only) is in the detail, and so is what `broodmind up` says itself, which leaves out the evaluation. Looked
+at four times a second. An MB is a million bytes.
+
+Disk: this tree, packed as a wheel and installed with nothing but what it requires into a fresh environment, which is
+all that an actor needs: the bytes of all files in its site-packages, compiled ones included, but for pip and
+setuptools.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import click
+import psutil
+from environments import make
+from figures import Figure
+from runs import up
+
+ROOT = Path(__file__).parents[1]
+EVERY_S = 0.25
+NOT_COUNTED = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-precedence")  # venv's own
+
+
+class Memory(threading.Thread):
+    """Looks at all processes below this one, until it is told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._over = threading.Event()
+        self.peak_mb = {"rss": 0.0, "pss": 0.0}
+        self.processes = 0
+
+    def run(self) -> None:
+        """Look again and again."""
+        while not self._over.wait(EVERY_S):
+            sums, seen = dict.fromkeys(self.peak_mb, 0.0), 0
+            for process in psutil.Process().children(recursive=True):
+                try:
+                    found = process.memory_full_info()
+                except (psutil.NoSuchProcess, psutil.AccessDenied):
+                    continue
+                seen += 1
+                for name in sums:
+                    sums[name] += getattr(found, name) / 1e6
+            self.processes = max(self.processes, seen)
+            self.peak_mb = {name: max(peak, sums[name]) for name, peak in self.peak_mb.items()}
+
+    def stop(self) -> None:
+        """And wait for the thread."""
+        self._over.set()
+        self.join()
+
+
+def memory(seconds: float, seed: int) -> tuple[Memory, dict]:
+    """Of one run; and its summary."""
+    watch = Memory()
+    watch.start()
+    try:
+        summary = up("--game", "CartPole-v1", "--max-seconds", str(seconds), "--seed", str(seed))
+    finally:
+        watch.stop()
+    return watch, summary
+
+
+def installed_mb() -> dict[str, float]:
+    """Of each top-level entry of a fresh environment's site-packages that is not pip's or setuptools'."""
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, str(ROOT)]
+        subprocess.run(wheel, check=True, stdout=sys.stderr)
+        (built,) = Path(folder).glob("*.whl")
+        make(Path(folder) / "venv", str(built))
+        (packages,) = (Path(folder) / "venv").glob("lib/python*/site-packages")
+        ours = [each for each in packages.iterdir() if not each.name.startswith(NOT_COUNTED)]
+        return {each.name: size_mb(each) for each in ours}
+
+
+def size_mb(path: Path) -> float:
+    """Of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if not file.is_dir()) / 1e6
+
+
+@click.command()
+@click.option("--seconds", default=10.0, show_default=True, help="Of each run.")
+@click.option("--runs", default=3, show_default=True)
+def main(seconds: float, runs: int) -> None:
+    """Measure and print the figures."""
+    seen = [memory(seconds, seed) for seed in range(1, runs + 1)]
+    detail = {
+        "pss_mb": max(watch.peak_mb["pss"] for watch, _ in seen),
+        "said_mb": max(summary["peak_memory_mb"] for _, summary in seen),
+        "processes": max(watch.processes for watch, _ in seen),
+    }
+    Figure(
+        "memory of a run", [watch.peak_mb["rss"] for watch, _ in seen], "MB", 250, at_most=True, detail=detail
+    ).emit()
+    sizes = installed_mb()
+    largest = dict(sorted(sizes.items(), key=lambda each: -each[1])[:6])
+    Figure("an actor's installation", [sum(sizes.values())], "MB", 100, at_most=True, detail=largest).emit()
+
+
+if __name__ == "__main__":
+    main()

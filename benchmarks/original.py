@@ -1,0 +1,188 @@
+"""Training on one game: the original bot's way, a Python loop over its steps, against ours.
+
+    OPENBLAS_NUM_THREADS=1 python benchmarks/original.py               # one thread, as the learner sets it
+    OPENBLAS_NUM_THREADS=1 python benchmarks/original.py --steps 76    # as long as most of the bot's recorded games
+
+The original way, written anew after its description: a network 15-64-64-5 with ReLU in double precision; for each
+state vector of each game a forward pass and a backward pass, whose gradients are added up over all games; then one
+step by the rate divided by the number of games. Advantages are returns to go less their mean over the game, and the
+sign is the right one. Ours is `collate` and `Trainer.update` of REINFORCE on the same games as a learner has them,
+with the value network of the same size that each of its policies has beside it.
+
+First both give the gradient of one game, which must agree to 1e-4 of its length. Then they take turns on ten games.
+Prints how often ours trains on them while the original way does once.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from dataclasses import dataclass, field, replace
+
+import click
+import numpy as np
+from figures import Figure
+
+from broodmind.common.bot_model import GAME, NETWORK, BotModel
+from broodmind.common.spec import RolloutSpec, RunSpec
+from broodmind.common.trajectory import Trajectory
+from broodmind.common.weights import decode_weights, digest
+from broodmind.learner.batch import collate
+from broodmind.learner.reinforce import ReinforceConfig
+from broodmind.learner.trainer import Trainer
+
+GAMMA = 0.99
+CONFIG = ReinforceConfig(rate=1e-5, gamma=GAMMA, baseline="batch_mean", entropy=0.0, clip_norm=math.inf)
+TOGETHER = 10  # games a batch, as the bot took them
+
+
+@dataclass(slots=True)
+class Original:
+    """The network, its layers' weights and gradients."""
+
+    weights: list[np.ndarray]  # [15, 64], [64, 64], [64, 5]
+    biases: list[np.ndarray]  # [64], [64], [5]
+    weight_grads: list[np.ndarray] = field(init=False)
+    bias_grads: list[np.ndarray] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with no gradient."""
+        self.weight_grads = [np.zeros_like(each) for each in self.weights]
+        self.bias_grads = [np.zeros_like(each) for each in self.biases]
+
+    def forward(self, state: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The probabilities [5] of one state [15], and each layer's inputs."""
+        inputs = [state]
+        for weights, biases in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            inputs.append(np.maximum(0, np.dot(inputs[-1], weights) + biases))
+        logits = np.dot(inputs[-1], self.weights[-1]) + self.biases[-1]
+        odds = np.exp(logits - np.max(logits))
+        return odds / np.sum(odds), inputs
+
+    def backward(self, probs: np.ndarray, inputs: list[np.ndarray], action: int, advantage: float) -> None:
+        """Add the gradient of -advantage x log pi(action) of one step."""
+        above = probs.copy()
+        above[action] -= 1
+        above *= advantage
+        for layer in (2, 1, 0):
+            self.weight_grads[layer] += np.outer(inputs[layer], above)
+            self.bias_grads[layer] += above
+            if layer:
+                above = np.dot(above, self.weights[layer].T) * (inputs[layer] > 0)
+
+    def add_game(self, game: Trajectory) -> float:
+        """Add the gradient of a whole game; returns its loss."""
+        rewards = game.rewards[:, 0]
+        returns, following = np.zeros(len(rewards)), 0.0
+        for t in reversed(range(len(rewards))):
+            following = rewards[t] + GAMMA * following
+            returns[t] = following
+        advantages = returns - returns.mean()
+        loss = 0.0
+        for t in range(len(rewards)):
+            action = game.actions[t, 0]
+            probs, inputs = self.forward(game.observations[t, 0])
+            self.backward(probs, inputs, action, advantages[t])
+            loss += -np.log(probs[action] + 1e-9) * advantages[t]
+        return loss
+
+    def train(self, games: list[Trajectory]) -> float:
+        """One batch; returns the mean loss of a step."""
+        loss = sum(self.add_game(game) for game in games)
+        rate = CONFIG.rate / len(games)
+        for values, grads in ((self.weights, self.weight_grads), (self.biases, self.bias_grads)):
+            for value, grad in zip(values, grads, strict=True):
+                np.subtract(value, rate * grad, out=value)
+                grad.fill(0)
+        return loss / sum(len(game.actions) for game in games)
+
+
+def game(steps: int, number: int) -> Trajectory:
+    """One whole game of a policy that draws any action alike."""
+    rng = np.random.default_rng(number)
+    terminated = np.zeros((steps, 1), np.bool_)
+    terminated[-1] = True
+    rewards = rng.standard_normal((steps, 1)).astype(np.float32)
+    return Trajectory(
+        observations=rng.random((steps + 1, 1, 15), np.float32),
+        actions=rng.integers(5, size=(steps, 1), dtype=np.int32),
+        log_probs=np.full((steps, 1), np.log(0.2), np.float32),
+        rewards=rewards,
+        terminated=terminated,
+        truncated=np.zeros_like(terminated),
+        valid=np.ones_like(terminated),
+        returns=rewards.sum(axis=0),
+        lengths=np.array([steps], np.int32),
+        wins=np.ones(1, np.bool_),
+    )
+
+
+class Ours:
+    """A learner's trainer, and the bot's view of its policy."""
+
+    def __init__(self, steps: int, config: ReinforceConfig = CONFIG) -> None:
+        self._spec = RunSpec(GAME, NETWORK, RolloutSpec(unroll="games", length=steps))
+        self._trainer = Trainer(self._spec, config)
+
+    def train(self, games: list[Trajectory]) -> None:
+        """One batch."""
+        self._trainer.update(collate(games))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """W1 b1 W2 b2 W3 b3 as the bot has them."""
+        blob = self._trainer.weights()
+        return BotModel(decode_weights(blob, digest(blob), self._spec)).arrays()
+
+
+def original(arrays: dict[str, np.ndarray]) -> Original:
+    """The same policy the original way."""
+    return Original([arrays[f"W{layer}"] for layer in (1, 2, 3)], [arrays[f"b{layer}"] for layer in (1, 2, 3)])
+
+
+def gradients_apart(steps: int) -> float:
+    """How far both gradients of one game are from each other, relative to their length."""
+    rate = 100.0  # of one plain step, so long that the weights' own last digits do not show
+    ours, played = Ours(steps, replace(CONFIG, optimizer="sgd", rate=rate)), game(steps, 0)
+    before = ours.arrays()
+    theirs = original(before)
+    theirs.add_game(played)
+    ours.train([played])
+    after = ours.arrays()
+    grads = {"W": theirs.weight_grads, "b": theirs.bias_grads}
+    names = [(part, layer) for part in "Wb" for layer in range(3)]
+    expected = np.concatenate([grads[part][layer].ravel() for part, layer in names])
+    found = np.concatenate(
+        [(before[f"{part}{layer + 1}"] - after[f"{part}{layer + 1}"]).ravel() for part, layer in names]
+    )
+    return float(np.linalg.norm(found / rate - expected) / np.linalg.norm(expected))
+
+
+def milliseconds_a_game(trains: Original | Ours, games: list[Trajectory], times: int) -> float:
+    """Of so many batches."""
+    began_s = time.perf_counter()
+    for _ in range(times):
+        trains.train(games)
+    return 1000 * (time.perf_counter() - began_s) / times / len(games)
+
+
+@click.command()
+@click.option("--steps", default=500, show_default=True, help="Of each game.")
+@click.option("--rounds", default=9, show_default=True, help="In which both take turns.")
+def main(steps: int, rounds: int) -> None:
+    """Measure and print the figure."""
+    apart = gradients_apart(steps)
+    if apart > 1e-4:
+        raise click.ClickException(f"gradients {apart} apart, expected the same")
+    games = [game(steps, number) for number in range(TOGETHER)]
+    ours = Ours(steps)
+    theirs = original(ours.arrays())
+    turns = [(milliseconds_a_game(ours, games, 10), milliseconds_a_game(theirs, games, 1)) for _ in range(rounds + 1)]
+    own_ms, other_ms = (statistics.median(each) for each in zip(*turns[1:], strict=True))
+    detail = {"steps": steps, "ours_ms_a_game": own_ms, "original_ms_a_game": other_ms, "gradients_apart": apart}
+    ratios = [other / own for own, other in turns[1:]]  # the first turn warms up
+    Figure("training on a game, to the original way", ratios, "x", 100, detail=detail).emit()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""What an entry costs on its way: there and back in one process, and the learner's reading against a bare loop.
+
+    python benchmarks/wire.py
+
+There and back: a game of 500 steps (15 features, one of 5 actions, log-probabilities, rewards, endings) is encoded as
+an actor does, added to its stream, read by the learner's group, and decoded and checked as the learner does. One
+process does it all, in two round trips to a server on a private socket that keeps nothing on disk. Acknowledging and
+deleting, which a commit does for many entries at once, are not part of it.
+
+Reading: the streams of four actors are filled with games of 16, 32, 48 and 64 KB, and the learner takes them all: its
+ingest thread reads under the lease, decodes, checks and hands over, and what was taken is consumed by commits that
+publish nothing. In turn with it, a loop of plain redis-py reads as many at a time (XREADGROUP) and decodes nothing;
+what it has read is acknowledged and deleted in the same pipeline as the next read. Prints the ratio of the entries a
+second, with both rates beside it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+import redis
+from figures import Figure
+from servers import Machine, binaries
+
+from broodmind.common.actions import Discrete
+from broodmind.common.clock import now_ms
+from broodmind.common.keys import CONSUMER, GROUP, Keys
+from broodmind.common.shutdown import Stop
+from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
+from broodmind.common.trajectory import Header, Trajectory, decode_trajectory, encode_trajectory, parse_entry
+from broodmind.learner.commit import Commit, Head, next_head, send
+from broodmind.learner.config import IntakeConfig
+from broodmind.learner.ingest import Ingest
+from broodmind.learner.intake import Intake, refusal
+from broodmind.learner.lease import Lease
+
+if TYPE_CHECKING:
+    from broodmind.common.streams import Server
+    from broodmind.learner.counters import Refusal
+
+KEYS = Keys("wire")
+GAME = GameSpec("Wire", (15,), Discrete(5))
+SPEC = RunSpec(GAME, rollout=RolloutSpec(unroll="games", length=1000))
+HEAD = Head(1, 1, "")
+STEPS = {"a": 213, "b": 427, "c": 640, "d": 853}  # of each actor's games: 16, 32, 48 and 64 KB
+BATCH_STEPS = 32_768  # of a commit: some 60 games
+LEASE_MS = 600_000
+
+
+def game(steps: int) -> Trajectory:
+    """One whole game, of random numbers."""
+    rng = np.random.default_rng(steps)
+    terminated = np.zeros((steps, 1), np.bool_)
+    terminated[-1] = True
+    rewards = rng.random((steps, 1), np.float32)
+    return Trajectory(
+        observations=rng.random((steps + 1, 1, 15), np.float32),
+        actions=rng.integers(5, size=(steps, 1), dtype=np.int32),
+        log_probs=np.log(rng.uniform(0.1, 0.9, (steps, 1))).astype(np.float32),
+        rewards=rewards,
+        terminated=terminated,
+        truncated=np.zeros_like(terminated),
+        valid=np.ones_like(terminated),
+        returns=rewards.sum(axis=0),
+        lengths=np.array([steps], np.int32),
+    )
+
+
+def header(steps: int) -> Header:
+    return Header(HEAD.version, HEAD.epoch, steps, 1, now_ms(), HEAD.commit)
+
+
+def there_and_back(server: Server, times: int) -> dict[str, float]:
+    """Milliseconds of each part, medians over so many times."""
+    stream, played = KEYS.trajectories("there"), game(500)
+    server.call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
+    marks = []
+    for sequence in range(1, times + 1):
+        at = [time.perf_counter()]
+        payload = encode_trajectory(played, "there", SPEC)
+        at.append(time.perf_counter())
+        server.call("XADD", stream, f"1-{sequence}", *header(500).fields(payload))
+        at.append(time.perf_counter())
+        reply = server.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", 1, "STREAMS", stream, ">")
+        at.append(time.perf_counter())
+        ((_, ((entry_id, fields),)),) = reply
+        read, payload = parse_entry(fields)
+        back = decode_trajectory(payload, read, "there", SPEC)
+        at.append(time.perf_counter())
+        marks.append(at)
+        server.pipeline([("XACK", stream, GROUP, entry_id), ("XDEL", stream, entry_id)])
+        if not np.array_equal(back.observations, played.observations):
+            raise click.ClickException("decoded to something else")
+    server.call("DEL", stream)
+    parts = 1000 * np.diff(np.array(marks))
+    medians = dict(zip(("encode", "push", "read", "decode"), np.median(parts, axis=0).tolist(), strict=True))
+    return {**medians, "all": float(np.median(parts.sum(axis=1)))}
+
+
+def fill(server: Server, games: int) -> None:
+    """Streams of four actors, so many games in each, and the learner's group on each."""
+    for actor, steps in STEPS.items():
+        stream, payload = KEYS.trajectories(actor), encode_trajectory(game(steps), actor, SPEC)
+        server.pipeline([("DEL", stream), ("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")])
+        for sequence in range(1, games + 1):
+            server.call("XADD", stream, f"1-{sequence}", *header(steps).fields(payload))
+
+
+def by_the_learner(machine: Machine, lease: Lease, games: int) -> float:
+    """Seconds until the learner has taken everything, and committed it."""
+    server, config = machine.connect(), IntakeConfig(batch_steps=BATCH_STEPS)
+    server.call("DEL", KEYS.head)
+    server.call("HSET", KEYS.roster, *(part for actor in STEPS for part in (actor, 1)))
+
+    def refuse(entry: Header) -> Refusal | None:
+        return refusal(entry, HEAD, now_ms(), config)
+
+    ingest = Ingest(machine.connect(), KEYS, lease, SPEC, refuse, 2 * BATCH_STEPS)
+    began_s = time.perf_counter()
+    ingest.start(after_death=False)
+    left, intake, parent = games * len(STEPS), Intake(config, {}), Head()
+    while left:
+        entry = ingest.take(1.0)
+        if entry is None or entry.refused:
+            raise click.ClickException(f"{entry}, expected an entry")
+        intake.add(entry, HEAD, now_ms())
+        left -= 1
+        if intake.complete or not left:
+            head = next_head(parent, publish=False)
+            send(server, KEYS, lease, Commit(parent, head, b"state", None, {}, {"left": left}, {}, intake.consumed))
+            parent, intake = head, Intake(config, intake.cursors)
+    taken_s = time.perf_counter() - began_s
+    ingest.close()
+    server.close()
+    return taken_s
+
+
+def bare(machine: Machine, games: int) -> float:
+    """Seconds until a loop of redis-py has read and deleted everything."""
+    client = redis.Redis.from_url(machine.url)
+    streams = {KEYS.trajectories(actor): ">" for actor in STEPS}
+    began_s = time.perf_counter()
+    left, pipeline = games * len(STEPS), client.pipeline(transaction=False)
+    while left:
+        pipeline.xreadgroup(GROUP, CONSUMER, streams, count=SPEC.rollout.high_water)
+        *_, read = pipeline.execute()
+        for stream, entries in read:
+            ids = [entry_id for entry_id, _ in entries]
+            left -= len(ids)
+            pipeline.xack(stream, GROUP, *ids)
+            pipeline.xdel(stream, *ids)
+    pipeline.execute()
+    taken_s = time.perf_counter() - began_s
+    client.close()
+    return taken_s
+
+
+@click.command()
+@click.option("--times", default=1000, show_default=True, help="A rollout goes there and back, a round.")
+@click.option("--games", default=150, show_default=True, help="Read of each of four actors, a round.")
+@click.option("--rounds", default=9, show_default=True)
+@click.option("--server", type=click.Choice(["Redis", "Valkey"]), default="Valkey", show_default=True)
+def main(times: int, games: int, rounds: int, server: str) -> None:
+    """Measure and print the figures."""
+    sent, rates = [], {"learner": [], "bare": []}
+    with Machine(binaries()[server]) as machine:
+        connection = machine.connect()
+        lease = Lease(KEYS, LEASE_MS)
+        lease.acquire(connection, Stop(), 0)
+        for _ in range(rounds + 1):
+            sent.append(there_and_back(connection, times))
+            for name, seconds in (
+                ("learner", partial(by_the_learner, machine, lease)),
+                ("bare", partial(bare, machine)),
+            ):
+                fill(connection, games)
+                rates[name].append(games * len(STEPS) / seconds(games))
+    sent, rates = sent[1:], {name: values[1:] for name, values in rates.items()}  # the first round warms up
+    parts = {name: statistics.median(each[name] for each in sent) for name in sent[0] if name != "all"}
+    detail = {"payload_bytes": len(encode_trajectory(game(500), "there", SPEC)), **parts}
+    Figure(
+        "wire: a rollout of 500 steps there and back", [each["all"] for each in sent], "ms", 0.25, True, detail
+    ).emit()
+    ratios = [ours / theirs for ours, theirs in zip(rates["learner"], rates["bare"], strict=True)]
+    megabytes = (
+        statistics.mean(len(encode_trajectory(game(steps), actor, SPEC)) for actor, steps in STEPS.items()) / 1e6
+    )
+    detail = {f"{name}_entries_per_second": statistics.median(values) for name, values in rates.items()}
+    detail |= {f"{name}_mb_per_second": megabytes * statistics.median(values) for name, values in rates.items()}
+    Figure("ingest: entries a second, to a bare loop", ratios, "x", 0.8, detail=detail).emit()
+
+
+if __name__ == "__main__":
+    main()
