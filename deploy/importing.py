@@ -6,13 +6,11 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 
 from ..actors.name import process_name
-from ..actors.state_fit import StateFit
-from ..common.archive import SUFFIX
 from ..common.errors import ConfigError
 from ..common.keys import Keys
 from ..common.shutdown import stop_on_signal
@@ -21,6 +19,7 @@ from .options import run_options
 if TYPE_CHECKING:
     from ..actors.experience import Reading
     from ..actors.importer import Report
+    from ..actors.state_fit import StateFit
 
 
 _EPISODE = re.compile(r"_ep(\d+)\.npz$")
@@ -30,7 +29,7 @@ _EPISODE = re.compile(r"_ep(\d+)\.npz$")
 @click.argument("paths", metavar="FILES...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @run_options
 @click.option("--rewards-shift/--no-rewards-shift", default=True, show_default=True, help="Index t: before action t.")
-@click.option("--state-fit", default="exact", show_default=True, type=click.Choice(get_args(StateFit)))
+@click.option("--state-fit", default="exact", show_default=True, type=click.Choice(["exact", "cut", "pad"]))
 @click.option("--behaviour", metavar="uniform|epsilon:E", help="What drew the actions of exp_*.npz files.")
 @click.option("--model", type=click.Path(path_type=Path), help="For epsilon:E, the model they deviate from.")
 @click.option("--name", help="The actor's name.  [default: import, host and process id]")
@@ -55,6 +54,8 @@ def import_(*, paths: tuple[Path, ...], url: str, run: str, name: str | None, as
 
 def expand(paths: tuple[Path, ...]) -> list[Path]:
     """The files meant: those named, and of folders the experience files and finished segments, in order of name."""
+    from ..common.archive import SUFFIX
+
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -68,6 +69,8 @@ def _reading(
     files: list[Path], *, rewards_shift: bool, state_fit: StateFit, behaviour: str | None, model: Path | None
 ) -> Reading | None:
     """How to understand experience files, if there are any."""
+    from ..common.archive import SUFFIX
+
     if all(file.name.endswith(SUFFIX) for file in files):
         return None
     if behaviour is None:
