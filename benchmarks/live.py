@@ -119,8 +119,8 @@ class Live:
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         """One more process of a part; the last that was started is the first to be ended."""
         with (self._logs / name).open("ab") as log:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-        self._stack.callback(_end, process)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+        self._stack.callback(end, process)
         self._parts.setdefault(name, []).append(process)
         return process
 
@@ -192,13 +192,14 @@ def _cpu_s(pid: int) -> float:
     return sum(sum(each.cpu_times()[:2]) for each in (us, *us.children(recursive=True)))
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> bytes:
+    """Ask a process to drain; returns what it printed. May be done twice."""
     process.terminate()
     try:
-        process.communicate(timeout=_END_S)
+        return process.communicate(timeout=_END_S)[0]
     except subprocess.TimeoutExpired:
         process.kill()
-        process.communicate()
+        return process.communicate()[0]
 
 
 def _mapping(raw: list[bytes]) -> dict[str, str]:

@@ -71,7 +71,7 @@ def main(
         rates = [window.steps_per_second for window in each]
         stale = [window.staleness_p95 for window in each]
         Figure(f"sustained steps/s, {algo}", rates, "steps/s", TARGETS[algo], detail=detail).emit()
-        Figure(f"staleness p95 at that rate, {algo}", stale, "versions", STALENESS, at_most=True, detail=detail).emit()
+        Figure(f"staleness p95 at that rate, {algo}", stale, "versions", STALENESS, at_most=True).emit()
 
 
 if __name__ == "__main__":
