@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _log = Log("actor")
 
-_WAIT_MS = 50  # one wait on the versions stream; not longer, as a commit may make room without a new version
+# First and longest wait on the versions stream: a new version ends it, but a commit may make room without one. Longer
+# each time, as a thousand that wait for one learner would keep the server busy with asking.
+_WAIT_MS = (50, 400)
 _RECONNECT_S = (0.05, 2.0)
 
 
@@ -36,7 +38,7 @@ class Uplink(Line):
             spec = self.ask_spec()
             if spec is not None:
                 return spec
-            time.sleep(_WAIT_MS / 1000)
+            time.sleep(_WAIT_MS[0] / 1000)
         return None
 
     def join(self, spec: RunSpec) -> int:
@@ -66,7 +68,7 @@ class Uplink(Line):
                     _log.warning("weights not usable, asking again", error=error)
                 except RedisUnreachable as error:
                     _log.warning("weights not fetched, asking again", error=error)
-            self._exchange(stop, wait_ms=_WAIT_MS)
+            self._exchange(stop, wait_ms=_WAIT_MS[0])
         return current
 
     def wait_for_room(self, stop: Stop) -> None:
@@ -79,8 +81,10 @@ class Uplink(Line):
 
     def _wait(self, blocked: Callable[[], bool], stop: Stop) -> None:
         self.state = "waiting"
+        wait_ms, longest_ms = _WAIT_MS
         while not stop.requested and blocked():
-            self._exchange(stop, wait_ms=_WAIT_MS)
+            self._exchange(stop, wait_ms=wait_ms)
+            wait_ms = min(2 * wait_ms, longest_ms)
         self.state = "playing"
 
     def _exchange(self, stop: Stop | None, wait_ms: int = 0) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from ..actors.name import process_name
-from ..common.archive import SUFFIX
 from ..common.errors import ConfigError
 from ..common.keys import Keys
 from ..common.shutdown import stop_on_signal
@@ -55,6 +54,8 @@ def import_(*, paths: tuple[Path, ...], url: str, run: str, name: str | None, as
 
 def expand(paths: tuple[Path, ...]) -> list[Path]:
     """The files meant: those named, and of folders the experience files and finished segments, in order of name."""
+    from ..common.archive import SUFFIX
+
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -68,6 +69,8 @@ def _reading(
     files: list[Path], *, rewards_shift: bool, state_fit: StateFit | None, behaviour: str | None, model: Path | None
 ) -> Reading | None:
     """How to understand experience files, if there are any."""
+    from ..common.archive import SUFFIX
+
     if all(file.name.endswith(SUFFIX) for file in files):
         return None
     if behaviour is None:

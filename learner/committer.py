@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from ..common.clock import monotonic_s
 from ..common.errors import BroodmindError, RedisUnreachable
 from .commit import send
 
@@ -27,6 +28,7 @@ class Committer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._under_way: Future[None] | None = None
         self._known = known
+        self.took_ms: float | None = None  # from the first byte staged to the answer, the last that went through
 
     def submit(self, commit: Commit, stored: Stored, then: Callable[[], None] | None = None) -> None:
         """Send a commit once the one before has gone through; raises what that one ran into.
@@ -62,6 +64,8 @@ class Committer:
         self._server.close()
 
     def _send(self, commit: Commit, then: Callable[[], None] | None) -> None:
+        began_s = monotonic_s()
         send(self._server, self._keys, self._lease, commit)
+        self.took_ms = 1000 * (monotonic_s() - began_s)
         if then is not None:
             then()

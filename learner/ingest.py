@@ -45,6 +45,7 @@ _PENDING_MAX = 1 << 16  # far more than a learner reads ahead
 _ROSTER_EVERY_S = 0.2
 _DEPART_EVERY_S = 10.0
 _POLL_MIN_S, _POLL_MAX_S = 0.0005, 0.02
+_REST = 4  # times as long as asking kept us busy: with a thousand streams we would do nothing else
 _SHOWN_BYTES = 4096  # of a refused payload, kept for whoever looks into it
 
 
@@ -73,6 +74,8 @@ class Ingest:
         self._after_death = True
         self._unreadable: set[str] = set()
         self._entries: queue.SimpleQueue[Entry | BroodmindError] = queue.SimpleQueue()
+        self._asking_s = 0.0  # of this thread's own time, in the last read
+        self._came = False  # anything, since the last look for a standstill
         self._blocked_since: float | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
@@ -142,13 +145,14 @@ class Ingest:
                 self._strike_off_the_silent()
             if renewal.due():
                 self._lease.renew(self._server)
-            started = time.monotonic()
+            started, self._asking_s = time.thread_time(), 0.0
             if self._held_steps < self._capacity_steps and self._read():
-                pause = _POLL_MIN_S
-                continue
-            # Nothing to do: wait, longer each time, and never spend more than a third of the time on asking.
-            time.sleep(max(pause, 2 * (time.monotonic() - started)))
-            pause = min(2 * pause, _POLL_MAX_S)
+                pause, least = _POLL_MIN_S, 0.0
+            else:  # nothing to do: wait, longer each time
+                pause, least = min(2 * pause, _POLL_MAX_S), pause
+            # And never spend more than a fifth of the time on asking; decoding what came is as good as a rest.
+            decoding_s = time.thread_time() - started - self._asking_s
+            time.sleep(max(least, _REST * self._asking_s - decoding_s))
 
     def _follow_roster(self) -> None:
         names = [raw.decode(errors="replace") for raw in self._server.call("HKEYS", self._keys.roster)]
@@ -174,7 +178,9 @@ class Ingest:
         _log.info("actor joined", actor=actor, pending=len(pending))
 
     def _strike_off_the_silent(self) -> None:
-        for actor in self.actors:
+        actors = self.actors
+        heard = self._server.pipeline([("EXISTS", self._keys.heartbeat(actor)) for actor in actors])
+        for actor in (actor for actor, alive in zip(actors, heard, strict=True) if not alive):
             stream = self._keys.trajectories(actor)
             keys = [self._keys.lease, self._keys.roster, self._keys.heartbeat(actor), stream]
             if fenced(self._server, _DEPART, keys, self._lease.token, actor):
@@ -182,6 +188,10 @@ class Ingest:
                 _log.info("actor left", actor=actor)
 
     def _watch_for_a_standstill(self) -> None:
+        came, self._came = self._came, False
+        if came or not self._entries.empty():  # two commands an actor, which need not be asked then
+            self._blocked_since = None
+            return
         usual = 1 if self._spec.rollout.lock_step else self._spec.rollout.high_water
         actors = self.actors
         backlogs = self._server.pipeline([("XLEN", self._keys.trajectories(actor)) for actor in actors])
@@ -209,17 +219,18 @@ class Ingest:
         actors = self.actors
         if not actors:
             return False
-        streams = {self._keys.trajectories(actor).encode(): actor for actor in actors}
-        keys = [self._keys.lease, *(stream.decode() for stream in streams)]
+        streams = {self._keys.trajectories(actor): actor for actor in actors}
         arguments = (self._lease.token, self._lease.ttl_ms, GROUP, CONSUMER, self._spec.rollout.high_water)
-        reply = fenced(self._server, _READ, keys, *arguments, *(self._positions[actor] for actor in actors))
+        began_s = time.thread_time()
+        reply = fenced(self._server, _READ, [self._keys.lease, *streams], *arguments, *self._positions.values())
+        self._asking_s = time.thread_time() - began_s
         came = False
         for stream, raw_entries in reply or ():
-            actor = streams[stream]
+            actor = streams[stream.decode()]
             if self._positions[actor] != ">":
                 self._positions[actor] = raw_entries[-1][0].decode() if raw_entries else ">"
             for raw_id, raw_fields in raw_entries:
-                came = True
+                came = self._came = True
                 self._blocked_since = None  # before the entry is handed over: whoever has it must not see an old time
                 entry = self._decode(actor, parse_id(raw_id), raw_fields)
                 self._held_steps += _size(entry)

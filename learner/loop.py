@@ -237,6 +237,8 @@ class Session:
             self._committer.settle()
 
     def _commit(self, figures: Figures | None) -> None:
+        if figures is not None and self._committer.took_ms is not None:
+            figures = {**figures, "commit_ms": self._committer.took_ms}
         commit, stored = self._run.commit(self._intake, figures, self._ingest.actors)
         self._committer.submit(commit, stored, self._archiving(commit))
         if self._checkpoint_due.due():

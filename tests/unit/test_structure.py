@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -32,3 +34,9 @@ def test_the_code_imports_itself_relatively(path):
             names.append(node.module or "")
         for name in names:
             assert name.partition(".")[0] not in {*FOLDERS, "broodmind", "pickle"}, f"{path}:{node.lineno}: {name}"
+
+
+def test_the_command_line_is_read_before_numpy_is_imported():
+    """BLAS looks at its number of threads once, when it is loaded: a command sets it first."""
+    looking = "import sys, broodmind.deploy.cli; sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", looking], check=True)

@@ -1,0 +1,166 @@
+"""What a thousand actors at once cost: entries, commits, how soon all have a new version, memory and processor time.
+
+    python benchmarks/thousand.py
+    python benchmarks/thousand.py --actors 2000 --seconds 30
+
+Real: the server; `broodmind learner`, which trains TinyZerg by PPO with a network of 64 and 64 on what comes; and each
+actor's line, the product's own `Uplink` on a connection of its own: its stream, its place in the roster, heartbeats,
+pushes, waits at high water or for a version, and fetching, checking and decoding each version that it plays with.
+Simulated: the play. Every actor pushes the same piece, 32 steps of one game that the first version played, under its
+own name and as if by the version it holds; the time a piece takes is slept. So what is learnt means nothing. The actors
+are threads of two processes, and these share two cores with the server and the learner that are measured: adoption is
+mostly the time in which a thousand copies of the weights are checked and decoded one after another.
+
+There are two runs. Free: a piece takes an actor one to three seconds, and it takes the newest version in between, as
+actors do; a batch is half as many pieces as there are actors. In lock-step: all push, and all wait for the version that
+comes of it. The time from a commit, by the server's clock, until an actor has its version decoded is that actor's
+adoption. In the free run this includes the rest of the piece that it was playing. The commit's time is the learner's
+own, from the first byte that it stages to the script's answer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+from figures import Figure
+from live import RUN, Live, Window, end, on_cores
+
+from broodmind.actors.games import make_game
+from broodmind.actors.rollout import make_rollout
+from broodmind.actors.uplink import Uplink
+from broodmind.common.clock import now_ms
+from broodmind.common.shutdown import stop_on_signal
+from broodmind.common.spec import RolloutSpec
+from broodmind.learner.ledger import parse_ledger_entry
+
+if TYPE_CHECKING:
+    from broodmind.actors.policy import Policy
+    from broodmind.actors.rollout import Piece
+    from broodmind.common.shutdown import Stop
+
+GAME = "TinyZerg"
+SIMULATORS = 2
+PLAY_S = (1.0, 3.0)  # a piece
+_STACK_BYTES = 1 << 18  # a thread's; the usual 8 MB each would look like a lot
+_SWITCH_S = 1.0  # each thread soon waits for the network; with the usual 5 ms, hundreds wake up to ask for their turn
+_LOOK_EVERY_S = 2.0  # a look asks for every stream
+_WARM_UP_S = 3.0
+_POLL_S = 0.1
+
+Adoption = tuple[int, int, int]  # epoch, version, and when an actor had it, in milliseconds since 1970
+
+
+def simulated(url: str, first: int, last: int, stop: Stop) -> list[Adoption]:
+    """Be the actors of these numbers until the stop; returns what each adopted, and when."""
+    uplinks = [Uplink(url, RUN, f"simulated-{number:05}") for number in range(first, last)]
+    spec = uplinks[0].read_spec(stop)
+    if spec is None:
+        return []
+    for uplink in uplinks:
+        uplink.join(spec)
+    policy = uplinks[0].policy(None, stop)
+    if policy is None:
+        return []
+    (piece,) = make_rollout(make_game(GAME, 1), spec, seed=1, rng=np.random.default_rng(1)).play(policy)
+    adopted: list[Adoption] = []
+    over = threading.Event()
+    threading.stack_size(_STACK_BYTES)
+    sys.setswitchinterval(_SWITCH_S)
+    threads = [threading.Thread(target=live, args=(uplink, piece, policy, adopted, stop, over)) for uplink in uplinks]
+    for thread in threads:
+        thread.start()
+    while not stop.requested:
+        time.sleep(_POLL_S)
+    over.set()
+    for thread in threads:
+        thread.join()
+    return adopted
+
+
+def live(
+    uplink: Uplink, piece: Piece, policy: Policy, adopted: list[Adoption], stop: Stop, over: threading.Event
+) -> None:
+    """Be one actor until the stop, as in actors/loop.py; `over` ends what it sleeps in place of play."""
+    rng, lock_step = np.random.default_rng(int(uplink.actor[-5:])), uplink.spec.rollout.lock_step
+    while not stop.requested:
+        if not lock_step:
+            over.wait(rng.uniform(*PLAY_S))
+        uplink.push([replace(piece, played_with=policy.pointer)], stop)
+        uplink.wait_for_room(stop)
+        if lock_step:
+            uplink.wait_for_newer(policy.pointer, stop)
+        newest = uplink.policy(policy, stop)
+        if newest is not None and newest is not policy:
+            policy = newest
+            adopted.append((policy.pointer.epoch, policy.pointer.version, now_ms()))
+    uplink.leave()
+
+
+def measure(actors: int, seconds: float, *, lock_step: bool) -> tuple[Window, dict[int, list[int]], float]:
+    """One run: what was seen of it, milliseconds to adoption by version, and megabytes of the server's."""
+    pieces = actors if lock_step else actors // 2
+    batch = str(pieces * RolloutSpec().length)
+    learner = ["--game", GAME, "--algo", "ppo", "--hidden", "64,64", "--batch-steps", batch]
+    if lock_step:
+        learner += ["--lock-step", "--max-staleness", "0"]
+    with Live(learner, None) as run:
+        bounds = [str(actors * index // SIMULATORS) for index in range(SIMULATORS + 1)]
+        simulators = [
+            run.start("actors", sys.executable, __file__, "--simulate", run.url, *ends) for ends in pairwise(bounds)
+        ]
+        while run.server.call("HLEN", run.keys.roster) < actors:
+            run.next_commit()
+        run.warm_up(_WARM_UP_S)
+        window = run.window(seconds, _LOOK_EVERY_S)
+        memory_mb = run.memory_mb("server")
+        time.sleep(PLAY_S[1])  # until the last version has been adopted too
+        ledger = [parse_ledger_entry(*entry) for entry in run.server.call("XRANGE", run.keys.ledger, "-", "+")]
+        adopted = [adoption for each in simulators for adoption in json.loads(end(each))]
+    published_ms = {(entry.epoch, entry.version): entry.written_ms for entry in ledger if entry.published}
+    seen = {(int(update["epoch"]), int(update["version"])) for update in window.updates}
+    took_ms: dict[int, list[int]] = {version: [] for _, version in seen}
+    for epoch, version, at_ms in adopted:
+        if (epoch, version) in seen:
+            took_ms[version].append(at_ms - published_ms[epoch, version])
+    return window, took_ms, memory_mb
+
+
+def emit(name: str, window: Window, took_ms: dict[int, list[int]], memory_mb: float) -> None:
+    """The figures of one run; values are of its updates, or the run's own."""
+    adopted = [times for times in took_ms.values() if times]
+    detail = {**window.detail(), "staleness_p95": window.staleness_p95, "backlog": window.backlog, "lag": window.lag}
+    Figure(f"entries/s, {name}", [window.entries_per_second], "entries/s", detail=detail).emit()
+    Figure(f"ms a commit, {name}", window.figures("commit_ms"), "ms").emit()
+    Figure(f"ms to adoption p50, {name}", [float(np.percentile(each, 50)) for each in adopted], "ms").emit()
+    Figure(f"ms to adoption p99, {name}", [float(np.percentile(each, 99)) for each in adopted], "ms").emit()
+    Figure(f"actors that adopted a version, {name}", [float(len(each)) for each in adopted], "actors").emit()
+    Figure(f"server's memory, {name}", [memory_mb], "MB").emit()
+    Figure(f"learner's cores, {name}", [window.cores["learner"]], "cores").emit()
+
+
+@click.command()
+@click.option("--actors", default=1000, show_default=True)
+@click.option("--seconds", default=20.0, show_default=True, help="Of each measurement.")
+@click.option("--simulate", nargs=3, hidden=True)
+def main(actors: int, seconds: float, simulate: tuple[str, str, str] | None) -> None:
+    """Measure and print the figures."""
+    if simulate:
+        url, first, last = simulate
+        with stop_on_signal() as stop:
+            print(json.dumps(simulated(url, int(first), int(last), stop)))
+        return
+    on_cores(2)
+    for name, lock_step in (("free", False), ("lock-step", True)):
+        emit(f"{actors} actors, {name}", *measure(actors, seconds, lock_step=lock_step))
+
+
+if __name__ == "__main__":
+    main()

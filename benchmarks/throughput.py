@@ -1,0 +1,78 @@
+"""Sustained trained steps a second of a whole run on two cores, and how stale they are.
+
+    python benchmarks/throughput.py
+    python benchmarks/throughput.py --algo vtrace --rounds 1 --envs 128 --unroll 64
+
+A server, `broodmind learner` and `broodmind actors`, each a process of its own, all kept to the same two cores, with
+CartPole-v1 and a network of 64 and 64. Sustained: between two commits ten seconds or more apart, after some seconds of
+warm-up, by the run's own counters in Redis, so that start-up and what was never trained on do not count. The staleness
+is that of what was trained on; what was too stale to be is in `refused`. The algorithms take turns, each round a new
+run. Options that are not known here go to `broodmind learner`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from figures import Figure
+from live import Live, Window, on_cores
+
+from broodmind.common.spec import RolloutSpec
+
+TARGETS = {"vtrace": 300_000.0, "ppo": 150_000.0}
+STALENESS = 4.0
+
+
+def measure(algo: str, actors: int, envs: int, extra: tuple[str, ...], warm_up: float, seconds: float) -> Window:
+    """One run."""
+    pieces = actors * envs * RolloutSpec().length  # one of each actor makes a batch, as with `broodmind up`
+    learner = ("--game", "CartPole-v1", "--algo", algo, "--hidden", "64,64", "--batch-steps", str(pieces), *extra)
+    with Live(learner, ("--game", "CartPole-v1", "--actors", str(actors), "--envs", str(envs))) as live:
+        live.warm_up(warm_up)
+        window = live.window(seconds)
+    print(f"{algo}: {window.steps_per_second:,.0f} steps/s, {window.detail()}", file=sys.stderr, flush=True)
+    return window
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("extra", nargs=-1)
+@click.option("--algo", "algos", multiple=True, default=tuple(TARGETS), type=click.Choice(list(TARGETS)))
+@click.option("--actors", default=1, show_default=True)
+@click.option("--envs", default=256, show_default=True, help="Games side by side in each actor.")
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--warm-up", default=3.0, show_default=True, help="Seconds after the first update.")
+@click.option("--seconds", default=10.0, show_default=True, help="Of each measurement.")
+def main(
+    extra: tuple[str, ...],
+    algos: tuple[str, ...],
+    actors: int,
+    envs: int,
+    rounds: int,
+    warm_up: float,
+    seconds: float,
+) -> None:
+    """Measure and print the figures."""
+    cores = on_cores(2)
+    windows: dict[str, list[Window]] = {algo: [] for algo in algos}
+    for _ in range(rounds):
+        for algo in algos:
+            windows[algo].append(measure(algo, actors, envs, extra, warm_up, seconds))
+    for algo, each in windows.items():
+        detail = {
+            "game": "CartPole-v1",
+            "hidden": "64,64",
+            "machine_cores": cores,
+            "actors": actors,
+            "envs": envs,
+            "learner_options": list(extra),
+            "runs": [window.detail() for window in each],
+        }
+        rates = [window.steps_per_second for window in each]
+        stale = [window.staleness_p95 for window in each]
+        Figure(f"sustained steps/s, {algo}", rates, "steps/s", TARGETS[algo], detail=detail).emit()
+        Figure(f"staleness p95 at that rate, {algo}", stale, "versions", STALENESS, at_most=True).emit()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+import pytest
+
+from broodmind.actors.tinyzerg import TinyZerg
+from broodmind.common.keys import Keys
+from broodmind.common.spec import RunSpec
+from broodmind.learner import ingest as module
+from broodmind.learner.ingest import Ingest
+from broodmind.learner.lease import Lease
+
+KEYS = Keys("run")
+ASKING_S = 0.01
+
+
+class Clock:
+    """In place of the module `time`: goes on only where a read is answered, and ends the loop at its first rest."""
+
+    def __init__(self):
+        self.now_s, self.rests_s, self.ingest = 0.0, [], None
+
+    def thread_time(self):
+        return self.now_s
+
+    monotonic = thread_time
+
+    def sleep(self, seconds):
+        self.rests_s.append(seconds)
+        self.ingest._closing = True
+
+
+class Reads:
+    """A server with one actor, whose stream has an entry each time it is asked."""
+
+    def __init__(self, clock):
+        self._clock, self.pipelines = clock, 0
+
+    def call(self, *_):
+        return [b"a"]
+
+    def pipeline(self, commands):
+        self.pipelines += 1
+        return [0 if name == "XLEN" else [None, None] for name, *_ in commands]
+
+    def script(self, script, _keys, *_):
+        if script is module._READ:
+            self._clock.now_s += ASKING_S
+            return [[KEYS.trajectories("a").encode(), [[b"1-1", [b"no", b"entry"]]]]]
+        return None
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def ingest(clock):
+    made = Ingest(Reads(clock), KEYS, Lease(KEYS, 5000), RunSpec(TinyZerg.spec), lambda _: None, 100)
+    made._positions = {"a": ">"}
+    clock.ingest = made
+    return made
+
+
+def test_after_a_read_that_brought_little_it_rests_as_long_as_asking_is_worth(ingest, clock):
+    ingest._loop()
+    assert clock.rests_s == [pytest.approx(4 * ASKING_S)]
+    assert ingest.take(0).refused == "invalid"
+
+
+def test_actors_are_only_asked_whether_they_stand_still_when_nothing_comes(ingest):
+    ingest._read()
+    ingest._watch_for_a_standstill()
+    ingest._watch_for_a_standstill()  # nothing came since the last look, but what came has not been taken
+    assert ingest._server.pipelines == 0
+    ingest.take(0)
+    ingest._watch_for_a_standstill()
+    assert ingest._server.pipelines == 2
