@@ -115,7 +115,7 @@ def process(*command: str, **options: object) -> Iterator[subprocess.Popen[str]]
 
 def adoption_ms(machine: Machine, actors: int, envs: int, seconds: float) -> list[float]:
     """From each version's commit to each actor's first action by it, or by a newer one."""
-    server = machine.connect()
+    server, deadline_s = machine.connect(), time.monotonic() + 60
     learner = (sys.executable, "-m", "broodmind.deploy.cli", "learner", "--redis", machine.url, "--run", RUN)
     with contextlib.ExitStack() as stack:
         options = ("--game", "TinyZerg", "--batch-steps", str(SPEC.rollout.length * envs * actors))
@@ -128,6 +128,10 @@ def adoption_ms(machine: Machine, actors: int, envs: int, seconds: float) -> lis
             with note.open("w") as output:
                 pipes = {"stdout": output, "stderr": subprocess.DEVNULL}
                 stack.enter_context(process(*command, note.name, str(envs), env=one_thread, **pipes))
+        while not all(note.stat().st_size for note in notes):
+            if time.monotonic() > deadline_s:
+                raise click.ClickException("no actor plays, expected the learner's first version by now")
+            time.sleep(0.05)
         time.sleep(seconds)
         committed = commit_times(server)
         # A last line may be half written.
@@ -162,7 +166,7 @@ def delays(committed: dict[tuple[int, int], int], uses: list[tuple[list[int], fl
 @click.option("--times", type=click.IntRange(20), default=300, show_default=True, help="A commit is sent.")
 @click.option("--actors", default=2, show_default=True)
 @click.option("--envs", default=32, show_default=True, help="Games of each actor.")
-@click.option("--seconds", default=15.0, show_default=True, help="Of play, start included.")
+@click.option("--seconds", default=10.0, show_default=True, help="Of play.")
 @click.option("--server", type=click.Choice(["Redis", "Valkey"]), default="Valkey", show_default=True)
 @click.option("--act", "acting", type=(str, str, int), hidden=True)
 def main(times: int, actors: int, envs: int, seconds: float, server: str, acting: tuple[str, str, int] | None) -> None:
