@@ -8,17 +8,19 @@ consume. It stages both blobs, takes the weights' SHA-256 and runs the script, o
 disk; what the logs cost is in durability.py. What the learner's main thread does before, encoding, is in the detail;
 sending is done by a thread of its own while the next update goes on.
 
-Adoption: `broodmind learner` as it is, and actors that play without a pause: processes that run `actors.loop.act`, as
-`broodmind actors` has them do, and note the time at which each policy is first asked for actions. A version's time is
-that of its entry in the ledger, which the server dates when the commit's script runs, in whole milliseconds. What is
-measured is from then to the first action drawn from that version or a newer one, once for each version and actor, on
-one machine's clock.
+Adoption: `broodmind learner` as it is, and actors that play TinyZerg as they always do, a piece of 32 steps of all
+their games with one version, and a wait for room where two of their pieces are not yet consumed: processes that run
+`actors.loop.act`, and note the time at which each policy is first asked for actions. A version's time is that of its
+entry in the ledger, which the server dates when the commit's script runs, in whole milliseconds. What is measured is
+from then to the first action drawn from that version or a newer one, once for each version and actor, on one machine's
+clock.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -84,7 +86,7 @@ def commits(machine: Machine, times: int) -> tuple[list[float], dict[str, object
     return sent_ms, {**sizes, "prepare_ms": float(np.median(prepared_ms)), "p99_ms": float(np.percentile(sent_ms, 99))}
 
 
-def noting_first_use(url: str, actor: str) -> None:
+def noting_first_use(url: str, actor: str, envs: int) -> None:
     """Be an actor that says on standard output when each version was first asked for actions."""
     draw, last = Policy.act, (0, 0)
 
@@ -98,7 +100,7 @@ def noting_first_use(url: str, actor: str) -> None:
 
     Policy.act = noted
     with stop_on_signal() as stop:
-        act(url, RUN, actor, "TinyZerg", 32, stop)
+        act(url, RUN, actor, "TinyZerg", envs, stop)
 
 
 @contextlib.contextmanager
@@ -111,19 +113,25 @@ def process(*command: str, **options: object) -> Iterator[subprocess.Popen[str]]
             child.send_signal(signal.SIGTERM)
 
 
-def adoption_ms(machine: Machine, actors: int, seconds: float) -> list[float]:
+def adoption_ms(machine: Machine, actors: int, envs: int, seconds: float) -> list[float]:
     """From each version's commit to each actor's first action by it, or by a newer one."""
-    server = machine.connect()
+    server, deadline_s = machine.connect(), time.monotonic() + 60
     learner = (sys.executable, "-m", "broodmind.deploy.cli", "learner", "--redis", machine.url, "--run", RUN)
     with contextlib.ExitStack() as stack:
-        options = ("--game", "TinyZerg", "--batch-steps", str(1024 * actors))
+        options = ("--game", "TinyZerg", "--batch-steps", str(SPEC.rollout.length * envs * actors))
         stack.enter_context(process(*learner, *options, stderr=subprocess.DEVNULL))
         command = (sys.executable, __file__, "--act", machine.url)
+        one_thread = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # as `broodmind actors` has it
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         notes = [folder / f"actor-{number}" for number in range(actors)]
         for note in notes:
             with note.open("w") as output:
-                stack.enter_context(process(*command, note.name, stdout=output, stderr=subprocess.DEVNULL))
+                pipes = {"stdout": output, "stderr": subprocess.DEVNULL}
+                stack.enter_context(process(*command, note.name, str(envs), env=one_thread, **pipes))
+        while not all(note.stat().st_size for note in notes):
+            if time.monotonic() > deadline_s:
+                raise click.ClickException("no actor plays, expected the learner's first version by now")
+            time.sleep(0.05)
         time.sleep(seconds)
         committed = commit_times(server)
         # A last line may be half written.
@@ -155,12 +163,13 @@ def delays(committed: dict[tuple[int, int], int], uses: list[tuple[list[int], fl
 
 
 @click.command()
-@click.option("--times", default=300, show_default=True, help="A commit is sent.")
+@click.option("--times", type=click.IntRange(20), default=300, show_default=True, help="A commit is sent.")
 @click.option("--actors", default=2, show_default=True)
-@click.option("--seconds", default=15.0, show_default=True, help="Of play, start included.")
+@click.option("--envs", default=32, show_default=True, help="Games of each actor.")
+@click.option("--seconds", default=10.0, show_default=True, help="Of play.")
 @click.option("--server", type=click.Choice(["Redis", "Valkey"]), default="Valkey", show_default=True)
-@click.option("--act", "acting", nargs=2, hidden=True)
-def main(times: int, actors: int, seconds: float, server: str, acting: tuple[str, str] | None) -> None:
+@click.option("--act", "acting", type=(str, str, int), hidden=True)
+def main(times: int, actors: int, envs: int, seconds: float, server: str, acting: tuple[str, str, int] | None) -> None:
     """Measure and print the figures."""
     if acting:
         noting_first_use(*acting)
@@ -170,9 +179,9 @@ def main(times: int, actors: int, seconds: float, server: str, acting: tuple[str
     tenths = [float(np.median(part)) for part in np.array_split(sent_ms[times // 10 :], 10)]  # the first tenth warms up
     Figure("commit: 1 MB of weights", tenths, "ms", 2, at_most=True, detail=detail).emit()
     with Machine(binaries()[server]) as machine:
-        adopted_ms = adoption_ms(machine, actors, seconds)
+        adopted_ms = adoption_ms(machine, actors, envs, seconds)
     p50, p99, top = np.percentile(adopted_ms, [50, 99, 100]).tolist()
-    detail = {"versions": len(adopted_ms) // actors, "actors": actors, "p50_ms": p50, "max_ms": top}
+    detail = {"versions": len(adopted_ms) // actors, "actors": actors, "envs": envs, "p50_ms": p50, "max_ms": top}
     Figure("commit: until actors play with it, 99th percentile", [p99], "ms", 50, at_most=True, detail=detail).emit()
 
 
