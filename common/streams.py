@@ -28,6 +28,8 @@ Reply = Any  # bytes, int, None, or a list of replies
 TIMEOUT_S = 5.0
 # One read takes what a socket buffer may hold; redis-py's 32 KB would take four times the system calls.
 READ_BYTES = 1 << 17
+# redis-py packs a command by copying it twice, into memory that is new each time: weights are sent from where they are.
+_LARGE_BYTES = 1 << 17
 _DENIED = {"NOAUTH", "WRONGPASS", "NOPERM", "DENIED"}
 # The server answers, but is not what it was or will be again: a replica after a failover, a primary whose replicas are
 # gone, a full disk, a long script. To be waited out on a new connection, which may lead to another server.
@@ -97,7 +99,9 @@ class Server:
         if not commands:
             return []
         with self._translated():
-            self._connection.send_packed_command(self._connection.pack_commands(commands))
+            large = any(isinstance(part, bytes) and len(part) >= _LARGE_BYTES for each in commands for part in each)
+            packed = _in_pieces(commands) if large else self._connection.pack_commands(commands)
+            self._connection.send_packed_command(packed)
             return [self._read() for _ in commands]
 
     def script(self, script: Script, keys: Sequence[str], *args: Argument) -> Reply:
@@ -138,6 +142,23 @@ class Server:
         except BaseException:
             self.close()
             raise
+
+
+def _in_pieces(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
+    """Commands as they go over the wire, large arguments uncopied between the rest."""
+    pieces: list[bytes] = []
+    small: list[bytes] = []
+    for command in commands:
+        small.append(b"*%d\r\n" % len(command))
+        for part in command:
+            raw = part if isinstance(part, bytes) else str(part).encode()
+            small.append(b"$%d\r\n" % len(raw))
+            if len(raw) >= _LARGE_BYTES:
+                pieces += [b"".join(small), raw]
+                small = [b"\r\n"]
+            else:
+                small += [raw, b"\r\n"]
+    return [*pieces, b"".join(small)]
 
 
 def _error(url: str, error: redis.RedisError) -> BroodmindError:
