@@ -64,7 +64,8 @@ def main() -> None:
     while True:
         result = algorithm.train()
         steps = int(result["num_env_steps_sampled_lifetime"])
-        for game in result.get("env_runners", {}).get("games", []):
+        games = result.get("env_runners", {}).get("games")
+        for game in games if isinstance(games, list) else []:  # NaN where none ended
             print(json.dumps({"steps": steps, "return": float(game)}), flush=True)
 
 
