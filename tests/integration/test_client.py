@@ -409,7 +409,7 @@ import sys; sys.path.insert(0, "tests")
 from broodmind.actors import connect
 from support.clients import play
 agent = connect({shared_server.url!r}, {run!r}, name="a")
-assert agent.wait_until_ready(30)
+assert agent.wait_until_ready({PATIENCE_S})
 for number in range(10):
     play(agent, number)
 """
@@ -472,7 +472,8 @@ def test_a_seed_makes_the_actions_reproducible(shared_server, redis, run):
 def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
     page = Path(__file__).parents[2].joinpath("docs", "client.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "bot.py").write_text(code)
+    assert code.count("timeout_s=30") == 2
+    (tmp_path / "bot.py").write_text(code.replace("timeout_s=30", f"timeout_s={PATIENCE_S}"))
     redis.call("DEL", *redis.call("KEYS", "broodmind:{corridor}:*"), "none")
     here = {"cwd": tmp_path, "env": {**os.environ, "BROODMIND_REDIS": shared_server.url}}
     arguments = ("--run", "corridor", "--game", "bot:Arrays", "--batch-steps", "200")
