@@ -490,23 +490,23 @@ def test_a_server_that_runs_full_in_the_middle_of_a_pipeline_loses_nothing(share
     """A commit may make room between two entries: one is refused, the one behind it is taken."""
     publish(redis, run)
     with connected(shared_server.url, run) as agent:
-        server = agent._courier._line._server
-        whole, refusals = server.replies, iter([1, 3, 0])
+        courier = agent._courier
+        server = courier._line._server
+        whole, room, refusals = server.replies, courier._room, iter([1, 3, 0])
 
         def flooded(commands):
-            entries = sum(command[0] == "XADD" for command in commands)
-            refused = next(refusals, None) if entries > 5 else None
+            entries = sum(command[0] == "XADD" for command in commands)  # before everything else
+            refused = next(refusals) if entries == 20 else None
             if refused is None:
                 return whole(commands)
-            replies = whole(
-                [command for at, command in enumerate(commands) if at not in entries[refused : refused + 2]]
-            )
-            replies[refused:refused] = [ServerFull("OOM")] * len(entries[refused : refused + 2])
+            replies = whole([*commands[:refused], *commands[refused + 2 :]])
+            replies[refused:refused] = [ServerFull("OOM")] * 2
             return replies
 
         monkeypatch.setattr(server, "replies", flooded)
-        for _ in range(3):
-            play_on(agent, 20, first=agent.status.wins)
+        monkeypatch.setattr(courier, "_room", lambda: room() if agent.status.queued == 20 else 0)  # all at once
+        for first in (0, 20, 40):
+            play_on(agent, 20, first)
             assert agent.flush(PATIENCE_S)
         assert next(refusals, None) is None, "never refused"
         assert sorted(arrived(redis, run, agent.actor)) == list(range(60))
