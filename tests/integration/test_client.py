@@ -409,7 +409,7 @@ import sys; sys.path.insert(0, "tests")
 from broodmind.actors import connect
 from support.clients import play
 agent = connect({shared_server.url!r}, {run!r}, name="a")
-assert agent.wait_until_ready(30)
+assert agent.wait_until_ready({PATIENCE_S})
 for number in range(10):
     play(agent, number)
 """
@@ -472,7 +472,8 @@ def test_a_seed_makes_the_actions_reproducible(shared_server, redis, run):
 def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
     page = Path(__file__).parents[2].joinpath("docs", "client.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "bot.py").write_text(code)
+    assert code.count("timeout_s=30") == 2
+    (tmp_path / "bot.py").write_text(code.replace("timeout_s=30", f"timeout_s={PATIENCE_S}"))
     redis.call("DEL", *redis.call("KEYS", "broodmind:{corridor}:*"), "none")
     here = {"cwd": tmp_path, "env": {**os.environ, "BROODMIND_REDIS": shared_server.url}}
     arguments = ("--run", "corridor", "--game", "bot:Arrays", "--batch-steps", "200")
@@ -489,23 +490,23 @@ def test_a_server_that_runs_full_in_the_middle_of_a_pipeline_loses_nothing(share
     """A commit may make room between two entries: one is refused, the one behind it is taken."""
     publish(redis, run)
     with connected(shared_server.url, run) as agent:
-        server = agent._courier._line._server
-        whole, refusals = server.replies, iter([1, 3, 0])
+        courier = agent._courier
+        server = courier._line._server
+        whole, room, refusals = server.replies, courier._room, iter([1, 3, 0])
 
         def flooded(commands):
-            entries = sum(command[0] == "XADD" for command in commands)
-            refused = next(refusals, None) if entries > 5 else None
+            entries = sum(command[0] == "XADD" for command in commands)  # before everything else
+            refused = next(refusals) if entries == 20 else None
             if refused is None:
                 return whole(commands)
-            replies = whole(
-                [command for at, command in enumerate(commands) if at not in entries[refused : refused + 2]]
-            )
-            replies[refused:refused] = [ServerFull("OOM")] * len(entries[refused : refused + 2])
+            replies = whole([*commands[:refused], *commands[refused + 2 :]])
+            replies[refused:refused] = [ServerFull("OOM")] * 2
             return replies
 
         monkeypatch.setattr(server, "replies", flooded)
-        for _ in range(3):
-            play_on(agent, 20, first=agent.status.wins)
+        monkeypatch.setattr(courier, "_room", lambda: room() if agent.status.queued == 20 else 0)  # all at once
+        for first in (0, 20, 40):
+            play_on(agent, 20, first)
             assert agent.flush(PATIENCE_S)
         assert next(refusals, None) is None, "never refused"
         assert sorted(arrived(redis, run, agent.actor)) == list(range(60))

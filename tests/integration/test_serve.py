@@ -459,7 +459,7 @@ def test_a_hello_waits_for_a_policy_and_a_game_that_turns_out_to_be_another_is_r
 
     async def first_reply(port):
         async with client(port, hello=False) as it:
-            return await it.ask("hello", protocol=1, wait_s=60)
+            return await it.ask("hello", protocol=1, wait_s=PATIENCE_S)
 
     with connect(shared_server.url, run) as agent, served(agent) as port:
         refused = asyncio.run(talk(agent, port))

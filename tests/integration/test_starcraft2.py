@@ -382,7 +382,7 @@ class BotAI(bot_ai.BotAI):
         return [0.5] * 15
     def carry_out(self, action):
         assert action in range(5)
-{example.replace("class MyBot", "assert agent.wait_until_ready(30)" + chr(10) + "class MyBot")}
+{example.replace("class MyBot", f"assert agent.wait_until_ready({PATIENCE_S})" + chr(10) + "class MyBot")}
 """
     environment = {**os.environ, "SC2PATH": str(table.sc2)}
     done = subprocess.run(

@@ -80,7 +80,7 @@ int main(int count, char **words) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(words[1])), .sin_addr.s_addr = htonl(0x7f000001)};
     if ((line = socket(AF_INET, SOCK_STREAM, 0)) < 0 || connect(line, (void *)&to, sizeof to)) die("nobody serves there");
     setsockopt(line, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)); /* else an act after a reward waits 40 ms */
-    begin(4, "hello"), key("protocol", 1), key("wait_s", 60), text("observation_shape"), byte(0x91), byte(2), send_request();
+    begin(4, "hello"), key("protocol", 1), key("wait_s", 120), text("observation_shape"), byte(0x91), byte(2), send_request();
     if (reply("hello", "version") < 1) die("no policy within a minute");
     for (int game = 0; game < atoi(words[2]); game++) {
         float place = 0, goal = game % 2 ? 1 : -1;

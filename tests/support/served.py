@@ -73,7 +73,7 @@ async def client(port, *, hello=True, host="127.0.0.1", **fields):
     it = Client(reader, writer)
     try:
         if hello:
-            reply = await it.ask("hello", protocol=1, **{"wait_s": 30, **fields})
+            reply = await it.ask("hello", protocol=1, **{"wait_s": PATIENCE_S, **fields})
             assert reply["type"] == "hello", reply
         yield it
     finally:
