@@ -62,6 +62,7 @@ def machine() -> str:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A file that the figures are added to.")
 def main(scripts: tuple[str, ...], out: Path | None) -> None:
     """Measure everything."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as our processes have it
     table: list[Figure] = []
     failed = []
     for script in scripts or SCRIPTS:

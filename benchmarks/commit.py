@@ -38,6 +38,7 @@ from broodmind.actors.loop import act
 from broodmind.actors.policy import Policy
 from broodmind.actors.tinyzerg import TinyZerg
 from broodmind.common.clock import now_ms
+from broodmind.common.computing import prepare_to_compute
 from broodmind.common.keys import CONSUMER, GROUP, Keys
 from broodmind.common.shutdown import Stop, stop_on_signal
 from broodmind.common.spec import NetworkSpec, RunSpec
@@ -171,6 +172,7 @@ def delays(committed: dict[tuple[int, int], int], uses: list[tuple[list[int], fl
 @click.option("--act", "acting", type=(str, str, int), hidden=True)
 def main(times: int, actors: int, envs: int, seconds: float, server: str, acting: tuple[str, str, int] | None) -> None:
     """Measure and print the figures."""
+    prepare_to_compute()  # as actors and learner do
     if acting:
         noting_first_use(*acting)
         return

@@ -25,6 +25,7 @@ import numpy as np
 from figures import Figure
 
 from broodmind.common.bot_model import GAME, NETWORK, BotModel
+from broodmind.common.computing import prepare_to_compute
 from broodmind.common.spec import RolloutSpec, RunSpec
 from broodmind.common.trajectory import Trajectory
 from broodmind.common.weights import decode_weights, digest
@@ -171,6 +172,7 @@ def milliseconds_a_game(trains: Original | Ours, games: list[Trajectory], times:
 @click.option("--rounds", default=9, show_default=True, help="In which both take turns.")
 def main(steps: int, rounds: int) -> None:
     """Measure and print the figure."""
+    prepare_to_compute()  # as the learner does; both have it
     apart = gradients_apart(steps)
     if apart > 1e-4:
         raise click.ClickException(f"gradients {apart} apart, expected the same")

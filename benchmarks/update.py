@@ -34,6 +34,7 @@ from environments import environment
 from figures import Figure
 
 from broodmind.common.actions import Discrete
+from broodmind.common.computing import prepare_to_compute
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.common.weights import decode_weights, digest
 from broodmind.learner.batch import Batch
@@ -177,6 +178,7 @@ def prepare(folder: Path) -> None:
 def main(rounds: int, times: int, *, ours: bool) -> None:
     """Measure and print the figures."""
     if ours:
+        prepare_to_compute()  # as the learner does
         serve()
         return
     python = environment("torch", *REQUIREMENTS)

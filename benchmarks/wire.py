@@ -29,6 +29,7 @@ from servers import Machine, binaries
 
 from broodmind.common.actions import Discrete
 from broodmind.common.clock import now_ms
+from broodmind.common.computing import prepare_to_compute
 from broodmind.common.keys import CONSUMER, GROUP, Keys
 from broodmind.common.shutdown import Stop
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
@@ -167,6 +168,7 @@ def bare(machine: Machine, games: int) -> float:
 @click.option("--server", type=click.Choice(["Redis", "Valkey"]), default="Valkey", show_default=True)
 def main(times: int, games: int, rounds: int, server: str) -> None:
     """Measure and print the figures."""
+    prepare_to_compute()  # as actors and learner do
     sent, rates = [], {"learner": [], "bare": []}
     with Machine(binaries()[server]) as machine:
         connection = machine.connect()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..common.computing import prepare_to_compute
 from ..common.errors import BroodmindError
 from ..common.log import log_to_stderr
 from ..common.shutdown import Stop, stop_on_signal, stop_with_parent
@@ -68,7 +68,7 @@ def cli(*, verbose: bool) -> None:
 @click.option("--lifeline", is_flag=True, hidden=True)
 def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run the one learner of a run, until Ctrl-C."""
-    _set_blas_threads()  # before numpy is imported, which the next lines do
+    prepare_to_compute()  # before numpy is imported, which the next lines do
     from ..learner.loop import learn
     from .settings import learner_settings
 
@@ -91,7 +91,7 @@ def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # n
 @click.pass_context
 def actors(context: click.Context, /, *, address: str | None, lifeline: bool, **options: Any) -> None:  # noqa: ANN401
     """Run actors of a run, each in a process of its own, until Ctrl-C."""
-    _set_blas_threads()
+    prepare_to_compute()
     from .actors import run_actors
     from .serve import check_options, serve_games
 
@@ -115,7 +115,7 @@ def actors(context: click.Context, /, *, address: str | None, lifeline: bool, **
 @click.option("--name", required=True)
 def actor(**options: Any) -> None:  # noqa: ANN401 - click's
     """Run one actor process; `actors` and `up` start these."""
-    _set_blas_threads()
+    prepare_to_compute()
     from .actors import run_actor
 
     run_actor(**options)
@@ -162,7 +162,7 @@ def verify(*, url: str, run: str, journal: Path | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
 def up(*, url: str | None, run: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's
     """Put a whole run up on this machine: server, learner, actors; watch it, then evaluate what it learnt."""
-    _set_blas_threads()
+    prepare_to_compute()
     from .up import run_up
 
     sys.exit(run_up(url, run, as_json=as_json, **options))
@@ -176,16 +176,6 @@ cli.add_command(import_)
 def _follow(stop: Stop, *, lifeline: bool) -> None:
     if lifeline:
         stop_with_parent(stop)
-
-
-def _set_blas_threads() -> None:
-    """One thread, unless the user says otherwise. Must come before numpy is imported.
-
-    Several processes share few cores, and the matrices here are small: with a thread pool in each, the processes spend
-    their time waiting for each other's threads.
-    """
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
-        os.environ.setdefault(name, "1")
 
 
 if __name__ == "__main__":
