@@ -271,6 +271,10 @@ class StreamsAndCommit(RuleBasedStateMachine):
     def zombie_wakes_up(self, what):
         """It may do nothing at all."""
         zombie = self.zombies.pop()
+        silenced = {}
+        if what == "strike off":  # it looks further only at those it hears nothing of
+            silenced = {key: self.redis.call("DUMP", key) for key in map(KEYS.heartbeat, zombie._ingest.actors)}
+            self.redis.pipeline([("DEL", key) for key in silenced])
         before = self.without_staged()
         deeds = {
             "read": zombie._ingest._read,
@@ -284,6 +288,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
         with pytest.raises(LeaseLost):
             deeds[what]()
         assert self.without_staged() == before
+        self.redis.pipeline([("RESTORE", key, 0, beat) for key, beat in silenced.items() if beat is not None])
         zombie.abandon()
 
     @staticmethod
