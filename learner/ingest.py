@@ -73,7 +73,8 @@ class Ingest:
         self._suspect_in_hand = False  # the first of them
         self._after_death = True
         self._unreadable: set[str] = set()
-        self._entries: queue.SimpleQueue[Entry | BroodmindError] = queue.SimpleQueue()
+        # Not a SimpleQueue: in CPython 3.11 its `get` waits for ever if a signal comes just when its timeout runs out.
+        self._entries: queue.Queue[Entry | BroodmindError] = queue.Queue()
         self._asking_s = 0.0  # of this thread's own time, in the last read
         self._came = False  # anything, since the last look for a standstill
         self._blocked_since: float | None = None

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from broodmind.actors.tinyzerg import TinyZerg
@@ -76,3 +79,20 @@ def test_actors_are_only_asked_whether_they_stand_still_when_nothing_comes(inges
     ingest.take(0)
     ingest._watch_for_a_standstill()
     assert ingest._server.pipelines == 2
+
+
+TAKING = """
+import random, signal
+from broodmind.learner.ingest import Ingest
+
+signal.signal(signal.SIGALRM, lambda *_: None)
+ingest = Ingest(None, None, None, None, None, 0)
+for _ in range(400):
+    signal.setitimer(signal.ITIMER_REAL, 0.003 + random.uniform(-0.00025, 0.00015))
+    assert ingest.take(0.003) is None
+"""
+
+
+def test_a_signal_that_comes_when_the_time_is_up_does_not_make_taking_wait_for_ever():
+    """SIGTERM would then be heard and never heeded. With a SimpleQueue it takes some ten attempts."""
+    subprocess.run([sys.executable, "-c", TAKING], check=True, timeout=120)
