@@ -70,7 +70,7 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
             session.close()
         except (RedisUnreachable, LineageLost) as error:
             session.abandon()
-            if not lease.server_id or stop.requested:
+            if not lease.token or stop.requested:
                 raise
             _log.warning("starting over from what Redis holds", error=error)
             time.sleep(pause_s)

@@ -110,7 +110,14 @@ def test_a_learner_that_only_loaded_seeds_an_emptied_redis_with_what_it_loaded(s
         assert int(head_of(server.connect(), keys, epoch=2, version=3)["accepted"]) == 2
 
 
-def test_an_outage_between_the_lease_and_the_first_look_at_the_run_is_waited_out(shared_server, redis, run, keys):
+@pytest.mark.parametrize("nameless", [False, True])
+def test_an_outage_between_the_lease_and_the_first_look_at_the_run_is_waited_out(
+    shared_server, redis, run, keys, monkeypatch, nameless
+):
+    """On a server too that does not say which process it is."""
+    if nameless:
+        monkeypatch.setattr("broodmind.learner.lease._server_id", lambda _: "")
+
     def rule(command):
         return "lose the reply" if keys.spec.encode() in command and not proxy.faults else None
 
