@@ -19,19 +19,23 @@ import math
 import statistics
 import time
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 from figures import Figure
+from made_up import game
 
 from broodmind.common.bot_model import GAME, NETWORK, BotModel
 from broodmind.common.computing import prepare_to_compute
 from broodmind.common.spec import RolloutSpec, RunSpec
-from broodmind.common.trajectory import Trajectory
 from broodmind.common.weights import decode_weights, digest
 from broodmind.learner.batch import collate
 from broodmind.learner.reinforce import ReinforceConfig
 from broodmind.learner.trainer import Trainer
+
+if TYPE_CHECKING:
+    from broodmind.common.trajectory import Trajectory
 
 GAMMA = 0.99
 CONFIG = ReinforceConfig(rate=1e-5, gamma=GAMMA, baseline="batch_mean", entropy=0.0, clip_norm=math.inf)
@@ -99,26 +103,6 @@ class Original:
         return loss / sum(len(game.actions) for game in games)
 
 
-def game(steps: int, number: int) -> Trajectory:
-    """One whole game of a policy that draws any action alike."""
-    rng = np.random.default_rng(number)
-    terminated = np.zeros((steps, 1), np.bool_)
-    terminated[-1] = True
-    rewards = rng.standard_normal((steps, 1)).astype(np.float32)
-    return Trajectory(
-        observations=rng.random((steps + 1, 1, 15), np.float32),
-        actions=rng.integers(5, size=(steps, 1), dtype=np.int32),
-        log_probs=np.full((steps, 1), np.log(0.2), np.float32),
-        rewards=rewards,
-        terminated=terminated,
-        truncated=np.zeros_like(terminated),
-        valid=np.ones_like(terminated),
-        returns=rewards.sum(axis=0),
-        lengths=np.array([steps], np.int32),
-        wins=np.ones(1, np.bool_),
-    )
-
-
 class Ours:
     """A learner's trainer, and the bot's view of its policy."""
 
@@ -144,7 +128,7 @@ def original(arrays: dict[str, np.ndarray]) -> Original:
 def gradients_apart(steps: int) -> float:
     """How far both gradients of one game are from each other, relative to their length."""
     rate = 100.0  # of one plain step, so long that the weights' own last digits do not show
-    ours, played = Ours(steps, replace(CONFIG, optimizer="sgd", rate=rate)), game(steps, 0)
+    ours, played = Ours(steps, replace(CONFIG, optimizer="sgd", rate=rate)), game(steps, 0, wins=True)
     before = ours.arrays()
     theirs = original(before)
     theirs.add_game(played)
@@ -176,7 +160,7 @@ def main(steps: int, rounds: int) -> None:
     apart = gradients_apart(steps)
     if apart > 1e-4:
         raise click.ClickException(f"gradients {apart} apart, expected the same")
-    games = [game(steps, number) for number in range(TOGETHER)]
+    games = [game(steps, number, wins=True) for number in range(TOGETHER)]
     ours = Ours(steps)
     theirs = original(ours.arrays())
     turns = [(milliseconds_a_game(ours, games, 10), milliseconds_a_game(theirs, games, 1)) for _ in range(rounds + 1)]

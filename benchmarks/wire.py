@@ -25,6 +25,7 @@ import click
 import numpy as np
 import redis
 from figures import Figure
+from made_up import game
 from servers import Machine, binaries
 
 from broodmind.common.actions import Discrete
@@ -33,7 +34,7 @@ from broodmind.common.computing import prepare_to_compute
 from broodmind.common.keys import CONSUMER, GROUP, Keys
 from broodmind.common.shutdown import Stop
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
-from broodmind.common.trajectory import Header, Trajectory, decode_trajectory, encode_trajectory, parse_entry
+from broodmind.common.trajectory import Header, decode_trajectory, encode_trajectory, parse_entry
 from broodmind.learner.commit import Commit, Head, next_head, send
 from broodmind.learner.config import IntakeConfig
 from broodmind.learner.ingest import Ingest
@@ -53,32 +54,13 @@ BATCH_STEPS = 32_768  # of a commit: some 60 games
 LEASE_MS = 600_000
 
 
-def game(steps: int) -> Trajectory:
-    """One whole game, of random numbers."""
-    rng = np.random.default_rng(steps)
-    terminated = np.zeros((steps, 1), np.bool_)
-    terminated[-1] = True
-    rewards = rng.random((steps, 1), np.float32)
-    return Trajectory(
-        observations=rng.random((steps + 1, 1, 15), np.float32),
-        actions=rng.integers(5, size=(steps, 1), dtype=np.int32),
-        log_probs=np.log(rng.uniform(0.1, 0.9, (steps, 1))).astype(np.float32),
-        rewards=rewards,
-        terminated=terminated,
-        truncated=np.zeros_like(terminated),
-        valid=np.ones_like(terminated),
-        returns=rewards.sum(axis=0),
-        lengths=np.array([steps], np.int32),
-    )
-
-
 def header(steps: int) -> Header:
     return Header(HEAD.version, HEAD.epoch, steps, 1, now_ms(), HEAD.commit)
 
 
 def there_and_back(server: Server, times: int) -> dict[str, float]:
     """Milliseconds of each part, medians over so many times."""
-    stream, played = KEYS.trajectories("there"), game(500)
+    stream, played = KEYS.trajectories("there"), game(500, seed=500, wins=False)
     server.call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
     marks = []
     for sequence in range(1, times + 1):
@@ -106,7 +88,7 @@ def there_and_back(server: Server, times: int) -> dict[str, float]:
 def fill(server: Server, games: int) -> None:
     """Streams of four actors, so many games in each, and the learner's group on each."""
     for actor, steps in STEPS.items():
-        stream, payload = KEYS.trajectories(actor), encode_trajectory(game(steps), actor, SPEC)
+        stream, payload = KEYS.trajectories(actor), encode_trajectory(game(steps, seed=steps, wins=False), actor, SPEC)
         server.pipeline([("DEL", stream), ("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")])
         for sequence in range(1, games + 1):
             server.call("XADD", stream, f"1-{sequence}", *header(steps).fields(payload))
@@ -184,13 +166,16 @@ def main(times: int, games: int, rounds: int, server: str) -> None:
                 rates[name].append(games * len(STEPS) / seconds(games))
     sent, rates = sent[1:], {name: values[1:] for name, values in rates.items()}  # the first round warms up
     parts = {name: statistics.median(each[name] for each in sent) for name in sent[0] if name != "all"}
-    detail = {"payload_bytes": len(encode_trajectory(game(500), "there", SPEC)), **parts}
+    detail = {"payload_bytes": len(encode_trajectory(game(500, seed=500, wins=False), "there", SPEC)), **parts}
     Figure(
         "wire: a rollout of 500 steps there and back", [each["all"] for each in sent], "ms", 0.25, True, detail
     ).emit()
     ratios = [ours / theirs for ours, theirs in zip(rates["learner"], rates["bare"], strict=True)]
     megabytes = (
-        statistics.mean(len(encode_trajectory(game(steps), actor, SPEC)) for actor, steps in STEPS.items()) / 1e6
+        statistics.mean(
+            len(encode_trajectory(game(steps, seed=steps, wins=False), actor, SPEC)) for actor, steps in STEPS.items()
+        )
+        / 1e6
     )
     detail = {f"{name}_entries_per_second": statistics.median(values) for name, values in rates.items()}
     detail |= {f"{name}_mb_per_second": megabytes * statistics.median(values) for name, values in rates.items()}

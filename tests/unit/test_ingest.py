@@ -95,4 +95,4 @@ for _ in range(400):
 
 def test_a_signal_that_comes_when_the_time_is_up_does_not_make_taking_wait_for_ever():
     """SIGTERM would then be heard and never heeded. With a SimpleQueue it takes some ten attempts."""
-    subprocess.run([sys.executable, "-c", TAKING], check=True, timeout=120)
+    assert subprocess.run([sys.executable, "-c", TAKING], check=False, timeout=120).returncode == 0

@@ -1,0 +1,29 @@
+"""Games that nobody played, for benchmarks that need no more than their arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from broodmind.common.trajectory import Trajectory
+
+FEATURES, CHOICES = 15, 5
+
+
+def game(steps: int, seed: int, *, wins: bool) -> Trajectory:
+    """One whole game of random numbers, by a policy that draws any action alike; `wins`: it says that it was won."""
+    rng = np.random.default_rng(seed)
+    terminated = np.zeros((steps, 1), np.bool_)
+    terminated[-1] = True
+    rewards = rng.standard_normal((steps, 1)).astype(np.float32)
+    return Trajectory(
+        observations=rng.random((steps + 1, 1, FEATURES), np.float32),
+        actions=rng.integers(CHOICES, size=(steps, 1), dtype=np.int32),
+        log_probs=np.full((steps, 1), -np.log(CHOICES), np.float32),
+        rewards=rewards,
+        terminated=terminated,
+        truncated=np.zeros_like(terminated),
+        valid=np.ones_like(terminated),
+        returns=rewards.sum(axis=0),
+        lengths=np.array([steps], np.int32),
+        wins=np.ones(1, np.bool_) if wins else None,
+    )
