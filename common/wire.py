@@ -34,6 +34,19 @@ def encode(fields: Mapping[str, Any]) -> bytes:
     return packed
 
 
+def frames(fields: Mapping[str, Any]) -> list[bytes]:
+    """What `encode` writes around the bytes of the arrays in `fields`: a piece before each, and one behind the last."""
+    packer = msgpack.Packer(default=_pack_array)
+    pieces: list[bytes] = []
+    piece: bytes = packer.pack_map_header(len(fields))
+    for name, value in fields.items():
+        piece += packer.pack(name) + packer.pack(value)
+        if isinstance(value, np.ndarray):
+            pieces.append(piece[: len(piece) - value.nbytes])
+            piece = b""
+    return [*pieces, piece]
+
+
 def _pack_array(value: object) -> list[Any]:
     if not isinstance(value, np.ndarray):
         raise TypeError(f"cannot encode {type(value).__name__}, expected a number, text, bytes or an array")
@@ -167,11 +180,17 @@ def take_array(fields: Mapping[str, Any], name: str, dtypes: tuple[str, ...], sh
         length = len(data) if isinstance(data, bytes) else type(data).__name__
         raise WireError(f"{name}: {length} bytes, expected {size} for {dtype_name} {tuple(dims)}")
     array: Array = np.ndarray(dims, dtype, data)
-    if dtype.kind == "f" and not _finite(array):
-        raise WireError(f"{name}: not finite, expected finite values")
-    if dtype.kind == "b" and data.translate(None, b"\0\1"):
-        raise WireError(f"{name}: bytes other than 0 and 1, expected booleans")
+    check_contents(name, array)
     return array
+
+
+def check_contents(name: str, array: Array) -> None:
+    """Raise WireError for numbers that are not finite, and for booleans that are none."""
+    kind = array.dtype.kind
+    if kind == "f" and not _finite(array):
+        raise WireError(f"{name}: not finite, expected finite values")
+    if kind == "b" and array.tobytes().translate(None, b"\0\1"):
+        raise WireError(f"{name}: bytes other than 0 and 1, expected booleans")
 
 
 def _finite(array: Array) -> bool:

@@ -24,6 +24,7 @@ from broodmind.common.trajectory import (
     encode_trajectory,
     parse_entry,
 )
+from broodmind.learner.decoder import Decoder
 
 ACTOR = "a1"
 SEED, MUTANTS = 20_260_727, 100_000
@@ -34,6 +35,16 @@ RICH = RunSpec(
 
 SEVERAL = RunSpec(GameSpec("several", (3,), MultiDiscrete((3, 2)), masked=True), rollout=RolloutSpec(length=16))
 NUMBERS = RunSpec(GameSpec("numbers", (3,), Box((-1.0, 0.0), (1.0, 9.0))), rollout=RolloutSpec(length=16))
+
+
+class Decoders(dict):
+    """A decoder for each spec, made when it is first asked for."""
+
+    def __missing__(self, spec):
+        return self.setdefault(spec, Decoder(spec))
+
+
+DECODERS = Decoders()
 
 
 def make_trajectory(spec, *, steps=5, columns=2, endings=0.2, seed=0):
@@ -93,6 +104,32 @@ def receive(raw, spec):
     """What the learner does with an entry."""
     header, payload = parse_entry(raw)
     return decode_trajectory(payload, header, ACTOR, spec)
+
+
+def decode_both(payload, header, spec):
+    """By the definition, and by a learner's decoder that has seen payloads of the spec: what both give, or raise."""
+    outcomes = []
+    for decode in (lambda *entry: decode_trajectory(*entry, spec), DECODERS[spec].decode):
+        try:
+            outcomes.append(decode(payload, header, ACTOR))
+        except WireError as error:
+            outcomes.append(error)
+    by_definition, quickly = outcomes
+    assert type(by_definition) is type(quickly), outcomes
+    if isinstance(quickly, WireError):
+        raise quickly
+    assert_same(by_definition, quickly)
+    return quickly
+
+
+def assert_same(sent, found):
+    for field in dataclass_fields(Trajectory):
+        ours, theirs = getattr(sent, field.name), getattr(found, field.name)
+        if ours is None:
+            assert theirs is None
+        else:
+            assert (theirs.dtype, theirs.shape) == (ours.dtype, ours.shape), field.name
+            assert theirs.tobytes() == ours.tobytes(), field.name
 
 
 def encoded(spec, **options):
@@ -223,14 +260,7 @@ def test_a_trajectory_arrives_as_it_was(shape, actions, masked, wins, float16, s
     header = header_of(sent, version=seed)
     parsed, payload = parse_entry(as_redis_returns(header, encode_trajectory(sent, ACTOR, spec)))
     assert parsed == header
-    found = decode_trajectory(payload, parsed, ACTOR, spec)
-    for field in dataclass_fields(Trajectory):
-        ours, theirs = getattr(sent, field.name), getattr(found, field.name)
-        if ours is None:
-            assert theirs is None
-        else:
-            assert (theirs.dtype, theirs.shape) == (ours.dtype, ours.shape), field.name
-            assert theirs.tobytes() == ours.tobytes(), field.name
+    assert_same(sent, decode_both(payload, parsed, spec))
 
 
 def test_half_floats_halve_the_observations_and_keep_three_digits():
@@ -250,6 +280,7 @@ def test_half_floats_halve_the_observations_and_keep_three_digits():
 def altered(spec, change, **options):
     """A valid payload with one thing changed in it, as msgpack sees it."""
     header, payload = encoded(spec, **options)
+    DECODERS[spec].decode(payload, header, ACTOR)
     fields = msgpack.unpackb(payload)
     change(fields)
     return header, msgpack.packb(fields)
@@ -259,6 +290,8 @@ def assert_refused(spec, name, change, match=""):
     header, payload = altered(spec, change)
     with pytest.raises(WireError, match=rf"^{name}: .*{match}"):
         decode_trajectory(payload, header, ACTOR, spec)
+    with pytest.raises(WireError, match=rf"^{name}: .*{match}"):
+        DECODERS[spec].decode(payload, header, ACTOR)
 
 
 ARRAYS = [field.name for field in dataclass_fields(Trajectory)]
@@ -811,7 +844,8 @@ def outcome(raw, spec, *, weigh):
     if weigh:
         assert_bounded(raw, spec)
     try:
-        return receive(raw, spec)
+        header, payload = parse_entry(raw)
+        return decode_both(payload, header, spec)
     except WireError as error:
         return error
 
@@ -821,6 +855,8 @@ def test_mutated_bytes_are_decoded_or_refused_and_nothing_else(spec):
     rng = np.random.default_rng([SEED, spec.game.actions.n])
     originals = [encoded(spec, steps=steps, seed=steps) for steps in (1, 2, 3, 5)]
     payloads = [payload for _, payload in originals] + [encoded(other)[1] for other in (PLAIN, RICH)]
+    for header, payload in originals:
+        DECODERS[spec].decode(payload, header, ACTOR)
     taken = refused = 0
     for number in range(MUTANTS // 2):
         header, payload = originals[rng.integers(len(originals))]
