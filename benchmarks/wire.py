@@ -34,12 +34,14 @@ from broodmind.common.computing import prepare_to_compute
 from broodmind.common.keys import CONSUMER, GROUP, Keys
 from broodmind.common.shutdown import Stop
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
-from broodmind.common.trajectory import Header, decode_trajectory, encode_trajectory, parse_entry
+from broodmind.common.trajectory import Header, encode_trajectory, parse_entry
 from broodmind.learner.commit import Commit, Head, next_head, send
 from broodmind.learner.config import IntakeConfig
+from broodmind.learner.decoder import Decoder
 from broodmind.learner.ingest import Ingest
 from broodmind.learner.intake import Intake, refusal
 from broodmind.learner.lease import Lease
+from broodmind.learner.reading import FencedReads
 
 if TYPE_CHECKING:
     from broodmind.common.streams import Server
@@ -62,7 +64,7 @@ def there_and_back(server: Server, times: int) -> dict[str, float]:
     """Milliseconds of each part, medians over so many times."""
     stream, played = KEYS.trajectories("there"), game(500, seed=500, wins=False)
     server.call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
-    marks = []
+    decoder, marks = Decoder(SPEC), []
     for sequence in range(1, times + 1):
         at = [time.perf_counter()]
         payload = encode_trajectory(played, "there", SPEC)
@@ -73,7 +75,7 @@ def there_and_back(server: Server, times: int) -> dict[str, float]:
         at.append(time.perf_counter())
         ((_, ((entry_id, fields),)),) = reply
         read, payload = parse_entry(fields)
-        back = decode_trajectory(payload, read, "there", SPEC)
+        back = decoder.decode(payload, read, "there")
         at.append(time.perf_counter())
         marks.append(at)
         server.pipeline([("XACK", stream, GROUP, entry_id), ("XDEL", stream, entry_id)])
@@ -103,7 +105,8 @@ def by_the_learner(machine: Machine, lease: Lease, games: int) -> float:
     def refuse(entry: Header) -> Refusal | None:
         return refusal(entry, HEAD, now_ms(), config)
 
-    ingest = Ingest(machine.connect(), KEYS, lease, SPEC, refuse, 2 * BATCH_STEPS)
+    reads = FencedReads(machine.connect(), KEYS, lease)
+    ingest = Ingest(machine.connect(), reads, KEYS, lease, SPEC, refuse, 2 * BATCH_STEPS)
     began_s = time.perf_counter()
     ingest.start(after_death=False)
     left, intake, parent = games * len(STEPS), Intake(config, {}), Head()

@@ -28,7 +28,8 @@ Reply = Any  # bytes, int, None, or a list of replies
 TIMEOUT_S = 5.0
 # One read takes what a socket buffer may hold; redis-py's 32 KB would take four times the system calls.
 READ_BYTES = 1 << 17
-# redis-py packs a command by copying it twice, into memory that is new each time: weights are sent from where they are.
+# Weights are sent from where they are: redis-py would copy them twice, into memory that is new each time. A smaller
+# argument is copied once, as another piece to send would cost more than that.
 _LARGE_BYTES = 1 << 17
 _DENIED = {"NOAUTH", "WRONGPASS", "NOPERM", "DENIED"}
 # The server answers, but is not what it was or will be again: a replica after a failover, a primary whose replicas are
@@ -99,10 +100,18 @@ class Server:
         if not commands:
             return []
         with self._translated():
-            large = any(isinstance(part, bytes) and len(part) >= _LARGE_BYTES for each in commands for part in each)
-            packed = _in_pieces(commands) if large else self._connection.pack_commands(commands)
-            self._connection.send_packed_command(packed)
+            self._connection.send_packed_command(_packed(commands))
             return [self._read() for _ in commands]
+
+    def send(self, commands: Sequence[Sequence[Argument]]) -> None:
+        """Send commands in one go; `receive` their replies before anything else is asked."""
+        with self._translated():
+            self._connection.send_packed_command(_packed(commands))
+
+    def receive(self, count: int) -> list[Reply]:
+        """The replies of what was sent, as many as it had commands; errors of single commands in their place."""
+        with self._translated():
+            return [self._read() for _ in range(count)]
 
     def script(self, script: Script, keys: Sequence[str], *args: Argument) -> Reply:
         """Run a script, teaching it to the server where it does not know it yet."""
@@ -119,14 +128,18 @@ class Server:
 
     def _read(self) -> Reply:
         try:
-            return self._connection.read_response(disable_decoding=True)
+            reply = self._connection.read_response(disable_decoding=True)
         except redis.ResponseError as error:
-            translated = _error(self.url, error)
-            if isinstance(translated, ReplyError) and translated.code in _NOT_NOW:
-                raise RedisUnreachable(
-                    f"redis at {self.url}: {translated}, expected a server that takes writes"
-                ) from error
-            return translated
+            return self._answered(error)
+        if isinstance(reply, list):  # a transaction's replies may be errors, one by one
+            return [self._answered(each) if isinstance(each, redis.ResponseError) else each for each in reply]
+        return reply
+
+    def _answered(self, error: redis.ResponseError) -> BroodmindError:
+        translated = _error(self.url, error)
+        if isinstance(translated, ReplyError) and translated.code in _NOT_NOW:
+            raise RedisUnreachable(f"redis at {self.url}: {translated}, expected a server that takes writes") from error
+        return translated
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -144,8 +157,8 @@ class Server:
             raise
 
 
-def _in_pieces(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
-    """Commands as they go over the wire, large arguments uncopied between the rest."""
+def _packed(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
+    """Commands as they go over the wire, in one piece but for large arguments, which stay where they are."""
     pieces: list[bytes] = []
     small: list[bytes] = []
     for command in commands:

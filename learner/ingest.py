@@ -5,7 +5,6 @@ It never reads far ahead: what is not read stays in the streams, where the actor
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections import deque
@@ -18,7 +17,8 @@ from ..common.errors import BroodmindError, WireError
 from ..common.keys import ALONE, CONSUMER, GROUP, NAME
 from ..common.log import Log
 from ..common.streams import ReplyError, Script, Server, format_id, parse_id
-from ..common.trajectory import decode_trajectory, parse_entry
+from ..common.trajectory import parse_entry
+from .decoder import Decoder
 from .entry import Entry, EntryId
 from .lease import fenced
 from .suspects import suspects
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from ..common.trajectory import Header
     from .counters import Refusal
     from .lease import Lease
+    from .reading import FencedReads
     from .suspects import Suspect
 
-_READ = Script(files(__package__).joinpath("read.lua").read_text())
 _JOIN = Script(files(__package__).joinpath("join.lua").read_text())
 _CLAIM = Script(files(__package__).joinpath("claim.lua").read_text())
 _DEPART = Script(files(__package__).joinpath("depart.lua").read_text())
@@ -55,6 +55,7 @@ class Ingest:
     def __init__(
         self,
         server: Server,
+        reads: FencedReads,
         keys: Keys,
         lease: Lease,
         spec: RunSpec,
@@ -63,18 +64,20 @@ class Ingest:
         *,
         keep_payloads: bool = False,
     ) -> None:
-        self._server, self._keys, self._lease, self._spec = server, keys, lease, spec
+        self._server, self._reads, self._keys, self._lease, self._spec = server, reads, keys, lease, spec
+        self._decoder = Decoder(spec)
         self._refuse = refuse  # what is refused by its header already is never decoded
         self._capacity_steps = capacity_steps  # what may be held, read and not yet taken
         self._keep_payloads = keep_payloads  # for an archive
         self._held_steps = 0  # written by both threads; being off by one read is harmless
         self._positions: dict[str, str] = {}  # actor to the id to read after: pending ones first, then ">"
+        self._actors: dict[bytes, str] = {}  # of the streams that were asked last
         self._suspects: deque[Suspect] = deque()  # read before everything else, one at a time
         self._suspect_in_hand = False  # the first of them
         self._after_death = True
         self._unreadable: set[str] = set()
-        # Not a SimpleQueue: in CPython 3.11 its `get` waits for ever if a signal comes just when its timeout runs out.
-        self._entries: queue.Queue[Entry | BroodmindError] = queue.Queue()
+        self._entries: deque[Entry | BroodmindError] = deque()  # read and not yet taken
+        self._arrived = threading.Event()  # set whenever there may be some
         self._asking_s = 0.0  # of this thread's own time, in the last read
         self._came = False  # anything, since the last look for a standstill
         self._blocked_since: float | None = None
@@ -96,6 +99,7 @@ class Ingest:
         if self._thread.ident is not None:  # it may not have been started yet
             self._thread.join(timeout=10)  # above the connection's timeout: it is never in one call for longer
         self._server.close()
+        self._reads.close()
 
     def give_back(self) -> None:
         """After `close`, by a learner that ends well: a suspect it did not get to has proved nothing."""
@@ -105,10 +109,13 @@ class Ingest:
 
     def take(self, timeout_s: float) -> Entry | None:
         """The next entry, or None after `timeout_s` without one. Raises what ended the thread."""
-        try:
-            entry = self._entries.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
+        if not self._entries:
+            self._arrived.clear()
+            if not self._entries:  # none has come just before
+                self._arrived.wait(timeout_s)
+            if not self._entries:
+                return None
+        entry = self._entries.popleft()
         if isinstance(entry, BroodmindError):
             raise entry
         self._held_steps -= _size(entry)
@@ -129,10 +136,11 @@ class Ingest:
         try:
             self._loop()
         except BroodmindError as error:
-            self._entries.put(error)
+            self._entries.append(error)
         except Exception as error:  # noqa: BLE001 - a thread's error must end the process, not vanish with the thread
             _log.warning("ingest failed", error=repr(error))
-            self._entries.put(BroodmindError(f"ingest: {error!r}"))
+            self._entries.append(BroodmindError(f"ingest: {error!r}"))
+        self._arrived.set()
 
     def _loop(self) -> None:
         roster, departures, renewal = Every(_ROSTER_EVERY_S), Every(_DEPART_EVERY_S), Every(self._lease.ttl_ms / 3000)
@@ -151,7 +159,7 @@ class Ingest:
                 pause, least = _POLL_MIN_S, 0.0
             else:  # nothing to do: wait, longer each time
                 pause, least = min(2 * pause, _POLL_MAX_S), pause
-            # And never spend more than a fifth of the time on asking; decoding what came is as good as a rest.
+            # Never spend more than a fifth of the time on asking for little; decoding what came is as good as a rest.
             decoding_s = time.thread_time() - started - self._asking_s
             time.sleep(max(least, _REST * self._asking_s - decoding_s))
 
@@ -190,7 +198,7 @@ class Ingest:
 
     def _watch_for_a_standstill(self) -> None:
         came, self._came = self._came, False
-        if came or not self._entries.empty():  # two commands an actor, which need not be asked then
+        if came or self._entries:  # two commands an actor, which need not be asked then
             self._blocked_since = None
             return
         usual = 1 if self._spec.rollout.lock_step else self._spec.rollout.high_water
@@ -206,7 +214,9 @@ class Ingest:
     def _read(self) -> bool:
         """Read the next suspect, or once from all streams; whether anything came."""
         try:
-            return self._read_alone(self._suspects[0]) if self._suspects else self._read_all()
+            if self._suspects and not self._reads.under_way:
+                return self._read_alone(self._suspects[0])
+            return self._read_all()
         except ReplyError as error:
             if error.code != "NOGROUP":
                 raise
@@ -217,26 +227,40 @@ class Ingest:
             return False
 
     def _read_all(self) -> bool:
-        actors = self.actors
-        if not actors:
-            return False
-        streams = {self._keys.trajectories(actor): actor for actor in actors}
-        arguments = (self._lease.token, self._lease.ttl_ms, GROUP, CONSUMER, self._spec.rollout.high_water)
         began_s = time.thread_time()
-        reply = fenced(self._server, _READ, [self._keys.lease, *streams], *arguments, *self._positions.values())
-        self._asking_s = time.thread_time() - began_s
-        came = False
-        for stream, raw_entries in reply or ():
-            actor = streams[stream.decode()]
-            if self._positions[actor] != ">":
+        if not (self._reads.under_way or self._ask()):
+            return False
+        found = [(self._actors[stream], raw_entries) for stream, raw_entries in self._reads.take()]
+        for actor, raw_entries in found:
+            if self._positions.get(actor, ">") != ">":
                 self._positions[actor] = raw_entries[-1][0].decode() if raw_entries else ">"
+        most = max((len(raw_entries) for _, raw_entries in found), default=0)
+        more = most >= self._spec.rollout.high_water  # where a stream gave all that it was asked for
+        if more and not self._suspects and self._held_steps < self._capacity_steps:
+            self._ask()  # at once: the server is at it while we decode
+        self._asking_s = 0.0 if more else time.thread_time() - began_s
+        for actor, raw_entries in found:
             for raw_id, raw_fields in raw_entries:
-                came = self._came = True
-                self._blocked_since = None  # before the entry is handed over: whoever has it must not see an old time
-                entry = self._decode(actor, parse_id(raw_id), raw_fields)
-                self._held_steps += _size(entry)
-                self._entries.put(entry)
-        return came
+                self._hold(self._decode(actor, parse_id(raw_id), raw_fields))
+        if most:
+            self._arrived.set()  # not for each: whoever takes them would want the interpreter when we do
+        return bool(most)
+
+    def _ask(self) -> bool:
+        """Ask for the next entries of all streams; whether there is a stream to ask."""
+        streams = [self._keys.trajectories(actor) for actor in self._positions]
+        self._actors = {stream.encode(): actor for stream, actor in zip(streams, self._positions, strict=True)}
+        if streams:
+            after = dict(zip(streams, self._positions.values(), strict=True))
+            self._reads.ask(after, self._spec.rollout.high_water)
+        return bool(streams)
+
+    def _hold(self, entry: Entry) -> None:
+        """Keep an entry for whoever takes it; `_arrived` is still to be set."""
+        self._came = True
+        self._blocked_since = None  # before the entry is there to be taken: whoever has it must not see an old time
+        self._held_steps += _size(entry)
+        self._entries.append(entry)
 
     def _read_alone(self, suspect: Suspect) -> bool:
         """Hand a suspect over, and nothing after it before it is committed."""
@@ -257,8 +281,8 @@ class Ingest:
             entry = Entry(suspect.actor, suspect.id, None, None, "poison", problem, shown)
         else:
             entry = self._decode(suspect.actor, suspect.id, raw_fields)
-        self._held_steps += _size(entry)
-        self._entries.put(replace(entry, alone=True))
+        self._hold(replace(entry, alone=True))
+        self._arrived.set()
         return True
 
     def _claim(self, suspect: Suspect, consumer: str) -> list[Reply]:
@@ -275,7 +299,7 @@ class Ingest:
             kept = payload if self._keep_payloads else b""
             if reason := self._refuse(header):
                 return Entry(actor, entry_id, header, None, reason, payload=kept)
-            trajectory = decode_trajectory(payload, header, actor, self._spec)
+            trajectory = self._decoder.decode(payload, header, actor)
             return Entry(actor, entry_id, header, trajectory, payload=kept)
         except WireError as error:
             return Entry(actor, entry_id, header, None, "invalid", str(error), payload[:_SHOWN_BYTES], payload=kept)

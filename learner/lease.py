@@ -78,6 +78,12 @@ class Lease:
         fenced(server, _RENEW, [self._keys.lease], self.token, 0)
         self.token = ""
 
+    def lost(self) -> LeaseLost:
+        """The error for who finds that the lease is not ours any more."""
+        return LeaseLost(
+            f"FENCED the lease is not {self.token}: another learner took over, or this one was paused for too long"
+        )
+
     def _take(self, server: Server) -> bool:
         token = server.script(_ACQUIRE, [self._keys.lease, self._keys.fence], secrets.token_hex(4), self.ttl_ms)
         if token is not None:

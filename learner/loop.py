@@ -22,6 +22,7 @@ from .intake import Intake
 from .known import Known
 from .lease import Lease
 from .origin import read_origin
+from .reading import FencedReads
 from .run import Run
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ class Session:
         self._archive = Archive(config.archive, run, spec) if config.archive else None
         self._taken: list[Entry] = []  # since the last commit, for the archive
         keep = self._archive is not None
-        self._ingest = Ingest(Server(url), self._keys, lease, spec, self._run.refuse, capacity, keep_payloads=keep)
+        reads = FencedReads(Server(url), self._keys, lease)
+        self._ingest = Ingest(
+            Server(url), reads, self._keys, lease, spec, self._run.refuse, capacity, keep_payloads=keep
+        )
         self._checkpoints = store.Checkpoints(Path(config.checkpoint_dir)) if config.checkpoint_dir else None
         self._checkpoint_due = Every(config.checkpoint_every_s)
 

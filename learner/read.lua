@@ -1,5 +1,5 @@
--- Read trajectories, if and only if the caller still holds the lease: a learner that lost it would otherwise move
--- entries into the pending list, where its successor is not looking any more.
+-- Read trajectories, if and only if the caller still holds the lease. For a server at its memory limit that queues no
+-- transaction; elsewhere see reading.py.
 -- KEYS: lease, streams...  ARGV: token, ttl in ms, group, consumer, count, ids...
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return redis.error_reply('FENCED the lease is not ' .. ARGV[1])

@@ -20,6 +20,7 @@ from broodmind.common.weights import Pointer
 from broodmind.learner.commit import Head, send
 from broodmind.learner.ingest import Ingest
 from broodmind.learner.lease import Lease
+from broodmind.learner.reading import FencedReads
 
 RUN, ACTORS, OTHER_RUN = "zerg", ("box1", "box2"), "carts"
 KEYS = Keys(RUN)
@@ -116,6 +117,7 @@ MATRIX = """
     - l - -  PEXPIRE {P}lease 1
     - l - -  PERSIST {P}lease
     - l - -  INCR {P}fence
+    - l - -  WATCH {P}fence
     - l - v  EXISTS {P}lease
     - l - v  EVAL return 0
     - l - -  EVALSHA 0123456789012345678901234567890123456789 0
@@ -158,9 +160,9 @@ MATRIX = """
     - - - -  HLEN {P}roster
     - - - -  GETDEL {P}latest
     - - - -  LPUSH {P}list x
-    - - - v  MULTI
-    - - - v  EXEC
-    - - - -  WATCH {P}head
+    - l - v  MULTI
+    - l - v  EXEC
+    - l - -  WATCH {P}head
     - - - -  CONFIG GET *
     - - - -  CONFIG SET maxmemory 1
     - - - -  CONFIG REWRITE
@@ -254,8 +256,10 @@ def test_what_happens_rarely_needs_no_more_than_the_rights_either(guarded):
     admin.call("HSET", KEYS.spec, "json", SPEC.to_json())
     uplink = joined_uplink_as(urls[f"{RUN}~actor~box1"], "box1")
     uplink.leave()
-    ingest = Ingest(Server(urls[f"{RUN}~learner"]), KEYS, lease, SPEC, lambda _: None, 100)
+    reads = FencedReads(Server(urls[f"{RUN}~learner"]), KEYS, lease)
+    ingest = Ingest(Server(urls[f"{RUN}~learner"]), reads, KEYS, lease, SPEC, lambda _: None, 100)
     ingest._follow_roster()
+    ingest._read()
     ingest._watch_for_a_standstill()
     ingest._strike_off_the_silent()
     ingest.close()

@@ -21,7 +21,6 @@ from broodmind.common.keys import CONSUMER, GROUP, Keys
 from broodmind.common.streams import Script, Server
 from broodmind.deploy.verify import verify
 from broodmind.learner import commit as commit_module
-from broodmind.learner import ingest as ingest_module
 from broodmind.learner.commit import Head, send
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.counters import Counters
@@ -29,16 +28,15 @@ from broodmind.learner.ingest import Ingest
 from broodmind.learner.known import Known
 from broodmind.learner.lease import Lease
 from broodmind.learner.loop import Session
+from broodmind.learner.reading import FencedReads
 
 planted = pytest.mark.parametrize("fault", [False, True], ids=["as it is", "with the fault"])
 CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=ONE_PIECE), lease_ttl_ms=60_000)
 
 LEASE_CHECK = "if redis.call('GET', KEYS[1]) ~= c.token then"
 PARENT_CHECK = "if found ~= expected then"
-READ_CHECK = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then"
 ALREADY_CHECK = "if head[1] == c.commit then"
 HEAD_WRITE = "redis.call('HSET', KEYS[2], unpack(c.head))"
-READ = "return redis.call(unpack(command))"
 
 
 @pytest.fixture
@@ -198,14 +196,15 @@ def test_a_commit_without_a_fence_is_noticed(shared_server, redis, run, keys, mo
 def test_a_read_without_a_fence_is_noticed(shared_server, redis, run, keys, monkeypatch, fault):
     """A learner that slept takes an entry away from its heir; the heir's next commit finds one too many pending."""
     if fault:
-        plant(monkeypatch, ingest_module, "_READ", (READ_CHECK, "if false then"))
+        monkeypatch.setattr(FencedReads, "_check", lambda *_: None)
     asleep = Lease(keys, 60_000)
     asleep.token = "0-asleep"
     uplink = joined_uplink(shared_server.url, run, "a")
     heir = opened(shared_server, run, redis, keys)
     uplink.push([piece()], NEVER)
     step_until(heir, redis, keys, accepted=1)
-    zombie = Ingest(shared_server.connect(), keys, asleep, SPEC, lambda _: None, capacity_steps=100)
+    reads = FencedReads(shared_server.connect(), keys, asleep)
+    zombie = Ingest(shared_server.connect(), reads, keys, asleep, SPEC, lambda _: None, capacity_steps=100)
     zombie._positions = {"a": ">"}
     resume = pause_reads(heir)
     redis.call("XADD", keys.trajectories("a"), f"{uplink._incarnation}-2", *entry("a"))
@@ -214,7 +213,7 @@ def test_a_read_without_a_fence_is_noticed(shared_server, redis, run, keys, monk
     else:
         with pytest.raises(LeaseLost):
             zombie._read()
-    zombie._server.close()
+    reads.close()
     resume()
     redis.call("XADD", keys.trajectories("a"), f"{uplink._incarnation}-3", *entry("a", version=2))
     uplink.leave()
@@ -232,20 +231,20 @@ def test_a_read_without_a_fence_is_noticed(shared_server, redis, run, keys, monk
 def test_acknowledging_before_the_commit_is_noticed(shared_server, redis, run, keys, tmp_path, monkeypatch, fault):
     """A learner that dies between its read and its commit takes with it what it had read."""
     if fault:
-        acknowledging = """
-        local reply = redis.call(unpack(command))
-        for _, stream in ipairs(reply or {}) do
-          for _, entry in ipairs(stream[2]) do
-            redis.call('XACK', stream[1], ARGV[3], entry[1])
-            redis.call('XDEL', stream[1], entry[1])
-          end
-        end
-        return reply"""
-        plant(monkeypatch, ingest_module, "_READ", (READ, acknowledging))
+        take = FencedReads.take
+
+        def acknowledging(reads):
+            reply = take(reads)
+            for stream, entries in reply:
+                for entry_id, _ in entries:
+                    redis.pipeline([("XACK", stream, GROUP, entry_id), ("XDEL", stream, entry_id)])
+            return reply
+
+        monkeypatch.setattr(FencedReads, "take", acknowledging)
     uplink = joined_uplink(shared_server.url, run, "a", journals=tmp_path)
     first = opened(shared_server, run, redis, keys)
     uplink.push([piece(), piece(), piece()], NEVER)
-    wait_until(lambda: first._ingest._entries.qsize() == 3)  # read, and nothing committed
+    wait_until(lambda: first._ingest._entries.__len__() == 3)  # read, and nothing committed
     first.abandon()
     redis.call("DEL", keys.lease)
     heir = opened(shared_server, run, redis, keys)

@@ -14,7 +14,7 @@ from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 from broodmind.actors.rollout import Piece
 from broodmind.common.actions import Discrete
 from broodmind.common.clock import Every
-from broodmind.common.errors import ConfigError, LeaseHeld, LeaseLost, RedisUnreachable
+from broodmind.common.errors import ConfigError, LeaseHeld, RedisUnreachable
 from broodmind.common.keys import GROUP, Keys
 from broodmind.common.shutdown import Stop
 from broodmind.common.spec import GameSpec
@@ -22,8 +22,6 @@ from broodmind.common.streams import ServerFull
 from broodmind.common.trajectory import Header, encode_trajectory, parse_entry
 from broodmind.common.weights import Pointer, decode_weights
 from broodmind.learner.config import Goal
-from broodmind.learner.ingest import Ingest
-from broodmind.learner.lease import Lease
 from broodmind.learner.loop import learn
 
 
@@ -169,20 +167,6 @@ def test_a_successor_continues_the_same_sequence(shared_server, redis, run, keys
     play(relayed, 1, 2)
     play(relayed, 3, 3)
     assert redis.call("GET", alone.weights(1, 4)) == redis.call("GET", relayed.weights(1, 4))
-
-
-def test_a_learner_without_the_lease_reads_nothing(shared_server, redis, run, keys):
-    """Else it would move entries into a pending list where its successor does not look any more."""
-    push(redis, keys, "a", [entry("a")])
-    lease = Lease(keys, 60_000)
-    lease.token = "1-deadbeef"
-    redis.call("SET", keys.lease, "2-cafecafe")
-    ingest = Ingest(shared_server.connect(), keys, lease, SPEC, lambda _: None, capacity_steps=100)
-    ingest._follow_roster()
-    with pytest.raises(LeaseLost, match="FENCED"):
-        ingest._read()
-    ingest.close()
-    assert redis.call("XPENDING", keys.trajectories("a"), GROUP)[0] == 0
 
 
 def test_a_second_learner_is_refused(shared_server, redis, run, keys):

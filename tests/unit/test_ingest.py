@@ -11,6 +11,7 @@ from broodmind.learner.ingest import Ingest
 from broodmind.learner.lease import Lease
 
 KEYS = Keys("run")
+SPEC = RunSpec(TinyZerg.spec)
 ASKING_S = 0.01
 
 
@@ -31,10 +32,27 @@ class Clock:
 
 
 class Reads:
-    """A server with one actor, whose stream has an entry each time it is asked."""
+    """Reads of one actor's stream, which has something each time it is asked."""
+
+    under_way, entries = False, 1
 
     def __init__(self, clock):
-        self._clock, self.pipelines = clock, 0
+        self._clock, self.asked = clock, 0
+
+    def ask(self, _after, _count):
+        self.under_way = True
+        self.asked += 1
+
+    def take(self):
+        self.under_way = False
+        self._clock.now_s += ASKING_S
+        return [[KEYS.trajectories("a").encode(), [[b"1-1", [b"no", b"entry"]]] * self.entries]]
+
+
+class Asked:
+    """A server with one actor."""
+
+    pipelines = 0
 
     def call(self, *_):
         return [b"a"]
@@ -43,10 +61,7 @@ class Reads:
         self.pipelines += 1
         return [0 if name == "XLEN" else [None, None] for name, *_ in commands]
 
-    def script(self, script, _keys, *_):
-        if script is module._READ:
-            self._clock.now_s += ASKING_S
-            return [[KEYS.trajectories("a").encode(), [[b"1-1", [b"no", b"entry"]]]]]
+    def script(self, *_):
         return None
 
 
@@ -59,7 +74,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def ingest(clock):
-    made = Ingest(Reads(clock), KEYS, Lease(KEYS, 5000), RunSpec(TinyZerg.spec), lambda _: None, 100)
+    made = Ingest(Asked(), Reads(clock), KEYS, Lease(KEYS, 5000), SPEC, lambda _: None, 100)
     made._positions = {"a": ">"}
     clock.ingest = made
     return made
@@ -81,12 +96,26 @@ def test_actors_are_only_asked_whether_they_stand_still_when_nothing_comes(inges
     assert ingest._server.pipelines == 2
 
 
+def test_where_there_may_be_more_it_goes_on_without_a_rest(ingest, clock):
+    ingest._reads.entries = SPEC.rollout.high_water
+    ingest._loop()
+    assert clock.rests_s == [0]
+    assert ingest._reads.under_way
+
+
+def test_the_next_read_is_asked_for_while_there_is_room(ingest):
+    ingest._reads.entries = SPEC.rollout.high_water
+    ingest._capacity_steps = 3  # an entry that is no trajectory counts as one
+    assert [ingest._read() and ingest._reads.asked for _ in range(4)] == [2, 3, 3, 4]
+    assert not ingest._reads.under_way
+
+
 TAKING = """
 import random, signal
 from broodmind.learner.ingest import Ingest
 
 signal.signal(signal.SIGALRM, lambda *_: None)
-ingest = Ingest(None, None, None, None, None, 0)
+ingest = Ingest(None, None, None, None, None, None, 0)
 for _ in range(400):
     signal.setitimer(signal.ITIMER_REAL, 0.003 + random.uniform(-0.00025, 0.00015))
     assert ingest.take(0.003) is None

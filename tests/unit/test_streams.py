@@ -2,12 +2,12 @@
 
 from redis.connection import Connection
 
-from broodmind.common.streams import _LARGE_BYTES, _in_pieces
+from broodmind.common.streams import _LARGE_BYTES, _packed
 
 LARGE = bytes(range(256)) * (_LARGE_BYTES // 256)
 
 
-def test_commands_in_pieces_are_the_bytes_that_the_library_would_send():
+def test_commands_packed_are_the_bytes_that_the_library_would_send():
     commands = [
         ("SET", "a", LARGE),
         ("HSET", "key", "n", 12, "x", 0.25, "empty", b"", "text", "zwölf"),
@@ -15,8 +15,8 @@ def test_commands_in_pieces_are_the_bytes_that_the_library_would_send():
         ("GET", "a"),
     ]
     packed = Connection().pack_commands(commands)
-    assert b"".join(_in_pieces(commands)) == b"".join(packed)
+    assert b"".join(_packed(commands)) == b"".join(packed)
 
 
 def test_large_arguments_are_not_copied():
-    assert sum(piece is LARGE for piece in _in_pieces([("SET", "a", LARGE), ("SET", "b", LARGE)])) == 2
+    assert sum(piece is LARGE for piece in _packed([("SET", "a", LARGE), ("SET", "b", LARGE)])) == 2
