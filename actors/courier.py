@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..common.errors import BroodmindError, ConfigError, NameTaken, RedisDenied, SpecMismatch, WireError
 from ..common.log import Log
-from ..common.streams import ServerFull
+from ..common.streams import NotNow, ServerFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +92,7 @@ class Courier:
         except NameTaken:
             self._take_back(self.spec)
             raise
-        except ServerFull:
+        except (ServerFull, NotNow):
             for before, entry_id in self._line.renumbered.items():
                 parcel = self._under_way[entry_id] = self._under_way.pop(before)
                 self._backlog.number(parcel, entry_id)

@@ -14,7 +14,7 @@ from ..common.errors import BroodmindError, NameTaken, RedisUnreachable
 from ..common.keys import Keys, check_name
 from ..common.log import Log
 from ..common.spec import RunSpec
-from ..common.streams import Server, ServerFull
+from ..common.streams import NotNow, Server, ServerFull
 from ..common.weights import Pointer, decode_weights
 from .journal import Journal
 from .outbox import Outbox
@@ -49,7 +49,7 @@ class Line:
         self.backlog = 0  # entries of ours in Redis, as of the last exchange
         self.figures: Mapping[str, str] = {}  # what the heartbeat says beside its own
         self.state = "starting"  # as the heartbeat tells it
-        self.renumbered: dict[EntryId, EntryId] = {}  # what the last round trip gave other ids, as its server was full
+        self.renumbered: dict[EntryId, EntryId] = {}  # what the last round trip gave other ids, as it was refused
         self._broken = False  # the connection, since the last exchange: the next one resends
         self._steps, self._games, self._began_s = 0, 0, monotonic_s()
         self.heartbeat_due = Every(_HEARTBEAT_S)
@@ -102,7 +102,7 @@ class Line:
         else:
             replies = self._server.replies([*(each.command for each in outgoing), *asked])
         try:
-            self._check_room(replies, len(outgoing), resent=resent)
+            self._check_taken(replies, len(outgoing), resent=resent)
             safe = self._note(replies[: len(outgoing)], replies[len(outgoing) :], resent=resent)
         finally:
             self._write_journal()
@@ -169,17 +169,20 @@ class Line:
             replies.append(reply)
         return replies
 
-    def _check_room(self, replies: list[Reply], outgoing: int, *, resent: bool) -> None:
-        """Raise ServerFull where memory was short: a reason to wait until the learner has made room."""
-        full = [isinstance(reply, ServerFull) for reply in replies]
-        if not any(full):
+    def _check_taken(self, replies: list[Reply], outgoing: int, *, resent: bool) -> None:
+        """Raise ServerFull or NotNow where the server refused for what it is at the moment: a reason to wait.
+
+        What it refused is not there, though it may have taken what came behind: then what was refused needs other ids.
+        """
+        refused = [isinstance(reply, (ServerFull, NotNow)) for reply in replies]
+        if not any(refused):
             return
         failed = [isinstance(reply, BroodmindError) for reply in replies]
-        if not resent and failed == full:
-            # Nothing is in doubt: what was refused is not there, and the rest need not be sent again.
-            self.renumbered = self.outbox.sort_out(full[:outgoing])
-            self._broken = False
-        raise replies[full.index(True)]
+        if not resent and failed == refused:
+            self.renumbered = self.outbox.sort_out(refused[:outgoing])
+            # At its limit a server has kept the rest. Another one may answer next, which has to be sent it again.
+            self._broken = any(isinstance(reply, NotNow) for reply in replies)
+        raise replies[refused.index(True)]
 
     def _note(self, added: list[Reply], answers: list[Reply], *, resent: bool) -> list[EntryId]:
         refused = [_is_there(reply) for reply in added]

@@ -71,8 +71,8 @@ class Outbox:
         self.refused = [outgoing.entry_id for outgoing, no in zip(unsent, refused, strict=True) if no]
         self._arrive(monotonic_s(), [outgoing for outgoing, no in zip(unsent, refused, strict=True) if not no])
 
-    def sort_out(self, full: list[bool]) -> dict[EntryId, EntryId]:
-        """After a server that refused some of what was unsent for want of memory, and took the rest.
+    def sort_out(self, refused: list[bool]) -> dict[EntryId, EntryId]:
+        """After a server that refused some of what was unsent, for want of memory say, and took the rest.
 
         What it refused before something it took has lost its place in the stream, and is numbered again.
 
@@ -80,12 +80,12 @@ class Outbox:
             The new ids by the old ones.
         """
         unsent = list(self._unsent)
-        taken = [at for at, no in enumerate(full) if not no]
+        taken = [at for at, no in enumerate(refused) if not no]
         last = taken[-1] if taken else -1
         self._arrive(monotonic_s(), [unsent[at] for at in taken])
         self._unsent = deque(unsent[last + 1 :])
         renumbered: dict[EntryId, EntryId] = {}
-        for outgoing, no in zip(unsent[: last + 1], full[: last + 1], strict=True):
+        for outgoing, no in zip(unsent[: last + 1], refused[: last + 1], strict=True):
             if no:
                 self._sequence += 1
                 entry_id = (self._incarnation, self._sequence)

@@ -49,6 +49,10 @@ class ServerFull(ReplyError):
     """The server is at its memory limit and refuses what would need more."""
 
 
+class NotNow(RedisUnreachable):
+    """The server refuses a command for what it is at the moment; the next one it may take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """A Lua script, called by its SHA-1."""
@@ -96,12 +100,15 @@ class Server:
         return replies
 
     def replies(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
-        """Like `pipeline`, with errors of single commands returned in their place."""
+        """Like `pipeline`, with errors of single commands returned in their place.
+
+        After a NotNow the connection is closed: the next one may lead to another server.
+        """
         if not commands:
             return []
         with self._translated():
             self._connection.send_packed_command(_packed(commands))
-            return [self._read() for _ in commands]
+            return self._read(len(commands))
 
     def send(self, commands: Sequence[Sequence[Argument]]) -> None:
         """Send commands in one go; `receive` their replies before anything else is asked."""
@@ -109,9 +116,9 @@ class Server:
             self._connection.send_packed_command(_packed(commands))
 
     def receive(self, count: int) -> list[Reply]:
-        """The replies of what was sent, as many as it had commands; errors of single commands in their place."""
+        """The replies of what was sent, as many as it had commands; as `replies` gives them."""
         with self._translated():
-            return [self._read() for _ in range(count)]
+            return self._read(count)
 
     def script(self, script: Script, keys: Sequence[str], *args: Argument) -> Reply:
         """Run a script, teaching it to the server where it does not know it yet."""
@@ -126,20 +133,20 @@ class Server:
         """Drop the connection; the next call opens a new one."""
         self._connection.disconnect()
 
-    def _read(self) -> Reply:
+    def _read(self, count: int) -> list[Reply]:
+        replies = [self._reply() for _ in range(count)]
+        if any(isinstance(reply, NotNow) for reply in replies):
+            self.close()
+        return replies
+
+    def _reply(self) -> Reply:
         try:
             reply = self._connection.read_response(disable_decoding=True)
         except redis.ResponseError as error:
-            return self._answered(error)
+            return _answered(self.url, error)
         if isinstance(reply, list):  # a transaction's replies may be errors, one by one
-            return [self._answered(each) if isinstance(each, redis.ResponseError) else each for each in reply]
+            return [_answered(self.url, each) if isinstance(each, redis.ResponseError) else each for each in reply]
         return reply
-
-    def _answered(self, error: redis.ResponseError) -> BroodmindError:
-        translated = _error(self.url, error)
-        if isinstance(translated, ReplyError) and translated.code in _NOT_NOW:
-            raise RedisUnreachable(f"redis at {self.url}: {translated}, expected a server that takes writes") from error
-        return translated
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -172,6 +179,14 @@ def _packed(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
             else:
                 small += [raw, b"\r\n"]
     return [*pieces, b"".join(small)]
+
+
+def _answered(url: str, error: redis.ResponseError) -> BroodmindError:
+    """Our error for the answer to a command."""
+    answer = _error(url, error)
+    if isinstance(answer, ReplyError) and answer.code in _NOT_NOW:
+        return NotNow(f"redis at {url}: {answer}, expected a server that takes writes")
+    return answer
 
 
 def _error(url: str, error: redis.RedisError) -> BroodmindError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..common.errors import RedisUnreachable
 from ..common.keys import GROUP
 from ..common.streams import ReplyError
 
@@ -60,6 +61,9 @@ def look(server: Server, keys: Keys) -> RunView:
         )
     ]
     replies = server.replies(questions)
+    for reply in replies:
+        if isinstance(reply, RedisUnreachable):
+            raise reply
     actors = [_actor(name, *replies[3 * index : 3 * index + 3]) for index, name in enumerate(names)]
     return RunView(_mapping(head), _mapping(stats), lease and lease.decode(), actors)
 

@@ -26,7 +26,7 @@ from broodmind.common.errors import ConfigError
 from broodmind.common.keys import Keys
 from broodmind.common.shutdown import Stop
 from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
-from broodmind.common.streams import ServerFull
+from broodmind.common.streams import NotNow, ServerFull
 from broodmind.deploy.verify import verify
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.loop import learn
@@ -486,8 +486,9 @@ def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
     assert len((tmp_path / "attempts.jsonl").read_text().splitlines()) == 200
 
 
-def test_a_server_that_runs_full_in_the_middle_of_a_pipeline_loses_nothing(shared_server, redis, run, monkeypatch):
-    """A commit may make room between two entries: one is refused, the one behind it is taken."""
+@pytest.mark.parametrize("refusal", [ServerFull("OOM"), NotNow("BUSY")])
+def test_a_server_that_refuses_the_middle_of_a_pipeline_loses_nothing(shared_server, redis, run, monkeypatch, refusal):
+    """A commit may make room between two entries, a script end: one is refused, the one behind it is taken."""
     publish(redis, run)
     with connected(shared_server.url, run) as agent:
         courier = agent._courier
@@ -500,7 +501,7 @@ def test_a_server_that_runs_full_in_the_middle_of_a_pipeline_loses_nothing(share
             if refused is None:
                 return whole(commands)
             replies = whole([*commands[:refused], *commands[refused + 2 :]])
-            replies[refused:refused] = [ServerFull("OOM")] * 2
+            replies[refused:refused] = [refusal] * 2
             return replies
 
         monkeypatch.setattr(server, "replies", flooded)
