@@ -67,7 +67,8 @@ class Reinforce:
         config, valid = self._config, batch.valid
         returns = discounted_returns(batch.rewards, valid, config.gamma)[valid]
         games = max(batch.games, 1)
-        network = Forward(params, self._spec.network, batch.observations[:-1][valid])
+        with_values = config.baseline == "value"  # else they would be half of the work, for nothing
+        network = Forward(params, self._spec.network, batch.observations[:-1][valid], with_values=with_values)
         choice = network.choice(self._spec.game.actions, None if batch.masks is None else batch.masks[valid])
         actions = batch.actions[valid]
         taken = choice.log_prob(actions)
@@ -78,8 +79,8 @@ class Reinforce:
         weights = importance_weights(log_ratios, valid, config.importance, config.weight_cap)[valid]
         loss, taken_grad = policy_gradient(taken, (weights * advantages / games).astype(taken.dtype))
         outputs_grad, log_std_grad = to_outputs(choice, actions, taken_grad, config.entropy / games)
-        value_loss, values_grad = 0.0, np.zeros_like(taken)
-        if config.baseline == "value":
+        value_loss, values_grad = 0.0, None
+        if with_values:
             value_loss, values_grad = squared_error(network.values, returns, config.value_weight)
         gradient = params.like()
         network.backward(gradient, outputs_grad, values_grad, log_std_grad)

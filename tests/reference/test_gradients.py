@@ -127,6 +127,23 @@ def test_the_backward_pass_gives_the_gradient_of_both_outputs(network):
     assert_same_gradient(gradient.flat, differences(loss, params.flat))
 
 
+@every_network
+def test_the_policy_alone_gives_the_policys_part_and_leaves_the_rest(network):
+    params = random_params(network, 3)
+    rng = np.random.default_rng(4)
+    observations, to_policy = rng.normal(size=(ROWS, FEATURES)), rng.normal(size=(ROWS, ACTIONS))
+    both, alone = params.like(), params.like()
+    Forward(params, network, observations).backward(both, to_policy.copy(), np.zeros(ROWS))
+    policy = Forward(params, network, observations, with_values=False)
+    assert policy.values.shape == (0,)
+    np.testing.assert_allclose(policy.outputs, slow_forward(params, network, observations)[0], rtol=1e-12, atol=1e-12)
+    alone.flat[...] = 7
+    policy.backward(alone, to_policy.copy())
+    for name, gradient in alone.views.items():
+        expected = 7 if name.startswith("value/") else both.views[name]
+        np.testing.assert_allclose(gradient, np.broadcast_to(expected, gradient.shape), rtol=1e-9, atol=1e-12)
+
+
 def ppo_rows(params, network, *, masked, seed):
     """Rows whose ratios lie on both sides of the clip at 0.2, with both signs of advantage, none near a kink."""
     rng = np.random.default_rng(seed)

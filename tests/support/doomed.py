@@ -14,7 +14,7 @@ from support.runs import SPEC, trajectory
 
 from broodmind.common.shutdown import stop_on_signal
 from broodmind.common.trajectory import Header, encode_trajectory
-from broodmind.learner import ingest, loop, run
+from broodmind.learner import decoder, ingest, loop, run
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 
 EXIT_CODE = 139
@@ -41,7 +41,7 @@ def dies_of_it(function, rewards_of):
 
 def main(url, name, where):
     if where == "decode":
-        ingest.decode_trajectory = dies_of_it(ingest.decode_trajectory, lambda decoded: decoded.rewards)
+        decoder.Decoder.decode = dies_of_it(decoder.Decoder.decode, lambda decoded: decoded.rewards)
     elif where == "train":
         run.collate = dies_of_it(run.collate, lambda batch: batch.rewards)
     elif where == "never takes":
