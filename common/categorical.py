@@ -40,6 +40,9 @@ def take(log_probs: Floats, actions: NDArray[np.integer]) -> Floats:
 
 def entropy(log_probs: Floats) -> Floats:
     """Entropy [N] in nats; forbidden actions contribute nothing."""
-    with np.errstate(invalid="ignore"):
-        terms = np.exp(log_probs) * log_probs
-    return -np.where(np.isneginf(log_probs), 0, terms).sum(axis=-1)
+    return -(np.exp(log_probs) * finite(log_probs)).sum(axis=-1)
+
+
+def finite(log_probs: Floats) -> Floats:
+    """The same with the lowest number for -inf: times a probability of 0 that is 0, and not nan."""
+    return np.maximum(log_probs, np.finfo(log_probs.dtype).min)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..common.categorical import finite
 from ..common.distributions import Categorical, Gaussian, MultiCategorical
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _LOG_RATIO_MAX = 60.0
 
 def bounded(log_ratios: Floats) -> Floats:
     """Log-ratios within what single precision can exponentiate; e^60 is as good as never."""
-    return np.clip(log_ratios, -_LOG_RATIO_MAX, _LOG_RATIO_MAX)
+    return np.minimum(np.maximum(log_ratios, -_LOG_RATIO_MAX), _LOG_RATIO_MAX)  # a third of np.clip's time
 
 
 def clipped_surrogate(ratios: Floats, advantages: Floats, clip: float) -> tuple[float, Floats]:
@@ -41,10 +42,10 @@ def clipped_surrogate(ratios: Floats, advantages: Floats, clip: float) -> tuple[
     """
     assert ratios.shape == advantages.shape
     plain = ratios * advantages
-    clipped = np.clip(ratios, 1 - clip, 1 + clip) * advantages
+    clipped = np.minimum(np.maximum(ratios, 1 - clip), 1 + clip) * advantages
     # Where the clipped term is the smaller one it is constant in pi: no gradient.
     gradient = np.where(plain <= clipped, plain, 0) / -len(ratios)
-    return float(-np.minimum(plain, clipped).mean()), gradient.astype(ratios.dtype, copy=False)
+    return float(-np.minimum(plain, clipped).sum()) / len(ratios), gradient.astype(ratios.dtype, copy=False)
 
 
 def policy_gradient(log_probs: Floats, weights: Floats) -> tuple[float, Floats]:
@@ -65,7 +66,7 @@ def squared_error(values: Floats, targets: Floats, coefficient: float) -> tuple[
     """L = coefficient x mean((V - target)^2) / 2, and its gradient [N] with respect to V."""
     assert values.shape == targets.shape
     errors = values - targets
-    return float(coefficient * 0.5 * np.mean(errors * errors)), (coefficient / len(values)) * errors
+    return coefficient * 0.5 / len(values) * float(np.vdot(errors, errors)), (coefficient / len(values)) * errors
 
 
 def to_logits(
@@ -84,13 +85,12 @@ def to_logits(
     Returns:
         [N, A]; 0 where an action is forbidden.
     """
-    probs = np.exp(log_probs)
+    probs, surprise = np.exp(log_probs), -finite(log_probs)
     gradient = -taken_grad[:, None] * probs
     gradient[np.arange(len(actions)), actions] += taken_grad
-    finite = np.maximum(log_probs, np.finfo(log_probs.dtype).min)  # 0 x -inf is nan, 0 x min is 0
-    entropies = -(probs * finite).sum(axis=1, keepdims=True)
+    entropies = (probs * surprise).sum(axis=1, keepdims=True)
     weights = np.reshape(np.asarray(entropy_weights, log_probs.dtype), (-1, 1))
-    gradient += weights * probs * (finite + entropies)
+    gradient += weights * probs * (entropies - surprise)
     return gradient
 
 
@@ -135,4 +135,4 @@ def effective_sample_size(log_ratios: Floats) -> float:
 
 def kl_k3(log_ratios: Floats) -> float:
     """KL(old || new) estimated from samples of old: mean(rho - 1 - log rho), never negative, low variance."""
-    return float(np.mean(np.expm1(log_ratios) - log_ratios))
+    return float((np.expm1(log_ratios) - log_ratios).sum()) / len(log_ratios)

@@ -68,7 +68,9 @@ class Adam:
         """See Optimizer."""
         self._steps += 1
         steps = int(self._steps[0])
-        self._mean += (1 - self._beta1) * (gradient - self._mean)
+        np.subtract(gradient, self._mean, out=self._scratch)
+        self._scratch *= 1 - self._beta1
+        self._mean += self._scratch
         np.multiply(gradient, gradient, out=gradient)
         gradient -= self._square
         gradient *= 1 - self._beta2
@@ -130,8 +132,10 @@ def make_optimizer(name: Name, size: int) -> Optimizer:
 
 def clip_by_global_norm(gradient: Floats, limit: float) -> float:
     """Scale the gradient [P] in place to a norm of at most `limit`; return the norm it had."""
-    wide = gradient.astype(np.float64)  # single precision squares 2e19 to infinity, and one such entry is to be clipped
-    norm = math.sqrt(np.vdot(wide, wide))
+    norm = math.sqrt(np.vdot(gradient, gradient))
+    if math.isinf(norm):  # single precision squares 2e19 to infinity, and one such entry is to be clipped
+        wide = gradient.astype(np.float64)
+        norm = math.sqrt(np.vdot(wide, wide))
     if norm > limit:
         gradient *= limit / norm
     return norm
