@@ -9,7 +9,8 @@ from ..common import bot_model
 from ..common.errors import ConfigError
 from .connect_four import ConnectFour
 from .self_play import RANDOM, SelfPlay
-from .starcraft2 import spec as starcraft2
+from .starcraft2 import NAME as STARCRAFT2
+from .starcraft2.spec import SPEC as STARCRAFT2_SPEC
 from .tinyzerg import TinyZerg
 from .two_seats import TwoSeatGame, random_player
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _BUILT_IN: dict[str, Callable[[int], VectorGame | TwoSeatGame]] = {"TinyZerg": TinyZerg, "ConnectFour": ConnectFour}
 _AGAINST = "@"  # ConnectFour@lookahead: against one player, and not against past versions of oneself
 # Games that own their loop: a run can be made for one, and only the game itself can play it.
-_OWN_LOOP = {bot_model.GAME.name: bot_model.GAME, starcraft2.NAME: starcraft2.SPEC}
+_OWN_LOOP = {bot_model.GAME.name: bot_model.GAME, STARCRAFT2: STARCRAFT2_SPEC}
 
 
 def make_game(name: str, num_envs: int) -> VectorGame:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..actors.child import Limits
 from ..actors.name import process_name
-from ..actors.starcraft2.spec import NAME as STARCRAFT2
+from ..actors.starcraft2 import NAME as STARCRAFT2
 from ..actors.supervised import MarkingStop, supervised
 from ..actors.supervisor import Supervisor, wait_all
 from ..common.errors import ConfigError

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..actors.child import Limits
-from ..actors.starcraft2.spec import NAME as STARCRAFT2
+from ..actors.starcraft2 import NAME as STARCRAFT2
 from ..actors.supervisor import Slot
 from .options import NO_PROGRESS_S
 

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ..common.clock import Every
-from .summary import DROPPED
+from .watch import DROPPED
 
 if TYPE_CHECKING:
     from types import TracebackType

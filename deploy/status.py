@@ -10,8 +10,7 @@ import click
 from ..common.errors import ConfigError
 from ..common.keys import Keys
 from ..common.streams import Server
-from .summary import DROPPED
-from .watch import RunView, look
+from .watch import DROPPED, RunView, look
 
 _SHOWN = (
     *("steps", "steps_per_second", "games", "return_mean", "win_rate"),

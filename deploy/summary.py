@@ -8,7 +8,7 @@ import click
 
 from ..common.spec import RunSpec
 from ..common.weights import Pointer, decode_weights
-from .watch import look
+from .watch import DROPPED, look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .evaluate import Evaluation
     from .follow import Seen
     from .watch import RunView
-
-DROPPED = ("stale", "too_old", "wrong_epoch", "foreign", "invalid", "duplicate", "non_finite", "poison", "overflow")
 
 
 def evaluated(server: Server, keys: Keys, game: str, episodes: int, seen: Seen, began_ms: int) -> dict[str, Any] | None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ..common.keys import Keys
     from ..common.streams import Server
 
+DROPPED = ("stale", "too_old", "wrong_epoch", "foreign", "invalid", "duplicate", "non_finite", "poison", "overflow")
+
 
 @dataclass(frozen=True, slots=True)
 class ActorView:

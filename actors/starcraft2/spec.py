@@ -6,5 +6,4 @@ from ...common.actions import Discrete
 from ...common.spec import GameSpec
 from ..tinyzerg import FEATURE_SCALES, Macro
 
-NAME = "starcraft2"  # as the commands' --game
 SPEC = GameSpec("StarCraft2Zerg", FEATURE_SCALES.shape, Discrete(len(Macro)), wins=True)

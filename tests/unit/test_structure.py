@@ -36,6 +36,12 @@ def test_the_code_imports_itself_relatively(path):
             assert name.partition(".")[0] not in {*FOLDERS, "broodmind", "pickle"}, f"{path}:{node.lineno}: {name}"
 
 
+def test_a_run_is_put_up_and_watched_without_numpy():
+    """A process that only watches need not hold its 15 MB."""
+    code = "import sys, broodmind.deploy.up, broodmind.deploy.follow; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_the_command_line_is_read_before_numpy_is_imported():
     """BLAS looks at its number of threads once, when it is loaded: a command sets it first."""
     looking = "import sys, broodmind.deploy.cli; print('numpy' in sys.modules)"
