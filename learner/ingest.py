@@ -150,7 +150,7 @@ class Ingest:
             if roster.due():
                 self._follow_roster()
                 self._watch_for_a_standstill()
-            if departures.due():
+            if not self._reads.under_way and departures.due():  # it may name a stream that would be gone
                 self._strike_off_the_silent()
             if renewal.due():
                 self._lease.renew(self._server)
