@@ -225,6 +225,13 @@ def test_an_array_arrives_with_its_dtype_shape_and_bytes(array, memory):
     assert not found.flags.writeable
 
 
+@given(st.dictionaries(names, plain | arrays, max_size=6))
+def test_frames_and_the_arrays_between_them_are_what_is_encoded(fields):
+    parts = [array.tobytes() for array in fields.values() if isinstance(array, np.ndarray)]
+    first, *others = wire.frames(fields)
+    assert wire.encode(fields) == first + b"".join(part + frame for part, frame in zip(parts, others, strict=True))
+
+
 @pytest.mark.parametrize("what", ["O", "U4", "V8", "M8[s]", "c8", "i1", "u4", "S3"])
 def test_an_array_that_would_be_refused_is_not_even_sent(what):
     with pytest.raises(TypeError, match="cannot encode an array of"):
