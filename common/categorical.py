@@ -44,5 +44,5 @@ def entropy(log_probs: Floats) -> Floats:
 
 
 def finite(log_probs: Floats) -> Floats:
-    """The same with the lowest number for -inf: times a probability of 0 that is 0, and not nan."""
+    """Log-probabilities with the lowest number for -inf: times a probability of 0 that is 0, and not nan."""
     return np.maximum(log_probs, np.finfo(log_probs.dtype).min)

@@ -29,23 +29,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 # What the learner's modules call, directly or in a script: a script runs with its caller's rights.
 _LEARNER = (
-    *(
-        "info",
-        "eval",
-        "evalsha",
-        "watch",
-        "multi",
-        "exec",
-        "get",
-        "set",
-        "strlen",
-        "exists",
-        "incr",
-        "del",
-        "unlink",
-        "rename",
-    ),
-    *("persist", "pexpire", "hget", "hmget", "hgetall", "hkeys", "hset", "hdel"),
+    *("info", "watch", "multi", "exec", "eval", "evalsha", "get", "set", "strlen", "exists", "incr", "del", "unlink"),
+    *("rename", "persist", "pexpire", "hget", "hmget", "hgetall", "hkeys", "hset", "hdel"),
     *("xadd", "xlen", "xgroup|create", "xreadgroup", "xpending", "xclaim", "xack", "xdel"),
 )
 

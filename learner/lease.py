@@ -78,12 +78,6 @@ class Lease:
         fenced(server, _RENEW, [self._keys.lease], self.token, 0)
         self.token = ""
 
-    def lost(self) -> LeaseLost:
-        """The error for who finds that the lease is not ours any more."""
-        return LeaseLost(
-            f"FENCED the lease is not {self.token}: another learner took over, or this one was paused for too long"
-        )
-
     def _take(self, server: Server) -> bool:
         token = server.script(_ACQUIRE, [self._keys.lease, self._keys.fence], secrets.token_hex(4), self.ttl_ms)
         if token is not None:
@@ -117,5 +111,10 @@ def fenced(server: Server, script: Script, keys: Sequence[str], *args: Argument)
         return server.script(script, keys, *args)
     except ReplyError as error:
         if error.code == "FENCED":
-            raise LeaseLost(f"{error}: another learner took over, or this one was paused for too long") from error
+            raise lost(error) from error
         raise
+
+
+def lost(found: object) -> LeaseLost:
+    """The error for who finds, somewhere, that the lease is not ours any more."""
+    return LeaseLost(f"{found}: another learner took over, or this one was paused for too long")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..common.errors import BroodmindError
 from ..common.keys import CONSUMER, GROUP
 from ..common.streams import Script, ServerFull
-from .lease import fenced
+from .lease import fenced, lost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,7 @@ class FencedReads:
 
     def _check(self, holder: bytes | None) -> None:
         if holder is None or holder.decode() != self._lease.token:
-            raise self._lease.lost()
+            raise lost(f"FENCED the lease is not {self._lease.token}")
 
 
 def _raise_first(replies: list[Reply]) -> None:

@@ -244,7 +244,7 @@ def test_acknowledging_before_the_commit_is_noticed(shared_server, redis, run, k
     uplink = joined_uplink(shared_server.url, run, "a", journals=tmp_path)
     first = opened(shared_server, run, redis, keys)
     uplink.push([piece(), piece(), piece()], NEVER)
-    wait_until(lambda: first._ingest._entries.__len__() == 3)  # read, and nothing committed
+    wait_until(lambda: len(first._ingest._entries) == 3)  # read, and nothing committed
     first.abandon()
     redis.call("DEL", keys.lease)
     heir = opened(shared_server, run, redis, keys)
