@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ..common import bot_model
@@ -103,6 +105,7 @@ def describe_game(name: str) -> GameSpec:
 def _own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module holds
     """What module:attribute names, or None where it is a Gymnasium id of the form module:Env-v0."""
     module_name, _, attribute = name.partition(":")
+    _search_the_current_folder()
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -113,3 +116,13 @@ def _own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module h
     if factory is not None and not callable(factory):
         raise ConfigError(f"game: {name!r}, expected {attribute} to be callable, got {type(factory).__name__}")
     return factory
+
+
+def _search_the_current_folder() -> None:
+    """Let a module in the current folder be imported, as `python -m` does, by whichever process needs the game.
+
+    An installed command's own path begins with the folder of its script instead.
+    """
+    folder = os.getcwd()  # noqa: PTH109 - sys.path holds text
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.insert(0, folder)

@@ -21,8 +21,12 @@ _STAGGER_S = 0.2  # between the first starts of actors, beyond as many as there 
 
 
 def module_command(*arguments: str) -> list[str]:
-    """The command line of a broodmind command, by this interpreter."""
-    return [sys.executable, "-m", "broodmind.deploy.cli", *arguments]
+    """The command line of a broodmind command, by this interpreter.
+
+    -P keeps the current folder out of the search for our own imports, as it is in the installed command: a user's
+    `redis.py` there must not take the place of the client. His game is still found there; see `games.make_game`.
+    """
+    return [sys.executable, "-P", "-m", "broodmind.deploy.cli", *arguments]
 
 
 def actor_slots(

@@ -1,0 +1,58 @@
+"""A game of the user's own, by the README's line, from the folder that its module is in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.runs import last_json
+from support.servers import PATIENCE_S, wait_until
+
+from broodmind.common.keys import Keys
+
+COMMAND = Path(sys.executable).with_name("broodmind")  # as installed: its own folder is where Python looks first
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The user's folder: a module with a factory, and a module that has the name of a package of ours."""
+    (tmp_path / "my_module.py").write_text(
+        "import gymnasium\n\n\ndef make_env():\n    return gymnasium.make('CartPole-v1')\n"
+    )
+    (tmp_path / "redis.py").write_text("raise SystemExit('imported the module of the user')\n")
+    return tmp_path
+
+
+@pytest.fixture
+def environment():
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def test_up_trains_and_evaluates_it(folder, environment):
+    command = [COMMAND, "up", "--game", "my_module:make_env", "--actors", "2", "--envs", "4", "--max-steps", "3000"]
+    result = subprocess.run(
+        [*command, "--eval-episodes", "3", "--json"],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    summary = last_json(result.stdout)
+    assert summary["env_steps"] >= 3000
+    assert summary["evaluation"]["episodes"] == 3
+    assert summary["evaluation"]["mean"] >= 1
+
+
+def test_learner_and_actors_find_it_by_themselves(folder, environment, shared_server, redis, run):
+    common = ["--redis", shared_server.url, "--run", run, "--game", "my_module:make_env"]
+    with subprocess.Popen([COMMAND, "actors", *common, "--envs", "4"], cwd=folder, env=environment) as actors:
+        try:
+            result = subprocess.run(
+                [COMMAND, "learner", *common, "--max-steps", "3000"],
+                cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+            )  # fmt: skip
+        finally:
+            actors.terminate()
+    assert result.returncode == 0, result.stderr
+    wait_until(lambda: int(redis.call("HGET", Keys(run).head, "steps")) >= 3000)
