@@ -25,8 +25,8 @@ bench: $(VENV)/.dev servers
 lint: $(VENV)/.dev build/types/broodmind
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/lint-imports
-	MYPYPATH=build/types $(BIN)/mypy $(PACKAGES:%=-p broodmind.%)
+	cd build/types && ../../$(BIN)/lint-imports --no-logo ../../pyproject.toml
+	MYPYPATH=build/types $(BIN)/mypy -p broodmind
 
 # The tests need a real Redis beside the Valkey of the wheel, and a compiler for the client in C, of which tcc is the
 # smallest (2 MB with the headers); what is missing is installed, or the target fails.
@@ -48,10 +48,11 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@ $(VENV)/.up
 
-# Type checkers follow `broodmind.*` through this link: the folders stand at the root, under no package of that name.
-build/types/broodmind:
-	mkdir -p $(@D)
-	ln -s ../.. $@
+# Type checkers follow `broodmind.*` through these links: the folders stand at the root, under no package of that name.
+# One link a package: a single link to the root would be a folder that holds itself.
+build/types/broodmind: Makefile
+	rm -rf $@ && mkdir -p $@
+	ln -s $(addprefix ../../../,$(PACKAGES)) $(addprefix ../../../broodmind/,__init__.py py.typed) $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info runs

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ..common.log import Log
-from ..common.seeding import Role, generator, integer_seed, name_key
-from .games import make_game
+from ..common.process.log import Log
+from ..common.process.seeding import Role, generator, integer_seed, name_key
+from .games.observation_fit import fitted_game
+from .games.registry import make_game
+from .games.self_play import SelfPlay
 from .rollout import make_rollout
-from .self_play import SelfPlay
-from .state_fit import fitted_game
-from .uplink import Uplink
+from .transport.blocking_connection import Uplink
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..common.shutdown import Stop
+    from ..common.process.shutdown import Stop
 
 _log = Log("actor")
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ..common.trajectory import Trajectory
-from .noise import make_noise
+from ..common.wire.trajectory import Trajectory
+from .inference.exploration_noise import make_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..common.distributions import ActionArray
+    from ..common.policy.distributions import ActionArray
     from ..common.spec import GameSpec, RunSpec
-    from ..common.weights import Pointer
-    from .game import Step, VectorGame
-    from .noise import CorrelatedNoise
-    from .policy import Policy
+    from ..common.wire.weights import Pointer
+    from .games.vector_game import Step, VectorGame
+    from .inference.exploration_noise import CorrelatedNoise
+    from .inference.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ import click
 import numpy as np
 from servers import Machine, binaries
 
-from broodmind.actors import Agent, connect
-from broodmind.actors.tinyzerg import TinyZerg
+from broodmind import Agent, connect
+from broodmind.actors.games.tinyzerg import TinyZerg
 
 DECISIONS = 200
 

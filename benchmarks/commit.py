@@ -34,26 +34,27 @@ import numpy as np
 from figures import Figure
 from servers import Machine, binaries
 
+from broodmind.actors.games.tinyzerg import TinyZerg
+from broodmind.actors.inference.policy import Policy
 from broodmind.actors.loop import act
-from broodmind.actors.policy import Policy
-from broodmind.actors.tinyzerg import TinyZerg
-from broodmind.common.clock import now_ms
-from broodmind.common.computing import prepare_to_compute
-from broodmind.common.keys import CONSUMER, GROUP, Keys
-from broodmind.common.shutdown import Stop, stop_on_signal
+from broodmind.common.process.clock import now_ms
+from broodmind.common.process.process_setup import prepare_to_compute
+from broodmind.common.process.shutdown import Stop, stop_on_signal
+from broodmind.common.server.keys import CONSUMER, GROUP, Keys
+from broodmind.common.server.streams import parse_id
 from broodmind.common.spec import NetworkSpec, RunSpec
-from broodmind.common.streams import parse_id
-from broodmind.common.trajectory import Header
-from broodmind.learner.commit import Head, send
+from broodmind.common.wire.trajectory import Header
+from broodmind.learner.commit.commit import send
+from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import LearnerConfig
-from broodmind.learner.entry import Entry
-from broodmind.learner.lease import Lease
-from broodmind.learner.run import Run
+from broodmind.learner.ledger.head import Head
+from broodmind.learner.ledger.stream_entry import Entry
+from broodmind.learner.run_state import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from broodmind.common.streams import Server
+    from broodmind.common.server.streams import Server
 
 RUN = "commit"
 KEYS = Keys(RUN)

@@ -2,9 +2,10 @@
 
     python benchmarks/durability.py
 
-Strict flushes each write to the disk before it is answered (appendfsync always, as in deploy/redis.conf), fast flushes
-once a second (everysec). The servers of all modes run side by side and are measured in turn, many times over, so that a
-machine that drifts drifts for all of them. Prints a Markdown table: medians over the rounds, and their ratio to strict.
+Strict flushes each write to the disk before it is answered (appendfsync always, as in deploy/files/redis.conf), fast
+flushes once a second (everysec). The servers of all modes run side by side and are measured in turn, many times over,
+so that a machine that drifts drifts for all of them. Prints a Markdown table: medians over the rounds, and their ratio
+to strict.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from typing import TYPE_CHECKING
 import click
 from servers import CONFIG, Machine, binaries
 
-from broodmind.common.keys import CONSUMER, GROUP, Keys
-from broodmind.common.shutdown import Stop
-from broodmind.learner.commit import Commit, Head, next_head, send
-from broodmind.learner.lease import Lease
+from broodmind.common.process.shutdown import Stop
+from broodmind.common.server.keys import CONSUMER, GROUP, Keys
+from broodmind.learner.commit.commit import Commit, send
+from broodmind.learner.commit.lease import Lease
+from broodmind.learner.ledger.head import Head, next_head
 
 if TYPE_CHECKING:
-    from broodmind.common.streams import Server
+    from broodmind.common.server.streams import Server
 
 MODES = {"strict": {"appendfsync": "always"}, "fast": {"appendfsync": "everysec"}, "no log": {"appendonly": "no"}}
 ENTRY = secrets.token_bytes(40_000)  # a piece of TinyZerg's, 32 steps of 32 games

@@ -17,15 +17,15 @@ import numpy as np
 import psutil
 from servers import Machine, binaries
 
-from broodmind.common.keys import Keys
-from broodmind.deploy.watch import look
-from broodmind.learner.counters import Counters
+from broodmind.common.server.keys import Keys
+from broodmind.deploy.observe.run_view import look
+from broodmind.learner.ledger.counters import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from broodmind.deploy.watch import RunView
+    from broodmind.deploy.observe.run_view import RunView
 
 RUN = "benchmark"
 _SILENT_S = 60.0  # without a commit, the run is taken to be dead

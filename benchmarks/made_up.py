@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from broodmind.common.trajectory import Trajectory
+from broodmind.common.wire.trajectory import Trajectory
 
 FEATURES, CHOICES = 15, 5
 

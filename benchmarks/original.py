@@ -26,16 +26,16 @@ import numpy as np
 from figures import Figure
 from made_up import game
 
-from broodmind.common.bot_model import GAME, NETWORK, BotModel
-from broodmind.common.computing import prepare_to_compute
+from broodmind.common.process.process_setup import prepare_to_compute
 from broodmind.common.spec import RolloutSpec, RunSpec
-from broodmind.common.weights import decode_weights, digest
-from broodmind.learner.batch import collate
-from broodmind.learner.reinforce import ReinforceConfig
-from broodmind.learner.trainer import Trainer
+from broodmind.common.wire.bot_model import GAME, NETWORK, BotModel
+from broodmind.common.wire.weights import decode_weights, digest
+from broodmind.learner.algorithms.batch import collate
+from broodmind.learner.algorithms.reinforce import ReinforceConfig
+from broodmind.learner.algorithms.trainer import Trainer
 
 if TYPE_CHECKING:
-    from broodmind.common.trajectory import Trajectory
+    from broodmind.common.wire.trajectory import Trajectory
 
 GAMMA = 0.99
 CONFIG = ReinforceConfig(rate=1e-5, gamma=GAMMA, baseline="batch_mean", entropy=0.0, clip_norm=math.inf)

@@ -25,10 +25,10 @@ import msgpack
 import numpy as np
 from servers import Machine, binaries
 
-from broodmind.actors import connect
-from broodmind.actors.batching import Batch
-from broodmind.actors.serve import listen, serve
-from broodmind.common.shutdown import stop_on_signal
+from broodmind import connect
+from broodmind.actors.serve.request_batcher import Batch
+from broodmind.actors.serve.server import listen, serve
+from broodmind.common.process.shutdown import stop_on_signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from broodmind.common.errors import RedisUnreachable
-from broodmind.common.streams import Server
+from broodmind.common.server.streams import Server
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-CONFIG = Path(__file__).parents[1] / "deploy" / "redis.conf"
+CONFIG = Path(__file__).parents[1] / "deploy" / "files" / "redis.conf"
 
 
 def binaries() -> dict[str, str]:

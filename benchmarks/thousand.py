@@ -33,18 +33,18 @@ import numpy as np
 from figures import Figure
 from live import RUN, Live, Window, end, on_cores
 
-from broodmind.actors.games import make_game
+from broodmind.actors.games.registry import make_game
 from broodmind.actors.rollout import make_rollout
-from broodmind.actors.uplink import Uplink
-from broodmind.common.clock import now_ms
-from broodmind.common.shutdown import stop_on_signal
+from broodmind.actors.transport.blocking_connection import Uplink
+from broodmind.common.process.clock import now_ms
+from broodmind.common.process.shutdown import stop_on_signal
 from broodmind.common.spec import RolloutSpec
-from broodmind.learner.ledger import parse_ledger_entry
+from broodmind.learner.ledger.ledger_entry import parse_ledger_entry
 
 if TYPE_CHECKING:
-    from broodmind.actors.policy import Policy
+    from broodmind.actors.inference.policy import Policy
     from broodmind.actors.rollout import Piece
-    from broodmind.common.shutdown import Stop
+    from broodmind.common.process.shutdown import Stop
 
 GAME = "TinyZerg"
 SIMULATORS = 2

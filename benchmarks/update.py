@@ -34,19 +34,19 @@ from environments import environment
 from figures import Figure
 
 from broodmind.common.actions import Discrete
-from broodmind.common.computing import prepare_to_compute
+from broodmind.common.process.process_setup import prepare_to_compute
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
-from broodmind.common.weights import decode_weights, digest
-from broodmind.learner.batch import Batch
-from broodmind.learner.impala import VTraceConfig
-from broodmind.learner.ppo import PPOConfig
-from broodmind.learner.rates import RateConfig
-from broodmind.learner.trainer import AlgorithmConfig, Trainer
+from broodmind.common.wire.weights import decode_weights, digest
+from broodmind.learner.algorithms.batch import Batch
+from broodmind.learner.algorithms.learning_rate import RateConfig
+from broodmind.learner.algorithms.ppo import PPOConfig
+from broodmind.learner.algorithms.trainer import AlgorithmConfig, Trainer
+from broodmind.learner.algorithms.vtrace_actor_critic import VTraceConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from broodmind.common.network import Params
+    from broodmind.common.policy.network import Params
 
 REQUIREMENTS = ("torch==2.13.0", "numpy>=2.2,<3")
 STEPS, COLUMNS = 32, 64

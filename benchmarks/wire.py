@@ -36,25 +36,26 @@ from made_up import game
 from servers import Machine, binaries
 
 from broodmind.common.actions import Discrete
-from broodmind.common.clock import now_ms
-from broodmind.common.computing import prepare_to_compute
-from broodmind.common.keys import CONSUMER, GROUP, Keys
-from broodmind.common.shutdown import Stop
+from broodmind.common.process.clock import now_ms
+from broodmind.common.process.process_setup import prepare_to_compute
+from broodmind.common.process.shutdown import Stop
+from broodmind.common.server.keys import CONSUMER, GROUP, Keys
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
-from broodmind.common.trajectory import Header, encode_trajectory, parse_entry
-from broodmind.learner.commit import Commit, Head, next_head, send
+from broodmind.common.wire.trajectory import Header, encode_trajectory, parse_entry
+from broodmind.learner.commit.commit import Commit, send
+from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig
-from broodmind.learner.decoder import Decoder
-from broodmind.learner.ingest import Ingest
-from broodmind.learner.intake import Intake, refusal
-from broodmind.learner.lease import Lease
-from broodmind.learner.reading import FencedReads
+from broodmind.learner.ingest.batcher import Intake, refusal
+from broodmind.learner.ingest.cached_layout_decoder import Decoder
+from broodmind.learner.ingest.fenced_read import FencedReads
+from broodmind.learner.ingest.stream_reader import Ingest
+from broodmind.learner.ledger.head import Head, next_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from broodmind.common.streams import Server
-    from broodmind.learner.counters import Refusal
+    from broodmind.common.server.streams import Server
+    from broodmind.learner.ledger.counters import Refusal
 
 KEYS = Keys("wire")
 GAME = GameSpec("Wire", (15,), Discrete(5))

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..common.computing import prepare_to_compute
 from ..common.errors import BroodmindError
-from ..common.log import log_to_stderr
-from ..common.shutdown import Stop, stop_on_signal, stop_with_parent
-from .acl import acl
-from .export import export
-from .importing import import_
+from ..common.process.log import log_to_stderr
+from ..common.process.process_setup import prepare_to_compute
+from ..common.process.shutdown import Stop, stop_on_signal, stop_with_parent
+from .access.acl import acl
+from .local.import_games import import_
 from .options import (
     actor_options,
     game_option,
@@ -28,6 +27,7 @@ from .options import (
     starcraft2_options,
     supervision_options,
 )
+from .records.export import export
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,8 +92,8 @@ def learner(*, url: str, run: str, lifeline: bool, **options: Any) -> None:  # n
 def actors(context: click.Context, /, *, address: str | None, lifeline: bool, **options: Any) -> None:  # noqa: ANN401
     """Run actors of a run, each in a process of its own, until Ctrl-C."""
     prepare_to_compute()
-    from .actors import run_actors
-    from .serve import check_options, serve_games
+    from .local.actors import run_actors
+    from .local.serve import check_options, serve_games
 
     check_options(context)
     if address is None:
@@ -116,7 +116,7 @@ def actors(context: click.Context, /, *, address: str | None, lifeline: bool, **
 def actor(**options: Any) -> None:  # noqa: ANN401 - click's
     """Run one actor process; `actors` and `up` start these."""
     prepare_to_compute()
-    from .actors import run_actor
+    from .local.actors import run_actor
 
     run_actor(**options)
 
@@ -126,7 +126,7 @@ def actor(**options: Any) -> None:  # noqa: ANN401 - click's
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(*, url: str, run: str, as_json: bool) -> None:
     """Show where a run stands: version, counters, actors and the lag of each stream."""
-    from .status import show_status
+    from .observe.status import show_status
 
     show_status(url, run, as_json=as_json)
 
@@ -137,7 +137,7 @@ def status(*, url: str, run: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def verify(*, url: str, run: str, journal: Path | None, as_json: bool) -> None:
     """Prove that nothing was lost, doubled or miscounted; on a live run too. Ends with code 12 if something was."""
-    from .verify import verify_run
+    from .audit.verify import verify_run
 
     verify_run(url, run, journal, as_json=as_json)
 
@@ -163,7 +163,7 @@ def verify(*, url: str, run: str, journal: Path | None, as_json: bool) -> None:
 def up(*, url: str | None, run: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's
     """Put a whole run up on this machine: server, learner, actors; watch it, then evaluate what it learnt."""
     prepare_to_compute()
-    from .up import run_up
+    from .local.up import run_up
 
     sys.exit(run_up(url, run, as_json=as_json, **options))
 

@@ -6,20 +6,20 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..actors.games import describe_game
+from ..actors.games.registry import describe_game
 from ..common.actions import Box
 from ..common.errors import ConfigError
 from ..common.spec import NetworkSpec, RolloutSpec, RunSpec
-from ..learner.archive import ArchiveConfig
+from ..learner.algorithms.registry import override, preset
+from ..learner.algorithms.reinforce import ReinforceConfig
 from ..learner.config import Goal, IntakeConfig, LearnerConfig
-from ..learner.presets import override, preset
-from ..learner.reinforce import ReinforceConfig
+from ..learner.persistence.archive_writer import ArchiveConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..common.spec import Activation, StateFit
-    from ..learner.presets import Algo
+    from ..learner.algorithms.registry import Algo
 
 BATCH_STEPS = 2048
 BATCH_GAMES = 16

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..common.errors import ConfigError
-from .ppo import PPOConfig
+from .algorithms.ppo import PPOConfig
 
 if TYPE_CHECKING:
-    from .archive import ArchiveConfig
-    from .trainer import AlgorithmConfig
+    from .algorithms.trainer import AlgorithmConfig
+    from .persistence.archive_writer import ArchiveConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..common.clock import Every, monotonic_s, now_ms
-from ..common.errors import ConfigError, LineageLost, RedisUnreachable
-from ..common.keys import Keys
-from ..common.log import Log
-from ..common.streams import Server
-from . import store
-from .archive import Archive, archived
-from .commit import Head
-from .committer import Committer
-from .finite import NonFinite
-from .ingest import Ingest
-from .intake import Intake
-from .known import Known
-from .lease import Lease
-from .origin import read_origin
-from .reading import FencedReads
-from .run import Run
+from ..common.errors import LineageLost, RedisUnreachable
+from ..common.process.clock import monotonic_s
+from ..common.process.log import Log
+from ..common.server.keys import Keys
+from .commit.lease import Lease
+from .persistence.last_known_state import Known
+from .persistence.warm_start import read_origin
+from .session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..common.shutdown import Stop
+    from ..common.process.shutdown import Stop
     from ..common.spec import RunSpec
-    from .commit import Commit
     from .config import LearnerConfig
-    from .entry import Entry
-    from .figures import Figures
-    from .origin import Origin
 
 _log = Log("learner")
 
-_TAKE_S = 0.05  # how long to wait for an entry before looking at the clock and the stop flag again
-_REFUSED_WAIT_S = 0.25  # how long a refused entry may keep its place in its actor's backlog
-_STANDSTILL_S = 0.5  # how long all actors may be blocked before a batch goes without what it still lacks
 _RECONNECT_S = (0.1, 5.0)  # first and longest wait between attempts after a lost connection
 
 
@@ -81,190 +62,3 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
             raise
         else:
             return
-
-
-class Session:
-    """A learner's work over one unbroken sight of the run: all that it has in memory follows from what it loaded."""
-
-    def __init__(self, url: str, run: str, spec: RunSpec, config: LearnerConfig, lease: Lease, known: Known) -> None:
-        self._spec, self._config, self._lease, self._known = spec, config, lease, known
-        self._keys = Keys(run)
-        self._server = Server(url)
-        self._run = Run(run, spec, config)
-        self._intake = Intake(config.intake, {})
-        self._refused_since_s: float | None = None
-        self._committer = Committer(Server(url), self._keys, lease, known)
-        capacity = 2 * max(config.intake.batch_steps, 1)
-        self._archive = Archive(config.archive, run, spec) if config.archive else None
-        self._taken: list[Entry] = []  # since the last commit, for the archive
-        keep = self._archive is not None
-        reads = FencedReads(Server(url), self._keys, lease)
-        self._ingest = Ingest(
-            Server(url), reads, self._keys, lease, spec, self._run.refuse, capacity, keep_payloads=keep
-        )
-        self._checkpoints = store.Checkpoints(Path(config.checkpoint_dir)) if config.checkpoint_dir else None
-        self._checkpoint_due = Every(config.checkpoint_every_s)
-
-    def open(self, stop: Stop, origin: Origin | None = None) -> bool:
-        """Take the lease, find out where the run stands, and start to read.
-
-        Args:
-            stop: ends the wait for another learner's lease.
-            origin: what a new run starts from.
-
-        Returns:
-            False if told to stop while another learner held the lease.
-        """
-        first = self._known.settled is None
-        if not self._lease.acquire(self._server, stop, self._config.lease_wait_s):
-            return False
-        store.agree_on_spec(self._server, self._keys, self._spec)
-        stored = store.load(self._server, self._keys)
-        if first and origin is not None:
-            self._start_from(origin, stored)
-        if stored is not None:
-            self._resume(stored)
-        else:
-            self._seed()
-        self._intake = self._run.intake()
-        self._checkpoint_due.due()
-        self._ingest.start(after_death=first)
-        return True
-
-    def step(self) -> None:
-        """Take in what there is; train when it is enough for an update."""
-        self._committer.look()
-        entry = self._ingest.take(_TAKE_S)
-        if entry is not None and entry.alone:
-            self._commit_alone(entry)
-        elif entry is not None:
-            self._take_in(entry)
-            if self._intake.refused and self._refused_since_s is None:
-                self._refused_since_s = monotonic_s()
-        nothing_more_comes = entry is None and self._ingest.blocked_s > _STANDSTILL_S
-        if self._intake.complete or (self._intake.accepted and nothing_more_comes):
-            self._commit(self._train())
-        elif self._refused_for_long() and not self._intake.accepted:
-            self._commit(None)
-
-    def reached_its_goal(self, began_s: float) -> bool:
-        """Whether there is nothing left to do."""
-        goal = self._config.goal
-        out_of_steps = goal.max_steps is not None and self._run.counters.steps >= goal.max_steps
-        out_of_time = goal.max_seconds is not None and monotonic_s() - began_s >= goal.max_seconds
-        return self._run.solved or out_of_steps or out_of_time
-
-    def close(self) -> None:
-        """Finish the commit under way, stop reading, keep a checkpoint, give the lease back: in this order.
-
-        The lease comes last, so that a successor finds everything finished.
-        """
-        self._committer.settle()
-        self._ingest.close()
-        self._ingest.give_back()
-        self._save_checkpoint()
-        if self._archive is not None:
-            self._archive.close()
-        self._lease.release(self._server)
-        self._let_go()
-
-    def abandon(self) -> None:
-        """Let go of everything after an error: what was not committed is still in Redis."""
-        self._ingest.close()
-        self._let_go()
-
-    def _let_go(self) -> None:
-        self._committer.close()
-        if self._archive is not None:
-            self._archive.close()
-        self._server.close()
-
-    def _start_from(self, origin: Origin, stored: store.Stored | None) -> None:
-        """Only a run that there is nothing of yet: another one's work would be overwritten, or the file ignored."""
-        if stored is None and self._checkpoints is not None:
-            stored = self._checkpoints.newest(self._spec)
-        if stored is not None:
-            raise ConfigError(
-                f"init-from: run {self._keys.run} is at version {stored.head.version}, expected a new one; "
-                "choose another --run, or leave --init-from away to go on"
-            )
-        self._run.start_from(origin)
-
-    def _resume(self, stored: store.Stored) -> None:
-        self._run.resume(stored)
-        _log.info("resumed", run=self._keys.run, epoch=stored.head.epoch, version=stored.head.version)
-        same_server = store.committed_on(self._server, self._keys) == self._lease.server_id
-        if self._known.lost_to(stored.head, same_server=same_server):
-            _log.warning("redis may have come back older", epoch=stored.head.epoch, version=stored.head.version)
-            self._open_epoch(stored.head, self._known.next_epoch(stored.head))
-        else:
-            self._known.loaded(stored)
-
-    def _seed(self) -> None:
-        """Fill an empty Redis: from memory, from a checkpoint, or with a new run."""
-        # What was sent and never confirmed is as good as committed: its entries are gone with the rest, or are refused.
-        lost = self._known.sent
-        if lost is None and self._checkpoints is not None:
-            lost = self._checkpoints.newest(self._spec)
-        if lost is not None:
-            self._run.resume(lost)
-            _log.info("redis was empty, seeding it", run=self._keys.run, version=lost.head.version)
-        self._open_epoch(Head(), self._known.next_epoch(self._run.head))
-
-    def _open_epoch(self, parent: Head, epoch: int) -> None:
-        self._committer.submit(*self._run.first_version(parent, epoch))
-        self._committer.settle()
-        self._save_checkpoint()  # at once: who seeds an empty Redis from an older one would open this epoch again
-
-    def _train(self) -> Figures | None:
-        try:
-            return self._run.train(self._intake)
-        except NonFinite as error:
-            _log.warning("update refused, its batch set aside", error=error, entries=len(self._intake.accepted))
-            self._intake.set_aside(str(error))
-            return None
-
-    def _take_in(self, entry: Entry) -> None:
-        self._intake.add(entry, self._run.head, now_ms())
-        if self._archive is not None:
-            self._taken.append(entry)
-
-    def _commit_alone(self, entry: Entry) -> None:
-        """First what is in hand, then this entry by itself: whatever it does, nothing else is at risk."""
-        self._commit_what_is_in_hand()
-        self._take_in(entry)
-        self._commit_what_is_in_hand()
-
-    def _commit_what_is_in_hand(self) -> None:
-        if self._intake.consumed:
-            self._commit(self._train() if self._intake.accepted else None)
-            self._committer.settle()
-
-    def _commit(self, figures: Figures | None) -> None:
-        if figures is not None and self._committer.took_ms is not None:
-            figures = {**figures, "commit_ms": self._committer.took_ms}
-        commit, stored = self._run.commit(self._intake, figures, self._ingest.actors)
-        self._committer.submit(commit, stored, self._archiving(commit))
-        if self._checkpoint_due.due():
-            self._save_checkpoint()
-        self._intake = self._run.intake()
-        self._refused_since_s = None
-
-    def _archiving(self, commit: Commit) -> Callable[[], None] | None:
-        """What keeps the entries that a commit consumes, to be called once it has gone through."""
-        if self._archive is None:
-            return None
-        taken, self._taken = self._taken, []
-        return partial(self._archive.append, archived(taken, self._intake.refused, commit.head))
-
-    def _refused_for_long(self) -> bool:
-        return self._refused_since_s is not None and monotonic_s() - self._refused_since_s > _REFUSED_WAIT_S
-
-    def _save_checkpoint(self) -> None:
-        """Of what has gone through, not of what is about to."""
-        if self._checkpoints is None or self._known.settled is None:
-            return
-        try:
-            self._checkpoints.save(self._known.settled, self._spec)
-        except OSError as error:  # Redis has it all the same: a full disk is no reason to end a run
-            _log.warning("checkpoint not written", error=error)

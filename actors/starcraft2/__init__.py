@@ -1,5 +1,1 @@
 """A StarCraft II bot as an actor: it plays Zerg by macro actions. Needs burnysc2 only where a game is played."""
-
-from __future__ import annotations
-
-NAME = "starcraft2"  # as the commands' --game

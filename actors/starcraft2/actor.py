@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...common.errors import GameAborted, GameCrashed, RedisDenied, SpecMismatch
-from ...common.log import Log
-from ..agent import connect
+from ...common.process.log import Log
+from ..client.agent import connect
+from ..games.starcraft2_spec import SPEC
 from .match import play_match
-from .spec import SPEC
 
 if TYPE_CHECKING:
-    from ...common.shutdown import Stop
-    from ..agent import Agent
-    from ..supervised import Progress
+    from ...common.process.shutdown import Stop
+    from ..client.agent import Agent
+    from ..supervision.progress_pipe import Progress
     from .match import Match
 
 _log = Log("starcraft2")

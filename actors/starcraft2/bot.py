@@ -11,9 +11,9 @@ from sc2.ids.unit_typeid import UnitTypeId
 from sc2.ids.upgrade_id import UpgradeId
 
 from ...common.errors import GameAborted, GameCrashed
-from ..tinyzerg import Macro
+from ..games.tinyzerg import Macro
+from .build_order import PLANS, UPGRADES, Holdings, wishes
 from .features import Seen, map_control, observe
-from .plan import PLANS, UPGRADES, Holdings, wishes
 from .rewards import Rewards
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from sc2.position import Point2
     from sc2.units import Units
 
-    from ...common.shutdown import Stop
-    from ..attempt import Outcome
-    from ..supervised import Progress
+    from ...common.process.shutdown import Stop
+    from ..client.episode_record import Outcome
+    from ..supervision.progress_pipe import Progress
 
 DECISION_ITERATIONS = 22  # of 4 game loops each: a decision every 3.9 s of game time
 _ORDER_ITERATIONS = 4  # in between, orders go on being given: larvae hatch, money comes in

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..tinyzerg import FEATURE_LIMIT, FEATURE_SCALES
+from ..games.tinyzerg import FEATURE_LIMIT, FEATURE_SCALES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...common.errors import ConfigError, GameAborted, GameCrashed
-from ...common.log import Log
-from ...common.shutdown import end_session
+from ...common.process.log import Log
+from ...common.process.shutdown import end_session
 
 if TYPE_CHECKING:
     from sc2.player import Computer
 
-    from ...common.shutdown import Stop
-    from ..attempt import Outcome
-    from ..supervised import Progress
+    from ...common.process.shutdown import Stop
+    from ..client.episode_record import Outcome
+    from ..supervision.progress_pipe import Progress
     from .bot import Game, ZergBot
 
 _log = Log("starcraft2")

@@ -10,17 +10,18 @@ import pytest
 from support.runs import SPEC, broodmind, commit_after, entry, everything, hash_of, last_json, running
 from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
-from broodmind.actors.line import _CHUNK
-from broodmind.actors.uplink import Uplink
+from broodmind.actors.transport.blocking_connection import Uplink
+from broodmind.actors.transport.stream_connection import _CHUNK
 from broodmind.common.errors import BroodmindError
-from broodmind.common.keys import GROUP, Keys
-from broodmind.common.shutdown import Stop
-from broodmind.common.streams import Server
-from broodmind.common.weights import Pointer
-from broodmind.learner.commit import Head, send
-from broodmind.learner.ingest import Ingest
-from broodmind.learner.lease import Lease
-from broodmind.learner.reading import FencedReads
+from broodmind.common.process.shutdown import Stop
+from broodmind.common.server.keys import GROUP, Keys
+from broodmind.common.server.streams import Server
+from broodmind.common.wire.weights import Pointer
+from broodmind.learner.commit.commit import send
+from broodmind.learner.commit.lease import Lease
+from broodmind.learner.ingest.fenced_read import FencedReads
+from broodmind.learner.ingest.stream_reader import Ingest
+from broodmind.learner.ledger.head import Head
 
 RUN, ACTORS, OTHER_RUN = "zerg", ("box1", "box2"), "carts"
 KEYS = Keys(RUN)

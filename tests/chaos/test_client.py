@@ -13,12 +13,12 @@ import pytest
 from support.clients import SPEC, arrived, play, publish
 from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
-from broodmind.actors import connect
+from broodmind import connect
 
 # Plays numbered games for ever, from the number on that it is told; says which ones are on disk or in Redis by now.
 PLAYER = """
 import sys; sys.path.insert(0, "tests")
-from broodmind.actors import connect
+from broodmind import connect
 from support.clients import play
 url, folder, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
 agent = connect(url, "run", name="a", spool_dir=folder)

@@ -12,7 +12,7 @@ from support.players import playing
 from support.runs import contents
 from support.servers import KINDS, RealServer, ScriptedServer, wait_until
 
-from broodmind.common.keys import Keys
+from broodmind.common.server.keys import Keys
 
 RUN = "cut"
 KEYS = Keys(RUN)

@@ -21,14 +21,16 @@ from support.runs import SPEC, trajectory
 from broodmind.common.actions import Box
 from broodmind.common.errors import BroodmindError, ConfigError, LineageLost, WireError
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
-from broodmind.common.trajectory import Header, decode_trajectory, encode_trajectory
-from broodmind.common.weights import Pointer, decode_weights, digest
-from broodmind.learner import store
-from broodmind.learner.commit import Head
-from broodmind.learner.counters import Counters
-from broodmind.learner.history import History
-from broodmind.learner.ppo import PPOConfig
-from broodmind.learner.trainer import Trainer
+from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory
+from broodmind.common.wire.weights import Pointer, decode_weights, digest
+from broodmind.learner.algorithms.ppo import PPOConfig
+from broodmind.learner.algorithms.trainer import Trainer
+from broodmind.learner.ledger.counters import Counters
+from broodmind.learner.ledger.head import Head
+from broodmind.learner.metrics.run_metrics import History
+from broodmind.learner.persistence.checkpoints import Checkpoints as Checkpointed
+from broodmind.learner.persistence.checkpoints import read_checkpoint
+from broodmind.learner.persistence.run_snapshot import LearnerState, Stored, encode_learner, expect_learner_state
 
 WHOLE = 1_000_000  # at a tenth 100,000, in half a minute; whole in five
 WEIGHED = 50  # one in so many is held against its size: tracing memory is slow
@@ -47,7 +49,7 @@ def states_of(spec):
         history.accept(Header(1, 1, played.steps, played.games, 10**12), played, 2 + seed, 2 * 10**12)
         history.refuse(Header(1, 1, played.steps, played.games, 10**12), 9)
     cursors, lineage = {"a": (7, 3), "b": (2**41, 1)}, {1: "ab", 2: "cd"}
-    return store.encode_learner(HEAD, trainer, history, cursors, lineage), trainer.weights()
+    return encode_learner(HEAD, LearnerState(trainer.state(), history.state(), cursors, lineage)), trainer.weights()
 
 
 class Decoder:
@@ -95,15 +97,18 @@ class States(Decoder):
         return [state]
 
     def decode(self, data):
-        self.use(store.Stored(HEAD, Counters(), data, self.weights))
+        self.use(Stored(HEAD, Counters(), data, self.weights))
 
     def use(self, stored):
         """It can be gone on with: shown, and written again."""
         history = History()
-        remembered = stored.restore(RICH, self.trainer, history)
+        state = stored.learner_state()
+        with expect_learner_state():
+            self.trainer.restore(stored.params(RICH), state.trainer)
+            history.restore(state.history)
         history.figures()
         json.dumps(history.refusals())
-        store.encode_learner(stored.head, self.trainer, history, *remembered)
+        encode_learner(stored.head, LearnerState(self.trainer.state(), history.state(), state.cursors, state.lineage))
 
 
 class Checkpoints(States):
@@ -113,13 +118,13 @@ class Checkpoints(States):
 
     def __init__(self, folder):
         super().__init__(folder)
-        stored = store.Stored(HEAD, Counters(updates=7, accepted=9), self.states[0], self.weights)
-        self.examples = [store.Checkpoints(folder).save(stored, RICH).read_bytes()]
+        stored = Stored(HEAD, Counters(updates=7, accepted=9), self.states[0], self.weights)
+        self.examples = [Checkpointed(folder).save(stored, RICH).read_bytes()]
 
     def decode(self, data):
         file = self.folder / "mutant"
         file.write_bytes(data)
-        stored, spec = store.read_checkpoint(file)
+        stored, spec = read_checkpoint(file)
         assert isinstance(spec, RunSpec)
         self.use(stored)
 

@@ -9,7 +9,7 @@ from support.players import playing
 from support.proxy import Proxy
 from support.servers import KINDS, RealServer, wait_until
 
-from broodmind.common.keys import Keys
+from broodmind.common.server.keys import Keys
 
 RUN = "failover"
 KEYS = Keys(RUN)

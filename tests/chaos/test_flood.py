@@ -12,8 +12,8 @@ from support.learners import CONFIG, counters, learning
 from support.players import playing
 from support.servers import KINDS, RealServer, wait_until
 
-from broodmind.common.keys import Keys
-from broodmind.common.streams import ServerFull
+from broodmind.common.server.keys import Keys
+from broodmind.common.server.streams import ServerFull
 from broodmind.learner.config import LearnerConfig
 
 RUN = "flood"

@@ -11,9 +11,9 @@ from support.mortal import STEPS, learn_until_death
 from support.runs import NEVER, SPEC, everything, joined_uplink, piece
 from support.servers import wait_until
 
-from broodmind.common.keys import Keys
-from broodmind.learner.ledger import parse_ledger_entry
-from broodmind.learner.store import Checkpoints
+from broodmind.common.server.keys import Keys
+from broodmind.learner.ledger.ledger_entry import parse_ledger_entry
+from broodmind.learner.persistence.checkpoints import Checkpoints
 
 
 def state(redis, keys):

@@ -12,7 +12,7 @@ from support.learners import counters
 from support.runs import broodmind
 from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
-from broodmind.common.keys import Keys
+from broodmind.common.server.keys import Keys
 
 RUN = "leaks"
 KEYS = Keys(RUN)

@@ -11,8 +11,8 @@ from support.players import playing
 from support.proxy import Proxy
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind.common.keys import Keys
-from broodmind.learner import commit
+from broodmind.common.server.keys import Keys
+from broodmind.learner.commit import commit
 
 FAULTS = ("lose the command", "lose the reply")
 
@@ -20,7 +20,7 @@ FAULTS = ("lose the command", "lose the reply")
 @pytest.fixture(autouse=True)
 def _reconnect_at_once(monkeypatch):
     """A thousand breaks would be a thousand pauses."""
-    monkeypatch.setattr("broodmind.actors.uplink._RECONNECT_S", (0.001, 0.01))
+    monkeypatch.setattr("broodmind.actors.transport.blocking_connection._RECONNECT_S", (0.001, 0.01))
     monkeypatch.setattr("broodmind.learner.loop._RECONNECT_S", (0.001, 0.01))
 
 

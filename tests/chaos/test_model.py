@@ -28,19 +28,19 @@ from hypothesis.stateful import (
 from support.runs import NEVER, SPEC, everything, hash_of, piece
 from support.servers import KINDS, RealServer
 
-from broodmind.actors.uplink import Uplink
-from broodmind.common.clock import now_ms
+from broodmind.actors.transport.blocking_connection import Uplink
 from broodmind.common.errors import BroodmindError, LeaseLost, RedisUnreachable
-from broodmind.common.keys import Keys
+from broodmind.common.process.clock import now_ms
+from broodmind.common.server.keys import Keys
+from broodmind.common.server.streams import parse_id
 from broodmind.common.spec import NetworkSpec
-from broodmind.common.streams import parse_id
-from broodmind.common.weights import Pointer, digest
+from broodmind.common.wire.weights import Pointer, digest
+from broodmind.learner.algorithms.ppo import PPOConfig
+from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LearnerConfig
-from broodmind.learner.counters import REFUSALS
-from broodmind.learner.known import Known
-from broodmind.learner.lease import Lease
-from broodmind.learner.loop import Session
-from broodmind.learner.ppo import PPOConfig
+from broodmind.learner.ledger.counters import REFUSALS
+from broodmind.learner.persistence.last_known_state import Known
+from broodmind.learner.session import Session
 
 EXAMPLES, STEPS = 10_000, 50
 TINY = replace(SPEC, network=NetworkSpec(hidden=(2,)))
@@ -391,7 +391,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_order_of_faults_loses_doubles_or_miscounts_an_entry(kind, times, chaos, monkeypatch):
-    monkeypatch.setattr("broodmind.actors.uplink._RECONNECT_S", (0.0, 0.0))
+    monkeypatch.setattr("broodmind.actors.transport.blocking_connection._RECONNECT_S", (0.0, 0.0))
     server, examples = RealServer(kind), times(EXAMPLES)
     begun = 0
 

@@ -11,8 +11,8 @@ from support import doomed
 from support.runs import entry, hash_of
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind.common.keys import ALONE, CONSUMER, GROUP, Keys
-from broodmind.learner.suspects import DELIVERIES
+from broodmind.common.server.keys import ALONE, CONSUMER, GROUP, Keys
+from broodmind.learner.ingest.quarantine import DELIVERIES
 
 TESTS = Path(__file__).parents[1]
 

@@ -15,20 +15,21 @@ from support.proxy import Proxy
 from support.runs import NEVER, SPEC, commit_after, entry, hash_of, joined_uplink, piece
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind.actors.outbox import Outbox
+from broodmind.actors.transport.outbox import Outbox
 from broodmind.common.errors import LeaseLost, LineageLost, RedisUnreachable
-from broodmind.common.keys import CONSUMER, GROUP, Keys
-from broodmind.common.streams import Script, Server
-from broodmind.deploy.verify import verify
-from broodmind.learner import commit as commit_module
-from broodmind.learner.commit import Head, send
+from broodmind.common.server.keys import CONSUMER, GROUP, Keys
+from broodmind.common.server.streams import Script, Server
+from broodmind.deploy.audit.verify import verify
+from broodmind.learner.commit import commit as commit_module
+from broodmind.learner.commit.commit import send
+from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LearnerConfig
-from broodmind.learner.counters import Counters
-from broodmind.learner.ingest import Ingest
-from broodmind.learner.known import Known
-from broodmind.learner.lease import Lease
-from broodmind.learner.loop import Session
-from broodmind.learner.reading import FencedReads
+from broodmind.learner.ingest.fenced_read import FencedReads
+from broodmind.learner.ingest.stream_reader import Ingest
+from broodmind.learner.ledger.counters import Counters
+from broodmind.learner.ledger.head import Head
+from broodmind.learner.persistence.last_known_state import Known
+from broodmind.learner.session import Session
 
 planted = pytest.mark.parametrize("fault", [False, True], ids=["as it is", "with the fault"])
 CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=ONE_PIECE), lease_ttl_ms=60_000)

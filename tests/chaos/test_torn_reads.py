@@ -14,14 +14,15 @@ from support import readers
 from support.runs import SPEC, commit_after
 from support.servers import PATIENCE_S
 
-from broodmind.actors.line import _CHUNK
-from broodmind.common.keys import Keys
-from broodmind.common.network import shapes
-from broodmind.common.shutdown import Stop
+from broodmind.actors.transport.stream_connection import _CHUNK
+from broodmind.common.policy.network import shapes
+from broodmind.common.process.shutdown import Stop
+from broodmind.common.server.keys import Keys
 from broodmind.common.spec import NetworkSpec
-from broodmind.common.weights import encode_weights
-from broodmind.learner.commit import WEIGHTS_KEPT, Head, send
-from broodmind.learner.lease import Lease
+from broodmind.common.wire.weights import encode_weights
+from broodmind.learner.commit.commit import WEIGHTS_KEPT, send
+from broodmind.learner.commit.lease import Lease
+from broodmind.learner.ledger.head import Head
 
 PUBLISHES, READERS, PROCESSES = 1000, 50, 2
 SMALL = SPEC

@@ -7,10 +7,10 @@ import pytest
 from support.runs import broodmind, hash_of, last_json, running, stopped
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind.common.archive import SUFFIX, read_segment
-from broodmind.common.keys import Keys
-from broodmind.common.trajectory import decode_trajectory, parse_entry
-from broodmind.learner.counters import REFUSALS
+from broodmind.common.server.keys import Keys
+from broodmind.common.wire.archive_format import SUFFIX, read_segment
+from broodmind.common.wire.trajectory import decode_trajectory, parse_entry
+from broodmind.learner.ledger.counters import REFUSALS
 
 
 def counters(redis, keys):

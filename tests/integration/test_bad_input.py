@@ -7,8 +7,8 @@ from support.runs import SPEC, broodmind, hash_of, running
 from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
 
 from broodmind.common import errors
-from broodmind.common.keys import Keys
-from broodmind.learner.store import agree_on_spec
+from broodmind.common.server.keys import Keys
+from broodmind.learner.persistence.run_spec import agree_on_spec
 
 
 def ends(*arguments, code, **options):

@@ -20,14 +20,14 @@ from support.clients import GAME, SPEC, arrived, play, publish
 from support.runs import hash_of, running
 from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
 
-from broodmind.actors import Limits, connect
-from broodmind.actors.tinyzerg import TinyZerg
+from broodmind import Limits, connect
+from broodmind.actors.games.tinyzerg import TinyZerg
 from broodmind.common.errors import ConfigError
-from broodmind.common.keys import Keys
-from broodmind.common.shutdown import Stop
+from broodmind.common.process.shutdown import Stop
+from broodmind.common.server.keys import Keys
+from broodmind.common.server.streams import NotNow, ServerFull
 from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
-from broodmind.common.streams import NotNow, ServerFull
-from broodmind.deploy.verify import verify
+from broodmind.deploy.audit.verify import verify
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.loop import learn
 
@@ -343,7 +343,7 @@ def test_a_wrong_password_is_told_by_the_status_and_mended_while_games_play_on(k
 
 
 def replace_connection(server, password):
-    from broodmind.common.streams import Server
+    from broodmind.common.server.streams import Server
 
     return Server(server.url.replace("//", f"//:{password}@"))
 
@@ -406,7 +406,7 @@ def test_a_process_that_just_ends_sends_what_it_has(shared_server, redis, run):
     publish(redis, run)
     script = f"""
 import sys; sys.path.insert(0, "tests")
-from broodmind.actors import connect
+from broodmind import connect
 from support.clients import play
 agent = connect({shared_server.url!r}, {run!r}, name="a")
 assert agent.wait_until_ready({PATIENCE_S})
@@ -422,9 +422,9 @@ def test_a_game_machine_needs_three_packages():
     script = f"""
 import sys
 before = set(sys.modules)
-import broodmind.actors
+import broodmind
 assert not any(name.startswith(("numpy", "redis", "broodmind.actors.")) for name in sys.modules), "not lazy"
-agent = broodmind.actors.connect("redis://127.0.0.1:{free_port()}", actions=2)
+agent = broodmind.connect("redis://127.0.0.1:{free_port()}", actions=2)
 with agent.episode() as game:
     game.act([1.0])
     game.end("win")

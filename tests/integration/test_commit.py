@@ -6,11 +6,12 @@ import pytest
 from support.runs import NEVER, commit_after, entry, everything, hash_of
 
 from broodmind.common.errors import LeaseHeld, LeaseLost, LineageLost
-from broodmind.common.keys import CONSUMER, GROUP, Keys
-from broodmind.common.weights import Pointer, digest
-from broodmind.learner import commit as commit_module
-from broodmind.learner.commit import Head, send
-from broodmind.learner.lease import Lease
+from broodmind.common.server.keys import CONSUMER, GROUP, Keys
+from broodmind.common.wire.weights import Pointer, digest
+from broodmind.learner.commit import commit as commit_module
+from broodmind.learner.commit.commit import send
+from broodmind.learner.commit.lease import Lease
+from broodmind.learner.ledger.head import Head
 
 
 @pytest.fixture

@@ -17,14 +17,14 @@ import click
 import pytest
 from support.servers import KINDS, PATIENCE_S, binary, free_port, wait_until
 
-from broodmind.actors.child import kill_session
+from broodmind.actors.supervision.child_process import kill_session
 from broodmind.common.errors import BroodmindError
-from broodmind.common.keys import CONSUMER, GROUP, Keys
-from broodmind.common.streams import Server
+from broodmind.common.server.keys import CONSUMER, GROUP, Keys
+from broodmind.common.server.streams import Server
 from broodmind.deploy.cli import cli
 
 ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
+DEPLOY = ROOT / "deploy" / "files"
 
 # Two writes that belong together, as a commit's do: in the AOF they stand between MULTI and EXEC.
 TRANSACTION = "redis.call('HINCRBY', KEYS[1], 'first', 1) redis.call('HINCRBY', KEYS[1], 'second', 1)"
@@ -256,9 +256,9 @@ def test_the_commands_of_the_compose_file_are_what_the_command_line_knows():
     assert set(re.findall(r"BROODMIND_\w+", compose())) <= variables
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "README.md"])
+@pytest.mark.parametrize("name", ["files/Dockerfile", "README.md"])
 def test_the_commands_of_the_documents_are_what_the_command_line_knows(name):
-    text = (DEPLOY / name).read_text()
+    text = (ROOT / "deploy" / name).read_text()
     # "broodmind learner --game X", in a code block or a comment; not the image of that name in a docker command.
     commands = re.findall(
         r"^[# ]*(?:docker run .*)?\bbroodmind ((?:learner|actors|up|status)\b.*)$", text, re.MULTILINE
@@ -283,7 +283,7 @@ def test_the_compose_file_can_be_scaled_and_mounts_files_that_exist():
 def test_the_image_is_built_from_what_the_wheel_needs_and_runs_the_command_itself():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     needed = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
-    needed |= {package.split(".")[1] for package in project["tool"]["setuptools"]["packages"]}
+    needed |= set(project["tool"]["setuptools"]["package-dir"].values())
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert {line.removeprefix("!") for line in ignored if line.startswith("!")} == needed
     assert "*" in ignored

@@ -8,13 +8,13 @@ from support.bot_files import ENTRIES, model_arrays, probabilities, write_games,
 from support.runs import broodmind, hash_of, last_json, running
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind.common.categorical import log_softmax
 from broodmind.common.errors import ConfigError
-from broodmind.common.keys import Keys
-from broodmind.common.network import policy_outputs
-from broodmind.common.streams import Server
-from broodmind.deploy.summary import latest_policy
-from broodmind.learner.store import load
+from broodmind.common.policy.categorical import log_softmax
+from broodmind.common.policy.network import policy_outputs
+from broodmind.common.server.keys import Keys
+from broodmind.common.server.streams import Server
+from broodmind.deploy.local.summary import latest_policy
+from broodmind.learner.persistence.run_snapshot import load
 
 RELU = ("--game", "ZergMacro", "--activation", "relu")
 STATES = np.random.default_rng(5).uniform(0, 2, (300, 15)).astype(np.float32)

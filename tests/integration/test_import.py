@@ -14,10 +14,10 @@ from support.runs import SPEC, broodmind, hash_of, joined_uplink, last_json, run
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import ConfigError
-from broodmind.common.keys import Keys
-from broodmind.common.trajectory import Header, parse_entry
-from broodmind.common.wire import decode, take_array
-from broodmind.learner.counters import REFUSALS
+from broodmind.common.server.keys import Keys
+from broodmind.common.wire.codec import decode, take_array
+from broodmind.common.wire.trajectory import Header, parse_entry
+from broodmind.learner.ledger.counters import REFUSALS
 
 
 def counters(redis, keys):

@@ -13,14 +13,14 @@ from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
 from broodmind.actors.rollout import Piece
 from broodmind.common.actions import Discrete
-from broodmind.common.clock import Every
 from broodmind.common.errors import ConfigError, LeaseHeld, RedisUnreachable
-from broodmind.common.keys import GROUP, Keys
-from broodmind.common.shutdown import Stop
+from broodmind.common.process.clock import Every
+from broodmind.common.process.shutdown import Stop
+from broodmind.common.server.keys import GROUP, Keys
+from broodmind.common.server.streams import ServerFull
 from broodmind.common.spec import GameSpec
-from broodmind.common.streams import ServerFull
-from broodmind.common.trajectory import Header, encode_trajectory, parse_entry
-from broodmind.common.weights import Pointer, decode_weights
+from broodmind.common.wire.trajectory import Header, encode_trajectory, parse_entry
+from broodmind.common.wire.weights import Pointer, decode_weights
 from broodmind.learner.config import Goal
 from broodmind.learner.loop import learn
 
@@ -33,7 +33,7 @@ def keys(run):
 @pytest.fixture
 def no_time_passes(monkeypatch):
     """For the actors: however long a busy machine takes, what they sent was sent just now, and is sent again."""
-    monkeypatch.setattr("broodmind.actors.line.monotonic_s", lambda: 0.0)
+    monkeypatch.setattr("broodmind.actors.transport.stream_connection.monotonic_s", lambda: 0.0)
 
 
 def lag_of(redis, keys, actor):
@@ -286,7 +286,7 @@ def test_two_processes_under_one_name_are_told_apart(shared_server, redis, run):
 
 
 def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis, run, keys, monkeypatch):
-    monkeypatch.setattr("broodmind.learner.ingest._DEPART_EVERY_S", 0.1)
+    monkeypatch.setattr("broodmind.learner.ingest.stream_reader._DEPART_EVERY_S", 0.1)
     with learning(shared_server.url, run):
         uplink = joined_uplink(shared_server.url, run, "a")
         uplink.push([piece(), piece()], NEVER)
@@ -301,7 +301,7 @@ def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(
     shared_server, redis, run, keys, monkeypatch, no_time_passes
 ):
     """Its connection broke meanwhile, so it sends again what it sent last; its stream and group are gone by then."""
-    monkeypatch.setattr("broodmind.learner.ingest._DEPART_EVERY_S", 0.1)
+    monkeypatch.setattr("broodmind.learner.ingest.stream_reader._DEPART_EVERY_S", 0.1)
     with learning(shared_server.url, run):
         uplink = joined_uplink(shared_server.url, run, "sleeper")
         uplink.push([piece(seed=1), piece(seed=2)], NEVER)
@@ -478,7 +478,7 @@ def test_an_entry_names_the_commit_of_the_version_it_was_played_with(shared_serv
 def test_what_was_sent_again_is_sent_again_after_the_next_break_too(shared_server, redis, run, keys, monkeypatch):
     """A server that comes back without it may be long away, and be lost once more soon after."""
     clock = [0.0]
-    monkeypatch.setattr("broodmind.actors.line.monotonic_s", lambda: clock[-1])
+    monkeypatch.setattr("broodmind.actors.transport.stream_connection.monotonic_s", lambda: clock[-1])
     uplink = joined_uplink(shared_server.url, run, "a")
     uplink.push([piece(seed=1), piece(seed=2)], NEVER)
     for now_s in (100.0, 101.0):

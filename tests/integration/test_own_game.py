@@ -11,7 +11,7 @@ import pytest
 from support.runs import last_json
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind.common.keys import Keys
+from broodmind.common.server.keys import Keys
 
 COMMAND = Path(sys.executable).with_name("broodmind")  # as installed: its own folder is where Python looks first
 

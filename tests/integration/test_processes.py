@@ -11,9 +11,9 @@ import pytest
 from support.runs import broodmind, hash_of, lock_step_run, running
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind.common import wire
 from broodmind.common.errors import LeaseLost
-from broodmind.common.keys import Keys
+from broodmind.common.server.keys import Keys
+from broodmind.common.wire import codec
 
 pytestmark = pytest.mark.usefixtures("redis")
 
@@ -156,7 +156,7 @@ def test_no_two_actors_play_the_same_and_none_twice(shared_server, redis, run):
         wait_until(lambda: redis.call("XLEN", keys.trajectories(actor)) > before)
         process.communicate(timeout=PATIENCE_S)
         _, fields = redis.call("XRANGE", keys.trajectories(actor), "-", "+")[before]
-        return wire.decode(fields[-1], max_bytes=10**6)["observations"]
+        return codec.decode(fields[-1], max_bytes=10**6)["observations"]
 
     played = [first_of("a"), first_of("b"), first_of("a")]
     assert all(one != other for one, other in itertools.combinations(played, 2))

@@ -6,7 +6,7 @@ import pytest
 from support.proxy import Proxy
 
 from broodmind.common.errors import RedisUnreachable
-from broodmind.common.streams import Server
+from broodmind.common.server.streams import Server
 
 
 def connect(proxy):

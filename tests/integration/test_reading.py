@@ -6,11 +6,11 @@ import pytest
 from support.runs import NEVER, SPEC, entry
 
 from broodmind.common.errors import LeaseLost
-from broodmind.common.keys import GROUP, Keys
-from broodmind.common.streams import ReplyError
-from broodmind.learner.ingest import Ingest
-from broodmind.learner.lease import Lease
-from broodmind.learner.reading import FencedReads
+from broodmind.common.server.keys import GROUP, Keys
+from broodmind.common.server.streams import ReplyError
+from broodmind.learner.commit.lease import Lease
+from broodmind.learner.ingest.fenced_read import FencedReads
+from broodmind.learner.ingest.stream_reader import Ingest
 
 
 @pytest.fixture

@@ -12,15 +12,16 @@ from support.runs import NEVER, SPEC, commit_after, entry, everything, hash_of, 
 from support.servers import KINDS, RealServer, wait_until
 
 from broodmind.common.errors import ConfigError, LineageLost, RedisUnreachable
-from broodmind.common.keys import GROUP, Keys
-from broodmind.common.shutdown import Stop
-from broodmind.common.streams import Server
-from broodmind.learner import commit
-from broodmind.learner.commit import Head, send
-from broodmind.learner.known import Known
-from broodmind.learner.lease import Lease
+from broodmind.common.process.shutdown import Stop
+from broodmind.common.server.keys import GROUP, Keys
+from broodmind.common.server.streams import Server
+from broodmind.learner.commit import commit
+from broodmind.learner.commit.commit import send
+from broodmind.learner.commit.lease import Lease
+from broodmind.learner.ledger.head import Head
 from broodmind.learner.loop import learn
-from broodmind.learner.store import Checkpoints, read_checkpoint
+from broodmind.learner.persistence.checkpoints import Checkpoints, read_checkpoint
+from broodmind.learner.persistence.last_known_state import Known
 
 
 @pytest.fixture
@@ -53,8 +54,10 @@ def wipe(redis, keys):
 
 def test_an_actor_struck_off_and_back_counts_once_what_it_sends_again(shared_server, redis, run, keys, monkeypatch):
     """Its stream is gone, so Redis refuses nothing; a break that it noticed late makes it send all of it again."""
-    monkeypatch.setattr("broodmind.learner.ingest._DEPART_EVERY_S", 0.05)
-    monkeypatch.setattr("broodmind.actors.line.monotonic_s", lambda: 0.0)  # however long it takes, it was sent just now
+    monkeypatch.setattr("broodmind.learner.ingest.stream_reader._DEPART_EVERY_S", 0.05)
+    monkeypatch.setattr(
+        "broodmind.actors.transport.stream_connection.monotonic_s", lambda: 0.0
+    )  # however long it takes, it was sent just now
     with learning(shared_server.url, run):
         uplink = joined_uplink(shared_server.url, run, "a")
         uplink.push([piece(seed=1), piece(seed=2)], NEVER)
@@ -116,7 +119,7 @@ def test_an_outage_between_the_lease_and_the_first_look_at_the_run_is_waited_out
 ):
     """On a server too that does not say which process it is."""
     if nameless:
-        monkeypatch.setattr("broodmind.learner.lease._server_id", lambda _: "")
+        monkeypatch.setattr("broodmind.learner.commit.lease._server_id", lambda _: "")
 
     def rule(command):
         return "lose the reply" if keys.spec.encode() in command and not proxy.faults else None
@@ -292,7 +295,7 @@ def test_a_full_disk_ends_no_run(shared_server, redis, run, keys, tmp_path, monk
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("broodmind.learner.store.write_durably", full)
+    monkeypatch.setattr("broodmind.learner.persistence.checkpoints.write_durably", full)
     checkpointed(shared_server, run, keys, tmp_path, 3)
     assert counters(redis, keys)["version"] == 3
     assert "No space left" in caplog.text

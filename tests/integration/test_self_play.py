@@ -8,7 +8,7 @@ import re
 from support.runs import broodmind, hash_of, lock_step_run, running
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind.common.keys import Keys
+from broodmind.common.server.keys import Keys
 
 
 def options(server, run):

@@ -19,13 +19,13 @@ from support.runs import broodmind, hash_of, running
 from support.served import client, compiled, example, framed, served
 from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
 
-from broodmind.actors import connect
-from broodmind.actors.batching import Batch
-from broodmind.actors.policy import Policy
-from broodmind.actors.protocol import MAX_FRAME
+from broodmind import connect
+from broodmind.actors.inference.policy import Policy
+from broodmind.actors.serve.protocol import MAX_FRAME
+from broodmind.actors.serve.request_batcher import Batch
 from broodmind.common.actions import Discrete
-from broodmind.common.keys import Keys
-from broodmind.common.network import initial_params
+from broodmind.common.policy.network import initial_params
+from broodmind.common.server.keys import Keys
 from broodmind.common.spec import GameSpec
 
 CORRIDOR = """
@@ -162,8 +162,8 @@ def test_what_is_asked_at_once_is_decided_together(shared_server, redis, run, mo
 
 
 def test_more_than_it_can_take_is_refused(shared_server, redis, run, monkeypatch):
-    monkeypatch.setattr("broodmind.actors.conversation.MAX_EPISODES", 2)
-    monkeypatch.setattr("broodmind.actors.serve._MAX_CONNECTIONS", 1)
+    monkeypatch.setattr("broodmind.actors.serve.session.MAX_EPISODES", 2)
+    monkeypatch.setattr("broodmind.actors.serve.server._MAX_CONNECTIONS", 1)
     publish(redis, run)
 
     async def play(port):

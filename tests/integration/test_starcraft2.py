@@ -27,7 +27,7 @@ from support.servers import PATIENCE_S, RealServer, free_port, wait_until
 from support.standin import MAP, install
 
 from broodmind.common.errors import SpecMismatch
-from broodmind.common.keys import Keys
+from broodmind.common.server.keys import Keys
 
 PLAYED = {"win", "loss", "tie"}
 # Put in the way of the actor process alone: what a bug in a bot's own code would do.
@@ -287,8 +287,8 @@ def test_a_supervisor_that_is_killed_takes_hung_games_with_it(table):
 ONE_GAME = """
 import json, sys
 from broodmind.actors.starcraft2.match import Match, play_match
-from broodmind.actors.supervised import Progress
-from broodmind.common.shutdown import Stop
+from broodmind.actors.supervision.progress_pipe import Progress
+from broodmind.common.process.shutdown import Stop
 told, marks = [], []
 class Game:
     def act(self, observation, mask=None):
@@ -360,7 +360,7 @@ def test_a_game_at_its_limit_is_truncated_with_the_observation_its_future_begins
 
 def test_the_bot_of_the_documentation_plays_and_is_trained_on(table):
     text = (Path(__file__).parents[2] / "docs" / "starcraft2.md").read_text()
-    block = next(part for part in text.split("\n\n    ") if part.startswith("from broodmind.actors import connect"))
+    block = next(part for part in text.split("\n\n    ") if part.startswith("from broodmind import connect"))
     start = text.index(block)
     example = textwrap.dedent("    " + text[start : text.index("\nThe features and the reward")])
     assert '"AcropolisLE"' in example

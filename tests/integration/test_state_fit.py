@@ -6,10 +6,10 @@ from support.bot_files import write_game
 from support.runs import broodmind, hash_of, last_json, running
 from support.servers import wait_until
 
-from broodmind.actors import connect
+from broodmind import connect
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import SpecMismatch
-from broodmind.common.keys import Keys
+from broodmind.common.server.keys import Keys
 from broodmind.common.spec import GameSpec
 
 GAME = """

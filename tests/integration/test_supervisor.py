@@ -14,16 +14,16 @@ import pytest
 from support.runs import processes_of
 from support.servers import wait_until
 
-from broodmind.actors.child import Limits
-from broodmind.actors.supervisor import Slot, Supervisor
-from broodmind.common import shutdown
+from broodmind.actors.supervision.child_process import Limits
+from broodmind.actors.supervision.supervisor import Slot, Supervisor
 from broodmind.common.errors import ConfigError, ProcessFailed
+from broodmind.common.process import shutdown
 
 # A child is this, then what the test wants of it. `MARKER` in its command line is how it is found.
 CHILD = """
 import os, subprocess, sys, tempfile, threading, time
 from pathlib import Path
-from broodmind.actors import supervised as child
+from broodmind.actors.supervision import progress_pipe as child
 child._ORPHAN_GRACE_S = float(os.environ.get("ORPHAN_GRACE_S", "60"))
 child._MARK_EVERY_S = 0.05
 MARKER = sys.argv[1]
@@ -173,7 +173,7 @@ def test_a_finished_game_is_on_record_and_the_next_one_begins(supervise, slot, r
 
 
 def test_a_slot_that_keeps_failing_is_paused_while_the_others_go_on(supervise, slot, records, monkeypatch):
-    monkeypatch.setattr("broodmind.actors.supervisor._BACKOFF_S", (0.01, 0.01))
+    monkeypatch.setattr("broodmind.actors.supervision.supervisor._BACKOFF_S", (0.01, 0.01))
     bad, good = slot("    sys.exit(1)", "bad"), slot(STEADY, "good")
     supervisor = supervise([bad, good], pause_s=3600.0)
     polled(supervisor, lambda: bad.failures == 5)
@@ -189,7 +189,7 @@ def test_a_slot_that_keeps_failing_is_paused_while_the_others_go_on(supervise, s
 
 
 def test_without_a_pause_a_slot_that_keeps_failing_is_the_supervisors_end(supervise, slot, monkeypatch, tmp_path):
-    monkeypatch.setattr("broodmind.actors.supervisor._BACKOFF_S", (0.01, 0.01))
+    monkeypatch.setattr("broodmind.actors.supervision.supervisor._BACKOFF_S", (0.01, 0.01))
     supervisor = supervise([slot("    sys.exit('the last words')", log=tmp_path / "log"), slot(STEADY, "good")])
     with pytest.raises(ProcessFailed, match=r"slot: exit code 1, expected it to go on: the last words") as caught:
         polled(supervisor, lambda: False)
@@ -236,7 +236,7 @@ def test_a_supervisor_that_is_killed_takes_everything_with_it(slot, marker, temp
     commands = [slot(STEADY).command, slot(HANGS).command]
     code = f"""
 import sys, time
-from broodmind.actors.supervisor import Slot, Supervisor
+from broodmind.actors.supervision.supervisor import Slot, Supervisor
 supervisor = Supervisor([Slot(str(i), command, reports=True) for i, command in enumerate({commands!r})])
 while True:
     supervisor.poll()

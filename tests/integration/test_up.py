@@ -12,8 +12,8 @@ from support.learners import counters
 from support.runs import broodmind, last_json, processes_of
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind.common.keys import Keys
-from broodmind.common.streams import Server
+from broodmind.common.server.keys import Keys
+from broodmind.common.server.streams import Server
 
 SMALL = ("--actors", "2", "--envs", "8", "--eval-episodes", "10")
 

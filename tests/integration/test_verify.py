@@ -10,16 +10,17 @@ from support.runs import NEVER, SPEC, broodmind, commit_after, entry, hash_of, j
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import ConfigError, VerifyFailed
-from broodmind.common.keys import CONSUMER, GROUP, Keys
-from broodmind.deploy.verify import verify
-from broodmind.learner import ledger as ledger_module
-from broodmind.learner.commit import Head, send
+from broodmind.common.server.keys import CONSUMER, GROUP, Keys
+from broodmind.deploy.audit.verify import verify
+from broodmind.learner.commit.commit import send
+from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LearnerConfig
-from broodmind.learner.known import Known
-from broodmind.learner.lease import Lease
-from broodmind.learner.ledger import parse_ledger_entry
-from broodmind.learner.loop import Session
-from broodmind.learner.ranges import merge
+from broodmind.learner.ledger import ledger_entry as ledger_module
+from broodmind.learner.ledger.head import Head
+from broodmind.learner.ledger.id_ranges import merge
+from broodmind.learner.ledger.ledger_entry import parse_ledger_entry
+from broodmind.learner.persistence.last_known_state import Known
+from broodmind.learner.session import Session
 
 
 @pytest.fixture

@@ -63,9 +63,7 @@ def test_it_works_from_a_folder_of_hostile_modules(python, hostile, shared_serve
 
 
 def test_a_bot_imports_it_beside_modules_of_its_own(python, hostile):
-    code = (
-        "import sys, broodmind.actors, broodmind.common, broodmind.learner.loop, broodmind.actors.loop; print('fine')"
-    )
+    code = "import broodmind.actors, broodmind.common, broodmind.learner.loop, broodmind.actors.loop; print('fine')"
     result = run(python, hostile, "-c", code)
     assert result.stdout.strip() == "fine", result.stderr
     for name in ("common", "actors", "learner", "deploy"):
@@ -92,6 +90,6 @@ def test_it_holds_the_package_and_nothing_else(python):
     listing = run(python, ROOT, "-m", "pip", "show", "--files", "broodmind").stdout
     files = [line.strip() for line in listing.partition("Files:")[2].splitlines() if line.strip()]
     ours = {file.split("/")[1] for file in files if file.startswith("broodmind/")}
-    assert ours == {"actors", "common", "deploy", "learner"}
-    assert any(file.endswith("learner/commit.lua") for file in files)
+    assert ours - {"__pycache__"} == {"__init__.py", "py.typed", "actors", "common", "deploy", "learner"}
+    assert any(file.endswith("learner/commit/commit.lua") for file in files)
     assert not [file for file in files if "tests" in file or "benchmarks" in file]

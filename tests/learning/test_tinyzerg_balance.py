@@ -7,7 +7,7 @@ game were chosen: uniform 1 %, every constant policy 0 %, the attentive player 9
 import numpy as np
 import pytest
 
-from broodmind.actors.tinyzerg import FEATURE_SCALES, STEP_LIMIT, UNIT_HP, Macro, TinyZerg
+from broodmind.actors.games.tinyzerg import FEATURE_SCALES, STEP_LIMIT, UNIT_HP, Macro, TinyZerg
 
 GAMES = 2048
 

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broodmind.actors.protocol import Abort, Act, Begin, End, Hello, Refused, Reward, parse
-from broodmind.actors.substitute import flags, uniform
+from broodmind.actors.client.fallback_policy import flags, uniform
+from broodmind.actors.serve.protocol import Abort, Act, Begin, End, Hello, Refused, Reward, parse
 
 json_like = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),

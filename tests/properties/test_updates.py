@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broodmind.common import categorical
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import WireError
-from broodmind.common.network import policy_outputs
+from broodmind.common.policy import categorical
+from broodmind.common.policy.network import policy_outputs
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
-from broodmind.common.trajectory import Header, Trajectory, decode_trajectory, encode_trajectory
-from broodmind.learner.batch import collate
-from broodmind.learner.finite import NonFinite
-from broodmind.learner.impact import Impact, ImpactConfig
-from broodmind.learner.impala import Impala, VTraceConfig
-from broodmind.learner.optimizer import SGD, Adam
-from broodmind.learner.parameters import Parameters
-from broodmind.learner.ppo import PPO, PPOConfig
-from broodmind.learner.reinforce import Reinforce, ReinforceConfig
+from broodmind.common.wire.trajectory import Header, Trajectory, decode_trajectory, encode_trajectory
+from broodmind.learner.algorithms.batch import collate
+from broodmind.learner.algorithms.impact import Impact, ImpactConfig
+from broodmind.learner.algorithms.ppo import PPO, PPOConfig
+from broodmind.learner.algorithms.reinforce import Reinforce, ReinforceConfig
+from broodmind.learner.algorithms.vtrace_actor_critic import Impala, VTraceConfig
+from broodmind.learner.maths.flat_parameters import Parameters
+from broodmind.learner.maths.optimizers import SGD, Adam
+from broodmind.learner.metrics.update_metrics import NonFinite
 
 FEATURES, ACTIONS = 3, 4
 GAME = GameSpec("properties", (FEATURES,), Discrete(ACTIONS))

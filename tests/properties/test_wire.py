@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
-from broodmind.common import wire
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.errors import WireError
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
-from broodmind.common.trajectory import (
+from broodmind.common.wire import codec
+from broodmind.common.wire.trajectory import (
     MAX_BYTES,
     MAX_COLUMNS,
     Header,
@@ -24,7 +24,7 @@ from broodmind.common.trajectory import (
     encode_trajectory,
     parse_entry,
 )
-from broodmind.learner.decoder import Decoder
+from broodmind.learner.ingest.cached_layout_decoder import Decoder
 
 ACTOR = "a1"
 SEED, MUTANTS = 20_260_727, 100_000
@@ -146,23 +146,23 @@ names = st.text(max_size=10)
 trees = st.recursive(
     plain, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(names, inner, max_size=5), max_leaves=20
 )
-arrays = st.sampled_from(list(wire.DTYPES)).flatmap(
+arrays = st.sampled_from(list(codec.DTYPES)).flatmap(
     lambda name: stn.arrays(
-        wire.DTYPES[name],
+        codec.DTYPES[name],
         stn.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5),
-        elements=stn.from_dtype(wire.DTYPES[name], allow_nan=False, allow_infinity=False),
+        elements=stn.from_dtype(codec.DTYPES[name], allow_nan=False, allow_infinity=False),
     )
 )
 
 
-@given(st.dictionaries(names, trees, max_size=wire.MAX_FIELDS))
+@given(st.dictionaries(names, trees, max_size=codec.MAX_FIELDS))
 def test_what_was_encoded_is_decoded_unless_it_holds_more_lists_and_maps_than_any_message(fields):
-    data = wire.encode(fields)
-    if containers(fields) <= 4 * wire.MAX_FIELDS:
-        assert wire.decode(data, max_bytes=len(data)) == fields
+    data = codec.encode(fields)
+    if containers(fields) <= 4 * codec.MAX_FIELDS:
+        assert codec.decode(data, max_bytes=len(data)) == fields
     else:
         with pytest.raises(WireError, match="more lists and maps"):
-            wire.decode(data, max_bytes=len(data))
+            codec.decode(data, max_bytes=len(data))
 
 
 def containers(value):
@@ -184,25 +184,25 @@ def as_many(count):
 def test_as_many_lists_and_maps_are_taken_as_four_times_the_longest_may_hold(options, most):
     fields = as_many(most)
     assert containers(fields) == most
-    assert wire.decode(wire.encode(fields), max_bytes=1 << 20, **options) == fields
+    assert codec.decode(codec.encode(fields), max_bytes=1 << 20, **options) == fields
     with pytest.raises(WireError, match=r"^payload: more lists and maps"):
-        wire.decode(wire.encode(as_many(most + 1)), max_bytes=1 << 20, **options)
+        codec.decode(codec.encode(as_many(most + 1)), max_bytes=1 << 20, **options)
 
 
 @pytest.mark.parametrize(
     ("option", "longest", "make"),
     [
-        ({}, wire.MAX_DIMS, lambda n: {"a": [0] * n}),
-        ({}, wire.MAX_FIELDS, lambda n: {str(i): 0 for i in range(n)}),
+        ({}, codec.MAX_DIMS, lambda n: {"a": [0] * n}),
+        ({}, codec.MAX_FIELDS, lambda n: {str(i): 0 for i in range(n)}),
         ({"max_list": 20}, 20, lambda n: {"a": [0] * n}),
         ({"max_map": 5}, 5, lambda n: {str(i): 0 for i in range(n)}),
         ({"max_map": 100}, 100, lambda n: {str(i): 0 for i in range(n)}),
     ],
 )
 def test_a_list_or_map_may_be_as_long_as_the_limit_and_no_longer(option, longest, make):
-    assert wire.decode(wire.encode(make(longest)), max_bytes=1 << 20, **option) == make(longest)
+    assert codec.decode(codec.encode(make(longest)), max_bytes=1 << 20, **option) == make(longest)
     with pytest.raises(WireError, match=r"^payload: .*exceeds"):
-        wire.decode(wire.encode(make(longest + 1)), max_bytes=1 << 20, **option)
+        codec.decode(codec.encode(make(longest + 1)), max_bytes=1 << 20, **option)
 
 
 @settings(max_examples=300)
@@ -217,9 +217,9 @@ def test_an_array_arrives_with_its_dtype_shape_and_bytes(array, memory):
         array = array.astype(array.dtype.newbyteorder(">"))
     elif memory == "read-only":
         array.flags.writeable = False
-    data = wire.encode({"a": array, "b": 1})
-    name = next(name for name, dtype in wire.DTYPES.items() if dtype == expected.dtype)
-    found = wire.take_array(wire.decode(data, max_bytes=len(data)), "a", (name,), expected.shape)
+    data = codec.encode({"a": array, "b": 1})
+    name = next(name for name, dtype in codec.DTYPES.items() if dtype == expected.dtype)
+    found = codec.take_array(codec.decode(data, max_bytes=len(data)), "a", (name,), expected.shape)
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
     assert found.tobytes() == expected.tobytes()
     assert not found.flags.writeable
@@ -228,24 +228,24 @@ def test_an_array_arrives_with_its_dtype_shape_and_bytes(array, memory):
 @given(st.dictionaries(names, plain | arrays, max_size=6))
 def test_frames_and_the_arrays_between_them_are_what_is_encoded(fields):
     parts = [array.tobytes() for array in fields.values() if isinstance(array, np.ndarray)]
-    first, *others = wire.frames(fields)
-    assert wire.encode(fields) == first + b"".join(part + frame for part, frame in zip(parts, others, strict=True))
+    first, *others = codec.frames(fields)
+    assert codec.encode(fields) == first + b"".join(part + frame for part, frame in zip(parts, others, strict=True))
 
 
 @pytest.mark.parametrize("what", ["O", "U4", "V8", "M8[s]", "c8", "i1", "u4", "S3"])
 def test_an_array_that_would_be_refused_is_not_even_sent(what):
     with pytest.raises(TypeError, match="cannot encode an array of"):
-        wire.encode({"a": np.zeros(2, what)})
+        codec.encode({"a": np.zeros(2, what)})
 
 
 def test_an_object_is_not_sent():
     with pytest.raises(TypeError, match="cannot encode object"):
-        wire.encode({"a": object()})
+        codec.encode({"a": object()})
 
 
 def test_a_view_of_the_received_bytes_is_no_copy():
-    fields = wire.decode(wire.encode({"a": np.arange(10_000, dtype=np.int32)}), max_bytes=1 << 20)
-    peak, _ = measured(lambda: wire.take_array(fields, "a", ("<i4",), (None,)))
+    fields = codec.decode(codec.encode({"a": np.arange(10_000, dtype=np.int32)}), max_bytes=1 << 20)
+    peak, _ = measured(lambda: codec.take_array(fields, "a", ("<i4",), (None,)))
     assert peak < 4096
 
 
@@ -333,7 +333,7 @@ SHAPES = {
     "a number": lambda dims: dims[0],
     "a map": lambda dims: dict(enumerate(map(str, dims))) and {"a": 1},
     "nothing": lambda _: None,
-    "too many": lambda _: [1] * wire.MAX_DIMS,
+    "too many": lambda _: [1] * codec.MAX_DIMS,
     "huge": lambda dims: [2**62] * len(dims),
     "product 0 mod 2^64": lambda dims: [2**32] * max(2, len(dims)),
     "product right mod 2^64": lambda dims: [dims[0] + 2**61, *dims[1:]],
@@ -386,7 +386,7 @@ def test_a_number_that_is_not_finite_is_refused_by_the_fields_name(name, value, 
 def test_the_largest_number_there_is_is_finite_though_its_square_is_not(dtype):
     array = np.full((3, 2), np.finfo(dtype).max, dtype)
     fields = {"a": [dtype, [3, 2], array.tobytes()]}
-    assert wire.take_array(fields, "a", (dtype,), (None, 2)).tobytes() == array.tobytes()
+    assert codec.take_array(fields, "a", (dtype,), (None, 2)).tobytes() == array.tobytes()
 
 
 @pytest.mark.parametrize("value", [2, 128, 255])
@@ -586,10 +586,10 @@ def test_a_header_that_says_something_else_than_the_payload_is_refused(field, by
 
 
 def test_a_payload_beyond_the_limit_is_refused_before_it_is_looked_at():
-    data = wire.encode({"a": 1})
-    assert wire.decode(data, max_bytes=len(data)) == {"a": 1}
+    data = codec.encode({"a": 1})
+    assert codec.decode(data, max_bytes=len(data)) == {"a": 1}
     with pytest.raises(WireError, match=f"payload: {len(data)} bytes, expected at most {len(data) - 1}"):
-        wire.decode(data, max_bytes=len(data) - 1)
+        codec.decode(data, max_bytes=len(data) - 1)
     header, payload = encoded(PLAIN)
     with pytest.raises(WireError, match="expected at most"):
         decode_trajectory(payload + bytes(MAX_BYTES), header, ACTOR, PLAIN)
@@ -665,7 +665,7 @@ def assert_bounded(raw, spec, constant=192 << 10):
 def nested(leaf, depth):
     """Lists of lists, each as long as a list may be."""
     for _ in range(depth):
-        leaf = bytes([0x90 + wire.MAX_DIMS]) + leaf * wire.MAX_DIMS
+        leaf = bytes([0x90 + codec.MAX_DIMS]) + leaf * codec.MAX_DIMS
     return leaf
 
 
@@ -745,7 +745,7 @@ UNPACKED += ["a number for a name", "nothing for a name", "5 MB of text", "5 MB 
 @pytest.mark.parametrize("name", UNPACKED)
 def test_what_encode_would_not_have_written_is_not_even_unpacked(name):
     with pytest.raises(WireError, match=r"^payload: "):
-        wire.decode(NASTY[name], max_bytes=MAX_BYTES)
+        codec.decode(NASTY[name], max_bytes=MAX_BYTES)
 
 
 @pytest.mark.parametrize("name", NASTY)
@@ -762,7 +762,7 @@ def test_the_deepest_nesting_of_the_longest_maps_and_lists_costs_a_constant_and_
 
 def test_a_list_is_not_made_longer_than_its_bytes_could_fill():
     data = one_field(b"\xdd\x00\x00\xff\xff" * 1000)
-    peak, raised = measured(lambda: wire.decode(data, max_bytes=len(data), max_list=1 << 16))
+    peak, raised = measured(lambda: codec.decode(data, max_bytes=len(data), max_list=1 << 16))
     assert raised is not None
     assert peak < 1 << 16
 

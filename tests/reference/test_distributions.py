@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
-from broodmind.common.distributions import Categorical, Gaussian, MultiCategorical, distribution
-from broodmind.learner.losses import to_outputs
+from broodmind.common.policy.distributions import Categorical, Gaussian, MultiCategorical, distribution
+from broodmind.learner.maths.losses import to_outputs
 
 SAMPLES = 100_000
 SIZES, DIMS, ROWS = (3, 2, 4), 3, 7

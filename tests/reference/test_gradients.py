@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
-from broodmind.common.distributions import Categorical
-from broodmind.common.network import LOG_STD
+from broodmind.common.policy.distributions import Categorical
+from broodmind.common.policy.network import LOG_STD
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
-from broodmind.learner.backward import Forward
-from broodmind.learner.batch import Batch
-from broodmind.learner.impact import Impact, ImpactConfig
-from broodmind.learner.impala import Impala, VTraceConfig
-from broodmind.learner.losses import clipped_surrogate, kl_k3, policy_gradient, squared_error, to_logits
-from broodmind.learner.optimizer import SGD
-from broodmind.learner.parameters import Parameters
-from broodmind.learner.ppo import PPO, PPOConfig
-from broodmind.learner.reinforce import Reinforce, ReinforceConfig
-from broodmind.learner.rows import Rows
-from broodmind.learner.value_scale import ValueScale
-from broodmind.learner.vtrace import vtrace
+from broodmind.learner.algorithms.batch import Batch
+from broodmind.learner.algorithms.impact import Impact, ImpactConfig
+from broodmind.learner.algorithms.minibatches import Rows
+from broodmind.learner.algorithms.ppo import PPO, PPOConfig
+from broodmind.learner.algorithms.reinforce import Reinforce, ReinforceConfig
+from broodmind.learner.algorithms.vtrace_actor_critic import Impala, VTraceConfig
+from broodmind.learner.maths.flat_parameters import Parameters
+from broodmind.learner.maths.losses import clipped_surrogate, kl_k3, policy_gradient, squared_error, to_logits
+from broodmind.learner.maths.mlp_backprop import Forward
+from broodmind.learner.maths.optimizers import SGD
+from broodmind.learner.maths.popart import ValueScale
+from broodmind.learner.maths.vtrace import vtrace
 
 FEATURES, ACTIONS, ROWS = 3, 4, 9
 GAME = GameSpec("reference", (FEATURES,), Discrete(ACTIONS))

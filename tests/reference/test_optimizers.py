@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from broodmind.learner.optimizer import SGD, Adam, RMSProp, clip_by_global_norm, make_optimizer
+from broodmind.learner.maths.optimizers import SGD, Adam, RMSProp, clip_by_global_norm, make_optimizer
 
 SIZE, STEPS = 50, 200
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from broodmind.learner.returns import discounted_returns, generalized_advantages
+from broodmind.learner.maths.returns import discounted_returns, generalized_advantages
 
 GARBAGE = 1e3  # what stands in steps that count for nothing
 

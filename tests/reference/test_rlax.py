@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pytest
 
-from broodmind.common import categorical
-from broodmind.learner.losses import clipped_surrogate, policy_gradient, to_logits
-from broodmind.learner.returns import discounted_returns, generalized_advantages
-from broodmind.learner.vtrace import vtrace
+from broodmind.common.policy import categorical
+from broodmind.learner.maths.losses import clipped_surrogate, policy_gradient, to_logits
+from broodmind.learner.maths.returns import discounted_returns, generalized_advantages
+from broodmind.learner.maths.vtrace import vtrace
 
 with warnings.catch_warnings():  # those of its own dependencies are not ours to mend
     warnings.simplefilter("ignore")

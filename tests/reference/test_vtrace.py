@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from broodmind.learner.returns import generalized_advantages
-from broodmind.learner.vtrace import vtrace
+from broodmind.learner.maths.returns import generalized_advantages
+from broodmind.learner.maths.vtrace import vtrace
 
 GARBAGE = 1e3  # what stands in steps that count for nothing
 STEPS, COLUMNS = 30, 12

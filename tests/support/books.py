@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from support.runs import hash_of
 
-from broodmind.common import wire
-from broodmind.deploy.verify import verify
+from broodmind.common.wire import codec
+from broodmind.deploy.audit.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -35,5 +35,5 @@ def backlog(redis, keys) -> int:
 def check_learner_state(redis, keys) -> None:
     """What a successor would load is of the head's commit."""
     raw = redis.call("GET", keys.learner)
-    learner = wire.decode(raw, max_bytes=1 << 30, max_list=1 << 16, max_map=1 << 16)
+    learner = codec.decode(raw, max_bytes=1 << 30, max_list=1 << 16, max_map=1 << 16)
     assert learner["commit"] == hash_of(redis, keys.head)["commit"]

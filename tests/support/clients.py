@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from broodmind.common import wire
 from broodmind.common.actions import Discrete
-from broodmind.common.keys import Keys
-from broodmind.common.network import initial_params
+from broodmind.common.policy.network import initial_params
+from broodmind.common.server.keys import Keys
 from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
-from broodmind.common.weights import Pointer, digest, encode_weights
+from broodmind.common.wire import codec
+from broodmind.common.wire.weights import Pointer, digest, encode_weights
 
 GAME = GameSpec("numbered", (3,), Discrete(5), wins=True)
 SPEC = RunSpec(GAME, NetworkSpec(hidden=(8,)), RolloutSpec("games", 100, high_water=8))
@@ -39,5 +39,5 @@ def play(agent, number, outcome="win"):
 def arrived(server, run, actor):
     """The numbers of the games in an actor's stream, in order."""
     entries = server.call("XRANGE", Keys(run).trajectories(actor), "-", "+")
-    payloads = [wire.decode(fields[-1], max_bytes=1 << 20) for _, fields in entries]
-    return [int(wire.take_array(each, "observations", ("<f4",), (STEPS + 1, 1, 3))[0, 0, 0]) for each in payloads]
+    payloads = [codec.decode(fields[-1], max_bytes=1 << 20) for _, fields in entries]
+    return [int(codec.take_array(each, "observations", ("<f4",), (STEPS + 1, 1, 3))[0, 0, 0]) for each in payloads]

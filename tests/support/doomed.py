@@ -12,10 +12,13 @@ from dataclasses import replace
 import numpy as np
 from support.runs import SPEC, trajectory
 
-from broodmind.common.shutdown import stop_on_signal
-from broodmind.common.trajectory import Header, encode_trajectory
-from broodmind.learner import decoder, ingest, loop, run
+from broodmind.common.process.shutdown import stop_on_signal
+from broodmind.common.wire.trajectory import Header, encode_trajectory
+from broodmind.learner import loop
+from broodmind.learner import run_state as run
 from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.ingest import cached_layout_decoder as decoder
+from broodmind.learner.ingest import stream_reader as ingest
 
 EXIT_CODE = 139
 _MARK = 666.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.servers import RealServer, binary, wait_until
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = Path(__file__).parents[2] / "deploy" / "files"
 
 
 class DurableServer(RealServer):

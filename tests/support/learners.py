@@ -9,7 +9,7 @@ from support.runs import SPEC, hash_of
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import BroodmindError
-from broodmind.common.shutdown import Stop
+from broodmind.common.process.shutdown import Stop
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.loop import learn
 

@@ -13,12 +13,13 @@ from support.learners import CONFIG
 from support.runs import SPEC
 from support.servers import PATIENCE_S
 
-from broodmind.common.shutdown import Stop
-from broodmind.common.streams import Server
-from broodmind.learner import commit, store
-from broodmind.learner.committer import Committer
+from broodmind.common.process.shutdown import Stop
+from broodmind.common.server.streams import Server
+from broodmind.learner.commit import commit
+from broodmind.learner.commit.commit_thread import Committer
 from broodmind.learner.loop import learn
-from broodmind.learner.run import Run
+from broodmind.learner.persistence import checkpoints
+from broodmind.learner.run_state import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 EVERY_COMMIT_S = 0.0
 # Forks of a process that has imported everything: hundreds of learners cost little.
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["broodmind.learner.loop", "broodmind.actors.uplink"])
+_processes.set_forkserver_preload(["broodmind.learner.loop", "broodmind.actors.transport.blocking_connection"])
 
 
 def die() -> None:
@@ -105,11 +106,11 @@ STEPS: dict[str, tuple[bool | None, Callable[[], None]]] = {
     "before the reply": (True, lambda: die_in(committing, send_all)),
     "after the reply": (True, lambda: die_in(committing, exchange)),
     "after its bookkeeping": (True, lambda: die_after(Committer, "settle", under_way=True)),
-    "before the checkpoint": (None, lambda: die_instead_of(store.Checkpoints, "save")),
-    "in the middle of the checkpoint": (None, lambda: setattr(store, "write_durably", half_written)),
+    "before the checkpoint": (None, lambda: die_instead_of(checkpoints.Checkpoints, "save")),
+    "in the middle of the checkpoint": (None, lambda: setattr(checkpoints, "write_durably", half_written)),
     "before the checkpoint is on disk": (None, lambda: die_instead_of(os, "fsync")),
     "before the checkpoint has its name": (None, lambda: die_instead_of(Path, "replace")),
-    "after the checkpoint": (None, lambda: die_after(store.Checkpoints, "save")),
+    "after the checkpoint": (None, lambda: die_after(checkpoints.Checkpoints, "save")),
 }
 
 

@@ -21,7 +21,7 @@ from support.roles import ROLES
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import BroodmindError
-from broodmind.common.log import log_to_stderr
+from broodmind.common.process.log import log_to_stderr
 
 CRASHED = 70  # the exit code of a child that ended with an error that is none of ours
 

@@ -10,7 +10,7 @@ from support.runs import NEVER, joined_uplink, piece
 from support.servers import PATIENCE_S
 
 from broodmind.common.errors import RedisUnreachable
-from broodmind.common.shutdown import Stop
+from broodmind.common.process.shutdown import Stop
 
 if TYPE_CHECKING:
     from pathlib import Path

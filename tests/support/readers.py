@@ -14,12 +14,12 @@ import threading
 import time
 from collections import Counter
 
-from broodmind.actors.uplink import Uplink
-from broodmind.common.keys import Keys
-from broodmind.common.shutdown import Stop
-from broodmind.common.streams import Server
-from broodmind.common.weights import Pointer
-from broodmind.learner.commit import WEIGHTS_KEPT
+from broodmind.actors.transport.blocking_connection import Uplink
+from broodmind.common.process.shutdown import Stop
+from broodmind.common.server.keys import Keys
+from broodmind.common.server.streams import Server
+from broodmind.common.wire.weights import Pointer
+from broodmind.learner.commit.commit import WEIGHTS_KEPT
 
 
 class Reader(threading.Thread):

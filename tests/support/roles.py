@@ -10,13 +10,13 @@ from pathlib import Path
 from support.runs import SPEC, trajectory
 
 from broodmind.actors.rollout import Piece
-from broodmind.actors.uplink import Uplink
-from broodmind.common.shutdown import stop_on_signal
+from broodmind.actors.transport.blocking_connection import Uplink
+from broodmind.common.process.shutdown import stop_on_signal
 from broodmind.common.spec import RolloutSpec
+from broodmind.learner.algorithms.ppo import PPOConfig
+from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LearnerConfig
-from broodmind.learner.lease import Lease
 from broodmind.learner.loop import learn
-from broodmind.learner.ppo import PPOConfig
 
 SOAK_SPEC = replace(SPEC, rollout=RolloutSpec(length=4, high_water=16))
 PIECES_A_BATCH = 24

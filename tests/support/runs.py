@@ -14,15 +14,16 @@ import numpy as np
 from support.servers import PATIENCE_S, WHOLE_RUN_S, wait_until
 
 from broodmind.actors.rollout import Piece
-from broodmind.actors.uplink import Uplink
+from broodmind.actors.transport.blocking_connection import Uplink
 from broodmind.common.actions import Discrete
-from broodmind.common.keys import Keys
-from broodmind.common.network import initial_params
-from broodmind.common.shutdown import Stop
+from broodmind.common.policy.network import initial_params
+from broodmind.common.process.shutdown import Stop
+from broodmind.common.server.keys import Keys
 from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
-from broodmind.common.trajectory import Header, Trajectory, encode_trajectory
-from broodmind.common.weights import Pointer, encode_weights
-from broodmind.learner.commit import Commit, Head, next_head
+from broodmind.common.wire.trajectory import Header, Trajectory, encode_trajectory
+from broodmind.common.wire.weights import Pointer, encode_weights
+from broodmind.learner.commit.commit import Commit
+from broodmind.learner.ledger.head import Head, next_head
 
 SPEC = RunSpec(GameSpec("toy", (3,), Discrete(2)), NetworkSpec(hidden=(8,)), RolloutSpec(length=4, high_water=4))
 NEVER = Stop()

@@ -14,8 +14,8 @@ from pathlib import Path
 import msgpack
 from support.servers import PATIENCE_S
 
-from broodmind.actors.serve import listen, serve
-from broodmind.common.shutdown import Stop
+from broodmind.actors.serve.server import listen, serve
+from broodmind.common.process.shutdown import Stop
 
 CORRIDOR = Path(__file__).with_name("corridor.c")
 

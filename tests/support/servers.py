@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from broodmind.common.errors import BroodmindError, RedisDenied
-from broodmind.common.streams import Server
+from broodmind.common.server.streams import Server
 
 KINDS = ("redis", "valkey")
 # How long what must come is waited for before it counts as missing. It decides nothing but how soon a hang is told: so
 # long that a busy machine, on which the start of one process may take ten seconds, never runs out of it.
 PATIENCE_S = 180.0
 WHOLE_RUN_S = 1500.0  # the same, of a run that learns something from its beginning to its end
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = Path(__file__).parents[2] / "deploy" / "files"
 
 
 def binary(kind: str) -> str:

@@ -15,12 +15,12 @@ from support.nursery import Child, Nursery
 from support.runs import hash_of
 from support.servers import wait_until
 
-from broodmind.common.clock import monotonic_s, now_ms
 from broodmind.common.errors import BroodmindError, LeaseLost, RedisUnreachable
-from broodmind.common.keys import Keys
-from broodmind.deploy.oracle import accepted_ids
-from broodmind.deploy.snapshot import take_snapshot
-from broodmind.deploy.verify import verify
+from broodmind.common.process.clock import monotonic_s, now_ms
+from broodmind.common.server.keys import Keys
+from broodmind.deploy.audit.invariants import accepted_ids
+from broodmind.deploy.audit.snapshot import take_snapshot
+from broodmind.deploy.audit.verify import verify
 
 if TYPE_CHECKING:
     import random

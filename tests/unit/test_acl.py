@@ -6,12 +6,13 @@ import hashlib
 import json
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from broodmind.common.errors import ConfigError, RedisUnreachable
-from broodmind.deploy.acl import _LEARNER, acl, rights_of
+from broodmind.deploy.access.acl import _LEARNER, acl, rights_of
 
 
 def run_acl(*options):
@@ -99,7 +100,8 @@ def test_without_a_kind_of_server_the_server_is_asked():
 
 
 def test_the_learners_rights_are_what_its_code_calls():
-    sources = [file.read_text() for file in files("broodmind.learner").iterdir() if file.name.endswith((".py", ".lua"))]
+    folder = Path(str(files("broodmind.learner")))
+    sources = [file.read_text() for kind in ("*.py", "*.lua") for file in folder.rglob(kind)]
     scripted = re.findall(r"redis\.p?call\('([A-Z]+)'(?:, '(CREATE)')?", "\n".join(sources))
     called = re.findall(r"\(\(?\"([A-Z]+)\", ", "\n".join(sources))
     used = {"|".join(filter(None, words)).lower() for words in scripted} | {word.lower() for word in called}

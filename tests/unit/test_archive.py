@@ -10,15 +10,24 @@ import numpy as np
 import pytest
 from support.runs import SPEC, trajectory
 
-from broodmind.common.archive import MAGIC, PART, SUFFIX, ArchivedEntry, encode_entry, frame, read_segment, whole_bytes
 from broodmind.common.errors import ConfigError, WireError
-from broodmind.common.trajectory import Header, encode_trajectory
-from broodmind.learner import committer as committer_module
-from broodmind.learner.archive import Archive, ArchiveConfig, archived
-from broodmind.learner.commit import Head
-from broodmind.learner.committer import Committer
-from broodmind.learner.entry import Entry
-from broodmind.learner.known import Known
+from broodmind.common.wire.archive_format import (
+    MAGIC,
+    PART,
+    SUFFIX,
+    ArchivedEntry,
+    encode_entry,
+    frame,
+    read_segment,
+    whole_bytes,
+)
+from broodmind.common.wire.trajectory import Header, encode_trajectory
+from broodmind.learner.commit import commit_thread as committer_module
+from broodmind.learner.commit.commit_thread import Committer
+from broodmind.learner.ledger.head import Head
+from broodmind.learner.ledger.stream_entry import Entry
+from broodmind.learner.persistence.archive_writer import Archive, ArchiveConfig, archived
+from broodmind.learner.persistence.last_known_state import Known
 
 
 def an_entry(number=1, *, refused="", declared=False, payload=None):

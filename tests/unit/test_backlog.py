@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 
-from broodmind.actors.backlog import Backlog, Limits
-from broodmind.actors.outbox import REPLAY_S, Outbox
-from broodmind.actors.spool import Spool, first_free, read
+from broodmind.actors.client.send_queue import Backlog, Limits
+from broodmind.actors.client.spool import Spool, first_free, read
+from broodmind.actors.transport.outbox import REPLAY_S, Outbox
 from broodmind.common.errors import ConfigError, WireError
-from broodmind.common.trajectory import Header
+from broodmind.common.wire.trajectory import Header
 
 HEADER = Header(3, 1, 10, 1, 1234)
 

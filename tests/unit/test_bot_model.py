@@ -9,10 +9,10 @@ import pytest
 from support.bot_files import ENTRIES, REAL, model_arrays, probabilities, write_model
 
 from broodmind.common.actions import Discrete
-from broodmind.common.bot_model import GAME, NETWORK, BotModel, check_exportable, read_bot_model
-from broodmind.common.categorical import log_softmax
 from broodmind.common.errors import ConfigError
-from broodmind.common.network import initial_params
+from broodmind.common.policy.categorical import log_softmax
+from broodmind.common.policy.network import initial_params
+from broodmind.common.wire.bot_model import GAME, NETWORK, BotModel, check_exportable, read_bot_model
 
 STATES = np.random.default_rng(5).uniform(0, 2, (500, 15)).astype(np.float32)
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from broodmind.common import categorical
-from broodmind.learner.losses import to_logits
+from broodmind.common.policy import categorical
+from broodmind.learner.maths.losses import to_logits
 
 SAMPLES = 100_000
 

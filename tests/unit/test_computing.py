@@ -10,7 +10,7 @@ import pytest
 
 LOOKING = """
 import json, os, resource, sys
-from broodmind.common.computing import prepare_to_compute
+from broodmind.common.process.process_setup import prepare_to_compute
 if sys.argv[1] == "prepared":
     prepare_to_compute()
 import numpy as np

@@ -6,7 +6,7 @@ import numpy as np
 import pyspiel
 import pytest
 
-from broodmind.actors.connect_four import COLUMNS, ROWS, ConnectFour, has_line, landings, lookahead
+from broodmind.actors.games.connect_four import COLUMNS, ROWS, ConnectFour, has_line, landings, lookahead
 
 GAMES = 500
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.clients import SPEC
 
-from broodmind.actors.courier import high_water
+from broodmind.actors.client.sender_thread import high_water
 
 
 @pytest.mark.parametrize(

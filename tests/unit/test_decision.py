@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from broodmind.actors.decision import decide
-from broodmind.actors.episode import Episode, Improvised, Manners
-from broodmind.actors.policy import Policy
+from broodmind.actors.client.episode import Episode, Improvised, Manners
+from broodmind.actors.inference.batched_inference import decide
+from broodmind.actors.inference.policy import Policy
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
-from broodmind.common.network import initial_params
+from broodmind.common.policy.network import initial_params
 from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
-from broodmind.common.weights import Pointer
+from broodmind.common.wire.weights import Pointer
 
 TOY = GameSpec("toy", (2, 3), Discrete(4))
 MASKED = replace(TOY, masked=True)

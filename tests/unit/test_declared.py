@@ -9,13 +9,13 @@ import pytest
 from support.runs import SPEC, trajectory
 
 from broodmind.common.errors import WireError
-from broodmind.common.trajectory import Header, decode_trajectory, encode_trajectory, parse_entry
-from broodmind.learner.commit import Head
+from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory, parse_entry
 from broodmind.learner.config import IntakeConfig, LearnerConfig
-from broodmind.learner.entry import Entry
-from broodmind.learner.history import History
-from broodmind.learner.intake import Intake, refusal
-from broodmind.learner.run import Run
+from broodmind.learner.ingest.batcher import Intake, refusal
+from broodmind.learner.ledger.head import Head
+from broodmind.learner.ledger.stream_entry import Entry
+from broodmind.learner.metrics.run_metrics import History
+from broodmind.learner.run_state import Run
 
 NOW = 1_700_000_000_000
 HEAD = Head(epoch=3, version=20, commit="c")
@@ -130,7 +130,7 @@ def test_it_shows_in_no_figure_of_what_the_runs_own_versions_do():
 def test_what_it_was_not_played_with_counts_as_older_for_the_rate(monkeypatch):
     shares, played = [], trajectory()
     monkeypatch.setattr(
-        "broodmind.learner.trainer.Trainer.update", lambda _, batch: shares.append(batch.stale_share) or {}
+        "broodmind.learner.algorithms.trainer.Trainer.update", lambda _, batch: shares.append(batch.stale_share) or {}
     )
     newest = Header(20, 3, played.steps, played.games, NOW)
     a_run_after(a_header(played, version=20, epoch=3), newest)

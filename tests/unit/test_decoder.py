@@ -3,9 +3,9 @@ import pytest
 from support.runs import SPEC, trajectory
 
 from broodmind.common.errors import WireError
-from broodmind.common.trajectory import Header, encode_trajectory
-from broodmind.learner import decoder as module
-from broodmind.learner.decoder import Decoder
+from broodmind.common.wire.trajectory import Header, encode_trajectory
+from broodmind.learner.ingest import cached_layout_decoder as module
+from broodmind.learner.ingest.cached_layout_decoder import Decoder
 
 
 def sent(seed=0, actor="a", *, declared=False):

@@ -9,18 +9,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from broodmind.actors.attempt import Attempt
-from broodmind.actors.episode import Episode, Manners
-from broodmind.actors.policy import Policy
-from broodmind.actors.recording import Ending, Recording, longest, to_trajectory
+from broodmind.actors.client.episode import Episode, Manners
+from broodmind.actors.client.episode_buffer import Ending, Recording, longest, to_trajectory
+from broodmind.actors.client.episode_record import Attempt
+from broodmind.actors.games.tinyzerg import TinyZerg
+from broodmind.actors.inference.policy import Policy
 from broodmind.actors.rollout import GameRollout, StepRollout
-from broodmind.actors.tinyzerg import TinyZerg
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.errors import ConfigError
-from broodmind.common.network import initial_params
+from broodmind.common.policy.network import initial_params
 from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
-from broodmind.common.trajectory import MAX_COLUMNS, Header, decode_trajectory, encode_trajectory
-from broodmind.common.weights import Pointer
+from broodmind.common.wire.trajectory import MAX_COLUMNS, Header, decode_trajectory, encode_trajectory
+from broodmind.common.wire.weights import Pointer
 
 TOY = GameSpec("toy", (3,), Discrete(4), wins=True)
 SEEN = [0.1, 0.2, 0.3]

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from support.bot_files import REAL, game_arrays, model_arrays, probabilities, write_game, write_model
 
-from broodmind.actors.behaviour import Behaviour, declared
-from broodmind.actors.experience import Reading, check_readable, read_experience
-from broodmind.actors.packing import alike, pack, side_by_side
-from broodmind.actors.state_fit import fit_states, fitted_game
-from broodmind.actors.tinyzerg import TinyZerg
+from broodmind.actors.games.observation_fit import fit_states, fitted_game
+from broodmind.actors.games.tinyzerg import TinyZerg
+from broodmind.actors.offline.behaviour_policy import Behaviour, declared
+from broodmind.actors.offline.bot_experience import Reading, check_readable, read_experience
+from broodmind.actors.offline.collate_games import alike, pack, side_by_side
 from broodmind.common.actions import Box, Discrete
-from broodmind.common.bot_model import GAME, read_bot_model
 from broodmind.common.errors import ConfigError, WireError
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
-from broodmind.common.trajectory import Header, decode_trajectory, encode_trajectory
+from broodmind.common.wire.bot_model import GAME, read_bot_model
+from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory
 
 UNIFORM = Reading(Behaviour())
 

@@ -10,9 +10,9 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from broodmind.actors.games import make_game
-from broodmind.actors.gymnasium_game import GymnasiumGame, from_factory, from_id
-from broodmind.actors.tinyzerg import TinyZerg
+from broodmind.actors.games.gymnasium_adapter import GymnasiumGame, from_factory, from_id
+from broodmind.actors.games.registry import make_game
+from broodmind.actors.games.tinyzerg import TinyZerg
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.errors import ConfigError
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from support.runs import SPEC, trajectory
 
-from broodmind.actors.importer import Report, _trajectories
-from broodmind.common.archive import ArchivedEntry
-from broodmind.common.trajectory import Header, encode_trajectory
-from broodmind.learner.archive import Archive, ArchiveConfig
+from broodmind.actors.offline.importer import Report, _trajectories
+from broodmind.common.wire.archive_format import ArchivedEntry
+from broodmind.common.wire.trajectory import Header, encode_trajectory
+from broodmind.learner.persistence.archive_writer import Archive, ArchiveConfig
 
 LONG = replace(SPEC, rollout=replace(SPEC.rollout, length=600))
 

@@ -3,12 +3,12 @@ import sys
 
 import pytest
 
-from broodmind.actors.tinyzerg import TinyZerg
-from broodmind.common.keys import Keys
+from broodmind.actors.games.tinyzerg import TinyZerg
+from broodmind.common.server.keys import Keys
 from broodmind.common.spec import RunSpec
-from broodmind.learner import ingest as module
-from broodmind.learner.ingest import Ingest
-from broodmind.learner.lease import Lease
+from broodmind.learner.commit.lease import Lease
+from broodmind.learner.ingest import stream_reader as module
+from broodmind.learner.ingest.stream_reader import Ingest
 
 KEYS = Keys("run")
 SPEC = RunSpec(TinyZerg.spec)
@@ -112,7 +112,7 @@ def test_the_next_read_is_asked_for_while_there_is_room(ingest):
 
 TAKING = """
 import random, signal
-from broodmind.learner.ingest import Ingest
+from broodmind.learner.ingest.stream_reader import Ingest
 
 signal.signal(signal.SIGALRM, lambda *_: None)
 ingest = Ingest(None, None, None, None, None, None, 0)

@@ -7,18 +7,18 @@ import json
 import numpy as np
 import pytest
 
-from broodmind.actors.outbox import REPLAY_S, Outbox
+from broodmind.actors.transport.outbox import REPLAY_S, Outbox
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import ConfigError, SpecMismatch
-from broodmind.common.keys import Keys, check_name
+from broodmind.common.server.keys import Keys, check_name
 from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
-from broodmind.common.trajectory import Header, Trajectory
-from broodmind.learner.commit import Head
+from broodmind.common.wire.trajectory import Header, Trajectory
 from broodmind.learner.config import IntakeConfig
-from broodmind.learner.counters import REFUSALS, Counters
-from broodmind.learner.history import GAMES, History
-from broodmind.learner.ingest import Entry
-from broodmind.learner.intake import Intake, refusal
+from broodmind.learner.ingest.batcher import Intake, refusal
+from broodmind.learner.ingest.stream_reader import Entry
+from broodmind.learner.ledger.counters import REFUSALS, Counters
+from broodmind.learner.ledger.head import Head
+from broodmind.learner.metrics.run_metrics import GAMES, History
 
 NOW = 1_700_000_000_000
 HEAD = Head(epoch=3, version=20, commit="c20")

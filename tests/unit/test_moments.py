@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from broodmind.learner.moments import Moments
+from broodmind.learner.maths.running_moments import Moments
 
 WIDTH = 4
 

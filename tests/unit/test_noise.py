@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from broodmind.actors.noise import CorrelatedNoise
-from broodmind.actors.policy import Policy
+from broodmind.actors.inference.exploration_noise import CorrelatedNoise
+from broodmind.actors.inference.policy import Policy
 from broodmind.common.actions import Box
-from broodmind.common.distributions import Gaussian
 from broodmind.common.errors import ConfigError
-from broodmind.common.network import LOG_STD, initial_params
+from broodmind.common.policy.distributions import Gaussian
+from broodmind.common.policy.network import LOG_STD, initial_params
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
-from broodmind.common.weights import Pointer
+from broodmind.common.wire.weights import Pointer
 
 SPEC = RunSpec(GameSpec("numbers", (3,), Box((-1.0, -2.0), (1.0, 2.0))))
 

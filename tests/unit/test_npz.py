@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.lib import format as npy
 
-from broodmind.common import npz
 from broodmind.common.errors import WireError
-from broodmind.common.npz import read_npz
+from broodmind.common.wire import npz
+from broodmind.common.wire.npz import read_npz
 
 
 def header_only(shape, dtype=np.float32, tail=b""):
@@ -93,7 +93,7 @@ def test_a_zip_bomb_is_refused_unpacked_by_no_more_than_its_limit(tmp_path):
     assert path.stat().st_size < npz.FILE_BYTES_MAX
     code = (
         "import resource, sys, pathlib\n"
-        "from broodmind.common.npz import read_npz\n"
+        "from broodmind.common.wire.npz import read_npz\n"
         "from broodmind.common.errors import WireError\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n    read_npz(pathlib.Path(sys.argv[1]))\n"

@@ -7,7 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from broodmind.actors.opponents import CAPACITY, FLOOR, LATEST_SHARE, SLATE, Opponent, Pool, expected_score, weights
+from broodmind.actors.games.opponent_pool import (
+    CAPACITY,
+    FLOOR,
+    LATEST_SHARE,
+    SLATE,
+    Opponent,
+    Pool,
+    expected_score,
+    weights,
+)
 
 
 def version(number):

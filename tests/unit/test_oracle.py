@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from broodmind.actors.journal import Acknowledged, Journal, read_journals
-from broodmind.actors.outbox import Outbox
+from broodmind.actors.transport.ack_journal import Acknowledged, Journal, read_journals
+from broodmind.actors.transport.outbox import Outbox
 from broodmind.common.errors import ConfigError
-from broodmind.common.trajectory import Header
-from broodmind.common.weights import Pointer
-from broodmind.deploy.oracle import Snapshot, StreamView, judge
-from broodmind.learner.counters import Counters
-from broodmind.learner.ledger import LedgerEntry, kept
-from broodmind.learner.ranges import IdRange, format_ranges, merge, parse_ranges
+from broodmind.common.wire.trajectory import Header
+from broodmind.common.wire.weights import Pointer
+from broodmind.deploy.audit.invariants import Snapshot, StreamView, judge
+from broodmind.learner.commit.commit import kept
+from broodmind.learner.ledger.counters import Counters
+from broodmind.learner.ledger.id_ranges import IdRange, format_ranges, merge, parse_ranges
+from broodmind.learner.ledger.ledger_entry import LedgerEntry
 
 
 def entry(number, *, version, published=True, epoch=1, token="1-aa", counters, consumed=None, refused=None, gaps=None):

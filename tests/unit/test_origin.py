@@ -10,21 +10,21 @@ from support.bot_files import write_model
 from support.runs import SPEC
 
 from broodmind.common.actions import Box
-from broodmind.common.bot_model import GAME, NETWORK, read_bot_model
 from broodmind.common.errors import ConfigError
-from broodmind.common.network import LOG_STD, prepare, shapes
+from broodmind.common.policy.network import LOG_STD, prepare, shapes
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
-from broodmind.common.weights import decode_weights, digest
-from broodmind.deploy.export import params_arrays, write_npz
-from broodmind.learner.batch import Batch
-from broodmind.learner.commit import Head
+from broodmind.common.wire.bot_model import GAME, NETWORK, read_bot_model
+from broodmind.common.wire.weights import decode_weights, digest
+from broodmind.deploy.records.export import params_arrays, write_npz
+from broodmind.learner.algorithms.batch import Batch
+from broodmind.learner.algorithms.batch_predictions import state_values
+from broodmind.learner.algorithms.ppo import PPOConfig
+from broodmind.learner.algorithms.reinforce import ReinforceConfig
 from broodmind.learner.config import LearnerConfig
-from broodmind.learner.origin import read_origin
-from broodmind.learner.ppo import PPOConfig
-from broodmind.learner.reinforce import ReinforceConfig
-from broodmind.learner.run import Run
-from broodmind.learner.store import Checkpoints
-from broodmind.learner.values import state_values
+from broodmind.learner.ledger.head import Head
+from broodmind.learner.persistence.checkpoints import Checkpoints
+from broodmind.learner.persistence.warm_start import read_origin
+from broodmind.learner.run_state import Run
 
 BOT = RunSpec(GAME, NETWORK)
 STATES = np.random.default_rng(2).normal(3, 2, (50, 3)).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.served import framed
 
-from broodmind.actors.protocol import (
+from broodmind.actors.serve.protocol import (
     MAX_FRAME,
     MAX_LABELS,
     MAX_LIST,
@@ -25,7 +25,7 @@ from broodmind.actors.protocol import (
     parse,
 )
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
-from broodmind.common.wire import MAX_TEXT
+from broodmind.common.wire.codec import MAX_TEXT
 
 REQUESTS = [
     ({"type": "hello", "protocol": 1}, Hello(1)),

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from broodmind.common.errors import ConfigError
-from broodmind.learner.rates import RateConfig, batch_scale, follow_kl, schedule, stale_scale
+from broodmind.learner.algorithms.learning_rate import RateConfig, batch_scale, follow_kl, schedule, stale_scale
 
 STEPS = [1, 512, 2048, 4096, 100_000]
 

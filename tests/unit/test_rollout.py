@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from broodmind.actors.game import Step
+from broodmind.actors.games.vector_game import Step
 from broodmind.actors.rollout import GameRollout, StepRollout, make_rollout
 from broodmind.common.actions import Discrete
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
-from broodmind.common.trajectory import Header, decode_trajectory, encode_trajectory
-from broodmind.common.weights import Pointer
+from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory
+from broodmind.common.wire.weights import Pointer
 
 TERMINATED, TRUNCATED = "terminated", "truncated"
 ACTIONS = 3

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from broodmind.learner.batch import Batch
-from broodmind.learner.rows import Rows, rows_of, sweep
+from broodmind.learner.algorithms.batch import Batch
+from broodmind.learner.algorithms.minibatches import Rows, rows_of, sweep
 
 
 def numbered(count, *, masked=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broodmind.learner.run import _DEPARTED_KEPT, _remembered
+from broodmind.learner.run_state import _DEPARTED_KEPT, _remembered
 
 
 def test_cursors_of_the_departed_are_kept_up_to_a_bound_and_the_oldest_go_first():

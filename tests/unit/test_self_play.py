@@ -7,17 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from broodmind.actors.connect_four import COLUMNS, ConnectFour, has_line, lookahead
-from broodmind.actors.games import evaluation_games, make_game
-from broodmind.actors.opponents import Only, Opponent, Pool
-from broodmind.actors.policy import Policy
+from broodmind.actors.games.connect_four import COLUMNS, ConnectFour, has_line, lookahead
+from broodmind.actors.games.opponent_pool import Only, Opponent, Pool
+from broodmind.actors.games.registry import evaluation_games, make_game
+from broodmind.actors.games.self_play import OPENING, SelfPlay
+from broodmind.actors.games.two_player_game import random_player
+from broodmind.actors.inference.policy import Policy
 from broodmind.actors.rollout import StepRollout
-from broodmind.actors.self_play import OPENING, SelfPlay
-from broodmind.actors.two_seats import random_player
 from broodmind.common.errors import ConfigError
-from broodmind.common.network import initial_params
+from broodmind.common.policy.network import initial_params
 from broodmind.common.spec import NetworkSpec, RunSpec
-from broodmind.common.weights import Pointer
+from broodmind.common.wire.weights import Pointer
 
 GAMES = 4  # columns 0 and 2 have the first move in their first game
 

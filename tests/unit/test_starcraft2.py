@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from support.standin.world import GAME_SECONDS, World
 
-from broodmind.actors.games import describe_game, make_game
+from broodmind.actors.games.registry import describe_game, make_game
+from broodmind.actors.games.tinyzerg import Macro
+from broodmind.actors.starcraft2.build_order import PLANS, Holdings, wishes
 from broodmind.actors.starcraft2.features import Seen, map_control, observe
 from broodmind.actors.starcraft2.match import parse_opponent
-from broodmind.actors.starcraft2.plan import PLANS, Holdings, wishes
 from broodmind.actors.starcraft2.rewards import Rewards, potential
-from broodmind.actors.tinyzerg import Macro
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import ConfigError
 
@@ -120,7 +120,7 @@ def test_the_learner_can_describe_the_game_without_it():
     code = """
 import sys
 sys.modules["sc2"] = None
-from broodmind.actors.games import describe_game
+from broodmind.actors.games.registry import describe_game
 spec = describe_game("starcraft2")
 print(spec.name, spec.observation_shape, spec.wins)
 """

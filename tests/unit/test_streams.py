@@ -2,7 +2,7 @@
 
 from redis.connection import Connection
 
-from broodmind.common.streams import _LARGE_BYTES, _packed
+from broodmind.common.server.streams import _LARGE_BYTES, _packed
 
 LARGE = bytes(range(256)) * (_LARGE_BYTES // 256)
 

@@ -16,9 +16,15 @@ FOLDERS = ("actors", "common", "deploy", "learner")
 
 def test_the_packages_listed_are_the_folders_there_are():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    listed = set(project["tool"]["setuptools"]["packages"])
+    listed = project["tool"]["setuptools"]["packages"]
     folders = {init.parent.relative_to(ROOT) for name in FOLDERS for init in (ROOT / name).rglob("__init__.py")}
-    assert listed == {".".join(("broodmind", *folder.parts)) for folder in folders}
+    assert sorted(listed) == sorted(["broodmind", *(".".join(("broodmind", *folder.parts)) for folder in folders)])
+
+
+@pytest.mark.parametrize("folder", [p for name in FOLDERS for p in (ROOT / name, *(ROOT / name).iterdir())], ids=str)
+def test_a_folder_has_at_most_a_dozen_modules(folder):
+    if folder.is_dir():
+        assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= 12
 
 
 def test_nothing_makes_the_repository_itself_a_package():
@@ -38,7 +44,7 @@ def test_the_code_imports_itself_relatively(path):
 
 def test_a_run_is_put_up_and_watched_without_numpy():
     """A process that only watches need not hold its 15 MB."""
-    code = "import sys, broodmind.deploy.up, broodmind.deploy.follow; sys.exit('numpy' in sys.modules)"
+    code = "import sys, broodmind.deploy.local.up, broodmind.deploy.local.monitor; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broodmind.learner.suspects import DELIVERIES, Suspect, suspects
+from broodmind.learner.ingest.quarantine import DELIVERIES, Suspect, suspects
 
 
 def pending(*entries):

@@ -5,16 +5,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from broodmind.actors.tinyzerg import (
-    DECISION_S,
-    PLANS,
-    RAID,
-    STEP_LIMIT,
-    UPGRADE_STRENGTH,
-    Macro,
-    TinyZerg,
-)
-from broodmind.actors.tinyzerg_gymnasium import ENV_ID
+from broodmind.actors.games.tinyzerg import DECISION_S, PLANS, RAID, STEP_LIMIT, UPGRADE_STRENGTH, Macro, TinyZerg
+from broodmind.actors.games.tinyzerg_gymnasium import ENV_ID
 
 GAMES = 64
 

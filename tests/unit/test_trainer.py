@@ -5,20 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from broodmind.common import wire
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.errors import ConfigError, WireError
-from broodmind.common.network import MEAN, SCALE
+from broodmind.common.policy.network import MEAN, SCALE
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
-from broodmind.common.weights import decode_weights, digest
-from broodmind.learner.batch import Batch
-from broodmind.learner.finite import NonFinite
-from broodmind.learner.impact import ImpactConfig
-from broodmind.learner.impala import VTraceConfig
-from broodmind.learner.ppo import PPOConfig
-from broodmind.learner.rates import RateConfig
-from broodmind.learner.reinforce import ReinforceConfig
-from broodmind.learner.trainer import Trainer
+from broodmind.common.wire import codec
+from broodmind.common.wire.weights import decode_weights, digest
+from broodmind.learner.algorithms.batch import Batch
+from broodmind.learner.algorithms.impact import ImpactConfig
+from broodmind.learner.algorithms.learning_rate import RateConfig
+from broodmind.learner.algorithms.ppo import PPOConfig
+from broodmind.learner.algorithms.reinforce import ReinforceConfig
+from broodmind.learner.algorithms.trainer import Trainer
+from broodmind.learner.algorithms.vtrace_actor_critic import VTraceConfig
+from broodmind.learner.metrics.update_metrics import NonFinite
 
 FEATURES = 3
 ONE, SEVERAL, NUMBERS = Discrete(4), MultiDiscrete((3, 2)), Box((-1.0, 0.0), (1.0, 2.0))
@@ -82,13 +82,13 @@ def batch_for(name, seed):
 
 def as_bytes(state):
     """All of a state, to compare."""
-    return wire.encode(state)
+    return codec.encode(state)
 
 
 def successor_of(trainer, name):
     """A fresh trainer that takes over by what is stored, as after a restart."""
     weights = trainer.weights()
-    raw = wire.decode(wire.encode({"trainer": trainer.state()}), max_bytes=1 << 20)["trainer"]
+    raw = codec.decode(codec.encode({"trainer": trainer.state()}), max_bytes=1 << 20)["trainer"]
     config, actions = CONFIGS[name]
     spec = spec_of(actions)
     result = Trainer(spec, config)
@@ -151,7 +151,7 @@ def test_another_algorithm_or_optimizer_is_refused_by_both_names(theirs, ours, s
     spec = spec_of(ONE)
     trainer, successor = Trainer(spec, theirs), Trainer(spec, ours)
     weights = trainer.weights()
-    raw = wire.decode(wire.encode({"trainer": trainer.state()}), max_bytes=1 << 20)["trainer"]
+    raw = codec.decode(codec.encode({"trainer": trainer.state()}), max_bytes=1 << 20)["trainer"]
     before = successor.weights()
     with pytest.raises(ConfigError, match=f"^{says}"):
         successor.restore(decode_weights(weights, digest(weights), spec), raw)
@@ -162,7 +162,7 @@ def test_another_algorithm_or_optimizer_is_refused_by_both_names(theirs, ours, s
 def test_a_state_with_a_part_missing_is_refused_by_its_name(part):
     trainer = fresh("ppo")
     weights = trainer.weights()
-    raw = wire.decode(wire.encode({"trainer": trainer.state()}), max_bytes=1 << 20)["trainer"]
+    raw = codec.decode(codec.encode({"trainer": trainer.state()}), max_bytes=1 << 20)["trainer"]
     del raw[part]
     with pytest.raises(WireError, match=rf"missing fields \['{part}'\]"):
         trainer.restore(decode_weights(weights, digest(weights), spec_of(ONE)), raw)
@@ -173,7 +173,7 @@ def test_a_state_of_another_size_is_refused(part, field):
     trainer = fresh("ppo-decoupled-popart")
     weights, state = trainer.weights(), trainer.state()
     state[part][field] = np.zeros(7, state[part][field].dtype)
-    raw = wire.decode(wire.encode({"trainer": state}), max_bytes=1 << 20)["trainer"]
+    raw = codec.decode(codec.encode({"trainer": state}), max_bytes=1 << 20)["trainer"]
     with pytest.raises(WireError):
         trainer.restore(decode_weights(weights, digest(weights), spec_of(ONE)), raw)
 

@@ -1,6 +1,6 @@
-from broodmind.actors.tinyzerg import TinyZerg
-from broodmind.actors.uplink import Uplink
-from broodmind.common.shutdown import Stop
+from broodmind.actors.games.tinyzerg import TinyZerg
+from broodmind.actors.transport.blocking_connection import Uplink
+from broodmind.common.process.shutdown import Stop
 from broodmind.common.spec import RunSpec
 
 

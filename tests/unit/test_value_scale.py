@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from broodmind.common.actions import Discrete
-from broodmind.common.network import initial_params
+from broodmind.common.policy.network import initial_params
 from broodmind.common.spec import GameSpec, NetworkSpec
-from broodmind.learner.parameters import Parameters
-from broodmind.learner.value_scale import ValueScale
-from broodmind.learner.values import state_values
+from broodmind.learner.algorithms.batch_predictions import state_values
+from broodmind.learner.maths.flat_parameters import Parameters
+from broodmind.learner.maths.popart import ValueScale
 
 GAME = GameSpec("scaled", (3,), Discrete(2))
 NETWORKS = [NetworkSpec((8, 6)), NetworkSpec((8, 6), shared=True)]

@@ -1,0 +1,107 @@
+"""A recording: what one game saw and did, and the trajectory it becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...common.wire.trajectory import MAX_BYTES, MAX_COLUMNS, Trajectory
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...common.policy.distributions import ActionArray
+    from ...common.spec import RunSpec
+
+
+@dataclass(slots=True)
+class Recording:
+    """The steps of one game, each list an item a step. What a step earns is known only after it, and is added to."""
+
+    observations: list[NDArray[np.float32]] = field(default_factory=list)
+    actions: list[ActionArray] = field(default_factory=list)
+    log_probs: list[np.floating] = field(default_factory=list)
+    masks: list[NDArray[np.bool_]] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+
+    def add(
+        self,
+        observation: NDArray[np.float32],
+        action: ActionArray,
+        log_prob: np.floating,
+        mask: NDArray[np.bool_] | None,
+    ) -> None:
+        """One more step."""
+        self.observations.append(observation)
+        self.actions.append(action)
+        self.log_probs.append(log_prob)
+        if mask is not None:
+            self.masks.append(mask)
+        self.rewards.append(0.0)
+
+    @property
+    def steps(self) -> int:
+        """Recorded so far."""
+        return len(self.actions)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a recording ends, which need not be how the game did: one that is too long is cut."""
+
+    observation: NDArray[np.float32]  # after the last step
+    terminated: bool  # over by the game's own rules; False: cut off, and its future still has a value
+    won: bool
+
+
+def longest(spec: RunSpec) -> int:
+    """The most steps recorded of one game: what a run of whole games accepts, or what one entry may hold."""
+    actions = spec.game.actions
+    numbers = spec.game.features + sum(actions.shape) + len(actions.shape) + 4
+    step_bytes = 4 * numbers + sum(actions.sizes)
+    # Half: cut into pieces of a single step, each observation travels twice.
+    fits = max(MAX_BYTES // (2 * step_bytes), 1)
+    columns = 1 if spec.rollout.unroll == "games" else MAX_COLUMNS
+    return min(spec.rollout.length * columns, fits)
+
+
+def to_trajectory(recording: Recording, ending: Ending, spec: RunSpec) -> Trajectory:
+    """One whole game of at least one step, as one trajectory.
+
+    Where the run wants whole games it is one column, [T, 1]. Where it wants pieces of so many steps, the pieces stand
+    side by side, [length, pieces]: behind a piece's last step stands the next one's first observation to bootstrap
+    from, and behind the game's last step stands its final observation, followed by steps that are not valid.
+    """
+    steps = recording.steps
+    rows = min(steps, spec.rollout.length)
+    columns = -(-steps // rows)
+
+    def pieces(flat: NDArray[Any]) -> NDArray[Any]:
+        padded = np.zeros((rows * columns, *flat.shape[1:]), flat.dtype)
+        padded[:steps] = flat
+        return np.ascontiguousarray(padded.reshape(columns, rows, *flat.shape[1:]).swapaxes(0, 1))
+
+    seen = np.stack([*recording.observations, ending.observation])
+    starts, row = rows * np.arange(columns), np.arange(rows + 1)[:, None]
+    last = np.zeros(steps, np.bool_)
+    last[-1] = True
+    rewards = np.array(recording.rewards, np.float32)
+    masks = None
+    if spec.game.masked:
+        masks = pieces(np.stack(recording.masks))
+        masks |= ~masks.any(axis=-1, keepdims=True)  # a padded step that allows nothing has no distribution
+    return Trajectory(
+        observations=seen[np.minimum(starts + row, steps)],
+        actions=pieces(np.stack(recording.actions)),
+        log_probs=pieces(np.array(recording.log_probs, np.float32)),
+        rewards=pieces(rewards),
+        terminated=pieces(last & ending.terminated),
+        truncated=pieces(last & (not ending.terminated)),
+        valid=pieces(np.ones(steps, np.bool_)),
+        returns=rewards.sum(dtype=np.float64, keepdims=True).astype(np.float32),
+        lengths=np.array([steps], np.int32),
+        masks=masks,
+        wins=np.array([ending.won]) if spec.game.wins else None,
+    )

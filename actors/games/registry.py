@@ -1,0 +1,132 @@
+"""From a game's name to a game: a built-in, a Gymnasium id, or somebody's own factory; and who plays opposite."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ...common.errors import ConfigError
+from ...common.wire import bot_model
+from .connect_four import ConnectFour
+from .self_play import RANDOM, SelfPlay
+from .starcraft2_spec import NAME as STARCRAFT2
+from .starcraft2_spec import SPEC as STARCRAFT2_SPEC
+from .tinyzerg import TinyZerg
+from .two_player_game import TwoSeatGame, random_player
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...common.spec import GameSpec
+    from .two_player_game import Player
+    from .vector_game import VectorGame
+
+_BUILT_IN: dict[str, Callable[[int], VectorGame | TwoSeatGame]] = {"TinyZerg": TinyZerg, "ConnectFour": ConnectFour}
+_AGAINST = "@"  # ConnectFour@lookahead: against one player, and not against past versions of oneself
+# Games that own their loop: a run can be made for one, and only the game itself can play it.
+_OWN_LOOP = {bot_model.GAME.name: bot_model.GAME, STARCRAFT2: STARCRAFT2_SPEC}
+
+
+def make_game(name: str, num_envs: int) -> VectorGame:
+    """Make `num_envs` copies of a game. One of two seats comes with opponents: see `self_play`.
+
+    Args:
+        name: a built-in (TinyZerg, ConnectFour), a Gymnasium id (CartPole-v1), or module:factory. A factory is called
+            with the keyword num_envs and returns a VectorGame, a TwoSeatGame or a gymnasium.vector.VectorEnv; one that
+            takes no arguments returns one gymnasium.Env and is called once a copy. A game of two seats can be followed
+            by a player of its own, or the random one: ConnectFour@lookahead, ConnectFour@random.
+        num_envs: at least 1.
+
+    Raises:
+        ConfigError: naming the game, if it cannot be made.
+    """
+    if num_envs < 1:
+        raise ConfigError(f"envs: {num_envs}, expected at least 1")
+    plain, _, against = name.partition(_AGAINST)
+    game = _make(plain, num_envs)
+    if isinstance(game, TwoSeatGame):
+        return SelfPlay(game, against=(against, _player(game, name, against)) if against else None)
+    if against:
+        raise ConfigError(f"game: {name!r}, expected {plain} without {_AGAINST}{against}: it is no game of two seats")
+    return game
+
+
+def evaluation_games(name: str) -> list[str]:
+    """The games by which a policy for this one is measured: itself, or for two seats, itself against each player."""
+    plain, _, against = name.partition(_AGAINST)
+    game = None if against else _make(plain, 1)
+    if not isinstance(game, TwoSeatGame):
+        return [name]
+    game.close()
+    return [f"{name}{_AGAINST}{player}" for player in (RANDOM, *game.players)]
+
+
+def _player(game: TwoSeatGame, name: str, player: str) -> Player:
+    players = {RANDOM: random_player(game.spec), **game.players}
+    if player not in players:
+        raise ConfigError(f"game: {name!r}, expected a player it has after {_AGAINST}: {', '.join(players)}")
+    return players[player]
+
+
+def _make(name: str, num_envs: int) -> VectorGame | TwoSeatGame:
+    if name in _BUILT_IN:
+        return _BUILT_IN[name](num_envs)
+    if name in _OWN_LOOP:
+        raise ConfigError(
+            f"game: {name!r}, expected one that can be stepped; this one owns its loop, and is played by broodmind "
+            "actors, through broodmind.actors.connect(), or imported"
+        )
+    factory = _own_factory(name) if ":" in name else None
+    # Imported here: Gymnasium is no dependency of an actor whose game is its own.
+    try:
+        from . import gymnasium_adapter
+    except ModuleNotFoundError as error:
+        if factory is not None:
+            made: VectorGame | TwoSeatGame = factory(num_envs=num_envs)
+            return made
+        raise ConfigError(
+            f"game: {name!r}, expected one of {', '.join(_BUILT_IN)} or module:factory; for Gymnasium's games install "
+            f"broodmind[games] ({error})"
+        ) from error
+    return (
+        gymnasium_adapter.from_factory(name, factory, num_envs)
+        if factory
+        else gymnasium_adapter.from_id(name, num_envs)
+    )
+
+
+def describe_game(name: str) -> GameSpec:
+    """The arrays of a game: as known, or by making one copy of it."""
+    if name in _OWN_LOOP:
+        return _OWN_LOOP[name]
+    game = make_game(name, 1)
+    game.close()
+    return game.spec
+
+
+def _own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module holds
+    """What module:attribute names, or None where it is a Gymnasium id of the form module:Env-v0."""
+    module_name, _, attribute = name.partition(":")
+    _search_the_current_folder()
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (error.name == module_name or module_name.startswith(f"{error.name}.")):
+            raise ConfigError(f"game: {name!r}, expected {module_name} to be an importable module") from error
+        raise
+    factory = getattr(module, attribute, None)
+    if factory is not None and not callable(factory):
+        raise ConfigError(f"game: {name!r}, expected {attribute} to be callable, got {type(factory).__name__}")
+    return factory
+
+
+def _search_the_current_folder() -> None:
+    """Let a module in the current folder be imported, as `python -m` does, by whichever process needs the game.
+
+    An installed command's own path begins with the folder of its script instead.
+    """
+    folder = os.getcwd()  # noqa: PTH109 - sys.path holds text
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.insert(0, folder)

@@ -1,0 +1,57 @@
+"""Declared behaviour: what probabilities the actions of a file were drawn with, where the file does not say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...common.policy.network import Floats
+    from ...common.wire.bot_model import BotModel
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Epsilon-greedy: with probability `epsilon` any action, otherwise the model's best; 1 is uniform."""
+
+    epsilon: float = 1.0
+    model: BotModel | None = None  # needed below 1
+
+    def log_probs(self, observations: Floats, actions: NDArray[np.integer], choices: int) -> Floats:
+        """Log-probabilities [N] of actions [N] among `choices`, for observations [N, F]."""
+        probabilities = np.full(len(actions), self.epsilon / choices)
+        if self.model is not None:
+            best = self.model.logits(observations).argmax(axis=1)
+            probabilities += (1 - self.epsilon) * (actions == best)
+        return np.log(probabilities).astype(np.float32)
+
+
+def declared(text: str, model: BotModel | None) -> Behaviour:
+    """The behaviour that `uniform` or `epsilon:E` stands for.
+
+    Raises:
+        ConfigError: if it is neither, or the model is missing or not needed.
+    """
+    name, _, value = text.partition(":")
+    if name == "uniform" and not value:
+        if model is not None:
+            raise ConfigError("model: given with behaviour uniform, expected it with epsilon:E only")
+        return Behaviour()
+    try:
+        epsilon = float(value) if name == "epsilon" else 0.0
+    except ValueError:
+        epsilon = 0.0
+    # At 0 the other actions would be impossible, and an action that was played cannot be.
+    if not 0 < epsilon <= 1:
+        raise ConfigError(f"behaviour: {text!r}, expected uniform or epsilon:E with E above 0 and at most 1")
+    if model is None:
+        raise ConfigError(
+            f"behaviour: {text!r} without a model, expected --model FILE, whose best action it deviates from"
+        )
+    return Behaviour(epsilon, model)

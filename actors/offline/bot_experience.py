@@ -1,0 +1,111 @@
+"""The original bot's experience files: one game each, `exp_YYYYmmdd_HHMMSS_ep{N}.npz`.
+
+`states` (T, 15), `actions` (T,), `rewards` (T,), one row a decision; no log-probabilities, no version, no outcome.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...common.actions import Discrete
+from ...common.errors import ConfigError, WireError
+from ...common.wire.npz import read_npz
+from ..games.observation_fit import fit_states
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ...common.policy.network import Floats
+    from ...common.spec import GameSpec, StateFit
+    from ...common.wire.codec import Array
+    from .behaviour_policy import Behaviour
+
+_DTYPES = {"states": ("float32", "float64"), "actions": ("int32", "int64"), "rewards": ("float32", "float64")}
+_REWARD_MAX = 1e6  # the wildest of the real games have some -5,000 at one decision
+_STATE_MAX = 1e6  # features are about 0 to 2
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedGame:
+    """One whole game, which ended by its own rules; how is not known."""
+
+    observations: Floats  # [T + 1, F], the final one included
+    actions: NDArray[np.int32]  # [T]
+    log_probs: Floats  # [T], declared
+    rewards: Floats  # [T], what each action earned
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How experience files are to be understood."""
+
+    behaviour: Behaviour
+    rewards_shifted: bool = True  # index t holds what was earned before action t, as in all files of the original bot
+    state_fit: StateFit | None = None  # None: as the run says
+
+
+def check_readable(game: GameSpec) -> None:
+    """Raise ConfigError, naming the field, unless such files can be of this game."""
+    if len(game.observation_shape) != 1:
+        raise ConfigError(f"observation_shape of {game.name}: {game.observation_shape}, expected one dimension")
+    if not isinstance(game.actions, Discrete):
+        raise ConfigError(f"actions of {game.name}: {game.actions}, expected discrete ones")
+    if game.masked:
+        raise ConfigError(f"masked of {game.name}: True, expected False: the files have no masks")
+
+
+def read_experience(path: Path, game: GameSpec, reading: Reading, longest: int | None = None) -> PlayedGame:
+    """Read one file, of at most `longest` decisions.
+
+    Where rewards are shifted, the first is of nothing we know and the last action's is not recorded: the game's
+    decisions are then all but the last, whose state stands as the final observation.
+
+    Raises:
+        WireError: naming the first array that is not what it must be.
+    """
+    arrays = read_npz(path, _DTYPES)
+    for name, dtypes in _DTYPES.items():
+        _check(name, arrays, dtypes)
+    states, actions, rewards = (arrays[name] for name in _DTYPES)
+    for name, array in (("rewards", rewards), ("actions", actions)):
+        if len(array) != len(states):
+            why = ": one a frame, not one a decision" if len(array) > len(states) else ""
+            raise WireError(f"{name}: {len(array)}, expected {len(states)}, as many as states{why}")
+    least = 2 if reading.rewards_shifted else 1
+    if len(states) < least:
+        raise WireError(f"states: {len(states)} decisions, expected at least {least}")
+    if longest is not None and len(states) > longest:
+        raise WireError(f"states: {len(states)} decisions, expected at most {longest}, the run's longest game")
+    choices = game.actions.outputs
+    if actions.min() < 0 or actions.max() >= choices:
+        raise WireError(f"actions: {actions.min()} to {actions.max()}, expected 0 to {choices - 1}")
+    for name, array, bound in (("states", states, _STATE_MAX), ("rewards", rewards, _REWARD_MAX)):
+        if np.abs(array).max(initial=0) > bound:
+            raise WireError(f"{name}: up to {np.abs(array).max():.6g}, expected at most {bound:.0f} either way")
+
+    observations = fit_states(states, game.features, reading.state_fit or "exact")
+    if reading.rewards_shifted:
+        actions, rewards = actions[:-1], rewards[1:]
+    else:
+        observations = np.concatenate([observations, observations[-1:]])  # not used: nothing comes after the end
+    taken = actions.astype(np.int32)
+    log_probs = reading.behaviour.log_probs(observations[:-1], taken, choices)
+    return PlayedGame(observations, taken, log_probs, rewards.astype(np.float32))
+
+
+def _check(name: str, arrays: dict[str, Array], dtypes: tuple[str, ...]) -> None:
+    if name not in arrays:
+        raise WireError(f"{name}: missing, expected {', '.join(_DTYPES)}")
+    array = arrays[name]
+    if array.dtype.newbyteorder("=").name not in dtypes:
+        raise WireError(f"{name}: dtype {array.dtype}, expected {' or '.join(dtypes)}")
+    dimensions = 2 if name == "states" else 1
+    if array.ndim != dimensions:
+        raise WireError(f"{name}: shape {array.shape}, expected {dimensions} dimensions")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise WireError(f"{name}: not finite, expected finite values")

@@ -1,0 +1,1 @@
+"""An actor's connection to its run: entries are numbered, sent, acknowledged, and sent again after a break."""

@@ -1,0 +1,75 @@
+"""The journal: what an actor was told has arrived, on its own disk, for `broodmind verify`.
+
+One file an incarnation, one line an entry. It is an actor's word against the server's: what stands here and is neither
+in a stream nor in the ledger was lost.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...common.errors import ConfigError
+from ...common.process.clock import now_ms
+from ...common.server.keys import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from .outbox import Outgoing
+
+_SUFFIX = ".journal"
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """One entry that the server said it has."""
+
+    number: int  # its sequence number
+    steps: int
+    games: int
+    at_ms: int  # when it was acknowledged first
+
+
+class Journal:
+    """Appends without a buffer: a line once written is there, even if the process is killed."""
+
+    def __init__(self, folder: Path, actor: str, incarnation: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{actor}@{incarnation}{_SUFFIX}"
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def write(self, acknowledged: Iterable[Outgoing]) -> None:
+        """Note entries that have just been acknowledged for the first time."""
+        at_ms = now_ms()
+        lines = [f"{each.entry_id[1]} {each.header.steps} {each.header.games} {at_ms}\n" for each in acknowledged]
+        if lines:
+            os.write(self._file, "".join(lines).encode())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
+
+
+def read_journals(folder: Path) -> dict[str, dict[int, list[Acknowledged]]]:
+    """Every journal in a folder: actor to incarnation to what was acknowledged, in order.
+
+    A last line without an end is one that a kill tore, and is left out.
+
+    Raises:
+        ConfigError: if a file's name or another of its lines is not a journal's.
+    """
+    journals: dict[str, dict[int, list[Acknowledged]]] = {}
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        actor, _, incarnation = path.name.removesuffix(_SUFFIX).rpartition("@")
+        try:
+            if not NAME.fullmatch(actor):
+                raise ValueError(f"name {actor!r}")  # noqa: TRY301 - the same end for a name and a line
+            *lines, _torn = path.read_text().split("\n")
+            entries = [Acknowledged(*map(int, line.split(" "))) for line in lines]
+            journals.setdefault(actor, {})[int(incarnation)] = entries
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"journal {path}: {error}, expected ACTOR@INCARNATION and 4 numbers a line") from error
+    return journals

@@ -1,0 +1,82 @@
+"""Broodmind: many game actors play, one mind learns.
+
+The names listed here are the public interface. Every other module is internal and may change without notice.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .common import deprecated
+
+if TYPE_CHECKING:
+    from .actors.client.agent import Agent, Status, connect
+    from .actors.client.episode import Episode
+    from .actors.client.send_queue import Limits
+    from .actors.games.two_player_game import TwoSeatGame
+    from .actors.games.vector_game import Step, VectorGame
+    from .common.actions import Box, Discrete, MultiDiscrete
+    from .common.errors import BroodmindError, ConfigError
+    from .common.spec import GameSpec
+
+    __version__: str
+
+# Where each public name lives. Modules are imported when a name is first asked for: `broodmind --help` needs no numpy,
+# and a program that only wants a game needs no Redis client.
+_HOMES = {
+    "Agent": ".actors.client.agent",
+    "Box": ".common.actions",
+    "BroodmindError": ".common.errors",
+    "ConfigError": ".common.errors",
+    "Discrete": ".common.actions",
+    "Episode": ".actors.client.episode",
+    "GameSpec": ".common.spec",
+    "Limits": ".actors.client.send_queue",
+    "MultiDiscrete": ".common.actions",
+    "Status": ".actors.client.agent",
+    "Step": ".actors.games.vector_game",
+    "TwoSeatGame": ".actors.games.two_player_game",
+    "VectorGame": ".actors.games.vector_game",
+    "connect": ".actors.client.agent",
+}
+
+__all__ = [
+    "Agent",
+    "Box",
+    "BroodmindError",
+    "ConfigError",
+    "Discrete",
+    "Episode",
+    "GameSpec",
+    "Limits",
+    "MultiDiscrete",
+    "Status",
+    "Step",
+    "TwoSeatGame",
+    "VectorGame",
+    "__version__",
+    "connect",
+]
+
+
+deprecated.install()
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - classes, a function and a string
+    """Import a public name when it is first asked for, and keep it."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("broodmind")
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name], __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}, expected one of {', '.join(__all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

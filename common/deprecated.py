@@ -1,0 +1,65 @@
+"""Every old name that still works, with a warning, until version 0.3. Nothing else in the package knows an old name."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+_PACKAGE = __name__.partition(".")[0]
+
+# Modules that were documented by their path.
+_MODULES = {
+    "actors.game": "actors.games.vector_game",
+    "actors.tinyzerg_gymnasium": "actors.games.tinyzerg_gymnasium",
+    "actors.two_seats": "actors.games.two_player_game",
+}
+# Names that were documented as attributes of `broodmind.actors`, and are public names now.
+_PUBLIC = ("Agent", "Episode", "Limits", "Status", "connect")
+
+
+def actors_attribute(name: str) -> Any:  # noqa: ANN401 - classes and a function
+    """What `broodmind.actors.NAME` was: the public name of today. Raises AttributeError for any other name."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module '{_PACKAGE}.actors' has no attribute {name!r}")
+    _warn(f"{_PACKAGE}.actors.{name}", f"{_PACKAGE}.{name}", stacklevel=4)
+    return getattr(importlib.import_module(_PACKAGE), name)
+
+
+class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds a module under its old path; asked only where no module of that path exists."""
+
+    def find_spec(
+        self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """See MetaPathFinder."""
+        if fullname.partition(".")[2] not in _MODULES or not fullname.startswith(f"{_PACKAGE}."):
+            return None
+        return importlib.util.spec_from_loader(fullname, self)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        """See Loader. The module is the one of today, not a copy: classes must be the same."""
+        new = f"{_PACKAGE}.{_MODULES[spec.name.partition('.')[2]]}"
+        _warn(spec.name, new, stacklevel=6)
+        return importlib.import_module(new)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """See Loader. It has been executed under its own name; which it keeps."""
+
+
+def install() -> None:
+    """Let the old module paths be imported."""
+    if not any(isinstance(finder, _MovedModules) for finder in sys.meta_path):
+        sys.meta_path.append(_MovedModules())
+
+
+def _warn(old: str, new: str, *, stacklevel: int) -> None:
+    warnings.warn(f"{old} is deprecated and ends with 0.3, use {new}", DeprecationWarning, stacklevel=stacklevel)

@@ -1,0 +1,48 @@
+"""The categorical distribution over discrete actions, with an optional action mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..process.seeding import Source
+    from .network import Floats
+
+
+def log_softmax(logits: Floats, masks: NDArray[np.bool_] | None = None) -> Floats:
+    """Log-probabilities [N, A] of logits [N, A]; -inf where the mask forbids the action.
+
+    Every row of `masks` must allow at least one action.
+    """
+    if masks is not None:
+        logits = np.where(masks, logits, -np.inf)
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return shifted
+
+
+def sample(log_probs: Floats, rng: Source) -> NDArray[np.int32]:
+    """One action a row, [N], by inverting the distribution function; consumes one uniform number a row."""
+    cumulative = np.exp(log_probs).cumsum(axis=-1)
+    # Float64 uniforms below 1 times the last sum stay below it: a forbidden last action cannot be drawn by rounding.
+    drawn = rng.random(len(log_probs))[:, None] * cumulative[:, -1:]
+    return (cumulative <= drawn).sum(axis=-1, dtype=np.int32)
+
+
+def take(log_probs: Floats, actions: NDArray[np.integer]) -> Floats:
+    """The log-probabilities [N] of the actions [N]."""
+    return log_probs[np.arange(len(actions)), actions]
+
+
+def entropy(log_probs: Floats) -> Floats:
+    """Entropy [N] in nats; forbidden actions contribute nothing."""
+    return -(np.exp(log_probs) * finite(log_probs)).sum(axis=-1)
+
+
+def finite(log_probs: Floats) -> Floats:
+    """Log-probabilities with the lowest number for -inf: times a probability of 0 that is 0, and not nan."""
+    return np.maximum(log_probs, np.finfo(log_probs.dtype).min)

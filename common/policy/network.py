@@ -1,0 +1,148 @@
+"""The network both sides run: a multi-layer perceptron with a policy head and a value head.
+
+Parameters are a flat map: `policy/w0` [fan in, fan out], `policy/b0` [fan out], and so on. With a torso of its own
+each, the policy and the value function are the networks `policy` and `value`; shared, both heads stand on `torso`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..actions import Box
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..spec import Activation, GameSpec, NetworkSpec
+
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
+Params = dict[str, Floats]
+
+LOG_STD = "policy/log_std"  # [D], of a Gaussian policy
+MEAN, SCALE = "observations/mean", "observations/scale"  # [F]; a scale is one over a deviation
+
+_NORMALISED_MAX = 10.0  # deviations: what has hardly ever varied may not blow up when it does
+_BLOCK = 1024  # rows at a time where only the outputs count: what lies between the layers then stays in the cache
+_GAIN = math.sqrt(2)
+_HEAD_GAINS = {"policy": 0.01, "value": 1.0}
+
+
+def stacks(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
+    """The widths of each stack of dense layers, input first."""
+    widths, outputs = (game.features, *network.hidden), game.actions.outputs
+    if network.shared:
+        return {"torso": widths, "policy": (widths[-1], outputs), "value": (widths[-1], 1)}
+    return {"policy": (*widths, outputs), "value": (*widths, 1)}
+
+
+def shapes(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
+    """Name to shape of every trained parameter."""
+    result: dict[str, tuple[int, ...]] = {}
+    every = stacks(network, game)
+    # Layer by layer, so that equal layers of policy and value function lie side by side: see `learner.parameters`.
+    for layer in range(max(map(len, every.values())) - 1):
+        of_layer = {name: widths[layer : layer + 2] for name, widths in every.items() if layer + 1 < len(widths)}
+        result |= {f"{name}/w{layer}": widths for name, widths in of_layer.items()}
+        result |= {f"{name}/b{layer}": widths[1:] for name, widths in of_layer.items()}
+    if isinstance(game.actions, Box):
+        result[LOG_STD] = game.actions.shape
+    return result
+
+
+def carried_shapes(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
+    """Name to shape of what travels with the parameters and is not trained: the observations' normaliser."""
+    return {MEAN: (game.features,), SCALE: (game.features,)} if network.normalise else {}
+
+
+def forward(params: Params, name: str, inputs: Floats, activation: Activation, *, head: bool = True) -> list[Floats]:
+    """Run one stack of dense layers.
+
+    Args:
+        params: the network's parameters.
+        name: the stack to run: torso, policy or value.
+        inputs: [N, fan in].
+        activation: between the layers.
+        head: whether the last layer is linear; in a torso it is not.
+
+    Returns:
+        The inputs and each layer's output, [N, fan out]; the last one is the result.
+    """
+    outputs = [inputs]
+    layers = sum(key.startswith(f"{name}/w") for key in params)
+    for layer in range(layers):
+        output = outputs[-1] @ params[f"{name}/w{layer}"]
+        output += params[f"{name}/b{layer}"]
+        if not head or layer < layers - 1:
+            activate(output, activation)
+        outputs.append(output)
+    return outputs
+
+
+def activate(values: Floats, activation: Activation) -> None:
+    """Apply the activation in place."""
+    if activation == "tanh":
+        np.tanh(values, out=values)
+    else:
+        np.maximum(values, 0, out=values)
+
+
+def prepare(params: Params, observations: Floats) -> Floats:
+    """Observations [N, ...] as the network takes them, [N, F]: flat, and normalised if the parameters say how."""
+    flat = observations.reshape(len(observations), -1)
+    if MEAN not in params:
+        return flat
+    normalised = (flat - params[MEAN]) * params[SCALE]
+    return np.clip(normalised, -_NORMALISED_MAX, _NORMALISED_MAX, out=normalised)
+
+
+def policy_outputs(params: Params, network: NetworkSpec, observations: Floats) -> Floats:
+    """The policy head's outputs [N, K] for prepared observations [N, F]: all that acting needs."""
+    return _head_outputs(params, "policy", network, observations)
+
+
+def value_outputs(params: Params, network: NetworkSpec, observations: Floats) -> Floats:
+    """The value head's outputs [N] for prepared observations [N, F]."""
+    return _head_outputs(params, "value", network, observations)[:, 0]
+
+
+def _head_outputs(params: Params, head: str, network: NetworkSpec, observations: Floats) -> Floats:
+    blocks = [
+        _block_outputs(params, head, network, observations[start : start + _BLOCK])
+        for start in range(0, max(len(observations), 1), _BLOCK)
+    ]
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _block_outputs(params: Params, head: str, network: NetworkSpec, observations: Floats) -> Floats:
+    if network.shared:
+        observations = forward(params, "torso", observations, network.activation, head=False)[-1]
+    return forward(params, head, observations, network.activation)[-1]
+
+
+def initial_params(network: NetworkSpec, game: GameSpec, rng: np.random.Generator) -> Params:
+    """Orthogonal weights (Saxe et al. 2013), zero biases.
+
+    Gains as is usual for policy gradients: sqrt(2) inside, 1 for the value, 0.01 for the policy, so that the first
+    policy is about uniform. `rng` is drawn from once a layer, in the order of `shapes`.
+    """
+    params: Params = {}
+    for name, widths in stacks(network, game).items():
+        last = len(widths) - 2
+        for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
+            gain = _HEAD_GAINS.get(name, _GAIN) if layer == last else _GAIN
+            params[f"{name}/w{layer}"] = (gain * _orthogonal(fan_in, fan_out, rng)).astype(np.float32)
+            params[f"{name}/b{layer}"] = np.zeros(fan_out, np.float32)
+    if isinstance(game.actions, Box):
+        params[LOG_STD] = np.zeros(game.actions.shape, np.float32)
+    return params
+
+
+def _orthogonal(rows: int, columns: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    normal = rng.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(normal)
+    q *= np.sign(np.diag(r))  # without this the result is not uniform over orthogonal matrices
+    return q if rows >= columns else q.T

@@ -1,0 +1,1 @@
+"""What every process needs: clocks, signals, logging, seeds, atomic files."""

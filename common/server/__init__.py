@@ -1,0 +1,1 @@
+"""Redis: the names of all keys, and the one module that imports the client."""

@@ -1,0 +1,217 @@
+"""The one module that imports the Redis client: a connection whose every round trip is ours to see.
+
+It stands on redis-py's `Connection`, not on its `Redis`: the latter retries by itself, and a retried command is how a
+trajectory gets in twice. Here a broken connection always raises; whoever called knows what a resend would mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from ..errors import BroodmindError, ConfigError, RedisDenied, RedisUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Argument = bytes | str | int | float
+Reply = Any  # bytes, int, None, or a list of replies
+
+# Long enough for a server busy with a 100 MB blob; every blocking command asks for less than this.
+TIMEOUT_S = 5.0
+# One read takes what a socket buffer may hold; redis-py's 32 KB would take four times the system calls.
+READ_BYTES = 1 << 17
+# Weights are sent from where they are: redis-py would copy them twice, into memory that is new each time. A smaller
+# argument is copied once, as another piece to send would cost more than that.
+_LARGE_BYTES = 1 << 17
+_DENIED = {"NOAUTH", "WRONGPASS", "NOPERM", "DENIED"}
+# The server answers, but is not what it was or will be again: a replica after a failover, a primary whose replicas are
+# gone, a full disk, a long script. To be waited out on a new connection, which may lead to another server.
+_NOT_NOW = {"READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "TRYAGAIN"}
+
+
+class ReplyError(BroodmindError):
+    """The server answered a command with an error; `code` is its first word (NOGROUP, BUSYGROUP, OOM, ...)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.code = text.partition(" ")[0]
+
+
+class ServerFull(ReplyError):
+    """The server is at its memory limit and refuses what would need more."""
+
+
+class NotNow(RedisUnreachable):
+    """The server refuses a command for what it is at the moment; the next one it may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script, called by its SHA-1."""
+
+    source: str
+
+    @property
+    def sha(self) -> str:
+        """What EVALSHA takes."""
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+class Server:
+    """One connection to a Redis or Valkey server, opened at the first call and again after a failure.
+
+    Not for use by two threads at once: each thread opens its own.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self.url = redacted(url)
+        try:
+            pool = redis.ConnectionPool.from_url(
+                url,
+                socket_timeout=timeout_s,
+                socket_connect_timeout=timeout_s,
+                socket_read_size=READ_BYTES,
+                retry=Retry(NoBackoff(), 0),
+                protocol=2,
+                driver_info=None,  # CLIENT SETINFO is no command of Redis 7.0, nor of an actor's rights
+            )
+        except ValueError as error:
+            raise ConfigError(f"redis: {self.url!r}, expected redis://, rediss:// or unix:// ({error})") from error
+        self._connection = pool.make_connection()
+
+    def call(self, *command: Argument) -> Reply:
+        """Send one command and return its reply, strings as bytes."""
+        return self.pipeline([command])[0]
+
+    def pipeline(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
+        """Send commands in one round trip, without MULTI; raise the first error after reading all replies."""
+        replies = self.replies(commands)
+        for reply in replies:
+            if isinstance(reply, BroodmindError):
+                raise reply
+        return replies
+
+    def replies(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
+        """Like `pipeline`, with errors of single commands returned in their place.
+
+        After a NotNow the connection is closed: the next one may lead to another server.
+        """
+        if not commands:
+            return []
+        with self._translated():
+            self._connection.send_packed_command(_packed(commands))
+            return self._read(len(commands))
+
+    def send(self, commands: Sequence[Sequence[Argument]]) -> None:
+        """Send commands in one go; `receive` their replies before anything else is asked."""
+        with self._translated():
+            self._connection.send_packed_command(_packed(commands))
+
+    def receive(self, count: int) -> list[Reply]:
+        """The replies of what was sent, as many as it had commands; as `replies` gives them."""
+        with self._translated():
+            return self._read(count)
+
+    def script(self, script: Script, keys: Sequence[str], *args: Argument) -> Reply:
+        """Run a script, teaching it to the server where it does not know it yet."""
+        try:
+            return self.call("EVALSHA", script.sha, len(keys), *keys, *args)
+        except ReplyError as error:
+            if error.code != "NOSCRIPT":
+                raise
+        return self.call("EVAL", script.source, len(keys), *keys, *args)
+
+    def close(self) -> None:
+        """Drop the connection; the next call opens a new one."""
+        self._connection.disconnect()
+
+    def _read(self, count: int) -> list[Reply]:
+        replies = [self._reply() for _ in range(count)]
+        if any(isinstance(reply, NotNow) for reply in replies):
+            self.close()
+        return replies
+
+    def _reply(self) -> Reply:
+        try:
+            reply = self._connection.read_response(disable_decoding=True)
+        except redis.ResponseError as error:
+            return _answered(self.url, error)
+        if isinstance(reply, list):  # a transaction's replies may be errors, one by one
+            return [_answered(self.url, each) if isinstance(each, redis.ResponseError) else each for each in reply]
+        return reply
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn redis-py's errors into ours, and leave no half-read connection behind, whatever was raised."""
+        try:
+            yield
+        except (redis.AuthenticationError, redis.ResponseError) as error:  # while connecting: AUTH, SELECT
+            self.close()
+            raise _error(self.url, error) from error
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            self.close()
+            raise RedisUnreachable(f"redis at {self.url}: {error}, expected a running server") from error
+        except BaseException:
+            self.close()
+            raise
+
+
+def _packed(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
+    """Commands as they go over the wire, in one piece but for large arguments, which stay where they are."""
+    pieces: list[bytes] = []
+    small: list[bytes] = []
+    for command in commands:
+        small.append(b"*%d\r\n" % len(command))
+        for part in command:
+            raw = part if isinstance(part, bytes) else str(part).encode()
+            small.append(b"$%d\r\n" % len(raw))
+            if len(raw) >= _LARGE_BYTES:
+                pieces += [b"".join(small), raw]
+                small = [b"\r\n"]
+            else:
+                small += [raw, b"\r\n"]
+    return [*pieces, b"".join(small)]
+
+
+def _answered(url: str, error: redis.ResponseError) -> BroodmindError:
+    """Our error for the answer to a command."""
+    answer = _error(url, error)
+    if isinstance(answer, ReplyError) and answer.code in _NOT_NOW:
+        return NotNow(f"redis at {url}: {answer}, expected a server that takes writes")
+    return answer
+
+
+def _error(url: str, error: redis.RedisError) -> BroodmindError:
+    """Our error for an error reply; redis-py cuts the code off the text and keeps it aside."""
+    code = getattr(error, "status_code", None)
+    text = f"{code} {error}" if code and not str(error).startswith(code) else str(error)
+    if text.partition(" ")[0] in _DENIED or isinstance(error, redis.AuthenticationError):
+        return RedisDenied(f"redis at {url}: {text}, expected a user with the rights of its role")
+    return ServerFull(text) if text.startswith("OOM") else ReplyError(text)
+
+
+def redacted(url: str) -> str:
+    """The address without its password, for messages."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", ":***@", 1)
+
+
+def parse_id(raw: bytes | str) -> tuple[int, int]:
+    """A stream id as two integers: compared as strings, 9-0 would be larger than 10-0."""
+    left, _, right = (raw.decode() if isinstance(raw, bytes) else raw).partition("-")
+    return int(left), int(right)
+
+
+def format_id(entry_id: tuple[int, int]) -> str:
+    """The inverse of `parse_id`."""
+    return f"{entry_id[0]}-{entry_id[1]}"

@@ -1,0 +1,1 @@
+"""What travels or lies on disk: msgpack with limits, trajectories, weights, archives, npz files."""

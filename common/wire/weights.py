@@ -1,0 +1,87 @@
+"""A version of the policy: the immutable blob that holds it, and the pointer that actors poll."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import WireError
+from ..policy.network import Params, carried_shapes, shapes
+from . import codec
+
+if TYPE_CHECKING:
+    from ..spec import RunSpec
+
+FORMAT = 1
+MAX_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """The value of the key `latest`."""
+
+    epoch: int
+    version: int
+    commit: str  # the commit that published it
+    digest: str  # SHA-256 of the blob
+    length: int  # bytes of the blob
+
+    def to_json(self) -> str:
+        """As stored."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Pointer:
+        """The inverse of `to_json`; raises WireError where the text is something else."""
+        try:
+            raw = json.loads(text)
+            pointer = cls(
+                int(raw["epoch"]),
+                int(raw["version"]),
+                str(raw["commit"]),
+                str(raw["digest"]),
+                int(raw["length"]),
+            )
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            raise WireError(f"latest: {text[:80]!r}, expected a pointer of this version of broodmind") from error
+        if not 0 <= pointer.length <= MAX_BYTES:
+            raise WireError(f"latest: weights of {pointer.length} bytes, expected 0 to {MAX_BYTES}")
+        return pointer
+
+
+def digest(blob: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(blob).hexdigest()
+
+
+def encode_weights(params: Params, spec: RunSpec) -> bytes:
+    """The blob; it names its spec, not its version: the same weights are the same bytes."""
+    return codec.encode({"format": FORMAT, "spec": spec.digest, "params": params})
+
+
+def decode_weights(blob: bytes, expected_digest: str, spec: RunSpec) -> Params:
+    """The parameters, as read-only views.
+
+    Raises:
+        WireError: if the blob is not the one the pointer named, or does not fit the run's network.
+    """
+    found = digest(blob)
+    if found != expected_digest:
+        raise WireError(f"weights: digest {found[:16]}, expected {expected_digest[:16]}: torn or replaced")
+    fields = codec.decode(blob, max_bytes=MAX_BYTES)
+    codec.check_fields(fields, {"format", "spec", "params"})
+    codec.take_int(fields, "format", FORMAT, FORMAT)
+    if codec.take_text(fields, "spec") != spec.digest:
+        raise WireError(f"weights: spec {fields['spec']!r:.40}, expected {spec.digest}")
+    return take_params(fields["params"], spec)
+
+
+def take_params(raw: object, spec: RunSpec) -> Params:
+    """Check a map of arrays against the network's shapes."""
+    if not isinstance(raw, dict):
+        raise WireError(f"params: {type(raw).__name__}, expected a map")
+    expected = {**shapes(spec.network, spec.game), **carried_shapes(spec.network, spec.game)}
+    codec.check_fields(raw, set(expected))
+    return {name: codec.take_array(raw, name, ("<f4",), shape) for name, shape in expected.items()}

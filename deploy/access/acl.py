@@ -1,0 +1,162 @@
+"""`broodmind acl`: the users of a run, each with the rights of its role, as an ACL file for Redis or Valkey.
+
+An ACL restricts commands and keys, not arguments: whoever may add to a stream may wipe it too (`XADD ... MAXLEN 0`).
+So each actor may add to streams of its own name only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+import click
+
+from ...common.errors import ConfigError
+from ...common.server.keys import Keys, check_name
+from ..options import run_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# CLIENT SETINFO, by which many clients introduce themselves, is unknown before 7.2: 7.0 refuses a file that names it.
+_SETINFO_SINCE = (7, 2)
+_SERVERS = {"redis-7.0": (7, 0), "redis-7.2": (7, 2), "valkey-9": (7, 2)}  # each Valkey says that it is Redis 7.2
+_NUMBERED = "-[0-9][0-9][0-9]"  # what `broodmind actors --name` appends for each of its processes
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+# What the learner's modules call, directly or in a script: a script runs with its caller's rights.
+_LEARNER = (
+    *("info", "watch", "multi", "exec", "eval", "evalsha", "get", "set", "strlen", "exists", "incr", "del", "unlink"),
+    *("rename", "persist", "pexpire", "hget", "hmget", "hgetall", "hkeys", "hset", "hdel"),
+    *("xadd", "xlen", "xgroup|create", "xreadgroup", "xpending", "xclaim", "xack", "xdel"),
+)
+
+# What `broodmind verify` calls: nothing that writes, though its scripts are given their keys as if they might.
+_AUDITOR = (
+    *("multi", "exec", "eval", "exists", "get", "getrange", "hgetall", "hkeys"),
+    *("xrange", "xpending", "xinfo|stream", "xinfo|groups"),
+)
+
+
+@click.command()
+@run_options
+@click.option("--actors", required=True, help="Names, as given to `actors --name`, with commas between: box1,box2.")
+@click.option("--server", type=click.Choice(list(_SERVERS)), help="What the file is for.  [default: what --redis says]")
+@click.option(
+    "--sha256",
+    "given",
+    multiple=True,
+    metavar="USER=HEX",
+    help="A password's SHA-256, instead of a new one; repeatable.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: the file, and the new passwords.")
+def acl(*, url: str, run: str, actors: str, server: str | None, given: Sequence[str], as_json: bool) -> None:
+    """Print an ACL file: users for the learner, an auditor (verify), a monitor (status) and each actor.
+
+    The file goes to standard output, new passwords to standard error; they are kept nowhere. Whoever is to administrate
+    the server while it runs needs a line of their own.
+    """
+    version = _SERVERS[server] if server else _ask_version(url)
+    rights = rights_of(run, _names(actors), introduces=version >= _SETINFO_SINCE)
+    hashes = _hashes(given, rights)
+    passwords = {user: secrets.token_urlsafe(24) for user in rights if user not in hashes}
+    hashes |= {user: hashlib.sha256(password.encode()).hexdigest() for user, password in passwords.items()}
+    text = acl_file(rights, hashes)
+    if as_json:
+        click.echo(json.dumps({"acl": text, "passwords": passwords}))
+        return
+    click.echo(text, nl=False)
+    for user, password in passwords.items():
+        click.echo(f"{user} {password}", err=True)
+
+
+def rights_of(run: str, actors: Sequence[str], *, introduces: bool) -> dict[str, str]:
+    """Each user's name and rules. A name is RUN~ROLE: neither part can hold the `~`, and a URL may hold it as it is.
+
+    Args:
+        run: the run's name.
+        actors: names of actors, or of supervisors of actors.
+        introduces: whether the server knows CLIENT SETINFO.
+    """
+    keys = Keys(run)
+    common = ["+ping", *(["+client|setinfo"] if introduces else [])]
+    scripted = {
+        role: [*common, f"~{keys.pattern()}", *(f"+{command}" for command in commands)]
+        for role, commands in (("learner", _LEARNER), ("auditor", _AUDITOR))
+    }
+    return {
+        **{f"{run}~{role}": " ".join(rules) for role, rules in scripted.items()},
+        f"{run}~monitor": " ".join([*common, "+info", *_monitor(keys)]),
+        **{f"{run}~actor~{actor}": " ".join([*common, *_actor(keys, actor)]) for actor in actors},
+    }
+
+
+def acl_file(rights: Mapping[str, str], hashes: Mapping[str, str]) -> str:
+    """The file's text: nobody comes in without a name, and each user has what is listed and nothing else."""
+    lines = [f"user {user} on #{hashes[user]} resetchannels -@all {rules}" for user, rules in rights.items()]
+    return "\n".join(["user default off", *lines, ""])
+
+
+def _actor(keys: Keys, actor: str) -> list[str]:
+    own = [actor, actor + _NUMBERED]
+    return [
+        f"({_on('%W', *map(keys.trajectories, own))} +xadd +xlen)",
+        f"({_on('%W', *map(keys.heartbeat, own))} +hset +pexpire +del)",
+        f"({_on('%RW', keys.roster)} +hget +hset)",
+        f"({_on('%R', keys.spec)} +hget)",
+        f"({_on('%R', keys.latest, keys.pattern('weights'))} +get +getrange)",
+        f"({_on('%R', keys.versions)} +xread)",
+    ]
+
+
+def _monitor(keys: Keys) -> list[str]:
+    """Everything but the trajectories' content, and not the learner's own state."""
+    return [
+        f"({_on('%R', keys.head, keys.stats, keys.spec, keys.roster, keys.pattern('actors'))} +hget +hgetall +hkeys)",
+        f"({_on('%R', keys.lease, keys.latest, keys.pattern('weights'))} +get +getrange +ttl +pttl)",
+        f"({_on('%R', keys.versions, keys.rejected, keys.ledger)} +xrange +xrevrange +xread +xlen)",
+        f"({_on('%R', keys.pattern('trajectories'))} +xlen +xpending +xinfo|groups +xinfo|consumers)",
+    ]
+
+
+def _on(access: str, *patterns: str) -> str:
+    return " ".join(f"{access}~{pattern}" for pattern in patterns)
+
+
+def _names(actors: str) -> list[str]:
+    """The actors' names, none of which reaches into another's streams."""
+    names = [check_name("actors", name.strip()) for name in actors.split(",")]
+    for name in names:
+        whose = re.sub(r"-\d{3}$", "", name)
+        if names.count(name) > 1 or (whose != name and whose in names):
+            raise ConfigError(f"actors: {name!r} beside {whose!r}, expected names that stand for different actors")
+    return names
+
+
+def _hashes(given: Sequence[str], users: Mapping[str, str]) -> dict[str, str]:
+    pairs = [item.partition("=")[::2] for item in given]
+    for user, sha256 in pairs:
+        if user not in users:
+            raise ConfigError(f"sha256: user {user!r}, expected one of {', '.join(users)}")
+        if not _SHA256.fullmatch(sha256):
+            raise ConfigError(f"sha256: {len(sha256)} characters for {user}, expected 64 hex digits in lower case")
+    return dict(pairs)
+
+
+def _ask_version(url: str) -> tuple[int, ...]:
+    from ...common.server.streams import Server  # late: it loads the Redis client, which not every command needs
+
+    server = Server(url)
+    try:
+        raw: bytes = server.call("INFO", "server")
+    finally:
+        server.close()
+    found = re.search(rb"redis_version:(\d+)\.(\d+)", raw)
+    if found is None:
+        raise ConfigError(
+            f"server: {server.url} does not say its version, expected --server with one of {', '.join(_SERVERS)}"
+        )
+    return tuple(int(part) for part in found.groups())

@@ -1,0 +1,328 @@
+"""The oracle: whether a run's own records agree with each other, and with what its actors were told.
+
+Pure functions of a snapshot. Each yields what it finds wrong; nothing found is the proof that each trajectory was
+counted once.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from ...common.server.streams import format_id
+from ...learner.ledger.counters import REFUSALS, Counters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ...actors.transport.ack_journal import Acknowledged
+    from ...common.wire.weights import Pointer
+    from ...learner.ledger.id_ranges import IdRange
+    from ...learner.ledger.ledger_entry import LedgerEntry, Ranges
+    from ...learner.ledger.stream_entry import EntryId
+
+    Journals = Mapping[str, Mapping[int, Sequence[Acknowledged]]]  # by actor, by incarnation
+
+
+@dataclass(frozen=True, slots=True)
+class StreamView:
+    """One actor's stream, without what its entries carry."""
+
+    added: int  # entries ever added to it
+    length: int
+    pending: tuple[EntryId, ...]  # read and not yet committed
+    unread: tuple[EntryId, ...]
+
+    @property
+    def ids(self) -> tuple[EntryId, ...]:
+        """Of all entries that await a commit."""
+        return self.pending + self.unread
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run at one moment."""
+
+    head: Mapping[str, str]
+    latest: Pointer | None
+    ledger: Sequence[LedgerEntry]
+    versions: Mapping[tuple[int, int], str]  # epoch and version to the commit that published it, of the last ones
+    streams: Mapping[str, StreamView]
+    blob: tuple[Pointer, str | None] | None = None  # a pointer, and the digest of what it points at
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that must not be."""
+
+    kind: str
+    what: str
+    actor: str | None = None
+    id: str | None = None
+    commit: str | None = None
+    acknowledged_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the oracle says of a run."""
+
+    violations: list[Violation]
+    complete: bool  # the ledger goes back to the run's beginning
+    figures: dict[str, int] = field(default_factory=dict)
+
+
+def judge(snapshot: Snapshot, journals: Journals) -> Verdict:
+    """Hold a run's records against each other and against what was acknowledged to its actors."""
+    ledger = snapshot.ledger
+    consumption = {actor: Consumption(actor, ledger) for actor in sorted(_consumed_actors(ledger) | journals.keys())}
+    fates = Counter[str]()
+    violations = [
+        *check_chain(ledger),
+        *check_head(snapshot),
+        *check_versions(snapshot),
+        *check_verdicts(ledger),
+        *check_counters(ledger),
+        *check_steps(ledger, journals),
+    ]
+    for actor, consumed in consumption.items():
+        stream = snapshot.streams.get(actor, StreamView(0, 0, (), ()))
+        violations += consumed.check_once()
+        violations += check_stream(actor, stream, consumed, complete=is_complete(ledger))
+        violations += check_acknowledged(actor, stream, consumed, journals.get(actor, {}), ledger, fates)
+    last = ledger[-1].counters if ledger else Counters()
+    figures = {
+        "commits": len(ledger),
+        "versions": sum(entry.published for entry in ledger),
+        "epochs": len({entry.epoch for entry in ledger}),
+        "consumed": sum(consumed.count for consumed in consumption.values()),
+        "accepted": last.accepted,
+        **last.refused(),
+        "in_streams": sum(stream.length for stream in snapshot.streams.values()),
+        "acknowledged": sum(len(entries) for files in journals.values() for entries in files.values()),
+        **{f"acknowledged_{fate}": fates[fate] for fate in ("consumed", "waiting", "unseen", "lost")},
+    }
+    return Verdict(violations, is_complete(ledger), figures)
+
+
+def is_complete(ledger: Sequence[LedgerEntry]) -> bool:
+    """Whether it goes back to the run's beginning: to a commit without a parent, and with nothing yet counted."""
+    return bool(ledger) and ledger[0].parent == "" and ledger[0].counters == Counters()
+
+
+class Consumption:
+    """What was consumed of one actor's entries, and by which commit."""
+
+    def __init__(self, actor: str, ledger: Sequence[LedgerEntry]) -> None:
+        self._actor = actor
+        self._ranges = sorted((ids, entry.commit) for entry in ledger for ids in entry.consumed.get(actor, ()))
+
+    @property
+    def count(self) -> int:
+        """How many ids, each as often as it was consumed."""
+        return sum(ids.size for ids, _ in self._ranges)
+
+    @property
+    def first(self) -> EntryId | None:
+        """The lowest id; None without any."""
+        return (self._ranges[0][0].incarnation, self._ranges[0][0].first) if self._ranges else None
+
+    def by(self, entry_id: EntryId) -> str | None:
+        """The commit that consumed an id."""
+        incarnation, sequence = entry_id
+        at = bisect_right(self._ranges, (incarnation, sequence), key=lambda each: each[0][:2]) - 1
+        if at < 0:
+            return None
+        ids, commit = self._ranges[at]
+        return commit if ids.incarnation == incarnation and sequence <= ids.last else None
+
+    def check_once(self) -> Iterator[Violation]:
+        """No id is consumed by two commits, nor by one commit twice."""
+        for (one, commit), (other, again) in pairwise(self._ranges):
+            if one.incarnation == other.incarnation and other.first <= one.last:
+                what = f"consumed by {commit} and by {again}"
+                yield Violation("twice", what, self._actor, format_id((other.incarnation, other.first)), again)
+
+
+def check_chain(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
+    """Commits chain to their parent, versions rise by one, fencing tokens never fall."""
+    for before, entry in pairwise(ledger):
+        if entry.parent != before.commit:
+            yield _of(entry, "chain", f"parent {entry.parent}, expected {before.commit}")
+        if entry.epoch < before.epoch:
+            yield _of(entry, "chain", f"epoch {entry.epoch}, expected at least {before.epoch}")
+        opening = entry.epoch > before.epoch
+        if opening and not entry.published:
+            yield _of(entry, "version", f"opens epoch {entry.epoch} without a version, expected one")
+        if entry.version != before.version + entry.published:
+            yield _of(entry, "version", f"version {entry.version}, expected {before.version + entry.published}")
+        fence, nonce = _fence(entry.token)
+        fence_before, nonce_before = _fence(before.token)
+        if fence < fence_before or (fence == fence_before and nonce != nonce_before):
+            yield _of(entry, "fence", f"token {entry.token} after {before.token}, expected a higher number or the same")
+
+
+def check_head(snapshot: Snapshot) -> Iterator[Violation]:
+    """The head is what the last commit says, the pointer what the last publishing one says, the blob what it names."""
+    head, ledger, latest = snapshot.head, snapshot.ledger, snapshot.latest
+    if not ledger:
+        yield Violation("head", f"commit {head.get('commit')} in a run without a ledger", commit=head.get("commit"))
+        return
+    last = ledger[-1]
+    said = {"commit": last.commit, "parent": last.parent, "epoch": last.epoch, "version": last.version}
+    for name, value in {**said, **last.counters.to_fields()}.items():
+        if head.get(name) != str(value):
+            yield _of(last, "head", f"{name} is {head.get(name)}, expected {value} as in the ledger")
+    published = next((entry for entry in reversed(ledger) if entry.published), None)
+    if published is not None:
+        found = latest and (latest.epoch, latest.version, latest.commit)
+        if found != (published.epoch, published.version, published.commit):
+            expected = f"{published.epoch}-{published.version} of {published.commit}"
+            yield _of(published, "pointer", f"latest is {found}, expected {expected}")
+    if snapshot.blob is not None:
+        pointer, digest = snapshot.blob
+        if digest != pointer.digest:
+            what = f"weights {pointer.epoch}-{pointer.version} have digest {digest}, expected {pointer.digest}"
+            yield Violation("digest", what, commit=pointer.commit)
+
+
+def check_versions(snapshot: Snapshot) -> Iterator[Violation]:
+    """The versions stream has each version of its span once, and of the commit that the ledger names."""
+    if not snapshot.versions:
+        return
+    oldest = min(snapshot.versions)
+    for entry in snapshot.ledger:
+        version = (entry.epoch, entry.version)
+        if entry.published and version >= oldest and snapshot.versions.get(version) != entry.commit:
+            found = snapshot.versions.get(version)
+            yield _of(entry, "version", f"versions has {format_id(version)} of {found}, expected {entry.commit}")
+
+
+def check_verdicts(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
+    """What was refused was consumed by that very commit, and refused for one reason."""
+    for entry in ledger:
+        consumed = {actor: set(_ids(ranges)) for actor, ranges in entry.consumed.items()}
+        for reason, actors in entry.refused.items():
+            for actor, ranges in actors.items():
+                left = consumed.get(actor, set())
+                for entry_id in _ids(ranges):
+                    if entry_id not in left:
+                        what = f"refused as {reason} and not consumed, or refused twice"
+                        yield Violation("verdict", what, actor, format_id(entry_id), entry.commit)
+                    left.discard(entry_id)
+
+
+def check_counters(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
+    """Each commit changes each counter by what it consumed, refused and missed, and by nothing else."""
+    for before, entry in pairwise(ledger):
+        refused: dict[str, int] = {reason: _count(entry.refused.get(reason, {})) for reason in REFUSALS}
+        accepted = _count(entry.consumed) - sum(refused.values())
+        amounts = {"accepted": accepted, "updates": int(accepted > 0), "overflow": _count(entry.gaps), **refused}
+        for name, amount in amounts.items():
+            change = getattr(entry.counters, name) - getattr(before.counters, name)
+            if change != amount:
+                yield _of(entry, "counter", f"{name} rose by {change}, expected {amount}")
+        if entry.published != (accepted > 0 or entry.epoch != before.epoch):
+            yield _of(entry, "version", f"published {entry.published} with {accepted} accepted")
+
+
+def check_steps(ledger: Sequence[LedgerEntry], journals: Journals) -> Iterator[Violation]:
+    """Steps and games rise by what the actors say of the accepted, where they say it of all of them."""
+    known = {
+        (actor, (incarnation, each.number)): each
+        for actor, files in journals.items()
+        for incarnation, entries in files.items()
+        for each in entries
+    }
+    for before, entry in pairwise(ledger):
+        refused = {(a, i) for actors in entry.refused.values() for a, ranges in actors.items() for i in _ids(ranges)}
+        consumed = {(actor, i) for actor, ranges in entry.consumed.items() for i in _ids(ranges)}
+        accepted = [known.get(each) for each in consumed - refused]
+        told = [each for each in accepted if each is not None]
+        if len(told) != len(accepted):
+            continue
+        for name in ("steps", "games"):
+            change = getattr(entry.counters, name) - getattr(before.counters, name)
+            amount = sum(getattr(each, name) for each in told)
+            if change != amount:
+                yield _of(entry, "counter", f"{name} rose by {change}, expected {amount} by the journals")
+
+
+def check_stream(actor: str, stream: StreamView, consumed: Consumption, *, complete: bool) -> Iterator[Violation]:
+    """What is pending is there, what was consumed is gone, and nothing left but by a commit."""
+    if len(stream.ids) != stream.length:
+        what = f"{stream.length} entries, expected {len(stream.pending)} pending and {len(stream.unread)} unread"
+        yield Violation("stream", what, actor)
+    for entry_id in stream.ids:
+        if (commit := consumed.by(entry_id)) is not None:
+            yield Violation("twice", "consumed, and to be consumed again", actor, format_id(entry_id), commit)
+    # A stream that was struck off and came back counts anew, so it may have had fewer entries than were consumed.
+    if complete and (left := stream.added - stream.length) > consumed.count:
+        yield Violation("stream", f"{left} entries have left it, expected the {consumed.count} of the ledger", actor)
+
+
+def check_acknowledged(
+    actor: str,
+    stream: StreamView,
+    consumed: Consumption,
+    journals: Mapping[int, Sequence[Acknowledged]],
+    ledger: Sequence[LedgerEntry],
+    fates: Counter[str],
+) -> Iterator[Violation]:
+    """Each acknowledged entry was consumed or waits in its stream, and none is taken for one that never came.
+
+    `fates` counts what became of them; unseen are those from before the ledger's oldest entry.
+    """
+    waiting, complete = set(stream.ids), is_complete(ledger)
+    first = min(filter(None, [consumed.first, *sorted(waiting)[:1]]), default=None)
+    gaps = defaultdict[int, "list[IdRange]"](list)
+    for entry in ledger:
+        for gap in entry.gaps.get(actor, ()):
+            gaps[gap.incarnation].append(gap)
+    for incarnation, entries in journals.items():
+        for each in entries:
+            entry_id = (incarnation, each.number)
+            if consumed.by(entry_id) is not None:
+                fates["consumed"] += 1
+            elif entry_id in waiting:
+                fates["waiting"] += 1
+            elif not complete and (first is None or entry_id < first):
+                fates["unseen"] += 1
+            else:
+                fates["lost"] += 1
+                skipped = any(gap.first <= each.number <= gap.last for gap in gaps[incarnation])
+                what = "acknowledged, and counted as overflow" if skipped else "acknowledged, and nowhere to be found"
+                yield Violation("lost", what, actor, format_id(entry_id), acknowledged_ms=each.at_ms)
+
+
+def accepted_ids(entry: LedgerEntry) -> set[tuple[str, EntryId]]:
+    """What a commit trained on: actor and id of all that it consumed and did not refuse."""
+    consumed = {(actor, each) for actor, ranges in entry.consumed.items() for each in _ids(ranges)}
+    refused = [each for actors in entry.refused.values() for each in actors.items()]
+    return consumed - {(actor, each) for actor, ranges in refused for each in _ids(ranges)}
+
+
+def _of(entry: LedgerEntry, kind: str, what: str) -> Violation:
+    return Violation(kind, what, commit=entry.commit)
+
+
+def _fence(token: str) -> tuple[int, str]:
+    number, _, nonce = token.partition("-")
+    return int(number), nonce
+
+
+def _consumed_actors(ledger: Sequence[LedgerEntry]) -> set[str]:
+    return {actor for entry in ledger for actor in entry.consumed}
+
+
+def _count(ranges: Ranges) -> int:
+    return sum(ids.size for actor in ranges.values() for ids in actor)
+
+
+def _ids(ranges: Sequence[IdRange]) -> Iterator[EntryId]:
+    for incarnation, first, last in ranges:
+        for sequence in range(first, last + 1):
+            yield incarnation, sequence

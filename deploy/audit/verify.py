@@ -1,0 +1,79 @@
+"""`broodmind verify`: the proof that a run counted every trajectory once, or a list of what it did wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from ...actors.transport.ack_journal import read_journals
+from ...common.errors import ConfigError, VerifyFailed
+from ...common.server.keys import Keys
+from ...common.server.streams import Server
+from .invariants import judge
+from .snapshot import take_snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .invariants import Verdict, Violation
+
+_SHOWN = 20  # violations on a screen; --json has all
+
+
+def verify_run(url: str, run: str, journal: Path | None, *, as_json: bool) -> None:
+    """Print what the oracle says of a run.
+
+    Raises:
+        ConfigError: for a run that Redis does not know, or a journal that is none.
+        VerifyFailed: if anything is wrong.
+    """
+    if journal is not None and not journal.is_dir():
+        raise ConfigError(f"journal: {str(journal)!r}, expected a folder that actors wrote with --journal")
+    verdict = verify(url, run, journal)
+    click.echo(json.dumps({"run": run, **asdict(verdict)}) if as_json else describe(run, verdict))
+    if verdict.violations:
+        raise VerifyFailed(f"run {run}: {len(verdict.violations)} violations, expected none")
+
+
+def verify(url: str, run: str, journal: Path | None = None) -> Verdict:
+    """What the oracle says of a run."""
+    # The journals first: what they say has arrived must be in a snapshot taken later.
+    journals = read_journals(journal) if journal is not None else {}
+    server = Server(url)
+    try:
+        snapshot = take_snapshot(server, Keys(run), journals)
+    finally:
+        server.close()
+    if not snapshot.head:
+        raise ConfigError(f"run: {run!r}, expected the name of a run on this server; start one with broodmind learner")
+    return judge(snapshot, journals)
+
+
+def describe(run: str, verdict: Verdict) -> str:
+    """The report, as text."""
+    figures = verdict.figures
+    span = "since its beginning" if verdict.complete else "as far back as its ledger goes"
+    dropped = "   ".join(
+        f"{name} {figures[name]}"
+        for name in ("stale", "too_old", "wrong_epoch", "invalid", "duplicate", "non_finite", "poison", "overflow")
+    )
+    seen = "   ".join(f"{name} {figures[name]}" for name in ("commits", "versions", "epochs", "consumed", "in_streams"))
+    lines = [f"run {run}, {span}: {seen}", f"in all: accepted {figures['accepted']}   {dropped}"]
+    if figures["acknowledged"]:
+        fates = "   ".join(f"{fate} {figures[f'acknowledged_{fate}']}" for fate in ("consumed", "waiting", "lost"))
+        unseen = figures["acknowledged_unseen"]
+        older = f"   older than the ledger {unseen}" if unseen else ""
+        lines.append(f"by the journals: acknowledged {figures['acknowledged']}   {fates}{older}")
+    lines += [_line(violation) for violation in verdict.violations[:_SHOWN]]
+    if len(verdict.violations) > _SHOWN:
+        lines.append(f"... and {len(verdict.violations) - _SHOWN} more; --json lists all")
+    lines.append(f"{len(verdict.violations)} violations" if verdict.violations else "nothing lost, nothing twice")
+    return "\n".join(lines)
+
+
+def _line(violation: Violation) -> str:
+    where = {"actor": violation.actor, "id": violation.id, "commit": violation.commit}
+    return "   ".join([f"{violation.kind.upper():<8} {violation.what}", *(f"{k} {v}" for k, v in where.items() if v)])

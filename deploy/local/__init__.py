@@ -1,0 +1,1 @@
+"""Putting up processes on this machine: `up`, `actors`, `learner`, the embedded server."""

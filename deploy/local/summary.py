@@ -1,0 +1,92 @@
+"""What `broodmind up` says at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...common.spec import RunSpec
+from ...common.wire.weights import Pointer, decode_weights
+from ..observe.run_view import DROPPED, look
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ...actors.inference.policy import Policy
+    from ...common.server.keys import Keys
+    from ...common.server.streams import Server
+    from ..observe.run_view import RunView
+    from ..records.evaluate import Evaluation
+    from .monitor import Seen
+
+
+def evaluated(server: Server, keys: Keys, game: str, episodes: int, seen: Seen, began_ms: int) -> dict[str, Any] | None:
+    """The figures of a run that ended, its last version evaluated; None if it has none."""
+    view = look(server, keys)
+    if not view.head:
+        return None
+    from ..records.evaluate import evaluations
+
+    policy, spec = latest_policy(server, keys)
+    return summarise(view, began_ms, seen, evaluations(policy, game, episodes, spec.seed))
+
+
+def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
+    """The last published version, ready to act."""
+    from ...actors.inference.policy import Policy
+
+    spec = RunSpec.from_json(server.call("HGET", keys.spec, "json"))
+    pointer = Pointer.from_json(server.call("GET", keys.latest))
+    blob = server.call("GET", keys.weights(pointer.epoch, pointer.version)) or b""
+    return Policy(pointer, decode_weights(blob, pointer.digest, spec), spec), spec
+
+
+def summarise(view: RunView, began_ms: int, seen: Seen, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+    """The figures of a run that ended; `seconds` are from `began_ms` to when it was solved, or to its last commit.
+
+    `env_steps` are all that the run was ever trained on, `steps_per_second` counts those since `began_ms`.
+    `evaluation` is the first of the evaluations; where there are several, `evaluations` has all of them by name.
+    """
+    played = {name: evaluation.to_json() for name, evaluation in evaluations.items()}
+    head, stats = view.head, view.stats
+    solved_ms = int(stats.get("solved_ms", 0))
+    solved = solved_ms >= began_ms  # it may have been solved long ago, and gone on with now
+    seconds = ((solved_ms if solved else int(stats["updated_ms"])) - began_ms) / 1000
+    steps, peak_mb = int(head["steps"]), seen.memory.peak_mb
+    return {
+        "solved": solved,
+        "seconds": round(seconds, 2),
+        "env_steps": steps,
+        "resumed_steps": seen.steps_before or 0,
+        "steps_per_second": round((steps - (seen.steps_before or 0)) / max(seconds, 1e-3)),
+        "games": int(head["games"]),
+        "version": int(head["version"]),
+        "return_mean": float(stats["return_mean"]) if "return_mean" in stats else None,
+        "dropped": {name: int(head[name]) for name in DROPPED},
+        "staleness": {name: float(stats.get(f"staleness_{name}", 0)) for name in ("p50", "p95", "max")},
+        "evaluation": next(iter(played.values())),
+        **({"evaluations": played} if len(played) > 1 else {}),
+        "peak_memory_mb": None if peak_mb is None else round(peak_mb),
+    }
+
+
+def report(summary: dict[str, Any], picture: Path | None, folder: Path) -> None:
+    """The same for a person, on standard error."""
+    ended = "solved" if summary["solved"] else "ended"
+    before = f" ({summary['resumed_steps']:,} of them before)" if summary["resumed_steps"] else ""
+    click.echo(
+        f"{ended} after {summary['seconds']} s: {summary['env_steps']:,} steps{before}, "
+        f"{summary['steps_per_second']:,} a second, {summary['games']:,} games, version {summary['version']}",
+        err=True,
+    )
+    for name, evaluation in summary.get("evaluations", {"": summary["evaluation"]}).items():
+        by = f" by {name}" if name else ""
+        wins = f", {evaluation['wins']} of {evaluation['episodes']} games won" if "wins" in evaluation else ""
+        click.echo(
+            f"greedy evaluation{by}: mean return {evaluation['mean']} over {evaluation['episodes']} games{wins}",
+            err=True,
+        )
+    drawn = f", curve in {picture}" if picture else ""
+    click.echo(f"checkpoints and logs in {folder}{drawn}", err=True)

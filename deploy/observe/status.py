@@ -1,0 +1,49 @@
+"""`broodmind status`: a run on one screen."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import click
+
+from ...common.errors import ConfigError
+from ...common.server.keys import Keys
+from ...common.server.streams import Server
+from .run_view import DROPPED, RunView, look
+
+_SHOWN = (
+    *("steps", "steps_per_second", "games", "return_mean", "win_rate"),
+    *("staleness_p50", "staleness_p95", "staleness_max", "effective_rate"),
+)
+
+
+def show_status(url: str, run: str, *, as_json: bool) -> None:
+    """Print where the run stands. Raises ConfigError for a run that Redis does not know."""
+    server = Server(url)
+    view = look(server, Keys(run))
+    server.close()
+    if not view.head:
+        raise ConfigError(f"run: {run!r}, expected the name of a run on this server; start one with broodmind learner")
+    click.echo(json.dumps(dataclasses.asdict(view)) if as_json else describe(run, view))
+
+
+def describe(run: str, view: RunView) -> str:
+    """The screen, as text."""
+    head, stats = view.head, view.stats
+    learner = f"learner {view.lease}" if view.lease else "no learner"
+    lines = [
+        f"run {run}   epoch {head['epoch']}   version {head['version']}   commit {head['commit']}   {learner}",
+        "   ".join(f"{name} {stats[name]}" for name in _SHOWN if name in stats),
+        "dropped   " + "   ".join(f"{name} {head[name]}" for name in DROPPED),
+        f"{'actor':<40} {'lag':>5} {'pending':>8} {'backlog':>8} {'version':>8} {'steps/s':>9}  state",
+    ]
+    for actor in view.actors:
+        lag = "?" if actor.lag is None else actor.lag
+        beat = actor.heartbeat
+        rating = f"   elo {beat['elo']}" if "elo" in beat else ""
+        lines.append(
+            f"{actor.name:<40} {lag:>5} {actor.pending:>8} {actor.backlog:>8} {beat.get('version', '-'):>8} "
+            f"{beat.get('steps_per_second', '-'):>9}  {beat.get('state', 'silent')}{rating}"
+        )
+    return "\n".join(lines)

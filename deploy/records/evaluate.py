@@ -1,0 +1,60 @@
+"""Greedy evaluation of a policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...actors.games.registry import evaluation_games, make_game
+from ...common.process.seeding import Role, integer_seed
+
+if TYPE_CHECKING:
+    from ...actors.inference.policy import Policy
+
+_STEPS_MAX = 100_000  # a game that never ends must not keep the evaluation from ending
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a policy reached over whole games."""
+
+    mean: float  # undiscounted return
+    episodes: int
+    wins: int | None  # None where the game knows none
+
+    def to_json(self) -> dict[str, float | int]:
+        """As the summary shows it: without wins where there are none."""
+        wins = {} if self.wins is None else {"wins": self.wins}
+        return {"mean": round(self.mean, 3), "episodes": self.episodes, **wins}
+
+
+def evaluations(policy: Policy, game_name: str, episodes: int, seed: int) -> dict[str, Evaluation]:
+    """By each game that a policy for `game_name` is measured by: for two seats, one a player to play against."""
+    return {name: evaluate(policy, name, episodes, seed) for name in evaluation_games(game_name)}
+
+
+def evaluate(policy: Policy, game_name: str, episodes: int, seed: int) -> Evaluation:
+    """Play `episodes` games with the most probable actions.
+
+    Every copy of the game plays exactly one: taking the first to finish of more would favour short games.
+    """
+    game = make_game(game_name, episodes)
+    try:
+        step = game.reset(integer_seed(seed, Role.EVALUATION))
+        returns = np.zeros(episodes)
+        wins = np.zeros(episodes, np.bool_)
+        playing = np.ones(episodes, np.bool_)
+        for _ in range(_STEPS_MAX):
+            step = game.step(policy.best(step.observations, step.masks))
+            returns[playing] += step.rewards[playing]
+            ended = playing & (step.terminated | step.truncated)
+            if step.wins is not None:
+                wins |= ended & step.wins
+            playing &= ~ended
+            if not playing.any():
+                break
+        return Evaluation(float(returns.mean()), episodes, int(wins.sum()) if game.spec.wins else None)
+    finally:
+        game.close()

@@ -1,0 +1,127 @@
+"""`broodmind export`: a run's policy as a file that plain numpy loads."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import click
+
+from ...common.errors import ConfigError, LineageLost, WireError
+from ...common.server.keys import Keys
+from ..options import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from ...common.server.streams import Server
+    from ...common.spec import RunSpec
+    from ...common.wire.codec import Array
+    from ...learner.persistence.run_snapshot import Stored
+
+_LOOKS = 100
+Layout = Literal["bot", "params"]
+
+
+@click.command()
+@click.option("--redis", "url", default=DEFAULT_URL, envvar="BROODMIND_REDIS", show_default=True, help="Server.")
+@click.option("--run", envvar="BROODMIND_RUN", help="The run whose latest version is exported.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="A checkpoint file, in place of a run.")
+@click.option("--to", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The npz file to write.")
+@click.option(
+    "--layout",
+    default="bot",
+    show_default=True,
+    type=click.Choice(get_args(Layout)),
+    help="bot: W1 b1 ... as the original bot loads them; params: any network, under our names.",
+)
+def export(*, url: str, run: str | None, checkpoint: Path | None, to: Path, layout: Layout) -> None:
+    """Write the policy as an npz file: for the original bot, or for any program that has numpy."""
+    from ...learner.persistence.checkpoints import read_checkpoint
+
+    if (run is None) == (checkpoint is None):
+        raise ConfigError(f"export: --run {run} and --checkpoint {checkpoint}, expected one of the two")
+    stored, spec = read_checkpoint(checkpoint) if checkpoint else _of_run(url, str(run))
+    write_npz(to, bot_arrays(stored, spec) if layout == "bot" else params_arrays(stored, spec))
+    click.echo(f"epoch {stored.head.epoch}, version {stored.head.version} written to {to}", err=True)
+
+
+def bot_arrays(stored: Stored, spec: RunSpec) -> dict[str, Array]:
+    """As the original bot's own load expects them.
+
+    `episode_count` is the number of games trained on. `baseline` is the moving average of returns, of the kind the bot
+    keeps, where the run has one (REINFORCE), and 0 as in a fresh model where not.
+    """
+    from ...common.wire.bot_model import BotModel, check_exportable
+
+    try:
+        check_exportable(spec.game, spec.network)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; --layout params takes any network") from error
+    average: Any = stored.trainer_state()["algorithm"].get("average")
+    baseline = 0.0 if average is None else _float(average)
+    return BotModel(stored.params(spec), baseline, stored.counters.games).arrays()
+
+
+def params_arrays(stored: Stored, spec: RunSpec) -> dict[str, Array]:
+    """All parameters under the names of common/policy/network.py, and the run's spec as the bytes of its JSON."""
+    import numpy as np
+
+    from ...learner.persistence.warm_start import SPEC, plain_values
+
+    params = plain_values(stored.params(spec), stored, spec.network, spec.game)
+    return {**params, SPEC: np.frombuffer(spec.to_json().encode(), np.uint8)}
+
+
+def write_npz(path: Path, arrays: dict[str, Array]) -> None:
+    """Write the file whole or not at all, under exactly this name. Raises ConfigError where it cannot be written."""
+    import numpy as np
+
+    from ...common.process.atomic_file import write_durably
+
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    try:
+        write_durably(path, buffer.getvalue())
+    except OSError as error:
+        raise ConfigError(f"to: {str(path)!r}, expected a file that can be written ({error.strerror})") from error
+
+
+def _of_run(url: str, run: str) -> tuple[Stored, RunSpec]:
+    from ...common.server.streams import Server
+    from ...common.spec import RunSpec
+
+    keys, server = Keys(run), Server(url)
+    try:
+        raw = server.call("HGET", keys.spec, "json")
+        stored = _unmoved(server, keys) if raw else None
+    finally:
+        server.close()
+    if stored is None:
+        raise ConfigError(f"run: {run!r}, expected the name of a run on this server")
+    return stored, RunSpec.from_json(raw)
+
+
+def _unmoved(server: Server, keys: Keys) -> Stored | None:
+    """What the run's last commit left, of one commit: its learner may commit while we read."""
+    from ...learner.persistence.run_snapshot import load_snapshot
+
+    for left in reversed(range(_LOOKS)):
+        try:
+            stored = load_snapshot(server, keys)
+            if stored is not None:
+                stored.trainer_state()
+        except LineageLost:
+            if not left:
+                raise
+        else:
+            return stored
+    return None
+
+
+def _float(raw: Any) -> float:  # noqa: ANN401 - an array as it travels
+    from ...common.wire.codec import take_array
+
+    try:
+        return float(take_array({"average": raw}, "average", ("<f8",), (1,))[0])
+    except WireError as error:
+        raise ConfigError(f"run: {error}, expected a learner state of this version of broodmind") from error

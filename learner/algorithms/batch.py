@@ -1,0 +1,74 @@
+"""Trajectories side by side: the arrays every algorithm trains on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ...common.policy.distributions import ActionArray
+    from ...common.policy.network import Floats
+    from ...common.wire.trajectory import Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Columns of play, padded with steps that are not `valid` to the longest one's T.
+
+    Behind a column's last valid step stands the observation it can be bootstrapped from, whether the column ended
+    there or not; no bootstrap may use it after a termination.
+    """
+
+    observations: Floats  # [T + 1, B, F] laid flat
+    actions: ActionArray  # [T, B, *action shape]
+    log_probs: Floats  # [T, B] by the behaviour policy
+    rewards: Floats  # [T, B]
+    terminated: NDArray[np.bool_]  # [T, B]
+    truncated: NDArray[np.bool_]  # [T, B]
+    valid: NDArray[np.bool_]  # [T, B]
+    masks: NDArray[np.bool_] | None  # [T, B, A]
+    games: int  # that ended in it
+    stale_share: float = 0.0  # the part of its columns that an older version played
+
+    @property
+    def steps(self) -> int:
+        """Environment steps to train on."""
+        return int(np.count_nonzero(self.valid))
+
+
+def collate(trajectories: Sequence[Trajectory], staleness: Sequence[int] = ()) -> Batch:
+    """Put trajectories next to each other, in the order given; `staleness` is of each, in versions."""
+    steps = max(len(trajectory.actions) for trajectory in trajectories)
+    games = sum(trajectory.games for trajectory in trajectories)
+
+    def join(name: str) -> Any:  # noqa: ANN401 - each field has a dtype of its own
+        return np.concatenate([_pad(getattr(trajectory, name), steps) for trajectory in trajectories], axis=1)
+
+    observations = np.concatenate([_pad(each.observations, steps + 1) for each in trajectories], axis=1)
+    return Batch(
+        observations=observations.reshape(*observations.shape[:2], -1),
+        actions=join("actions"),
+        log_probs=join("log_probs"),
+        rewards=join("rewards"),
+        terminated=join("terminated"),
+        truncated=join("truncated"),
+        valid=join("valid"),
+        masks=None if trajectories[0].masks is None else join("masks"),
+        games=games,
+        stale_share=sum(lag > 0 for lag in staleness) / max(len(staleness), 1),
+    )
+
+
+def _pad(array: NDArray[np.generic], length: int) -> NDArray[np.generic]:
+    missing = length - len(array)
+    if not missing:
+        return array
+    if array.dtype == np.bool_ and array.ndim == 3:  # masks: a row that allows nothing has no distribution
+        return np.concatenate([array, np.ones((missing, *array.shape[1:]), array.dtype)])
+    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])

@@ -1,0 +1,61 @@
+"""IMPACT (Luo et al. 2019, arXiv 1912.00167), known as APPO too: PPO's clipped steps on V-trace's advantages.
+
+Decoupled PPO, whose data may be of any policy, with one more correction: advantages and value targets are those of the
+proximal policy (the paper's target network), by V-trace, rather than those of whoever played.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...common.errors import ConfigError
+from ..maths.losses import bounded
+from ..maths.vtrace import vtrace
+from .batch_predictions import explained_variance
+from .minibatches import Rows, rows_of
+from .ppo import PPO, PPOConfig
+
+if TYPE_CHECKING:
+    from ...common.policy.network import Floats
+    from ...common.spec import RunSpec
+    from ..maths.flat_parameters import Parameters
+    from .batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class ImpactConfig(PPOConfig):
+    """What IMPACT can be told beyond PPO; `weight_cap` truncates the weights of the policy's gradient."""
+
+    decoupled: bool = True
+    rho_bar: float = 1.0
+    c_bar: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check what PPO could do without."""
+        if not self.decoupled:
+            raise ConfigError("decoupled: false, expected true: IMPACT's advantages are those of the proximal policy")
+
+
+class Impact(PPO):
+    """PPO, but for where its advantages and targets come from."""
+
+    def __init__(self, config: ImpactConfig, spec: RunSpec) -> None:
+        super().__init__(config, spec)
+        self._bars = (config.rho_bar, config.c_bar, config.weight_cap)
+
+    def _rows(self, params: Parameters, batch: Batch, values: Floats) -> tuple[Rows, float]:
+        config, valid = self._config, batch.valid
+        masks = None if batch.masks is None else batch.masks[valid]
+        log_probs = self._proximal_log_probs(params, batch.observations[:-1][valid], batch.actions[valid], masks)
+        log_ratios = np.zeros_like(batch.log_probs)
+        log_ratios[valid] = bounded(log_probs - batch.log_probs[valid])
+        ends = (batch.terminated, batch.truncated, valid)
+        trace = vtrace(batch.rewards, values, log_ratios, *ends, config.gamma, config.lambda_, *self._bars)
+        targets, advantages = trace.targets[valid], trace.advantages[valid]
+        self._scale.update(targets, params.views)
+        spread = advantages.std() + 1e-8  # the scale alone: shifted, a weighted advantage would change its sign
+        rows = rows_of(batch, log_probs, advantages / spread, self._scale.normalise(targets))
+        return rows, explained_variance(targets - values[:-1][valid], targets)

@@ -1,0 +1,68 @@
+"""Steps laid flat, and sweeps over them in minibatches."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from ...common.policy.distributions import ActionArray
+    from ...common.policy.network import Floats
+    from ..metrics.update_metrics import Figures
+    from .batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The valid steps of a batch: N rows."""
+
+    observations: Floats  # [N, F]
+    actions: ActionArray  # [N, *action shape]
+    log_probs: Floats  # [N], of what the ratios are against
+    advantages: Floats  # [N], importance weights included
+    targets: Floats  # [N], for the value function
+    masks: NDArray[np.bool_] | None  # [N, A]
+
+    def __getitem__(self, index: NDArray[np.integer] | slice) -> Rows:
+        """A selection of rows."""
+        return Rows(
+            self.observations[index],
+            self.actions[index],
+            self.log_probs[index],
+            self.advantages[index],
+            self.targets[index],
+            None if self.masks is None else self.masks[index],
+        )
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.actions)
+
+
+def rows_of(batch: Batch, log_probs: Floats, advantages: Floats, targets: Floats) -> Rows:
+    """The rows of a batch, given log-probabilities [N], advantages [N] and targets [N] of its valid steps."""
+    valid = batch.valid
+    masks = None if batch.masks is None else batch.masks[valid]
+    return Rows(batch.observations[:-1][valid], batch.actions[valid], log_probs, advantages, targets, masks)
+
+
+def sweep(
+    rows: Rows, epochs: int, minibatch: int, rng: np.random.Generator, step: Callable[[Rows], Figures]
+) -> Figures:
+    """Call `step` on shuffled minibatches of all rows, `epochs` times over; returns the means of its figures.
+
+    The parts are equal, and as near to `minibatch` rows as that allows: a last one of a handful would be all noise.
+    """
+    bounds = np.linspace(0, len(rows), max(1, round(len(rows) / minibatch)) + 1).astype(int)
+    figures: list[Figures] = []
+    for _ in range(epochs):
+        shuffled = rows[rng.permutation(len(rows))]
+        figures += [step(shuffled[start:end]) for start, end in itertools.pairwise(bounds)]
+    return {name: float(np.mean([each[name] for each in figures])) for name in figures[0]}

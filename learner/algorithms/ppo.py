@@ -1,0 +1,174 @@
+"""Proximal policy optimisation with a value network (Schulman et al. 2017, arXiv 1707.06347), plain and decoupled.
+
+Plain: the clipping is against the policy that played, whose log-probabilities come with the trajectories, however many
+versions ago that was. Decoupled (Hilton et al. 2021, arXiv 2110.00641): it is against a moving average of the weights,
+the proximal policy, and whose data it is enters as an importance weight of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..maths.losses import bounded, clipped_surrogate, effective_sample_size, kl_k3, squared_error, to_outputs
+from ..maths.mlp_backprop import Forward
+from ..maths.optimizers import Name as OptimizerName
+from ..maths.optimizers import clip_by_global_norm
+from ..maths.popart import ValueScale
+from ..maths.returns import generalized_advantages
+from ..metrics.update_metrics import check_finite
+from .batch_predictions import explained_variance, state_values, taken_log_probs
+from .learning_rate import RateConfig
+from .minibatches import rows_of, sweep
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...common.policy.distributions import ActionArray
+    from ...common.policy.network import Floats
+    from ...common.spec import RunSpec
+    from ...common.wire.codec import Array
+    from ..maths.flat_parameters import Parameters
+    from ..maths.optimizers import Optimizer
+    from ..metrics.update_metrics import Figures
+    from .batch import Batch
+    from .minibatches import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class PPOConfig:
+    """What PPO can be told."""
+
+    rate: float = 2.5e-3
+    optimizer: OptimizerName = "adam"
+    gamma: float = 0.99
+    lambda_: float = 0.95
+    clip: float = 0.2
+    epochs: int = 4
+    minibatch: int = 256  # steps
+    entropy: float = 0.01
+    value_weight: float = 0.5
+    clip_norm: float = 0.5
+    decoupled: bool = False
+    proximal_mass: float = 16.0  # centre of mass of the moving average, in optimizer steps
+    weight_cap: float = 5.0  # of pi_prox / mu
+    popart: float = 0.0  # step size of the value targets' statistics; 0: they are not normalised
+    rates: RateConfig = field(default_factory=RateConfig)
+
+
+class PPO:
+    """Several epochs of minibatches an update."""
+
+    def __init__(self, config: PPOConfig, spec: RunSpec) -> None:
+        self._config, self._spec = config, spec
+        self._scale = ValueScale(config.popart)
+        self._gradient: Parameters | None = None
+        self._proximal: Parameters | None = None  # the moving average, its bias from the start not yet corrected
+        self._proximal_weight = np.zeros(1)
+
+    def update(
+        self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, rng: np.random.Generator
+    ) -> Figures:
+        """Change `params` by epochs of minibatch steps on a batch; return the figures, averaged over the steps.
+
+        Raises:
+            NonFinite: if a loss or gradient is not finite; `params` and `optimizer` may have changed by then.
+        """
+        config = self._config
+        gradient = self._gradient = self._gradient or params.like()
+        values = self._scale.values(state_values(params.views, self._spec.network, batch.observations))
+        rows, explained = self._rows(params, batch, values)
+        first: Figures = {"explained_variance": explained, "effective_rate": rate}
+
+        def step(part: Rows) -> Figures:
+            figures = self._gradient_of(params, gradient, part, first)
+            figures["gradient_norm"] = clip_by_global_norm(gradient.flat, config.clip_norm)
+            check_finite(figures)
+            optimizer.step(params.flat, gradient.flat, rate)
+            self._follow(params)
+            return figures
+
+        means = sweep(rows, config.epochs, config.minibatch, rng, step)
+        return {**means, **first}
+
+    def state(self) -> dict[str, Array]:
+        """All that the next update depends on, besides parameters and optimizer."""
+        proximal = np.zeros(0, np.float32) if self._proximal is None else self._proximal.flat.copy()
+        return {**self._scale.state(), "proximal": proximal, "proximal_weight": self._proximal_weight.copy()}
+
+    def restore(self, state: dict[str, Array], params: Parameters) -> None:
+        """Go on from what `state` gave, bit for bit."""
+        self._scale.restore(state)
+        self._proximal = None
+        if state["proximal"].size:
+            self._proximal = params.like()
+            self._proximal.flat[...] = state["proximal"]
+        self._proximal_weight[...] = state["proximal_weight"]
+
+    def _rows(self, params: Parameters, batch: Batch, values: Floats) -> tuple[Rows, float]:
+        """What to sweep over, and how much of the targets the values [T + 1, B] explain. Moves the values' scale."""
+        config, valid = self._config, batch.valid
+        advantages = generalized_advantages(
+            batch.rewards, values, batch.terminated, batch.truncated, valid, config.gamma, config.lambda_
+        )[valid]
+        targets = advantages + values[:-1][valid]
+        self._scale.update(targets, params.views)
+        normalised = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        rows = rows_of(batch, batch.log_probs[valid], normalised, self._scale.normalise(targets))
+        if config.decoupled:
+            rows = self._against_the_proximal(params, rows)
+        return rows, explained_variance(advantages, targets)
+
+    def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Rows, first: Figures) -> Figures:
+        """Write the gradient of the loss on `rows` into `gradient`."""
+        config = self._config
+        network = Forward(params, self._spec.network, rows.observations)
+        choice = network.choice(self._spec.game.actions, rows.masks)
+        log_ratios = bounded(choice.log_prob(rows.actions) - rows.log_probs)
+        ratios = np.exp(log_ratios)
+        policy_loss, taken_grad = clipped_surrogate(ratios, rows.advantages, config.clip)
+        value_loss, values_grad = squared_error(network.values, rows.targets, config.value_weight)
+        outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy / len(rows))
+        network.backward(gradient, outputs_grad, values_grad, log_std_grad)
+        if (
+            "effective_samples" not in first
+        ):  # before the first step: how far the data is from the policy it is to improve
+            first["effective_samples"] = effective_sample_size(log_ratios)
+        return {
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            "entropy": float(choice.entropy().mean()),
+            "kl": kl_k3(log_ratios),
+            "clip_fraction": float(np.count_nonzero(np.abs(ratios - 1) > config.clip)) / len(rows),
+        }
+
+    def _against_the_proximal(self, params: Parameters, rows: Rows) -> Rows:
+        """The same rows, with ratios against the proximal policy and the weight pi_prox / mu on the advantages."""
+        log_probs = self._proximal_log_probs(params, rows.observations, rows.actions, rows.masks)
+        weights = np.exp(np.minimum(log_probs - rows.log_probs, math.log(self._config.weight_cap)))
+        return replace(rows, log_probs=log_probs, advantages=rows.advantages * weights)
+
+    def _proximal_log_probs(
+        self, params: Parameters, observations: Floats, actions: ActionArray, masks: NDArray[np.bool_] | None
+    ) -> Floats:
+        """Of actions [N, ...], by the proximal policy; by the policy itself before there is one."""
+        proximal = params if self._proximal is None else self._corrected(self._proximal)
+        return taken_log_probs(proximal.views, self._spec, observations, actions, masks)
+
+    def _corrected(self, average: Parameters) -> Parameters:
+        corrected = average.copy()
+        corrected.flat /= self._proximal_weight[0].astype(corrected.flat.dtype)
+        return corrected
+
+    def _follow(self, params: Parameters) -> None:
+        """Move the proximal policy towards the policy."""
+        if not self._config.decoupled:
+            return
+        if self._proximal is None:
+            self._proximal = params.like()
+        step = 1 / (self._config.proximal_mass + 1)
+        self._proximal.flat += np.float32(step) * (params.flat - self._proximal.flat)
+        self._proximal_weight += step * (1 - self._proximal_weight)

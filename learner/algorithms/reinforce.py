@@ -1,0 +1,137 @@
+"""REINFORCE with a baseline over whole games (Williams 1992), in the scaled-rate batch form.
+
+The gradient is summed over the steps of all games and divided by the number of games: ten equal games at once move
+the weights as one does. Without the division ten games would take a step ten times as long at the rate of one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ..maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
+from ..maths.mlp_backprop import Forward
+from ..maths.optimizers import Name as OptimizerName
+from ..maths.optimizers import clip_by_global_norm
+from ..maths.returns import discounted_returns
+from ..metrics.update_metrics import check_finite
+from .learning_rate import RateConfig
+
+if TYPE_CHECKING:
+    from ...common.policy.network import Floats
+    from ...common.spec import RunSpec
+    from ...common.wire.codec import Array
+    from ..maths.flat_parameters import Parameters
+    from ..maths.optimizers import Optimizer
+    from ..metrics.update_metrics import Figures
+    from .batch import Batch
+
+Baseline = Literal["none", "moving_average", "batch_mean", "value"]
+Importance = Literal["none", "step", "game"]
+_BASELINE_DECAY = 0.95  # the original bot's online rule: b <- 0.95 b + 0.05 mean(G)
+
+
+@dataclass(frozen=True, slots=True)
+class ReinforceConfig:
+    """What REINFORCE can be told."""
+
+    rate: float = 3e-3
+    optimizer: OptimizerName = "adam"
+    gamma: float = 0.99
+    baseline: Baseline = "batch_mean"
+    importance: Importance = "none"  # truncated weights pi / mu: of each step, or of each game's product
+    weight_cap: float = 2.0
+    entropy: float = 0.01  # weight of the bonus, in return units per nat and step
+    value_weight: float = 0.5  # of the value baseline's own loss
+    clip_norm: float = 10.0  # of the mean over games
+    rates: RateConfig = field(default_factory=RateConfig)
+
+
+class Reinforce:
+    """One step an update."""
+
+    def __init__(self, config: ReinforceConfig, spec: RunSpec) -> None:
+        self._config, self._spec = config, spec
+        self._average = np.zeros(1)
+
+    def update(
+        self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, _rng: np.random.Generator
+    ) -> Figures:
+        """Change `params` by one step on a batch of whole games; return the figures of the step.
+
+        Raises:
+            NonFinite: if a loss or gradient is not finite; nothing has changed then.
+        """
+        config, valid = self._config, batch.valid
+        returns = discounted_returns(batch.rewards, valid, config.gamma)[valid]
+        games = max(batch.games, 1)
+        with_values = config.baseline == "value"  # else they would be half of the work, for nothing
+        network = Forward(params, self._spec.network, batch.observations[:-1][valid], with_values=with_values)
+        choice = network.choice(self._spec.game.actions, None if batch.masks is None else batch.masks[valid])
+        actions = batch.actions[valid]
+        taken = choice.log_prob(actions)
+        log_ratios = np.zeros_like(batch.log_probs)
+        log_ratios[valid] = bounded(taken - batch.log_probs[valid])
+
+        advantages = returns - self._baseline(returns, network.values)
+        weights = importance_weights(log_ratios, valid, config.importance, config.weight_cap)[valid]
+        loss, taken_grad = policy_gradient(taken, (weights * advantages / games).astype(taken.dtype))
+        outputs_grad, log_std_grad = to_outputs(choice, actions, taken_grad, config.entropy / games)
+        value_loss, values_grad = 0.0, None
+        if with_values:
+            value_loss, values_grad = squared_error(network.values, returns, config.value_weight)
+        gradient = params.like()
+        network.backward(gradient, outputs_grad, values_grad, log_std_grad)
+        figures = {
+            "policy_loss": loss,
+            "value_loss": value_loss,
+            "entropy": float(choice.entropy().mean()),
+            "kl": kl_k3(log_ratios[valid]),
+            "effective_samples": effective_sample_size(log_ratios[valid]),
+            "gradient_norm": clip_by_global_norm(gradient.flat, config.clip_norm),
+            "baseline": float(np.mean(returns - advantages)),
+            "effective_rate": rate / games,  # on the sum over games
+        }
+        check_finite(figures)
+        optimizer.step(params.flat, gradient.flat, rate)
+        self._average += (1 - _BASELINE_DECAY) * (returns.mean() - self._average)
+        return figures
+
+    def state(self) -> dict[str, Array]:
+        """See `PPO.state`."""
+        return {"average": self._average.copy()}
+
+    def restore(self, state: dict[str, Array], _params: Parameters) -> None:
+        """See `PPO.restore`."""
+        self._average[...] = state["average"]
+
+    def _baseline(self, returns: Floats, values: Floats) -> Floats | float:
+        match self._config.baseline:
+            case "none":
+                return 0.0
+            case "moving_average":
+                return float(self._average[0])
+            case "batch_mean":
+                return float(returns.mean())
+            case "value":
+                return values
+
+
+def importance_weights(log_ratios: Floats, valid: Array, kind: Importance, cap: float) -> Floats:
+    """Truncated importance weights [T, B] of whole games, one a column.
+
+    Args:
+        log_ratios: [T, B], log pi(a|x) - log mu(a|x); 0 where not valid.
+        valid: [T, B].
+        kind: "step": min(cap, pi / mu) of each step. "game": min(cap, product over the game), the same for all its
+            steps. "none": 1.
+        cap: at least 1.
+    """
+    assert log_ratios.shape == valid.shape
+    if kind == "none":
+        return np.ones_like(log_ratios)
+    if kind == "game":
+        log_ratios = np.broadcast_to((log_ratios * valid).sum(axis=0), log_ratios.shape)
+    return np.exp(np.minimum(log_ratios, np.log(cap)))

@@ -1,0 +1,189 @@
+"""The trainer: parameters, optimizer, algorithm and normaliser; from a batch to new weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...common.errors import ConfigError, WireError
+from ...common.policy import network
+from ...common.process.seeding import Role, generator
+from ...common.spec import RunSpec
+from ...common.wire import codec
+from ...common.wire.weights import encode_weights
+from ..maths.flat_parameters import Parameters
+from ..maths.optimizers import make_optimizer
+from ..maths.running_moments import Moments
+from ..metrics.update_metrics import NonFinite, check_finite
+from . import learning_rate
+from .impact import Impact, ImpactConfig
+from .ppo import PPO, PPOConfig
+from .reinforce import Reinforce, ReinforceConfig
+from .vtrace_actor_critic import Impala, VTraceConfig
+
+if TYPE_CHECKING:
+    from ...common.policy.network import Params
+    from ...common.wire.codec import Array
+
+if TYPE_CHECKING:
+    from ...common.policy.network import Params
+    from ...common.spec import RunSpec
+    from ...common.wire.codec import Array
+    from ..metrics.update_metrics import Figures
+    from .batch import Batch
+
+AlgorithmConfig = PPOConfig | ReinforceConfig | VTraceConfig
+_STATE = {"optimizer", "algo", "arrays", "algorithm", "normaliser", "rates", "rng"}
+_DTYPES = ("<f4", "<f8", "<i8")
+
+
+class Trainer:
+    """Everything that learning changes. Fresh from the run's seed, or restored to go on bit for bit."""
+
+    def __init__(self, spec: RunSpec, config: AlgorithmConfig) -> None:
+        self._spec, self._config = spec, config
+        rng = generator(spec.seed, Role.INITIAL_WEIGHTS)
+        self._params = Parameters.of(network.initial_params(spec.network, spec.game, rng), spec.network, spec.game)
+        self._rng = generator(spec.seed, Role.LEARNER)
+        self._optimizer = make_optimizer(config.optimizer, self._params.flat.size)
+        self._algorithm = _algorithm(config, spec)
+        self._normaliser = Moments(spec.game.features)
+        self._progress = np.array([0.0, 0.0, 1.0])  # updates, trained steps, the factor that follows the KL divergence
+
+    def update(self, batch: Batch) -> Figures:
+        """Train on one batch; return the update's figures.
+
+        Raises:
+            NonFinite: if a loss or gradient was not finite; everything is then as it was before.
+        """
+        before = (self._params.flat.copy(), self.state())
+        try:
+            with np.errstate(all="ignore"):  # the check below sees what matters
+                figures = self._algorithm.update(
+                    self._params, self._optimizer, self._prepared(batch), self._rate(batch), self._rng
+                )
+            check_finite({"parameters": float(np.abs(self._params.flat).max())})
+        except NonFinite:
+            self._params.flat[...] = before[0]
+            self._restore(before[1])
+            raise
+        updates, steps, factor = self._progress
+        factor = learning_rate.follow_kl(factor, figures["kl"], self._config.rates.kl_target)
+        self._progress[...] = updates + 1, steps + batch.steps, factor
+        # Only now: what an update was made with is what the actors played with, or close to it.
+        if self._spec.network.normalise:
+            self._normaliser.update(batch.observations[:-1][batch.valid])
+        return figures
+
+    @property
+    def passes(self) -> int:
+        """How often an update goes over each step of its batch."""
+        return 1 if isinstance(self._config, ReinforceConfig) else self._config.epochs
+
+    def start_from(self, origin: Origin) -> None:
+        """Begin with somebody else's parameters; all else stays fresh."""
+        for name, values in origin.params.items():
+            self._params.views[name][...] = values
+        if origin.normaliser is not None:
+            self._normaliser.restore(origin.normaliser)
+
+    def weights(self) -> bytes:
+        """The blob to publish: a copy of the parameters as they are now."""
+        return encode_weights({**self._params.views, **self._carried()}, self._spec)
+
+    def state(self) -> dict[str, Any]:
+        """All else that the next update depends on."""
+        return {
+            "optimizer": self._config.optimizer,
+            "algo": self.describe()["algo"],
+            "arrays": self._optimizer.state(),
+            "algorithm": self._algorithm.state(),
+            "normaliser": self._normaliser.state(),
+            "rates": self._progress.copy(),
+            "rng": json.dumps(self._rng.bit_generator.state),
+        }
+
+    def restore(self, params: Params, raw: dict[str, Any]) -> None:
+        """Go on from published weights and the state stored with them.
+
+        Raises:
+            ConfigError: if the run was trained with another algorithm or optimizer than the one given now.
+            WireError: if the state does not fit the network.
+        """
+        codec.check_fields(raw, _STATE)
+        for name, ours in (("algo", self.describe()["algo"]), ("optimizer", self._config.optimizer)):
+            if raw[name] != ours:
+                raise ConfigError(f"{name}: {ours}, expected {raw[name]}, which this run was trained with")
+        taken = {part: _take(raw[part], own) for part, own in self.state().items() if isinstance(own, dict)}
+        progress = codec.take_array(raw, "rates", ("<f8",), self._progress.shape)
+        if taken["algorithm"].get("proximal", self._params.flat[:0]).size not in {0, self._params.flat.size}:
+            raise WireError(f"proximal: not of the network's size, expected {self._params.flat.size} numbers or none")
+        for name, view in self._params.views.items():
+            view[...] = params[name]
+        self._restore({**raw, **taken, "rates": progress})
+
+    def describe(self) -> dict[str, Any]:
+        """The algorithm and its settings, for `stats`."""
+        settings = asdict(self._config)
+        return {"algo": _NAMES[type(self._config)], **settings.pop("rates"), **settings}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._optimizer.restore(state["arrays"])
+        self._algorithm.restore(state["algorithm"], self._params)
+        self._normaliser.restore(state["normaliser"])
+        self._progress[...] = state["rates"]
+        self._rng.bit_generator.state = json.loads(state["rng"])
+
+    def _rate(self, batch: Batch) -> float:
+        config, (updates, steps, factor) = self._config.rates, self._progress
+        scale = learning_rate.batch_scale(config, batch.steps) * learning_rate.stale_scale(config, batch.stale_share)
+        return float(self._config.rate * scale * learning_rate.schedule(config, int(updates), int(steps)) * factor)
+
+    def _carried(self) -> Params:
+        if not self._spec.network.normalise:
+            return {}
+        mean, deviation = self._normaliser.mean, self._normaliser.deviation
+        return {network.MEAN: mean.astype(np.float32), network.SCALE: (1 / deviation).astype(np.float32)}
+
+    def _prepared(self, batch: Batch) -> Batch:
+        shape = batch.observations.shape
+        rows = network.prepare(self._carried(), batch.observations.reshape(-1, shape[-1]))
+        return replace(batch, observations=rows.reshape(shape))
+
+
+_NAMES: dict[type, str] = {
+    PPOConfig: "ppo",
+    ImpactConfig: "impact",
+    ReinforceConfig: "reinforce",
+    VTraceConfig: "vtrace",
+}
+
+
+def _algorithm(config: AlgorithmConfig, spec: RunSpec) -> PPO | Reinforce | Impala:
+    match config:
+        case ImpactConfig():  # a PPOConfig too
+            return Impact(config, spec)
+        case PPOConfig():
+            return PPO(config, spec)
+        case ReinforceConfig():
+            return Reinforce(config, spec)
+        case VTraceConfig():
+            return Impala(config, spec)
+
+
+def _take(raw: Any, expected: dict[str, Array]) -> dict[str, Array]:  # noqa: ANN401 - from a decoded map
+    """Arrays of a part of the state, in their shapes; the proximal policy is empty before the first update."""
+    codec.check_fields(raw, set(expected))
+    shapes = {name: (None,) if name == "proximal" else value.shape for name, value in expected.items()}
+    return {name: codec.take_array(raw, name, _DTYPES, shape) for name, shape in shapes.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Parameters to begin with, some or all, and the observations' normaliser where the network has one."""
+
+    params: Params
+    normaliser: dict[str, Array] | None = None

@@ -1,0 +1,134 @@
+"""The V-trace actor-critic (Espeholt et al. 2018, IMPALA, arXiv 1802.01561): one pass over each batch by default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
+from ..maths.mlp_backprop import Forward
+from ..maths.optimizers import Name as OptimizerName
+from ..maths.optimizers import clip_by_global_norm
+from ..maths.popart import ValueScale
+from ..maths.vtrace import vtrace
+from ..metrics.update_metrics import check_finite
+from .batch_predictions import explained_variance, state_values, taken_log_probs
+from .learning_rate import RateConfig
+from .minibatches import rows_of, sweep
+
+if TYPE_CHECKING:
+    from ...common.spec import RunSpec
+    from ...common.wire.codec import Array
+    from ..maths.flat_parameters import Parameters
+    from ..maths.optimizers import Optimizer
+    from ..metrics.update_metrics import Figures
+    from .batch import Batch
+    from .minibatches import Rows
+
+
+_KL_ROWS = 2048  # enough to tell how far an update moved the policy; of a larger batch, each so-many-th
+
+
+@dataclass(frozen=True, slots=True)
+class VTraceConfig:
+    """What the V-trace actor-critic can be told."""
+
+    rate: float = 1.5e-3
+    optimizer: OptimizerName = "adam"
+    gamma: float = 0.99
+    lambda_: float = 0.95
+    rho_bar: float = 1.0
+    c_bar: float = 1.0
+    policy_rho_bar: float = 1.0
+    epochs: int = 1
+    minibatch: int = 256  # steps
+    entropy: float = 0.01
+    value_weight: float = 0.5
+    clip_norm: float = 0.5
+    popart: float = 0.0  # step size of the value targets' statistics; 0: they are not normalised
+    # Nothing clips these updates. Where there is little left to learn, advantages of unit size are noise, and an
+    # update that follows them far ends in a policy that explores no more: the rate keeps updates short.
+    rates: RateConfig = field(default_factory=lambda: RateConfig(kl_target=0.002))
+
+
+class Impala:
+    """Targets and advantages once a batch, then minibatch steps."""
+
+    def __init__(self, config: VTraceConfig, spec: RunSpec) -> None:
+        self._config, self._spec = config, spec
+        self._scale = ValueScale(config.popart)
+        self._gradient: Parameters | None = None
+
+    def update(
+        self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, rng: np.random.Generator
+    ) -> Figures:
+        """See `PPO.update`."""
+        config, valid = self._config, batch.valid
+        gradient = self._gradient = self._gradient or params.like()
+        values = self._scale.values(state_values(params.views, self._spec.network, batch.observations))
+        masks = None if batch.masks is None else batch.masks[valid]
+        log_probs = taken_log_probs(
+            params.views, self._spec, batch.observations[:-1][valid], batch.actions[valid], masks
+        )
+        log_ratios = np.zeros_like(batch.log_probs)
+        log_ratios[valid] = bounded(log_probs - batch.log_probs[valid])
+        trace = vtrace(
+            batch.rewards,
+            values,
+            log_ratios,
+            batch.terminated,
+            batch.truncated,
+            valid,
+            config.gamma,
+            config.lambda_,
+            config.rho_bar,
+            config.c_bar,
+            config.policy_rho_bar,
+        )
+        targets, advantages = trace.targets[valid], trace.advantages[valid]
+        self._scale.update(targets, params.views)
+        spread = advantages.std() + 1e-8  # the scale alone: shifted, a weighted advantage would change its sign
+        rows = rows_of(batch, log_probs, advantages / spread, self._scale.normalise(targets))
+
+        def step(part: Rows) -> Figures:
+            figures = self._gradient_of(params, gradient, part)
+            figures["gradient_norm"] = clip_by_global_norm(gradient.flat, config.clip_norm)
+            check_finite(figures)
+            optimizer.step(params.flat, gradient.flat, rate)
+            return figures
+
+        means = sweep(rows, config.epochs, config.minibatch, rng, step)
+        taken = log_ratios[valid]
+        some = rows[:: -(-len(rows) // _KL_ROWS)]
+        after = taken_log_probs(params.views, self._spec, some.observations, some.actions, some.masks)
+        figures = {
+            **means,
+            "kl": kl_k3(bounded(after - some.log_probs)),
+            "clip_fraction": float(np.count_nonzero(np.exp(taken) > config.rho_bar)) / len(taken),
+            "effective_samples": effective_sample_size(taken),
+            "explained_variance": explained_variance(targets - values[:-1][valid], targets),
+            "effective_rate": rate,
+        }
+        check_finite(figures)
+        return figures
+
+    def state(self) -> dict[str, Array]:
+        """See `PPO.state`."""
+        return self._scale.state()
+
+    def restore(self, state: dict[str, Array], _params: Parameters) -> None:
+        """See `PPO.restore`."""
+        self._scale.restore(state)
+
+    def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Rows) -> Figures:
+        config = self._config
+        network = Forward(params, self._spec.network, rows.observations)
+        choice = network.choice(self._spec.game.actions, rows.masks)
+        weights = (rows.advantages / len(rows)).astype(rows.advantages.dtype)
+        policy_loss, taken_grad = policy_gradient(choice.log_prob(rows.actions), weights)
+        value_loss, values_grad = squared_error(network.values, rows.targets, config.value_weight)
+        outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy / len(rows))
+        network.backward(gradient, outputs_grad, values_grad, log_std_grad)
+        return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": float(choice.entropy().mean())}

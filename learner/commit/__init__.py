@@ -1,0 +1,1 @@
+"""The lease, and the commit that publishes a version and consumes entries in one script."""

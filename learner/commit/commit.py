@@ -1,0 +1,149 @@
+"""The commit: one script that moves the run from one state to the next, or leaves it exactly as it was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from ...common.errors import LineageLost
+from ...common.server.keys import GROUP
+from ...common.server.streams import ReplyError, Script, ServerFull, format_id
+from ...common.wire.weights import Pointer, digest
+from .lease import fenced
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ...common.server.keys import Keys
+    from ...common.server.streams import Argument, Server
+    from ..ledger.head import Head
+    from ..ledger.stream_entry import EntryId
+    from .lease import Lease
+
+_COMMIT = Script(files(__package__).joinpath("commit.lua").read_text())
+_STAGE = Script(files(__package__).joinpath("stage.lua").read_text())
+WEIGHTS_KEPT = 8  # versions: an actor that has just read the pointer still finds what it points at
+VERSIONS_KEPT = 1000  # entries of the versions stream
+REJECTED_KEPT = 1000  # entries of the rejected stream
+_STAGED_TTL_MS = 60_000  # a learner that died between staging and commit leaves its blobs behind for this long
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything one commit says. Built once and sent as often as it takes: the script knows it again by its id."""
+
+    parent: Head
+    head: Head
+    learner: bytes  # what a successor needs besides the weights
+    weights: bytes | None  # None: nothing is published, entries leave all the same
+    counters: Mapping[str, int]  # into the head
+    stats: Mapping[str, Argument]
+    entry: Mapping[str, Argument]  # into the versions stream
+    consumed: Mapping[str, tuple[EntryId, int]]  # actor to its last consumed id, and how many up to it
+    refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # reason to actor to ranges of consumed ids
+    gaps: Mapping[str, str] = field(default_factory=dict)  # actor to ranges of ids that never came
+    rejected: Sequence[Mapping[str, Argument]] = field(default_factory=tuple)
+
+
+def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
+    """Stage the blobs, then run the script.
+
+    May be called again with the same commit after a lost connection: a commit that went through is not repeated.
+
+    Raises:
+        LeaseLost: if the lease is not ours any more.
+        LineageLost: if the run in Redis is not where this commit's parent left it.
+    """
+    staged_learner = keys.staged("learner", commit.head.commit)
+    staged_weights = keys.staged("weights", commit.head.commit)
+    script_keys = [
+        *(keys.lease, keys.head, keys.latest, keys.versions, keys.learner, keys.stats, keys.rejected),
+        *(staged_learner, staged_weights),
+        keys.weights(commit.head.epoch, commit.head.version),
+        keys.weights(commit.head.epoch, commit.head.version - WEIGHTS_KEPT),
+        keys.ledger,
+        *(keys.trajectories(actor) for actor in commit.consumed),
+    ]
+    staging: list[tuple[Argument, ...]] = [("SET", staged_learner, commit.learner, "PX", _STAGED_TTL_MS)]
+    if commit.weights is not None:
+        staging.append(("SET", staged_weights, commit.weights, "PX", _STAGED_TTL_MS))
+    try:
+        server.pipeline(staging)
+    except ServerFull:
+        # This commit is what makes room: it may go beyond the limit, as an argument of a script that may.
+        for _, key, blob, _, ttl_ms in staging:
+            server.script(_STAGE, [str(key)], blob, ttl_ms)
+    # The servers' cmsgpack is of a time when msgpack had no bin type.
+    arguments = msgpack.packb(_arguments(commit, lease), use_bin_type=False)
+    try:
+        fenced(server, _COMMIT, script_keys, arguments)
+    except ReplyError as error:
+        if error.code in {"LINEAGE", "PENDING", "STAGED", "NOGROUP"}:  # the last: a stream is gone
+            raise LineageLost(f"commit {commit.head.commit}: {error}") from error
+        raise
+
+
+def _arguments(commit: Commit, lease: Lease) -> dict[str, Any]:
+    head: dict[str, Argument] = {
+        "epoch": commit.head.epoch,
+        "version": commit.head.version,
+        "commit": commit.head.commit,
+        "parent": commit.parent.commit,
+        "server": lease.server_id,
+        **commit.counters,
+    }
+    weights = commit.weights or b""
+    pointer = Pointer(commit.head.epoch, commit.head.version, commit.head.commit, digest(weights), len(weights))
+    return {
+        "token": lease.token,
+        "ttl_ms": lease.ttl_ms,
+        "group": GROUP,
+        "commit": commit.head.commit,
+        "parent": commit.parent.commit,
+        "epoch": commit.parent.epoch,
+        "version": commit.parent.version,
+        "learner_bytes": len(commit.learner),
+        "weights_bytes": len(weights),
+        "head": _flat(head),
+        "stats": _flat(commit.stats),
+        "latest": pointer.to_json(),
+        # Epoch first: the ids go on rising where a lost lineage makes the versions start again lower.
+        "entry_id": f"{commit.head.epoch}-{commit.head.version}",
+        "entry": _flat({**head, **commit.entry}),
+        "versions_kept": VERSIONS_KEPT,
+        "streams": [[format_id(last), count] for last, count in commit.consumed.values()],
+        "rejected": [_flat(entry) for entry in commit.rejected],
+        "rejected_kept": REJECTED_KEPT,
+        "ledger": _flat(verdict(lease.token, commit)),
+        "ledger_kept": kept(len(commit.consumed)),
+    }
+
+
+def _flat(fields: Mapping[str, Argument]) -> list[Argument]:
+    """Fields and values in turn, numbers as text: Lua would print large ones in exponent form."""
+    return [part if isinstance(part, bytes) else str(part) for pair in fields.items() for part in pair]
+
+
+_ENTRIES_KEPT = 10_000  # some 5 MB
+
+
+_STREAMS_KEPT = 1_000_000  # named in all entries together, some 40 MB: fewer entries where commits are of many actors
+
+
+def verdict(token: str, commit: Commit) -> dict[str, str]:
+    """The learner's part of the entry; the script adds the head's fields, and what it finds pending."""
+    return {
+        "token": token,
+        "published": str(int(commit.weights is not None)),
+        "refused": json.dumps(commit.refused, separators=(",", ":")),
+        "gaps": json.dumps(commit.gaps, separators=(",", ":")),
+    }
+
+
+def kept(streams: int) -> int:
+    """How many entries to keep, where one is about so many streams."""
+    return min(_ENTRIES_KEPT, _STREAMS_KEPT // max(streams, 1))

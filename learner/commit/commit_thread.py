@@ -1,0 +1,71 @@
+"""Sends commits from a thread of its own, one at a time, so that the next update need not wait for the last commit."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from ...common.errors import BroodmindError, RedisUnreachable
+from ...common.process.clock import monotonic_s
+from .commit import send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...common.server.keys import Keys
+    from ...common.server.streams import Server
+    from ..persistence.last_known_state import Known
+    from ..persistence.run_snapshot import Stored
+    from .commit import Commit
+    from .lease import Lease
+
+
+class Committer:
+    """Sends, and notes what is known of the run by that."""
+
+    def __init__(self, server: Server, keys: Keys, lease: Lease, known: Known) -> None:
+        self._server, self._keys, self._lease = server, keys, lease
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._under_way: Future[None] | None = None
+        self._known = known
+        self.took_ms: float | None = None  # from the first byte staged to the answer, the last that went through
+
+    def submit(self, commit: Commit, stored: Stored, then: Callable[[], None] | None = None) -> None:
+        """Send a commit once the one before has gone through; raises what that one ran into.
+
+        Once it has gone through itself, `then` is called in the committer's thread.
+        """
+        self.settle()
+        self._known.sent = stored
+        self._under_way = self._thread.submit(self._send, commit, then)
+
+    def settle(self) -> None:
+        """Wait for the commit under way; raises what it ran into."""
+        if self._under_way is not None:
+            under_way, self._under_way = self._under_way, None
+            try:
+                under_way.result()
+            except BroodmindError as error:
+                if not isinstance(error, RedisUnreachable):  # refused, which leaves no doubt
+                    self._known.sent = self._known.settled
+                raise
+            self._known.settled = self._known.sent
+
+    def look(self) -> None:
+        """Raise what the commit under way ran into, if it has; does not wait."""
+        if self._under_way is not None and self._under_way.done():
+            self.settle()
+
+    def close(self) -> None:
+        """Wait for the thread, bounded by the connection's timeout, and note whether its commit went through."""
+        self._thread.shutdown(cancel_futures=True)
+        if self._under_way is not None and not self._under_way.cancelled() and self._under_way.exception() is None:
+            self.settle()
+        self._server.close()
+
+    def _send(self, commit: Commit, then: Callable[[], None] | None) -> None:
+        began_s = monotonic_s()
+        send(self._server, self._keys, self._lease, commit)
+        self.took_ms = 1000 * (monotonic_s() - began_s)
+        if then is not None:
+            then()

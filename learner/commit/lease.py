@@ -1,0 +1,120 @@
+"""The single learner's lease: who may read and write the run.
+
+The lease is for liveness: one learner at a time does the work. Safety does not rest on it, but on the commit, which
+checks the parent's commit id too; a lease alone would not survive a failover to a replica.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from ...common.errors import LeaseHeld, LeaseLost, RedisUnreachable
+from ...common.process.log import Log
+from ...common.server.streams import ReplyError, Script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...common.process.shutdown import Stop
+    from ...common.server.keys import Keys
+    from ...common.server.streams import Argument, Reply, Server
+
+_ACQUIRE = Script(files(__package__).joinpath("acquire.lua").read_text())
+_RENEW = Script(files(__package__).joinpath("renew.lua").read_text())
+_log = Log("lease")
+
+_POLL_S = 0.05
+
+
+class Lease:
+    """A token and its time to live; the token is what every script of the learner checks first."""
+
+    def __init__(self, keys: Keys, ttl_ms: int) -> None:
+        self._keys = keys
+        self.ttl_ms = ttl_ms
+        self.token = ""
+        self.server_id = ""  # of the server process that the lease is held on
+
+    def acquire(self, server: Server, stop: Stop, wait_s: float) -> bool:
+        """Take the lease, waiting for a dead holder's to run out; a lease already held by us is kept.
+
+        Once the server has answered, the wait goes on through its outages.
+
+        Returns:
+            Whether it was taken; False if told to stop before.
+
+        Raises:
+            LeaseHeld: if somebody else still holds it after `wait_s`.
+            RedisUnreachable: if the first attempt fails, or the last one.
+        """
+        if self.token and self._still_ours(server):
+            self.server_id = _server_id(server)
+            return True
+        deadline, holder = time.monotonic() + wait_s, None
+        while not stop.requested:
+            try:
+                if self._take(server):
+                    self.server_id = _server_id(server)
+                    return True
+                holder = self._holder(server, holder)
+                if time.monotonic() > deadline:
+                    raise LeaseHeld(f"lease of run {self._keys.run}: held by learner {holder}, expected it to be free")
+            except RedisUnreachable:
+                if holder is None or time.monotonic() > deadline:
+                    raise
+            time.sleep(_POLL_S)
+        return False
+
+    def renew(self, server: Server) -> None:
+        """Start the time to live anew. Raises LeaseLost if the lease is not ours any more."""
+        fenced(server, _RENEW, [self._keys.lease], self.token, self.ttl_ms)
+
+    def release(self, server: Server) -> None:
+        """Give the lease back, so that a successor need not wait for it to run out."""
+        fenced(server, _RENEW, [self._keys.lease], self.token, 0)
+        self.token = ""
+
+    def _take(self, server: Server) -> bool:
+        token = server.script(_ACQUIRE, [self._keys.lease, self._keys.fence], secrets.token_hex(4), self.ttl_ms)
+        if token is not None:
+            self.token = token.decode()
+        return token is not None
+
+    def _holder(self, server: Server, before: str | None) -> str:
+        """Who holds it, logged whenever that changes."""
+        holder: str = (server.call("GET", self._keys.lease) or b"nobody").decode()
+        if holder != before:
+            _log.info("standing by", run=self._keys.run, holder=holder)
+        return holder
+
+    def _still_ours(self, server: Server) -> bool:
+        try:
+            self.renew(server)
+        except LeaseLost:
+            return False
+        return True
+
+
+def _server_id(server: Server) -> str:
+    """What a server calls itself from its start to its end; no restart and no replica has the same."""
+    found = re.search(rb"run_id:(\w+)", server.call("INFO", "server"))
+    return found[1].decode() if found else ""
+
+
+def fenced(server: Server, script: Script, keys: Sequence[str], *args: Argument) -> Reply:
+    """Run a script that checks the lease first; raises LeaseLost where it is not ours any more."""
+    try:
+        return server.script(script, keys, *args)
+    except ReplyError as error:
+        if error.code == "FENCED":
+            raise lost(error) from error
+        raise
+
+
+def lost(found: object) -> LeaseLost:
+    """The error for who finds, somewhere, that the lease is not ours any more."""
+    return LeaseLost(f"{found}: another learner took over, or this one was paused for too long")

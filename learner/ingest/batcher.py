@@ -1,0 +1,110 @@
+"""Intake: which entries go into the next update, and what becomes of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..ledger.id_ranges import IdRange
+from ..ledger.stream_entry import Cursors, Entry, EntryId, Lineage
+
+if TYPE_CHECKING:
+    from ...common.wire.trajectory import Header, Trajectory
+    from ..config import IntakeConfig
+    from ..ledger.counters import Refusal
+    from ..ledger.head import Head
+
+_GAP_MAX = 1 << 20  # no actor numbers so many unsent; a hostile id must not spoil the count for good
+
+
+def refusal(
+    header: Header, head: Head, now_ms: int, config: IntakeConfig, lineage: Lineage | None = None
+) -> Refusal | None:
+    """Why an entry may not be trained on now, or None where it may.
+
+    Its staleness is the head's version minus the one it was played with; versions from a future that this run has not
+    seen belong to a lost lineage, and so do those that another commit published than this run's. What no version of
+    this run played has neither; its age counts from its import.
+    """
+    if header.declared:
+        if not config.accept_declared:
+            return "foreign"
+    elif reason := _of_another_time(header, head, config, lineage):
+        return reason
+    return "too_old" if now_ms - header.created_ms > config.max_age_s * 1000 else None
+
+
+def _of_another_time(header: Header, head: Head, config: IntakeConfig, lineage: Lineage | None) -> Refusal | None:
+    if header.epoch != head.epoch or header.version > head.version:
+        return "wrong_epoch"
+    commit = (lineage or {}).get(header.version)
+    if header.commit and commit and header.commit != commit:
+        return "wrong_epoch"
+    if head.version - header.version > config.max_staleness:
+        return "stale"
+    return None
+
+
+@dataclass(slots=True)
+class Intake:
+    """Collects entries until there are enough of them for an update."""
+
+    config: IntakeConfig
+    cursors: Cursors  # as of the last commit
+    lineage: Lineage = field(default_factory=dict)
+    accepted: list[tuple[EntryId, str, Header, Trajectory]] = field(default_factory=list)
+    refused: list[tuple[Entry, Refusal]] = field(default_factory=list)
+    consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
+    gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to the ids that it numbered and never sent
+    steps: int = 0
+    games: int = 0
+
+    def add(self, entry: Entry, head: Head, now_ms: int) -> None:
+        """Take an entry in, for training or to be refused; either way it is consumed by the next commit."""
+        last = self.cursors.get(entry.actor)
+        _, count = self.consumed.get(entry.actor, (None, 0))
+        self.consumed[entry.actor] = (entry.id, count + 1)
+        if last is not None and entry.id <= last:
+            self.refused.append((entry, "duplicate"))
+            return
+        if gap := _gap(last, entry.id):
+            self.gaps.setdefault(entry.actor, []).append(gap)
+        self.cursors[entry.actor] = entry.id
+        if entry.header is None or entry.trajectory is None:
+            self.refused.append((entry, entry.refused or "invalid"))
+        elif reason := refusal(entry.header, head, now_ms, self.config, self.lineage):  # it has aged since it was read
+            self.refused.append((entry, reason))
+        else:
+            self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))
+            self.steps += entry.trajectory.valid.size
+            self.games += entry.header.games
+
+    def set_aside(self, why: str) -> None:
+        """Refuse what was accepted: an update on it went wrong."""
+        for entry_id, actor, header, _ in self.accepted:
+            self.refused.append((Entry(actor, entry_id, header, None, "non_finite", why), "non_finite"))
+        self.accepted.clear()
+
+    @property
+    def overflow(self) -> int:
+        """How many ids are missing."""
+        return sum(gap.size for gaps in self.gaps.values() for gap in gaps)
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is enough for an update."""
+        return bool(self.accepted) and self.steps >= self.config.batch_steps and self.games >= self.config.batch_games
+
+    def in_order(self) -> list[tuple[Header, Trajectory]]:
+        """What was accepted, by actor and then by id: the same set always makes the same batch."""
+        self.accepted.sort(key=lambda each: (each[1], each[0]))
+        return [(header, trajectory) for _, _, header, trajectory in self.accepted]
+
+
+def _gap(last: EntryId | None, current: EntryId) -> IdRange | None:
+    """What the actor numbered between these two and never sent; an incarnation's first is number 1."""
+    incarnation, sequence = current
+    before = last[1] if last is not None and last[0] == incarnation else 0
+    if sequence <= before + 1:
+        return None
+    return IdRange(incarnation, max(before + 1, sequence - _GAP_MAX), sequence - 1)

@@ -1,0 +1,100 @@
+"""Reads of the actors' streams, for the lease's holder only.
+
+A learner that lost it would otherwise move entries into the pending list, where its successor does not look any more.
+
+A read is a transaction that Redis drops if the fence has moved since the lease was last seen to be ours: whoever takes
+the lease moves it. The look at the lease for the next read goes along with each one. A script does it in one command,
+but the server copies each payload on its way through Lua, which takes longer than all the rest: it is for a server at
+its memory limit, where Redis 7.0 refuses to queue a transaction.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from ...common.errors import BroodmindError
+from ...common.server.keys import CONSUMER, GROUP
+from ...common.server.streams import Script, ServerFull
+from ..commit.lease import fenced, lost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...common.server.keys import Keys
+    from ...common.server.streams import Argument, Reply, Server
+    from ..commit.lease import Lease
+
+_READ = Script(files(__package__).joinpath("read.lua").read_text())
+
+
+class FencedReads:
+    """One read at a time: asked for, and taken when its answer is wanted. For one thread."""
+
+    def __init__(self, server: Server, keys: Keys, lease: Lease) -> None:
+        self._server, self._keys, self._lease = server, keys, lease
+        self._keep = ("PEXPIRE", keys.lease, lease.ttl_ms)
+        self._look = [("WATCH", keys.fence), ("GET", keys.lease)]  # in this order: the fence as it was, or earlier
+        self._watching = False
+        self._after: Mapping[str, str] = {}  # as asked last
+        self._count = 0
+        self.under_way = False  # asked for and not yet taken
+
+    def ask(self, after: Mapping[str, str], count: int) -> None:
+        """Ask for entries, and keep the lease.
+
+        Args:
+            after: stream to the id after which to read: of a pending entry, or ">" for what was never delivered.
+            count: at most, of each stream.
+
+        Raises:
+            LeaseLost: if the lease is not ours any more.
+        """
+        if not self._watching:
+            *_, holder = self._server.pipeline(self._look)
+            self._check(holder)
+            self._watching = True
+        self._after, self._count = after, count
+        options: list[Argument] = ["GROUP", GROUP, CONSUMER, "COUNT", count, "STREAMS", *after, *after.values()]
+        self._server.send([("MULTI",), self._keep, ("XREADGROUP", *options), ("EXEC",), *self._look])
+        self.under_way = True
+
+    def take(self) -> list[Reply]:
+        """What came of it: of each stream that had some, its name and entries.
+
+        Raises:
+            LeaseLost: if the lease was not ours any more, or is not by now; what was read stays pending.
+            ReplyError: what the server says instead, such as NOGROUP.
+        """
+        self.under_way = self._watching = False
+        replies = self._server.receive(4 + len(self._look))
+        if any(isinstance(reply, ServerFull) for reply in replies):
+            return self._take_from_the_full()
+        _raise_first(replies)
+        *_, done, _, holder = replies
+        _raise_first(done or [])
+        self._check(holder)
+        self._watching = True
+        if done is None:  # the fence was touched, and the lease is ours all the same: somebody restored keys
+            return []
+        _, entries = done
+        return entries or []
+
+    def close(self) -> None:
+        """Drop the connection. What was asked for and not taken stays pending."""
+        self.under_way = self._watching = False
+        self._server.close()
+
+    def _take_from_the_full(self) -> list[Reply]:
+        keys, holder = [self._keys.lease, *self._after], (self._lease.token, self._lease.ttl_ms)
+        return fenced(self._server, _READ, keys, *holder, GROUP, CONSUMER, self._count, *self._after.values()) or []
+
+    def _check(self, holder: bytes | None) -> None:
+        if holder is None or holder.decode() != self._lease.token:
+            raise lost(f"FENCED the lease is not {self._lease.token}")
+
+
+def _raise_first(replies: list[Reply]) -> None:
+    for reply in replies:
+        if isinstance(reply, BroodmindError):
+            raise reply

@@ -1,0 +1,73 @@
+"""The ledger: one entry a commit, written by the commit's script, from which a run can be audited.
+
+What was consumed is the server's word, from its own pending list. What became of it is the learner's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...common.server.streams import parse_id
+from .counters import Counters
+from .id_ranges import IdRange, format_ranges, merge, parse_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .counters import Refusal
+    from .stream_entry import Entry, EntryId
+
+
+Ranges = dict[str, list[IdRange]]  # by actor
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What one commit did, as the ledger tells it."""
+
+    written_ms: int  # by the server's clock
+    commit: str
+    parent: str
+    epoch: int
+    version: int
+    token: str  # of the lease under which it was written
+    published: bool
+    counters: Counters  # after it
+    consumed: Ranges
+    refused: dict[str, Ranges]  # by reason
+    gaps: Ranges  # ids that an actor numbered and never sent
+
+
+def by_reason(refused: Iterable[tuple[Entry, Refusal]]) -> dict[str, dict[str, str]]:
+    """Refused entries as a commit names them: reason to actor to ranges."""
+    found: defaultdict[str, defaultdict[str, list[EntryId]]] = defaultdict(lambda: defaultdict(list))
+    for entry, reason in refused:
+        found[reason][entry.actor].append(entry.id)
+    return {
+        reason: {actor: format_ranges(merge(ids)) for actor, ids in actors.items()} for reason, actors in found.items()
+    }
+
+
+def parse_ledger_entry(raw_id: bytes, raw: list[bytes]) -> LedgerEntry:
+    """An entry as Redis gives it. Raises ValueError or KeyError where it is none."""
+    fields = {name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)}
+    return LedgerEntry(
+        written_ms=parse_id(raw_id)[0],
+        commit=fields["commit"],
+        parent=fields["parent"],
+        epoch=int(fields["epoch"]),
+        version=int(fields["version"]),
+        token=fields["token"],
+        published=fields["published"] == "1",
+        counters=Counters.from_fields(fields),
+        consumed=_ranges(json.loads(fields["consumed"])),
+        refused={reason: _ranges(actors) for reason, actors in json.loads(fields["refused"]).items()},
+        gaps=_ranges(json.loads(fields["gaps"])),
+    )
+
+
+def _ranges(raw: Mapping[str, str]) -> Ranges:
+    return {actor: parse_ranges(text) for actor, text in raw.items()}

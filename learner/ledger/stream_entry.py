@@ -1,0 +1,33 @@
+"""A stream entry on its way through the learner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...common.wire.trajectory import Header, Trajectory
+    from .counters import Refusal
+
+if TYPE_CHECKING:
+    from ...common.wire.trajectory import Header, Trajectory
+    from .counters import Refusal
+
+EntryId = tuple[int, int]
+Cursors = dict[str, EntryId]  # actor to the last id consumed
+Lineage = dict[int, str]  # the epoch's last versions to the commits that published them
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stream entry, read and decoded or found wanting."""
+
+    actor: str
+    id: EntryId
+    header: Header | None  # None where the entry is not even shaped like one
+    trajectory: Trajectory | None  # None where it is refused
+    refused: Refusal | None = None
+    problem: str = ""  # why it is invalid
+    shown: bytes = b""  # the first bytes of an invalid payload
+    alone: bool = False  # to be committed by itself: it may be what killed an earlier learner
+    payload: bytes = b""  # all of it, where it is to be archived

@@ -1,0 +1,141 @@
+"""Optimizers over one vector of parameters. All state is in named arrays that travel with the run."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ...common.policy.network import Floats
+    from ...common.wire.codec import Array
+
+Name = Literal["adam", "adamw", "rmsprop", "sgd"]
+
+
+class Optimizer(Protocol):
+    """Moves parameters against a gradient."""
+
+    def step(self, params: Floats, gradient: Floats, rate: float) -> None:
+        """Change `params` [P] in place. `gradient` [P] may be used as scratch."""
+
+    def state(self) -> dict[str, Array]:
+        """Copies of everything the next step depends on."""
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """Go on from what `state` gave, bit for bit."""
+
+
+class SGD:
+    """Stochastic gradient descent with momentum (0: none): m <- mu m + g; p <- p - rate m."""
+
+    def __init__(self, size: int, momentum: float = 0.0) -> None:
+        self._momentum = momentum
+        self._velocity: Floats = np.zeros(size if momentum else 0, np.float32)
+
+    def step(self, params: Floats, gradient: Floats, rate: float) -> None:
+        """See Optimizer."""
+        if self._momentum:
+            self._velocity *= self._momentum
+            self._velocity += gradient
+            gradient = self._velocity
+        params -= rate * gradient
+
+    def state(self) -> dict[str, Array]:
+        """See Optimizer."""
+        return {"velocity": self._velocity.copy()}
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """See Optimizer."""
+        self._velocity[...] = state["velocity"]
+
+
+class Adam:
+    """Adam (Kingma and Ba 2014, arXiv 1412.6980, algorithm 1, with the bias corrections folded into the rate)."""
+
+    def __init__(
+        self, size: int, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-5, decay: float = 0.0
+    ) -> None:
+        self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
+        self._decay = decay  # of the weights, decoupled from the gradient: AdamW (Loshchilov and Hutter, 1711.05101)
+        self._mean: Floats = np.zeros(size, np.float32)
+        self._square: Floats = np.zeros(size, np.float32)
+        self._steps = np.zeros(1, np.int64)
+        self._scratch: Floats = np.zeros(size, np.float32)
+
+    def step(self, params: Floats, gradient: Floats, rate: float) -> None:
+        """See Optimizer."""
+        self._steps += 1
+        steps = int(self._steps[0])
+        np.subtract(gradient, self._mean, out=self._scratch)
+        self._scratch *= 1 - self._beta1
+        self._mean += self._scratch
+        np.multiply(gradient, gradient, out=gradient)
+        gradient -= self._square
+        gradient *= 1 - self._beta2
+        self._square += gradient
+        correction2 = math.sqrt(1 - self._beta2**steps)
+        np.sqrt(self._square, out=self._scratch)
+        self._scratch += self._epsilon * correction2
+        np.divide(self._mean, self._scratch, out=self._scratch)
+        self._scratch *= rate * correction2 / (1 - self._beta1**steps)
+        if self._decay:
+            params *= 1 - rate * self._decay
+        params -= self._scratch
+
+    def state(self) -> dict[str, Array]:
+        """See Optimizer."""
+        return {"mean": self._mean.copy(), "square": self._square.copy(), "steps": self._steps.copy()}
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """See Optimizer."""
+        self._mean[...] = state["mean"]
+        self._square[...] = state["square"]
+        self._steps[...] = state["steps"]
+
+
+class RMSProp:
+    """RMSProp (Tieleman and Hinton 2012): s <- rho s + (1 - rho) g^2; p <- p - rate g / (sqrt(s) + epsilon)."""
+
+    def __init__(self, size: int, rho: float = 0.99, epsilon: float = 1e-5) -> None:
+        self._rho, self._epsilon = rho, epsilon
+        self._square: Floats = np.zeros(size, np.float32)
+
+    def step(self, params: Floats, gradient: Floats, rate: float) -> None:
+        """See Optimizer."""
+        self._square *= self._rho
+        self._square += (1 - self._rho) * gradient * gradient
+        params -= rate * gradient / (np.sqrt(self._square) + self._epsilon)
+
+    def state(self) -> dict[str, Array]:
+        """See Optimizer."""
+        return {"square": self._square.copy()}
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """See Optimizer."""
+        self._square[...] = state["square"]
+
+
+def make_optimizer(name: Name, size: int) -> Optimizer:
+    """The optimizer of that name for `size` parameters."""
+    match name:
+        case "adam":
+            return Adam(size)
+        case "adamw":
+            return Adam(size, decay=0.01)
+        case "rmsprop":
+            return RMSProp(size)
+        case "sgd":
+            return SGD(size, momentum=0.9)
+
+
+def clip_by_global_norm(gradient: Floats, limit: float) -> float:
+    """Scale the gradient [P] in place to a norm of at most `limit`; return the norm it had."""
+    norm = math.sqrt(np.vdot(gradient, gradient))
+    if math.isinf(norm):  # single precision squares 2e19 to infinity, and one such entry is to be clipped
+        wide = gradient.astype(np.float64)
+        norm = math.sqrt(np.vdot(wide, wide))
+    if norm > limit:
+        gradient *= limit / norm
+    return norm

@@ -1,0 +1,78 @@
+"""Returns and advantages over columns of play, [T, B], time first.
+
+In all of them termination removes the bootstrap and truncation keeps it; both cut the trace. Steps that are not valid
+get 0 and pass nothing on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...common.policy.network import Floats
+
+
+def discounted_returns(rewards: Floats, valid: NDArray[np.bool_], gamma: float) -> Floats:
+    """Returns to go of whole games: G_t = r_t + gamma G_{t+1}.
+
+    By doubling: what stands at t is the sum over its next 1, 2, 4, ... steps, so that a game of T steps takes log2 T
+    operations on all of it instead of T on one step.
+
+    Args:
+        rewards: [T, B], one whole game a column.
+        valid: [T, B].
+        gamma: discount, in [0, 1].
+
+    Returns:
+        [T, B], in the rewards' dtype.
+    """
+    assert rewards.ndim == 2
+    assert rewards.shape == valid.shape
+    returns = np.where(valid, rewards, 0)
+    decay = np.where(valid, returns.dtype.type(gamma), 0)  # from t to where the sum at t ends
+    span = 1
+    while span < len(returns):
+        returns[:-span] += decay[:-span] * returns[span:]
+        decay[:-span] *= decay[span:]
+        span *= 2
+    return returns
+
+
+def generalized_advantages(
+    rewards: Floats,
+    values: Floats,
+    terminated: NDArray[np.bool_],
+    truncated: NDArray[np.bool_],
+    valid: NDArray[np.bool_],
+    gamma: float,
+    lambda_: float,
+) -> Floats:
+    """GAE (Schulman et al. 2015, arXiv 1506.02438, eq. 11 and 16).
+
+    delta_t = r_t + gamma_t V(x_{t+1}) - V(x_t), with gamma_t = 0 where the game terminated;
+    A_t = delta_t + gamma lambda A_{t+1}, cut at both ends of a game.
+
+    Args:
+        rewards: [T, B].
+        values: [T + 1, B], V(x_t) of every observation.
+        terminated: [T, B].
+        truncated: [T, B].
+        valid: [T, B].
+        gamma: discount, in [0, 1].
+        lambda_: decay of the trace, in [0, 1].
+
+    Returns:
+        [T, B], in the values' dtype. Targets for the value function are these plus values[:-1].
+    """
+    assert values.shape == (len(rewards) + 1, *rewards.shape[1:])
+    assert rewards.shape == terminated.shape == truncated.shape == valid.shape
+    deltas = (rewards + gamma * ~terminated * values[1:] - values[:-1]) * valid
+    decay = (gamma * lambda_ * (valid & ~terminated & ~truncated)).astype(values.dtype)
+    advantages = deltas.astype(values.dtype, copy=False)
+    for t in reversed(range(len(rewards) - 1)):
+        advantages[t] += decay[t] * advantages[t + 1]
+    return advantages

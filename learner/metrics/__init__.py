@@ -1,0 +1,1 @@
+"""Metrics of updates and of the run."""

@@ -1,0 +1,101 @@
+"""What a run's figures are made of: recent games, recent staleness, and whom the refusals hit."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ...common.wire.trajectory import Header, Trajectory
+    from .update_metrics import Figures
+
+GAMES = 100  # the mean return of a run is that of its last hundred games, as is usual for these tasks
+_ENTRIES = 256  # consumed entries that the staleness figures are about
+
+
+class History:
+    """Bounded memory of what was consumed. Travels with the learner's state, so that a successor's figures go on."""
+
+    def __init__(self) -> None:
+        self._returns: deque[float] = deque(maxlen=GAMES)
+        self._lengths: deque[int] = deque(maxlen=GAMES)
+        self._wins: deque[bool] = deque(maxlen=GAMES)
+        self._staleness: deque[int] = deque(maxlen=_ENTRIES)
+        self._age_s: deque[float] = deque(maxlen=_ENTRIES)
+        # Dropping old data favours short games; these two show by how much.
+        self._refused_by_lag: Counter[int] = Counter()
+        self._refused_by_length: Counter[int] = Counter()
+
+    def accept(self, header: Header, trajectory: Trajectory, version: int, now_ms: int) -> None:
+        """Remember a trajectory that is trained on, and the games that ended in it.
+
+        Not one that no version of this run played: the figures are about what the run's own versions reach, and when.
+        """
+        if header.declared:
+            return
+        self._returns.extend(trajectory.returns.tolist())
+        self._lengths.extend(trajectory.lengths.tolist())
+        if trajectory.wins is not None:
+            self._wins.extend(trajectory.wins.tolist())
+        self._staleness.append(version - header.version)
+        self._age_s.append((now_ms - header.created_ms) / 1000)
+
+    def refuse(self, header: Header, version: int) -> None:
+        """Remember one that was refused for its age: by its lag (capped) and by length (the power of two above it)."""
+        if header.declared:
+            return
+        self._refused_by_lag[min(max(version - header.version, 0), 64)] += 1
+        self._refused_by_length[1 << (header.steps // max(header.games, 1)).bit_length()] += 1
+
+    @property
+    def mean_return(self) -> float | None:
+        """Of the last GAMES games; None before there were as many."""
+        return float(np.mean(self._returns)) if len(self._returns) == GAMES else None
+
+    def figures(self) -> Figures:
+        """The gauges, of what there is so far."""
+        result: Figures = {}
+        if self._returns:
+            result["return_mean"] = float(np.mean(self._returns))
+        if self._lengths:
+            result["length_mean"] = float(np.mean(self._lengths))
+        if self._wins:
+            result["win_rate"] = float(np.mean(self._wins))
+        for name, values in (("staleness", self._staleness), ("age_s", self._age_s)):
+            if values:
+                p50, p95, top = np.percentile(np.asarray(values), [50, 95, 100])
+                result |= {f"{name}_p50": float(p50), f"{name}_p95": float(p95), f"{name}_max": float(top)}
+        return result
+
+    def refusals(self) -> dict[str, dict[int, int]]:
+        """Counts of refusals for age, by lag in versions and by upper bound of the length in steps."""
+        return {"refused_by_lag": dict(self._refused_by_lag), "refused_by_length": dict(self._refused_by_length)}
+
+    def state(self) -> dict[str, Any]:
+        """Everything in it."""
+        return {
+            "returns": list(self._returns),
+            "lengths": list(self._lengths),
+            "wins": list(self._wins),
+            "staleness": list(self._staleness),
+            "age_s": list(self._age_s),
+            "refused_by_lag": [list(item) for item in self._refused_by_lag.items()],
+            "refused_by_length": [list(item) for item in self._refused_by_length.items()],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        for name in ("returns", "lengths", "wins", "staleness", "age_s"):
+            getattr(self, f"_{name}").extend(_number(value) for value in state[name])
+        for name in ("refused_by_lag", "refused_by_length"):
+            getattr(self, f"_{name}").update({_number(key): _number(count) for key, count in state[name]})
+
+
+def _number(value: Any) -> Any:  # noqa: ANN401 - from a decoded list
+    """The value, if it is one that figures can be made of, and that can be written again."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError(f"{value!r:.40}, expected a finite number")
+    return value

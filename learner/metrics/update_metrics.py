@@ -1,0 +1,20 @@
+"""The figures of an update: names to numbers, as they appear in `stats` and in the versions stream."""
+
+from __future__ import annotations
+
+import math
+
+from ...common.errors import BroodmindError
+
+Figures = dict[str, float]
+
+
+class NonFinite(BroodmindError):
+    """A loss or a gradient is infinite or not a number: the update must not be published."""
+
+
+def check_finite(figures: Figures) -> None:
+    """Raise NonFinite, naming the first figure that is not finite."""
+    for name, value in figures.items():
+        if not math.isfinite(value):
+            raise NonFinite(f"{name}: {value}, expected a finite number")

@@ -1,0 +1,170 @@
+"""The archive: what was consumed, kept as files. A copy, not the truth: that is in Redis.
+
+It is written only once the commit that consumed the entries has gone through, so that it never claims what was not
+committed; what it may lack are the entries of a commit whose end this process did not live to see, or did not hear of.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from ...common.errors import ConfigError
+from ...common.process.atomic_file import sync_folder
+from ...common.process.clock import Every
+from ...common.process.log import Log
+from ...common.wire.archive_format import (
+    MAGIC,
+    PART,
+    SUFFIX,
+    ArchivedEntry,
+    encode_entry,
+    encode_head,
+    frame,
+    whole_bytes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ...common.spec import RunSpec
+    from ..ledger.counters import Refusal
+    from ..ledger.head import Head
+    from ..ledger.stream_entry import Entry
+
+_log = Log("archive")
+_SEGMENT_BYTES = 64 << 20
+_SEGMENTS_LEAST = 8  # of the oldest, one is deleted: not too large a part of the whole
+_WARN_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveConfig:
+    """Where consumed entries are kept, and how much of them."""
+
+    folder: str
+    max_bytes: int = 1 << 30  # of finished segments; the oldest are deleted
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        if self.max_bytes < 1:
+            raise ConfigError(f"archive: {self.max_bytes} bytes, expected at least 1")
+
+    @property
+    def segment_bytes(self) -> int:
+        """At which a segment is finished."""
+        return min(_SEGMENT_BYTES, self.max_bytes // _SEGMENTS_LEAST)
+
+
+class Archive:
+    """One run's segments in a folder, which others may share. Only for the lease's holder, and for one thread."""
+
+    def __init__(self, config: ArchiveConfig, run: str, spec: RunSpec) -> None:
+        self._config, self._run, self._spec = config, run, spec
+        self._folder = Path(config.folder)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"archive: {config.folder!r}, expected a folder ({error.strerror})") from error
+        self._file: BinaryIO | None = None
+        self._path = self._folder
+        self._warning = Every(_WARN_EVERY_S)
+
+    def append(self, entries: Sequence[ArchivedEntry]) -> None:
+        """Add entries. A disk that is full or gone costs the archive, and not the run."""
+        try:
+            file = self._file or self._open()
+            for entry in entries:
+                file.write(frame(encode_entry(entry)))
+            file.flush()
+            if file.tell() >= self._config.segment_bytes:
+                self._finish()
+        except OSError as error:
+            if self._warning.due():
+                _log.warning("entries not archived", error=error, entries=len(entries))
+            self._let_go()
+
+    def close(self) -> None:
+        """Finish the segment under way."""
+        try:
+            self._finish()
+        except OSError as error:
+            _log.warning("segment not finished", error=error, path=self._path)
+            self._let_go()
+
+    def _open(self) -> BinaryIO:
+        """Begin a segment, after finishing what a learner before this one left unfinished."""
+        for part in self._paths(PART):
+            self._recover(part)
+        numbers = [self._number(path) for path in self._paths(SUFFIX)]
+        self._path = self._folder / f"{self._run}-{max(numbers, default=0) + 1:06}{PART}"
+        self._file = self._path.open("wb")
+        self._file.write(MAGIC + frame(encode_head(self._run, self._spec)))
+        return self._file
+
+    def _finish(self) -> None:
+        if self._file is None:
+            return
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._file = None
+        self._path.replace(_finished(self._path))
+        sync_folder(self._folder)
+        self._drop_the_oldest()
+
+    def _recover(self, part: Path) -> None:
+        whole = whole_bytes(part)
+        if not whole:
+            part.unlink()
+            return
+        with part.open("r+b") as file:
+            file.truncate(whole)
+            os.fsync(file.fileno())
+        part.replace(_finished(part))
+        _log.info("unfinished segment recovered", path=part, bytes=whole)
+
+    def _drop_the_oldest(self) -> None:
+        left = sum(path.stat().st_size for path in self._paths(SUFFIX))
+        for path in self._paths(SUFFIX)[:-1]:
+            if left <= self._config.max_bytes:
+                return
+            left -= path.stat().st_size
+            path.unlink()
+
+    def _let_go(self) -> None:
+        """Leave the segment as it is: the next one's beginning recovers what is whole of it."""
+        if self._file is not None:
+            with suppress(OSError):  # what could not be written before cannot be now
+                self._file.close()
+            self._file = None
+
+    def _paths(self, suffix: str) -> list[Path]:
+        found = [path for path in self._folder.iterdir() if path.name.endswith(suffix) and self._number(path)]
+        return sorted(found, key=self._number)
+
+    def _number(self, path: Path) -> int:
+        """Of a segment of this run; 0 for any other file."""
+        match = re.fullmatch(rf"{re.escape(self._run)}-(\d+)({re.escape(SUFFIX)}|{re.escape(PART)})", path.name)
+        return int(match[1]) if match else 0
+
+
+def archived(entries: Collection[Entry], refused: Collection[tuple[Entry, Refusal]], head: Head) -> list[ArchivedEntry]:
+    """What was consumed by the commit that led to `head`, as the archive keeps it."""
+    reasons = {(entry.actor, entry.id): (reason, entry.problem) for entry, reason in refused}
+    return [
+        ArchivedEntry(
+            *(entry.actor, entry.id, entry.header, entry.payload),
+            *reasons.get((entry.actor, entry.id), ("", "")),
+            *(head.commit, head.version),
+        )
+        for entry in entries
+    ]
+
+
+def _finished(part: Path) -> Path:
+    return part.with_name(part.name.removesuffix(PART) + SUFFIX)

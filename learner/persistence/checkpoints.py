@@ -1,0 +1,103 @@
+"""Checkpoints: the last versions of a run as local files, with all that a learner needs to go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...common.errors import ConfigError, WireError
+from ...common.process.atomic_file import PART, write_durably
+from ...common.process.log import Log
+from ...common.spec import RunSpec
+from ...common.wire import codec
+from ...common.wire.weights import digest
+from ..ledger.counters import Counters
+from ..ledger.head import Head
+from .run_snapshot import Stored
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FORMAT = 1
+_MAX_BYTES = 2 << 30
+_COUNT_MAX = 2**53
+_log = Log("learner")
+
+
+_CHECKPOINT_FIELDS = {"format", "spec", "epoch", "version", "commit", "counters", "learner", "weights", "digest"}
+_SUFFIX = ".msgpack"
+
+
+class Checkpoints:
+    """The last few versions as files, each written whole or not at all."""
+
+    def __init__(self, folder: Path, kept: int = 3) -> None:
+        self._folder, self._kept = folder, kept
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, stored: Stored, spec: RunSpec) -> Path:
+        """Write a checkpoint, flushed to disk before it gets its name, and delete the oldest."""
+        fields: dict[str, Any] = {
+            "format": _FORMAT,
+            "spec": spec.to_json(),
+            "epoch": stored.head.epoch,
+            "version": stored.head.version,
+            "commit": stored.head.commit,
+            "counters": stored.counters.to_fields(),
+            "learner": stored.learner,
+            "weights": stored.weights,
+            "digest": digest(stored.learner + stored.weights),
+        }
+        for leftover in self._folder.glob(f".checkpoint-*{PART}"):  # of a learner that was killed while writing
+            leftover.unlink(missing_ok=True)
+        path = self._folder / f"checkpoint-{stored.head.epoch:04}-{stored.head.version:09}{_SUFFIX}"
+        self._delete_old()  # first too: a learner killed after each rename would leave one more each time
+        write_durably(path, codec.encode(fields))
+        self._delete_old()
+        return path
+
+    def newest(self, spec: RunSpec) -> Stored | None:
+        """The newest checkpoint that is whole, or None where there is none at all.
+
+        Raises:
+            ConfigError: if it is of another spec, or if there are some and none is whole: a run should not start anew
+                because its disk fails.
+        """
+        damaged: ConfigError | None = None
+        for path in reversed(self._paths()):
+            try:
+                stored, theirs = read_checkpoint(path)
+            except ConfigError as error:
+                _log.warning("checkpoint passed over", error=error)
+                damaged = damaged or error
+                continue
+            if theirs != spec:
+                raise ConfigError(f"checkpoint {path}: of another run's spec, expected {spec.to_json()}")
+            return stored
+        if damaged is not None:
+            raise damaged
+        return None
+
+    def _delete_old(self) -> None:
+        for old in self._paths()[: -self._kept]:
+            old.unlink(missing_ok=True)
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._folder.glob(f"checkpoint-*{_SUFFIX}"))
+
+
+def read_checkpoint(path: Path) -> tuple[Stored, RunSpec]:
+    """A checkpoint file's content. Raises ConfigError, naming the file, where it is none."""
+    try:
+        fields = codec.decode(path.read_bytes(), max_bytes=_MAX_BYTES)
+        codec.check_fields(fields, _CHECKPOINT_FIELDS)
+        codec.take_int(fields, "format", _FORMAT, _FORMAT)
+        epoch, version = (codec.take_int(fields, name, 0, _COUNT_MAX) for name in ("epoch", "version"))
+        head = Head(epoch, version, codec.take_text(fields, "commit"))
+        blobs = codec.take_bytes(fields, "learner"), codec.take_bytes(fields, "weights")
+        if digest(b"".join(blobs)) != codec.take_text(fields, "digest"):
+            raise ConfigError(f"checkpoint {path}: damaged, expected blobs of digest {fields['digest']!r:.80}")
+        return Stored(head, Counters.from_fields(fields["counters"]), *blobs), RunSpec.from_json(
+            codec.take_text(fields, "spec")
+        )
+    except (OSError, WireError, AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise ConfigError(f"checkpoint {path}: {error}, expected a file written by a broodmind learner") from error

@@ -1,0 +1,44 @@
+"""What a learner process knows of its run beyond what Redis says now: that is how it notices what Redis has lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..ledger.head import Head
+    from .run_snapshot import Stored
+
+
+@dataclass(slots=True)
+class Known:
+    """Outlives the sessions of one process."""
+
+    settled: Stored | None = None  # the last state known to have been committed: loaded, or sent and confirmed
+    sent: Stored | None = None  # the last one sent; if it is not the settled one, nobody knows what became of it
+
+    def loaded(self, stored: Stored) -> None:
+        """Redis stands at this state, whatever it was before."""
+        self.settled = self.sent = stored
+
+    def next_epoch(self, *others: Head) -> int:
+        """An epoch that no version known of is in."""
+        known = [stored.head for stored in (self.settled, self.sent) if stored is not None]
+        return max((head.epoch for head in (*known, *others)), default=0) + 1
+
+    def lost_to(self, head: Head, *, same_server: bool) -> bool:
+        """Whether a run that stands at `head` may have lost versions that actors have seen.
+
+        Args:
+            head: where Redis stands.
+            same_server: whether the server is the very process that took this head's commit. If it is another one, it
+                was restarted or is a replica, and only a learner that knows of nothing newer can say it lost nothing.
+        """
+        if self.sent is not None and head.commit == self.sent.head.commit:
+            return False
+        if not same_server:
+            return True
+        if self.settled is None or head.commit == self.settled.head.commit:
+            return False  # what was sent after it never went through
+        ours = self.settled.head
+        return (head.epoch, head.version) <= (ours.epoch, ours.version)

@@ -1,0 +1,119 @@
+"""What a learner leaves for its successor: in Redis with every commit, and now and then in a local file."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import index
+from typing import TYPE_CHECKING, Any
+
+from ...common.errors import LineageLost, WireError
+from ...common.wire import codec
+from ...common.wire.weights import decode_weights, digest
+from ..ledger.counters import Counters
+from ..ledger.head import Head
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...common.policy.network import Params
+    from ...common.server.keys import Keys
+    from ...common.server.streams import Server
+    from ...common.spec import RunSpec
+    from ..ledger.stream_entry import Cursors, Lineage
+
+_FORMAT = 1
+_MAX_BYTES = 2 << 30
+_MAX_ITEMS = 1 << 16  # cursors: one an actor
+_FIELDS = {"format", "commit", "trainer", "history", "cursors", "lineage"}
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerState:
+    """The part of a snapshot that only a learner needs; arrays as they travel."""
+
+    trainer: dict[str, Any]
+    history: dict[str, Any]
+    cursors: Cursors
+    lineage: Lineage
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A run as its last commit left it."""
+
+    head: Head
+    counters: Counters
+    learner: bytes
+    weights: bytes
+
+    def params(self, spec: RunSpec) -> Params:
+        """The parameters of the last version."""
+        return decode_weights(self.weights, digest(self.weights), spec)
+
+    def learner_state(self) -> LearnerState:
+        """What a successor needs besides the parameters.
+
+        Raises:
+            WireError: if it is not what a learner of this version wrote. LineageLost: if it is of another commit.
+        """
+        fields = self._fields()
+        with expect_learner_state():
+            cursors = {actor: (index(left), index(right)) for actor, (left, right) in fields["cursors"].items()}
+            lineage = {index(version): str(commit) for version, commit in fields["lineage"]}
+            return LearnerState(fields["trainer"], fields["history"], cursors, lineage)
+
+    def trainer_state(self) -> dict[str, Any]:
+        """What the trainer had besides the parameters, arrays as they travel."""
+        state: dict[str, Any] = self._fields()["trainer"]
+        return state
+
+    def _fields(self) -> dict[str, Any]:
+        fields = codec.decode(self.learner, max_bytes=_MAX_BYTES, max_list=_MAX_ITEMS, max_map=_MAX_ITEMS)
+        codec.check_fields(fields, _FIELDS)
+        codec.take_int(fields, "format", _FORMAT, _FORMAT)
+        if codec.take_text(fields, "commit") != self.head.commit:
+            raise LineageLost(f"learner state: of commit {fields['commit']}, expected {self.head.commit}")
+        return fields
+
+
+def encode_learner(head: Head, state: LearnerState) -> bytes:
+    """The blob of the key `learner`."""
+    return codec.encode(
+        {
+            "format": _FORMAT,
+            "commit": head.commit,
+            "trainer": state.trainer,
+            "history": state.history,
+            "cursors": {actor: list(entry_id) for actor, entry_id in state.cursors.items()},
+            "lineage": [list(version) for version in state.lineage.items()],
+        }
+    )
+
+
+@contextmanager
+def expect_learner_state() -> Iterator[None]:
+    """Turn what goes wrong in reading a learner's state into a WireError: whatever was restored may not be used."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise WireError(f"learner state: {error!r}, expected what a learner of this version wrote") from error
+
+
+def load_snapshot(server: Server, keys: Keys) -> Stored | None:
+    """What Redis holds of the run, or None where it holds nothing. Only the lease's holder gets a consistent answer."""
+    raw: list[bytes] = server.call("HGETALL", keys.head)
+    if not raw:
+        return None
+    fields = {name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)}
+    head = Head(int(fields["epoch"]), int(fields["version"]), fields["commit"])
+    learner, weights = server.call("GET", keys.learner), server.call("GET", keys.weights(head.epoch, head.version))
+    if learner is None or weights is None:
+        missing = keys.learner if learner is None else keys.weights(head.epoch, head.version)
+        raise LineageLost(f"{missing}: missing, expected what version {head.version} was committed with")
+    return Stored(head, Counters.from_fields(fields), learner, weights)
+
+
+def committed_on(server: Server, keys: Keys) -> str:
+    """The server process that took the head's commit; another one may have come back without the newest."""
+    return (server.call("HGET", keys.head, "server") or b"").decode()

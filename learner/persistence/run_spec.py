@@ -1,0 +1,27 @@
+"""The run's spec in Redis: written once, and compared by every learner that comes after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...common.errors import ConfigError
+from ...common.spec import RunSpec
+
+if TYPE_CHECKING:
+    from ...common.server.keys import Keys
+    from ...common.server.streams import Server
+
+
+def agree_on_spec(server: Server, keys: Keys, spec: RunSpec) -> None:
+    """Write the run's spec, or hold ours against the one there. Raises ConfigError where they differ."""
+    raw = server.call("HGET", keys.spec, "json")
+    if raw is None:
+        server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
+        return
+    theirs = RunSpec.from_json(raw)
+    for part in ("game", "network", "rollout", "seed"):
+        if getattr(theirs, part) != getattr(spec, part):
+            raise ConfigError(
+                f"{part} of run {keys.run}: {getattr(spec, part)}, expected {getattr(theirs, part)} as the run was "
+                "started with; choose another --run name for other settings"
+            )

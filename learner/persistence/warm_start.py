@@ -1,0 +1,105 @@
+"""What a new run can start from instead of chance: a model of the original bot's, an export, or a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...common.errors import ConfigError, WireError
+from ...common.policy.network import shapes, stacks
+from ...common.spec import RunSpec
+from ...common.wire import codec
+from ...common.wire.bot_model import GAME, NETWORK, is_bot_model, take_bot_model
+from ...common.wire.npz import read_npz
+from ..algorithms.trainer import Origin
+from ..maths.popart import ValueScale
+from ..maths.running_moments import Moments
+from .checkpoints import read_checkpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ...common.policy.network import Params
+    from ...common.spec import GameSpec, NetworkSpec
+    from .run_snapshot import Stored
+
+SPEC = "spec"  # the name under which an export says what run it is of
+
+
+def read_origin(path: Path, spec: RunSpec) -> Origin:
+    """Read a file that a run of `spec` is to start from.
+
+    Raises:
+        ConfigError: naming the file, and the field in which it does not fit the run.
+    """
+    try:
+        with path.open("rb") as file:
+            is_npz = file.read(2) == b"PK"
+    except OSError as error:
+        raise ConfigError(f"init-from {path}: {error.strerror}, expected a model or a checkpoint") from error
+    try:
+        return _from_npz(path, spec) if is_npz else _from_checkpoint(path, spec)
+    except WireError as error:
+        raise ConfigError(f"init-from {path}: {error}") from error
+
+
+def plain_values(params: Params, stored: Stored, network: NetworkSpec, game: GameSpec) -> Params:
+    """The parameters with a value head that gives V itself, where PopArt had it in units of its own."""
+    algorithm = stored.trainer_state()["algorithm"]
+    if "moments" not in algorithm:
+        return params
+    scale = ValueScale(0.0)
+    scale.restore({name: codec.take_array(algorithm, name, ("<f8",), (None,)) for name in ("moments", "weight")})
+    head = len(stacks(network, game)["value"]) - 2
+    weights, bias = f"value/w{head}", f"value/b{head}"
+    return {
+        **params,
+        weights: params[weights] * np.float32(scale.deviation),
+        bias: scale.values(params[bias]),
+    }
+
+
+def _from_npz(path: Path, spec: RunSpec) -> Origin:
+    arrays = read_npz(path)
+    if is_bot_model(arrays):
+        _check(path, spec, GAME, NETWORK)
+        return Origin(take_bot_model(arrays).params)  # it has no value network: that one starts afresh
+    if SPEC not in arrays or arrays[SPEC].dtype != np.uint8:
+        raise WireError(f"file: arrays {', '.join(arrays)[:80]!r}, expected a model or an export of broodmind's")
+    theirs = RunSpec.from_json(arrays[SPEC].tobytes())
+    _check(path, spec, theirs.game, theirs.network)
+    if theirs.network.normalise:
+        raise WireError("normalise: True, expected False: an export cannot go on normalising; start from a checkpoint")
+    params: Params = {}
+    for name, shape in shapes(spec.network, spec.game).items():
+        array = arrays.get(name)
+        if array is None or array.dtype != np.float32 or array.shape != shape or not np.isfinite(array).all():
+            raise WireError(f"{name}: missing or of another shape or type, expected finite float32 {shape}")
+        params[name] = array
+    return Origin(params)
+
+
+def _from_checkpoint(path: Path, spec: RunSpec) -> Origin:
+    stored, theirs = read_checkpoint(path)
+    _check(path, spec, theirs.game, theirs.network)
+    params = plain_values(stored.params(theirs), stored, theirs.network, theirs.game)
+    normaliser = None
+    if spec.network.normalise:
+        raw: dict[str, Any] = stored.trainer_state()["normaliser"]
+        own = Moments(spec.game.features).state()
+        codec.check_fields(raw, set(own))
+        normaliser = {name: codec.take_array(raw, name, ("<f8",), value.shape) for name, value in own.items()}
+    return Origin({name: params[name] for name in shapes(spec.network, spec.game)}, normaliser)
+
+
+def _check(path: Path, spec: RunSpec, game: GameSpec, network: NetworkSpec) -> None:
+    """Hold the run's game and network against the file's; their names may differ."""
+    pairs: list[tuple[str, Any, Any]] = [
+        (name, getattr(spec.game, name), getattr(game, name)) for name in ("observation_shape", "actions", "masked")
+    ]
+    pairs += [(each.name, getattr(spec.network, each.name), getattr(network, each.name)) for each in fields(network)]
+    for name, ours, theirs in pairs:
+        if ours != theirs:
+            raise ConfigError(f"{name}: {ours}, expected {theirs} as in {path}, to start from it")

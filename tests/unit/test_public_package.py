@@ -1,0 +1,64 @@
+"""`import broodmind`: the names that users may rely on, and the old ones that still work."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import broodmind
+
+# What is listed here may not be taken away without a deprecation.
+PUBLIC = {
+    *("Agent", "Box", "BroodmindError", "ConfigError", "Discrete", "Episode", "GameSpec", "Limits", "MultiDiscrete"),
+    *("Status", "Step", "TwoSeatGame", "VectorGame", "__version__", "connect"),
+}
+
+
+def test_the_public_names_are_these():
+    assert set(broodmind.__all__) == PUBLIC
+    assert dir(broodmind) == sorted(PUBLIC)
+    for name in PUBLIC:
+        assert getattr(broodmind, name) is not None
+    assert broodmind.__version__.count(".") >= 2
+
+
+def test_another_name_is_refused_with_those_there_are():
+    with pytest.raises(AttributeError, match=r"nosuch.*expected one of .*connect"):
+        _ = broodmind.nosuch
+
+
+def test_importing_it_imports_neither_numpy_nor_the_redis_client():
+    code = "import sys, broodmind; broodmind.__version__; print({'numpy', 'redis', 'msgpack'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+
+
+@pytest.mark.parametrize("name", ["Agent", "Episode", "Limits", "Status", "connect"])
+def test_the_names_that_actors_had_still_work_and_warn(name):
+    with pytest.warns(DeprecationWarning, match=rf"broodmind\.actors\.{name} .* use broodmind\.{name}"):
+        old = getattr(importlib.import_module("broodmind.actors"), name)
+    assert old is getattr(broodmind, name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "attribute"),
+    [
+        ("broodmind.actors.game", "broodmind.actors.games.vector_game", "Step"),
+        ("broodmind.actors.two_seats", "broodmind.actors.games.two_player_game", "TwoSeatGame"),
+        ("broodmind.actors.tinyzerg_gymnasium", "broodmind.actors.games.tinyzerg_gymnasium", "TinyZergEnv"),
+    ],
+)
+def test_a_module_is_found_at_its_old_path_and_warns(old, new, attribute):
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"{old} .* use {new}"):
+        module = importlib.import_module(old)
+    assert getattr(module, attribute) is getattr(importlib.import_module(new), attribute)
+
+
+def test_gymnasium_finds_the_built_in_game_by_its_old_path():
+    code = (
+        "import gymnasium; print(gymnasium.make('broodmind.actors.tinyzerg_gymnasium:broodmind/TinyZerg-v0').spec.id)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "broodmind/TinyZerg-v0\n"
