@@ -11,7 +11,7 @@ from .games.observation_fit import fitted_game
 from .games.registry import make_game
 from .games.self_play import SelfPlay
 from .rollout import make_rollout
-from .transport.blocking_connection import Uplink
+from .transport.blocking_connection import BlockingActorConnection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def act(
         ConfigError: if there is no such game. SpecMismatch: if it is not the run's.
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
     """
-    uplink = Uplink(url, run, actor, journals)
+    uplink = BlockingActorConnection(url, run, actor, journals)
     spec = uplink.read_spec(stop)
     if spec is None:
         return
@@ -60,8 +60,8 @@ def act(
         while latest is not None and not stop.requested:
             policy = held[0] or latest
             if isinstance(game, SelfPlay):
-                game.opponents.meet(policy)
-                uplink.figures = game.opponents.figures()
+                game.opponents.on_policy(policy)
+                uplink.metrics = game.opponents.metrics()
             uplink.push(rollout.play(policy), stop)
             uplink.wait_for_room(stop)
             if spec.rollout.lock_step:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Fragment:
     """A trajectory, and the oldest version that played in it; None where no version of the run did."""
 
     trajectory: Trajectory
@@ -32,7 +32,7 @@ class Piece:
 class Rollout(Protocol):
     """Plays on and on; what it holds between calls are games in progress."""
 
-    def play(self, policy: Policy) -> list[Piece]:
+    def play(self, policy: Policy) -> list[Fragment]:
         """Play until there is at least one piece, or one step for a rollout of whole games."""
 
 
@@ -91,7 +91,7 @@ class StepRollout:
         self._games = _Games(game, seed)
         self._columns = game.num_envs
 
-    def play(self, policy: Policy) -> list[Piece]:
+    def play(self, policy: Policy) -> list[Fragment]:
         """One piece."""
         length, columns, games = self._length, self._columns, self._games
         shape = (length, columns)
@@ -129,7 +129,7 @@ class StepRollout:
             masks=masks,
             wins=np.concatenate([np.zeros(0, np.bool_), *wins]) if self._spec.wins else None,
         )
-        return [Piece(trajectory, policy.pointer)]
+        return [Fragment(trajectory, policy.pointer)]
 
 
 class GameRollout:
@@ -151,7 +151,7 @@ class GameRollout:
         self._rewards = np.empty((length, columns), np.float32)
         self._masks = empty_masks(self._spec, (length, columns))
 
-    def play(self, policy: Policy) -> list[Piece]:
+    def play(self, policy: Policy) -> list[Fragment]:
         """One step of all columns; a piece for each game that it ended."""
         games, at, columns = self._games, self._at, self._columns
         recorded = ~games.starting & ~self._unseen
@@ -169,16 +169,16 @@ class GameRollout:
         at[recorded] += 1
         finished = recorded & (ended | (at == self._length))
         returns, lengths = games.settle(finished)
-        pieces = [
+        fragments = [
             self._piece(int(column), step, returns[i : i + 1], lengths[i : i + 1])
             for i, column in enumerate(np.flatnonzero(finished))
         ]
         games.settle(ended & ~finished)  # what went on unseen after a cut starts from zero too
         at[finished] = 0
         self._unseen = (self._unseen | finished) & ~ended
-        return pieces
+        return fragments
 
-    def _piece(self, column: int, step: Step, returns: NDArray[np.float32], lengths: NDArray[np.int32]) -> Piece:
+    def _piece(self, column: int, step: Step, returns: NDArray[np.float32], lengths: NDArray[np.int32]) -> Fragment:
         length = int(self._at[column])
         here = (slice(0, length), slice(column, column + 1))
         terminated, truncated = np.zeros((2, length, 1), np.bool_)
@@ -204,4 +204,4 @@ class GameRollout:
         )
         played_with = self._played_with[column]
         assert played_with is not None
-        return Piece(trajectory, played_with)
+        return Fragment(trajectory, played_with)

@@ -49,7 +49,7 @@ from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import LearnerConfig
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.ledger.stream_entry import Entry
-from broodmind.learner.run_state import Run
+from broodmind.learner.run_state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ ACTORS = ("a", "b", "c", "d")
 
 def commits(machine: Machine, times: int) -> tuple[list[float], dict[str, object]]:
     """Milliseconds of each commit, and what was in it."""
-    server, lease, run = machine.connect(), Lease(KEYS, 600_000), Run(RUN, SPEC, LearnerConfig())
+    server, lease, run = machine.connect(), Lease(KEYS, 600_000), RunState(RUN, SPEC, LearnerConfig())
     lease.acquire(server, Stop(), 0)
     send(server, KEYS, lease, run.first_version(Head(), 1)[0])
     server.pipeline([("XGROUP", "CREATE", KEYS.trajectories(name), GROUP, "0", "MKSTREAM") for name in ACTORS])

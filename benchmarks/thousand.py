@@ -35,7 +35,7 @@ from live import RUN, Live, Window, end, on_cores
 
 from broodmind.actors.games.registry import make_game
 from broodmind.actors.rollout import make_rollout
-from broodmind.actors.transport.blocking_connection import Uplink
+from broodmind.actors.transport.blocking_connection import BlockingActorConnection
 from broodmind.common.process.clock import now_ms
 from broodmind.common.process.shutdown import stop_on_signal
 from broodmind.common.spec import RolloutSpec
@@ -43,7 +43,7 @@ from broodmind.learner.ledger.ledger_entry import parse_ledger_entry
 
 if TYPE_CHECKING:
     from broodmind.actors.inference.policy import Policy
-    from broodmind.actors.rollout import Piece
+    from broodmind.actors.rollout import Fragment
     from broodmind.common.process.shutdown import Stop
 
 GAME = "TinyZerg"
@@ -60,7 +60,7 @@ Adoption = tuple[int, int, int]  # epoch, version, and when an actor had it, in 
 
 def simulated(url: str, first: int, last: int, stop: Stop) -> list[Adoption]:
     """Be the actors of these numbers until the stop; returns what each adopted, and when."""
-    uplinks = [Uplink(url, RUN, f"simulated-{number:05}") for number in range(first, last)]
+    uplinks = [BlockingActorConnection(url, RUN, f"simulated-{number:05}") for number in range(first, last)]
     spec = uplinks[0].read_spec(stop)
     if spec is None:
         return []
@@ -69,12 +69,14 @@ def simulated(url: str, first: int, last: int, stop: Stop) -> list[Adoption]:
     policy = uplinks[0].policy(None, stop)
     if policy is None:
         return []
-    (piece,) = make_rollout(make_game(GAME, 1), spec, seed=1, rng=np.random.default_rng(1)).play(policy)
+    (fragment,) = make_rollout(make_game(GAME, 1), spec, seed=1, rng=np.random.default_rng(1)).play(policy)
     adopted: list[Adoption] = []
     over = threading.Event()
     threading.stack_size(_STACK_BYTES)
     sys.setswitchinterval(_SWITCH_S)
-    threads = [threading.Thread(target=live, args=(uplink, piece, policy, adopted, stop, over)) for uplink in uplinks]
+    threads = [
+        threading.Thread(target=live, args=(uplink, fragment, policy, adopted, stop, over)) for uplink in uplinks
+    ]
     for thread in threads:
         thread.start()
     while not stop.requested:
@@ -86,14 +88,19 @@ def simulated(url: str, first: int, last: int, stop: Stop) -> list[Adoption]:
 
 
 def live(
-    uplink: Uplink, piece: Piece, policy: Policy, adopted: list[Adoption], stop: Stop, over: threading.Event
+    uplink: BlockingActorConnection,
+    fragment: Fragment,
+    policy: Policy,
+    adopted: list[Adoption],
+    stop: Stop,
+    over: threading.Event,
 ) -> None:
     """Be one actor until the stop, as in actors/loop.py; `over` ends what it sleeps in place of play."""
     rng, lock_step = np.random.default_rng(int(uplink.actor[-5:])), uplink.spec.rollout.lock_step
     while not stop.requested:
         if not lock_step:
             over.wait(rng.uniform(*PLAY_S))
-        uplink.push([replace(piece, played_with=policy.pointer)], stop)
+        uplink.push([replace(fragment, played_with=policy.pointer)], stop)
         uplink.wait_for_room(stop)
         if lock_step:
             uplink.wait_for_newer(policy.pointer, stop)
@@ -106,8 +113,8 @@ def live(
 
 def measure(actors: int, seconds: float, *, lock_step: bool) -> tuple[Window, dict[int, list[int]], float]:
     """One run: what was seen of it, milliseconds to adoption by version, and megabytes of the server's."""
-    pieces = actors if lock_step else actors // 2
-    batch = str(pieces * RolloutSpec().length)
+    fragments = actors if lock_step else actors // 2
+    batch = str(fragments * RolloutSpec().length)
     learner = ["--game", GAME, "--algo", "ppo", "--hidden", "64,64", "--batch-steps", batch]
     if lock_step:
         learner += ["--lock-step", "--max-staleness", "0"]

@@ -26,8 +26,8 @@ STALENESS = 4.0
 
 def measure(algo: str, actors: int, envs: int, extra: tuple[str, ...], warm_up: float, seconds: float) -> Window:
     """One run."""
-    pieces = actors * envs * RolloutSpec().length  # one of each actor makes a batch, as with `broodmind up`
-    learner = ("--game", "CartPole-v1", "--algo", algo, "--hidden", "64,64", "--batch-steps", str(pieces), *extra)
+    fragments = actors * envs * RolloutSpec().length  # one of each actor makes a batch, as with `broodmind up`
+    learner = ("--game", "CartPole-v1", "--algo", algo, "--hidden", "64,64", "--batch-steps", str(fragments), *extra)
     with Live(learner, ("--game", "CartPole-v1", "--actors", str(actors), "--envs", str(envs))) as live:
         live.warm_up(warm_up)
         window = live.window(seconds)

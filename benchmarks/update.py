@@ -38,7 +38,7 @@ from broodmind.common.process.process_setup import prepare_to_compute
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.common.wire.weights import decode_weights, digest
 from broodmind.learner.algorithms.batch import Batch
-from broodmind.learner.algorithms.learning_rate import RateConfig
+from broodmind.learner.algorithms.learning_rate import LearningRateConfig
 from broodmind.learner.algorithms.ppo import PPOConfig
 from broodmind.learner.algorithms.trainer import AlgorithmConfig, Trainer
 from broodmind.learner.algorithms.vtrace_actor_critic import VTraceConfig
@@ -56,7 +56,7 @@ CASES: dict[str, tuple[AlgorithmConfig, int]] = {
     f"{name}-{width}": (config, width)
     for name, config in (
         ("ppo", PPOConfig(rate=RATE)),
-        ("vtrace", VTraceConfig(rate=RATE, rates=RateConfig())),
+        ("vtrace", VTraceConfig(rate=RATE, rates=LearningRateConfig())),
     )
     for width in TARGETS
 }

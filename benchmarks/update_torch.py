@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Rows = tuple[Tensor, ...]  # observations [N, F], actions [N], log-probabilities [N], advantages [N], targets [N]
+Minibatch = tuple[Tensor, ...]  # observations [N, F], actions [N], log-probabilities [N], advantages [N], targets [N]
 
 
 class ActorCritic(nn.Module):
@@ -65,12 +65,12 @@ class Learner:
                     layer.bias.copy_(torch.from_numpy(weights[name.format("b")]))
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings["rate"], eps=1e-5)
 
-    def rows(self) -> Rows:
+    def rows(self) -> Minibatch:
         """What the minibatches are taken from."""
         return self.rows_of_vtrace() if self.settings["algo"] == "vtrace" else self.rows_of_ppo()
 
     @torch.no_grad()
-    def rows_of_ppo(self) -> Rows:
+    def rows_of_ppo(self) -> Minibatch:
         """Generalized advantages, normalised."""
         batch, gamma = self.batch, self.settings["gamma"]
         valid, ended = batch["valid"], batch["terminated"] | batch["truncated"]
@@ -93,7 +93,7 @@ class Learner:
         )
 
     @torch.no_grad()
-    def rows_of_vtrace(self) -> Rows:
+    def rows_of_vtrace(self) -> Minibatch:
         """V-trace's advantages, scaled, with all bars at 1."""
         batch, gamma = self.batch, self.settings["gamma"]
         valid, ended = batch["valid"], batch["terminated"] | batch["truncated"]
@@ -114,7 +114,7 @@ class Learner:
         scaled = advantages / (advantages.std(unbiased=False) + 1e-8)
         return observations, actions, batch["log_probs"][valid], scaled, targets
 
-    def losses(self, rows: Rows) -> dict[str, Tensor]:
+    def losses(self, rows: Minibatch) -> dict[str, Tensor]:
         """Of a minibatch; their sum is the loss."""
         observations, actions, behaviour, advantages, targets = rows
         settings = self.settings

@@ -45,7 +45,7 @@ from broodmind.common.wire.trajectory import Header, encode_trajectory, parse_en
 from broodmind.learner.commit.commit import Commit, send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig
-from broodmind.learner.ingest.batcher import Intake, refusal
+from broodmind.learner.ingest.batcher import Batcher, rejection
 from broodmind.learner.ingest.cached_layout_decoder import Decoder
 from broodmind.learner.ingest.fenced_read import FencedReads
 from broodmind.learner.ingest.stream_reader import Ingest
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from broodmind.common.server.streams import Server
-    from broodmind.learner.ledger.counters import Refusal
+    from broodmind.learner.ledger.counters import Rejection
 
 KEYS = Keys("wire")
 GAME = GameSpec("Wire", (15,), Discrete(5))
@@ -126,14 +126,14 @@ def by_the_learner(machine: Machine, lease: Lease, games: int) -> float:
     server.call("DEL", KEYS.head)
     server.call("HSET", KEYS.roster, *(part for actor in STEPS for part in (actor, 1)))
 
-    def refuse(entry: Header) -> Refusal | None:
-        return refusal(entry, HEAD, now_ms(), config)
+    def refuse(entry: Header) -> Rejection | None:
+        return rejection(entry, HEAD, now_ms(), config)
 
     reads = FencedReads(machine.connect(), KEYS, lease)
     ingest = Ingest(machine.connect(), reads, KEYS, lease, SPEC, refuse, 2 * BATCH_STEPS)
     began_s = time.perf_counter()
     ingest.start(after_death=False)
-    left, intake, parent = games * len(STEPS), Intake(config, {}), Head()
+    left, intake, parent = games * len(STEPS), Batcher(config, {}), Head()
     while left:
         entry = ingest.take(1.0)
         if entry is None or entry.refused:
@@ -143,7 +143,7 @@ def by_the_learner(machine: Machine, lease: Lease, games: int) -> float:
         if intake.complete or not left:
             head = next_head(parent, publish=False)
             send(server, KEYS, lease, Commit(parent, head, b"state", None, {}, {"left": left}, {}, intake.consumed))
-            parent, intake = head, Intake(config, intake.cursors)
+            parent, intake = head, Batcher(config, intake.cursors)
     taken_s = time.perf_counter() - began_s
     ingest.close()
     server.close()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .actors.client.agent import Agent, Status, connect
     from .actors.client.episode import Episode
     from .actors.client.send_queue import Limits
-    from .actors.games.two_player_game import TwoSeatGame
+    from .actors.games.two_player_game import TwoPlayerGame
     from .actors.games.vector_game import Step, VectorGame
     from .common.actions import Box, Discrete, MultiDiscrete
     from .common.errors import BroodmindError, ConfigError
@@ -36,7 +36,7 @@ _HOMES = {
     "MultiDiscrete": ".common.actions",
     "Status": ".actors.client.agent",
     "Step": ".actors.games.vector_game",
-    "TwoSeatGame": ".actors.games.two_player_game",
+    "TwoPlayerGame": ".actors.games.two_player_game",
     "VectorGame": ".actors.games.vector_game",
     "connect": ".actors.client.agent",
 }
@@ -53,7 +53,7 @@ __all__ = [
     "MultiDiscrete",
     "Status",
     "Step",
-    "TwoSeatGame",
+    "TwoPlayerGame",
     "VectorGame",
     "__version__",
     "connect",

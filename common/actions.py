@@ -108,7 +108,7 @@ class Box:
         return len(self.low)
 
 
-Actions = Discrete | MultiDiscrete | Box
+ActionSpace = Discrete | MultiDiscrete | Box
 _KINDS: dict[str, type[Discrete | MultiDiscrete | Box]] = {
     "discrete": Discrete,
     "multi_discrete": MultiDiscrete,
@@ -116,14 +116,14 @@ _KINDS: dict[str, type[Discrete | MultiDiscrete | Box]] = {
 }
 
 
-def actions_to_json(actions: Actions) -> dict[str, Any]:
+def actions_to_json(actions: ActionSpace) -> dict[str, Any]:
     """As part of a run's spec."""
     kind = next(name for name, type_ in _KINDS.items() if isinstance(actions, type_))
     fields = {name: getattr(actions, name) for name in actions.__dataclass_fields__}
     return {"kind": kind, **fields}
 
 
-def actions_from_json(raw: dict[str, Any]) -> Actions:
+def actions_from_json(raw: dict[str, Any]) -> ActionSpace:
     """The inverse. Raises KeyError or TypeError where it is not one."""
     kind: Any = _KINDS[raw["kind"]]
     return kind(

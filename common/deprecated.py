@@ -55,6 +55,17 @@ class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """See Loader. It has been executed under its own name; which it keeps."""
 
 
+def with_old_keys(fields: dict[str, Any], **renamed: str) -> dict[str, Any]:
+    """A JSON object that scripts may parse by keys of an earlier version too; `deprecated_keys` lists these.
+
+    Args:
+        fields: the object of today.
+        renamed: old key to the key of today.
+    """
+    old = {name: fields[new] for name, new in renamed.items() if new in fields}
+    return {**fields, **old, "deprecated_keys": sorted(old)} if old else fields
+
+
 def install() -> None:
     """Let the old module paths be imported."""
     if not any(isinstance(finder, _MovedModules) for finder in sys.meta_path):

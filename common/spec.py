@@ -13,7 +13,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from .actions import Actions, actions_from_json, actions_to_json
+from .actions import ActionSpace, actions_from_json, actions_to_json
 from .errors import ConfigError, SpecMismatch
 
 Activation = Literal["tanh", "relu"]
@@ -27,7 +27,7 @@ class GameSpec:
 
     name: str
     observation_shape: tuple[int, ...]  # float32 per game and step
-    actions: Actions
+    actions: ActionSpace
     masked: bool = False  # the game says at each step which actions are allowed
     wins: bool = False  # the game says at its end whether it was won
 

@@ -11,7 +11,7 @@ from ..common.process.clock import monotonic_s
 from ..common.process.log import Log
 from ..common.server.keys import Keys
 from .commit.lease import Lease
-from .persistence.last_known_state import Known
+from .persistence.last_known_state import LastKnownState
 from .persistence.warm_start import read_origin
 from .session import Session
 
@@ -39,7 +39,7 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
     origin = read_origin(Path(config.init_from), spec) if config.init_from else None
     lease = Lease(Keys(run), config.lease_ttl_ms)
     began_s, pause_s = monotonic_s(), _RECONNECT_S[0]
-    known = Known()
+    known = LastKnownState()
     while not stop.requested:
         session = Session(url, run, spec, config, lease, known)
         try:

@@ -13,14 +13,14 @@ from ..common.server.streams import format_id
 from .algorithms.batch import collate
 from .algorithms.trainer import Trainer
 from .commit.commit import Commit
-from .ingest.batcher import Intake, refusal
-from .ledger.counters import REFUSALS, Counters
+from .ingest.batcher import Batcher, rejection
+from .ledger.counters import REJECTIONS, Counters
 from .ledger.head import Head, next_head
 from .ledger.id_ranges import format_ranges
 from .ledger.ledger_entry import by_reason
 from .metrics.run_metrics import History
-from .metrics.throughput import RateOfSteps
-from .persistence.run_snapshot import LearnerState, Stored, encode_learner, expect_learner_state
+from .metrics.throughput import Throughput
+from .persistence.run_snapshot import LearnerState, RunSnapshot, encode_learner, expect_learner_state
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from ..common.server.streams import Argument
     from ..common.spec import RunSpec
     from ..common.wire.trajectory import Header
-    from .algorithms.trainer import Origin
+    from .algorithms.trainer import WarmStart
     from .config import LearnerConfig
-    from .ledger.counters import Refusal
+    from .ledger.counters import Rejection
     from .ledger.stream_entry import Cursors, Lineage
-    from .metrics.update_metrics import Figures
+    from .metrics.update_metrics import Metrics
 
 _DEPARTED_KEPT = 4096  # cursors, 40 bytes each in every commit's learner state
 _LINEAGE_MAX = 256  # versions: no actor is further behind without its data being stale in any other way
 _GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
 
 
-class Run:
+class RunState:
     """Fresh from the run's seed, until `resume` puts it where a commit left it."""
 
     def __init__(self, name: str, spec: RunSpec, config: LearnerConfig) -> None:
@@ -50,12 +50,12 @@ class Run:
         self._name, self._spec, self._config = name, spec, config
         self._trainer = Trainer(spec, config.algorithm)
         self._history = History()
-        self._rate = RateOfSteps()
+        self._rate = Throughput()
         self._steps_before = 0  # trained by those who came before
         self._weights = b""  # of the last version
         self._gauges_due = Every(_GAUGES_EVERY_S)
 
-    def resume(self, stored: Stored) -> None:
+    def resume(self, stored: RunSnapshot) -> None:
         """Go on from a stored state.
 
         Raises:
@@ -70,7 +70,7 @@ class Run:
         self.head, self.counters, self._weights = stored.head, stored.counters, stored.weights
         self._steps_before = self.counters.steps
 
-    def start_from(self, origin: Origin) -> None:
+    def start_from(self, origin: WarmStart) -> None:
         """Let the first version be one that was learnt elsewhere."""
         self._trainer.start_from(origin)
 
@@ -80,15 +80,15 @@ class Run:
         goal, mean_return = self._config.goal.until_return, self._history.mean_return
         return goal is not None and mean_return is not None and mean_return >= goal
 
-    def refuse(self, header: Header) -> Refusal | None:
+    def refuse(self, header: Header) -> Rejection | None:
         """Why an entry would be refused if it were taken now."""
-        return refusal(header, self.head, now_ms(), self._config.intake, self.lineage)
+        return rejection(header, self.head, now_ms(), self._config.intake, self.lineage)
 
-    def intake(self) -> Intake:
+    def intake(self) -> Batcher:
         """An empty one, for the next commit."""
-        return Intake(self._config.intake, self.cursors, self.lineage)
+        return Batcher(self._config.intake, self.cursors, self.lineage)
 
-    def train(self, intake: Intake) -> Figures:
+    def train(self, intake: Batcher) -> Metrics:
         """One update on what was accepted; returns its figures. Raises NonFinite, and has changed nothing then."""
         accepted = intake.in_order()
         # Of what no version of this run played it is only certain that it is not the newest's play.
@@ -97,7 +97,7 @@ class Run:
         refused_steps = sum(entry.header.steps for entry, _ in intake.refused if entry.header is not None)
         produced = sum(header.steps for header, _ in accepted) + refused_steps
         p50, p95, top = np.percentile(staleness, [50, 95, 100])
-        figures = {
+        metrics = {
             **self._trainer.update(batch),
             "batch_steps": batch.steps,
             "batch_games": batch.games,
@@ -118,9 +118,9 @@ class Run:
             games=batch.games,
         )
         self._rate.add(self.counters.steps)
-        return figures
+        return metrics
 
-    def first_version(self, parent: Head, epoch: int) -> tuple[Commit, Stored]:
+    def first_version(self, parent: Head, epoch: int) -> tuple[Commit, RunSnapshot]:
         """The commit that opens an epoch: the run's first, or the one after a lineage that was lost.
 
         What was played or is on its way with lost versions must not pass for play with the coming ones. The cursors
@@ -129,26 +129,26 @@ class Run:
         self.head = replace(next_head(parent, publish=True), epoch=epoch, version=self.head.version + 1)
         return self._commit(parent, self.intake(), {}, publish=True, actors=0)
 
-    def commit(self, intake: Intake, figures: Figures | None, actors: Collection[str]) -> tuple[Commit, Stored]:
+    def commit(self, intake: Batcher, metrics: Metrics | None, actors: Collection[str]) -> tuple[Commit, RunSnapshot]:
         """The commit of everything taken in; with a new version where there are figures of an update.
 
         Args:
             intake: what was consumed.
-            figures: of the update; None if nothing was trained.
+            metrics: of the update; None if nothing was trained.
             actors: those being read.
         """
         for entry, reason in intake.refused:
             if entry.header is not None and reason in {"stale", "too_old"}:
                 self._history.refuse(entry.header, self.head.version)
-        refused = {name: sum(reason == name for _, reason in intake.refused) for name in REFUSALS}
+        refused = {name: sum(reason == name for _, reason in intake.refused) for name in REJECTIONS}
         self.counters = self.counters.add(**refused, overflow=intake.overflow)
         self.cursors = _remembered(intake.cursors, {*actors, *intake.consumed})
-        parent, self.head = self.head, next_head(self.head, publish=figures is not None)
-        return self._commit(parent, intake, figures or {}, publish=figures is not None, actors=len(actors))
+        parent, self.head = self.head, next_head(self.head, publish=metrics is not None)
+        return self._commit(parent, intake, metrics or {}, publish=metrics is not None, actors=len(actors))
 
     def _commit(
-        self, parent: Head, intake: Intake, figures: Figures, *, publish: bool, actors: int
-    ) -> tuple[Commit, Stored]:
+        self, parent: Head, intake: Batcher, metrics: Metrics, *, publish: bool, actors: int
+    ) -> tuple[Commit, RunSnapshot]:
         if publish:
             self._weights = self._trainer.weights()
             same_epoch = self.lineage if parent.epoch == self.head.epoch else {}
@@ -163,8 +163,8 @@ class Run:
             learner=learner,
             weights=self._weights if publish else None,
             counters=self.counters.to_fields(),
-            stats=self._stats(figures, actors),
-            entry=_printed(figures),
+            stats=self._stats(metrics, actors),
+            entry=_printed(metrics),
             consumed=intake.consumed,
             refused=by_reason(intake.refused),
             gaps={actor: format_ranges(gaps) for actor, gaps in intake.gaps.items()},
@@ -174,9 +174,9 @@ class Run:
                 if why in {"invalid", "non_finite", "poison"}
             ],
         )
-        return commit, Stored(self.head, self.counters, learner, self._weights)
+        return commit, RunSnapshot(self.head, self.counters, learner, self._weights)
 
-    def _stats(self, figures: Figures, actors: int) -> dict[str, Argument]:
+    def _stats(self, metrics: Metrics, actors: int) -> dict[str, Argument]:
         stats: dict[str, Argument] = {
             "run": self._name,
             "epoch": self.head.epoch,
@@ -185,14 +185,14 @@ class Run:
             "accept_declared": int(self._config.intake.accept_declared),
             "resumed_steps": self._steps_before,
             **self.counters.to_fields(),
-            **_printed(figures),
+            **_printed(metrics),
         }
         if self._gauges_due.due() or self.solved:
             stats |= {
-                **_printed(self._history.figures()),
+                **_printed(self._history.metrics()),
                 "steps_per_second": f"{self._rate.per_second():.0f}",
                 "actors": actors,
-                **{name: json.dumps(value) for name, value in self._history.refusals().items()},
+                **{name: json.dumps(value) for name, value in self._history.rejections().items()},
                 **{name: str(value) for name, value in self._trainer.describe().items()},
             }
         if self.solved:
@@ -210,5 +210,5 @@ def _remembered(cursors: Cursors, reading: Collection[str]) -> Cursors:
     return {actor: entry_id for actor, entry_id in cursors.items() if actor not in forgotten}
 
 
-def _printed(figures: Figures) -> dict[str, Argument]:
-    return {name: f"{value:.6g}" for name, value in figures.items()}
+def _printed(metrics: Metrics) -> dict[str, Argument]:
+    return {name: f"{value:.6g}" for name, value in metrics.items()}

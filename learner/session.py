@@ -12,29 +12,29 @@ from ..common.process.log import Log
 from ..common.server.keys import Keys
 from ..common.server.streams import Server
 from .commit.commit_thread import Committer
-from .ingest.batcher import Intake
+from .ingest.batcher import Batcher
 from .ingest.fenced_read import FencedReads
 from .ingest.stream_reader import Ingest
 from .ledger.head import Head
 from .metrics.update_metrics import NonFinite
 from .persistence.archive_writer import Archive, archived
 from .persistence.checkpoints import Checkpoints
-from .persistence.run_snapshot import Stored, committed_on, load_snapshot
+from .persistence.run_snapshot import RunSnapshot, committed_on, load_snapshot
 from .persistence.run_spec import agree_on_spec
-from .run_state import Run
+from .run_state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..common.process.shutdown import Stop
     from ..common.spec import RunSpec
-    from .algorithms.trainer import Origin
+    from .algorithms.trainer import WarmStart
     from .commit.commit import Commit
     from .commit.lease import Lease
     from .config import LearnerConfig
     from .ledger.stream_entry import Entry
-    from .metrics.update_metrics import Figures
-    from .persistence.last_known_state import Known
+    from .metrics.update_metrics import Metrics
+    from .persistence.last_known_state import LastKnownState
 
 _log = Log("learner")
 
@@ -46,12 +46,14 @@ _STANDSTILL_S = 0.5  # how long all actors may be blocked before a batch goes wi
 class Session:
     """A learner's work over one unbroken sight of the run: all that it has in memory follows from what it loaded."""
 
-    def __init__(self, url: str, run: str, spec: RunSpec, config: LearnerConfig, lease: Lease, known: Known) -> None:
+    def __init__(
+        self, url: str, run: str, spec: RunSpec, config: LearnerConfig, lease: Lease, known: LastKnownState
+    ) -> None:
         self._spec, self._config, self._lease, self._known = spec, config, lease, known
         self._keys = Keys(run)
         self._server = Server(url)
-        self._run = Run(run, spec, config)
-        self._intake = Intake(config.intake, {})
+        self._run = RunState(run, spec, config)
+        self._intake = Batcher(config.intake, {})
         self._refused_since_s: float | None = None
         self._committer = Committer(Server(url), self._keys, lease, known)
         capacity = 2 * max(config.intake.batch_steps, 1)
@@ -65,7 +67,7 @@ class Session:
         self._checkpoints = Checkpoints(Path(config.checkpoint_dir)) if config.checkpoint_dir else None
         self._checkpoint_due = Every(config.checkpoint_every_s)
 
-    def open(self, stop: Stop, origin: Origin | None = None) -> bool:
+    def open(self, stop: Stop, origin: WarmStart | None = None) -> bool:
         """Take the lease, find out where the run stands, and start to read.
 
         Args:
@@ -139,7 +141,7 @@ class Session:
             self._archive.close()
         self._server.close()
 
-    def _start_from(self, origin: Origin, stored: Stored | None) -> None:
+    def _start_from(self, origin: WarmStart, stored: RunSnapshot | None) -> None:
         """Only a run that there is nothing of yet: another one's work would be overwritten, or the file ignored."""
         if stored is None and self._checkpoints is not None:
             stored = self._checkpoints.newest(self._spec)
@@ -150,11 +152,11 @@ class Session:
             )
         self._run.start_from(origin)
 
-    def _resume(self, stored: Stored) -> None:
+    def _resume(self, stored: RunSnapshot) -> None:
         self._run.resume(stored)
         _log.info("resumed", run=self._keys.run, epoch=stored.head.epoch, version=stored.head.version)
         same_server = committed_on(self._server, self._keys) == self._lease.server_id
-        if self._known.lost_to(stored.head, same_server=same_server):
+        if self._known.may_have_lost(stored.head, same_server=same_server):
             _log.warning("redis may have come back older", epoch=stored.head.epoch, version=stored.head.version)
             self._open_epoch(stored.head, self._known.next_epoch(stored.head))
         else:
@@ -176,12 +178,12 @@ class Session:
         self._committer.settle()
         self._save_checkpoint()  # at once: who seeds an empty Redis from an older one would open this epoch again
 
-    def _train(self) -> Figures | None:
+    def _train(self) -> Metrics | None:
         try:
             return self._run.train(self._intake)
         except NonFinite as error:
             _log.warning("update refused, its batch set aside", error=error, entries=len(self._intake.accepted))
-            self._intake.set_aside(str(error))
+            self._intake.reject_accepted(str(error))
             return None
 
     def _take_in(self, entry: Entry) -> None:
@@ -200,10 +202,10 @@ class Session:
             self._commit(self._train() if self._intake.accepted else None)
             self._committer.settle()
 
-    def _commit(self, figures: Figures | None) -> None:
-        if figures is not None and self._committer.took_ms is not None:
-            figures = {**figures, "commit_ms": self._committer.took_ms}
-        commit, stored = self._run.commit(self._intake, figures, self._ingest.actors)
+    def _commit(self, metrics: Metrics | None) -> None:
+        if metrics is not None and self._committer.took_ms is not None:
+            metrics = {**metrics, "commit_ms": self._committer.took_ms}
+        commit, stored = self._run.commit(self._intake, metrics, self._ingest.actors)
         self._committer.submit(commit, stored, self._archiving(commit))
         if self._checkpoint_due.due():
             self._save_checkpoint()

@@ -24,21 +24,21 @@ from ...common.process.seeding import Role, generator, name_key
 from ...common.server.keys import check_name
 from ..games.observation_fit import fitted_spec
 from ..transport.actor_names import host_name, process_name
-from ..transport.stream_connection import Line
-from .encoder_thread import Desk
-from .episode import Ended, Episode, Manners
+from ..transport.stream_connection import ActorConnection
+from .encoder_thread import EncoderThread
+from .episode import Episode, ErrorPolicy, FinishedEpisode
 from .fallback_policy import flags, uniform
-from .send_queue import Backlog, Limits
-from .sender_thread import Courier
+from .send_queue import Limits, SendQueue
+from .sender_thread import SenderThread
 from .spool import Spool, first_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from ...common.actions import Actions
+    from ...common.actions import ActionSpace
     from ...common.spec import GameSpec, RunSpec
-    from ..inference.batched_inference import Move
+    from ..inference.batched_inference import Action
     from .sender_thread import Connection
 
 _log = Log("client")
@@ -76,8 +76,8 @@ def connect(
     *,
     name: str | None = None,
     game: GameSpec | None = None,
-    actions: Actions | int | None = None,
-    fallback: Callable[[Any, Any], Move] | None = None,
+    actions: ActionSpace | int | None = None,
+    fallback: Callable[[Any, Any], Action] | None = None,
     records: str | Path | None = None,
     journal: str | Path | None = None,
     spool_dir: str | Path | None = None,
@@ -120,8 +120,8 @@ def connect(
         number = next(_names)
         name = process_name() + (f"-{number}" if number else "")
     agent = Agent(
-        Line(url, run, name, Path(journal) if journal is not None else None),
-        Backlog(limits or Limits(), spool),
+        ActorConnection(url, run, name, Path(journal) if journal is not None else None),
+        SendQueue(limits or Limits(), spool),
         game,
         actions if game is None else game.actions,
         fallback,
@@ -137,23 +137,23 @@ class Agent:
 
     def __init__(
         self,
-        line: Line,
-        backlog: Backlog,
+        line: ActorConnection,
+        backlog: SendQueue,
         game: GameSpec | None,
-        actions: Actions | None,
-        fallback: Callable[[Any, Any], Move] | None,
+        actions: ActionSpace | None,
+        fallback: Callable[[Any, Any], Action] | None,
         records: Path | None,
         seed: int,
     ) -> None:
         self.actor = line.actor
         self._game, self._actions, self._fallback, self._seed = game, actions, fallback, seed
         self._backlog = backlog
-        self._desk = Desk(self.actor, backlog, records)
-        self._courier = Courier(line, backlog, self._check)
+        self._desk = EncoderThread(self.actor, backlog, records)
+        self._courier = SenderThread(line, backlog, self._check)
         self._began_ms = now_ms()
         self._numbers = itertools.count(1)
         self._open: dict[str, Episode] = {}
-        self._manners = Manners()
+        self._manners = ErrorPolicy()
         self._spare_rng = np.random.default_rng(seed)
         self._told = False
 
@@ -176,13 +176,13 @@ class Agent:
     def begin(
         self,
         labels: Mapping[str, object],
-        fallback: Callable[[Any, Any], Move] | None = None,
-        manners: Manners | None = None,
+        fallback: Callable[[Any, Any], Action] | None = None,
+        manners: ErrorPolicy | None = None,
     ) -> Episode:
         """As `episode`, for whoever plays games of several minds: with a fallback and strictness of their own."""
         manners = manners or self._manners
         if self._backlog.closed:
-            manners.mistake("episode: begun after the agent was closed, expected before")
+            manners.raise_or_log("episode: begun after the agent was closed, expected before")
         number = next(self._numbers)
         episode = Episode(
             f"{self.actor}-{self._began_ms}-{number}",
@@ -258,7 +258,7 @@ class Agent:
     ) -> None:
         self.close()
 
-    def _over(self, episode: Episode, ended: Ended) -> None:
+    def _over(self, episode: Episode, ended: FinishedEpisode) -> None:
         self._open.pop(episode.id, None)
         self._desk.leave(ended)
 
@@ -269,7 +269,7 @@ class Agent:
         if self._actions not in {None, spec.game.actions}:
             raise SpecMismatch(f"actions: {self._actions}, expected {spec.game.actions} (the run's {spec.game.name})")
 
-    def _substitute(self, observation: Any, mask: Any) -> Move:  # noqa: ANN401 - whatever the game has
+    def _substitute(self, observation: Any, mask: Any) -> Action:  # noqa: ANN401 - whatever the game has
         """An action without a policy."""
         if self._fallback is not None:
             return self._fallback(observation, mask)

@@ -15,29 +15,29 @@ from .episode_buffer import to_trajectory
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .episode import Ended
-    from .episode_record import Attempt, Outcome
-    from .send_queue import Backlog
+    from .episode import FinishedEpisode
+    from .episode_record import EpisodeRecord, Outcome
+    from .send_queue import SendQueue
 
 _log = Log("client")
 
 
-class Desk:
+class EncoderThread:
     """Works in a thread of its own: a game only leaves its recording and goes on, and no disk can hold it up."""
 
-    def __init__(self, actor: str, backlog: Backlog, records: Path | None) -> None:
+    def __init__(self, actor: str, backlog: SendQueue, records: Path | None) -> None:
         self.outcomes: Counter[Outcome] = Counter()
         self.untrained = 0  # ended well, and not to be trained on
         self._actor, self._backlog, self._records = actor, backlog, records
         # A SimpleQueue's put never blocks, and may even interrupt itself.
-        self._inbox: queue.SimpleQueue[Ended | threading.Event | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[FinishedEpisode | threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="broodmind-desk", daemon=True)
 
     def start(self) -> None:
         """Begin to take in."""
         self._thread.start()
 
-    def leave(self, ended: Ended) -> None:
+    def leave(self, ended: FinishedEpisode) -> None:
         """Hand over a game; returns at once."""
         self._inbox.put(ended)
 
@@ -62,7 +62,7 @@ class Desk:
             except Exception as error:  # noqa: BLE001 - one game must not be the end of those that follow
                 _log.warning("game not kept", episode=item.attempt.id, error=repr(error))
 
-    def _take_in(self, ended: Ended) -> None:
+    def _take_in(self, ended: FinishedEpisode) -> None:
         attempt = ended.attempt
         self.outcomes[attempt.outcome] += 1
         self.untrained += not attempt.trained_on and attempt.outcome != "aborted"
@@ -75,7 +75,7 @@ class Desk:
         if self._records is not None:
             self._write(self._records, attempt)
 
-    def _write(self, records: Path, attempt: Attempt) -> None:
+    def _write(self, records: Path, attempt: EpisodeRecord) -> None:
         try:
             with records.open("a", encoding="utf-8") as file:
                 file.write(attempt.to_json() + "\n")

@@ -10,11 +10,11 @@ from ...common.errors import ConfigError
 from ...common.process.clock import monotonic_s, now_ms
 from ...common.process.log import Log
 from ...common.wire.trajectory import REWARD_MAX
-from ..inference.batched_inference import Question, decide, to_move
+from ..inference.batched_inference import InferenceRequest, run_inference, to_move
 from ..inference.exploration_noise import make_noise
-from .episode_buffer import Ending, Recording, longest
-from .episode_record import ENDINGS, Attempt
-from .validation import Unusable, allowed_by, number, observed
+from .episode_buffer import EpisodeBuffer, EpisodeEnd, longest
+from .episode_record import ENDINGS, EpisodeRecord
+from .validation import UnusableValue, number, validate_mask, validate_observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ...common.policy.distributions import ActionArray
     from ...common.spec import GameSpec
-    from ..inference.batched_inference import Move
+    from ..inference.batched_inference import Action
     from ..inference.policy import Policy
     from .episode_record import Outcome
 
@@ -33,23 +33,23 @@ _log = Log("client")
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class FinishedEpisode:
     """An episode that is over: its record, and what can be trained on."""
 
-    attempt: Attempt
-    recording: Recording | None = None
-    ending: Ending | None = None
+    attempt: EpisodeRecord
+    recording: EpisodeBuffer | None = None
+    ending: EpisodeEnd | None = None
     policy: Policy | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Improvised:
+class FallbackAction:
     """A move that no policy was asked for."""
 
-    move: Move
+    move: Action
 
 
-class Manners:
+class ErrorPolicy:
     """How strict to be with the calling code: mistakes raise until one game with a policy has come to its end.
 
     A mistake in a bot's code shows in its first game. A bot that has played whole games must not fall in a later one.
@@ -58,7 +58,7 @@ class Manners:
     def __init__(self) -> None:
         self.strict = True
 
-    def mistake(self, message: str) -> None:
+    def raise_or_log(self, message: str) -> None:
         """Raise ConfigError, or log what would have been raised."""
         if self.strict:
             raise ConfigError(message)
@@ -73,17 +73,17 @@ class Episode:
         episode_id: str,
         labels: Mapping[str, object],
         policy: Policy | None,
-        substitute: Callable[[Any, Any], Move],
+        substitute: Callable[[Any, Any], Action],
         rng: np.random.Generator,
-        manners: Manners,
-        over: Callable[[Episode, Ended], None],
+        manners: ErrorPolicy,
+        over: Callable[[Episode, FinishedEpisode], None],
     ) -> None:
         self.id = episode_id
-        self.attempt: Attempt | None = None  # once it is over
+        self.attempt: EpisodeRecord | None = None  # once it is over
         self._labels, self._policy, self._substitute = labels, policy, substitute
         self._rng, self._manners, self._tell = rng, manners, over
         self._started_ms, self._started_s = now_ms(), monotonic_s()
-        self._recording = Recording()
+        self._recording = EpisodeBuffer()
         self._noise = make_noise(policy.spec.rollout) if policy else None
         self._limit = longest(policy.spec) if policy else 0
         self._cut: NDArray[np.float32] | None = None  # the observation at which the recording was full
@@ -105,7 +105,7 @@ class Episode:
         """Of the policy that plays it; 0 where there was none yet at its beginning."""
         return self._policy.pointer.version if self._policy else 0
 
-    def act(self, observation: ArrayLike, mask: ArrayLike | None = None) -> Move:
+    def act(self, observation: ArrayLike, mask: ArrayLike | None = None) -> Action:
         """Choose the next action.
 
         Args:
@@ -120,9 +120,9 @@ class Episode:
             ConfigError: for what the run's game does not have, until one game with a policy has come to its end.
         """
         question = self.ask(observation, mask)
-        return decide([question])[0] if isinstance(question, Question) else question.move
+        return run_inference([question])[0] if isinstance(question, InferenceRequest) else question.move
 
-    def ask(self, observation: ArrayLike, mask: ArrayLike | None = None) -> Question | Improvised:
+    def ask(self, observation: ArrayLike, mask: ArrayLike | None = None) -> InferenceRequest | FallbackAction:
         """As `act`, for whoever decides for several episodes at once: a question for `decide`, or the move already."""
         self._steps += 1
         policy = self._policy
@@ -132,16 +132,16 @@ class Episode:
         try:
             if self.over:
                 raise ConfigError("act: called after the end of the game, expected a new episode")  # noqa: TRY301
-            seen = observed(observation, game.observation_shape, fit)
-            allowed = allowed_by(mask, game)
+            seen = validate_observation(observation, game.observation_shape, fit)
+            allowed = validate_mask(mask, game)
         except ConfigError as error:
             self._misused(error)
             return self._improvise(observation, mask)
-        except Unusable as error:
+        except UnusableValue as error:
             self._spoil(str(error))
             return self._improvise(observation, mask)
 
-        def answer(action: ActionArray, log_prob: np.floating) -> Move:
+        def answer(action: ActionArray, log_prob: np.floating) -> Action:
             if not math.isfinite(log_prob):
                 self._spoil(f"observation: up to {abs(seen).max():g}, more than the policy can take")
                 return self._substitute(observation, mask)
@@ -149,7 +149,7 @@ class Episode:
                 self._record(seen, action, log_prob, allowed)
             return to_move(action, game.actions)
 
-        return Question(policy, seen, allowed, self._rng, self._noise, answer)
+        return InferenceRequest(policy, seen, allowed, self._rng, self._noise, answer)
 
     def reward(self, amount: float) -> None:
         """Add to what the last action earned; what comes before the first action is not counted."""
@@ -187,7 +187,7 @@ class Episode:
             self._misused(error)
             self.abort(str(error))
             return
-        except Unusable as error:
+        except UnusableValue as error:
             self._spoil(str(error))
             final = None
         if self._policy is None:
@@ -200,7 +200,7 @@ class Episode:
             self._close(outcome, "without an action")
         else:
             cut = self._cut is not None
-            ending = Ending(final, not cut and outcome != "truncated", not cut and outcome == "win")
+            ending = EpisodeEnd(final, not cut and outcome != "truncated", not cut and outcome == "win")
             self._close(outcome, "", ending)
 
     def abort(self, reason: str) -> None:
@@ -236,24 +236,24 @@ class Episode:
         if observation is None:
             return self._recording.observations[-1]
         spec = self._policy.spec
-        return observed(observation, spec.game.observation_shape, spec.rollout.state_fit)
+        return validate_observation(observation, spec.game.observation_shape, spec.rollout.state_fit)
 
-    def _improvise(self, observation: ArrayLike, mask: ArrayLike | None) -> Improvised:
-        return Improvised(self._substitute(observation, mask))
+    def _improvise(self, observation: ArrayLike, mask: ArrayLike | None) -> FallbackAction:
+        return FallbackAction(self._substitute(observation, mask))
 
     def _misused(self, error: ConfigError) -> None:
-        self._manners.mistake(str(error))
+        self._manners.raise_or_log(str(error))
         self._spoil(str(error))
 
     def _spoil(self, reason: str) -> None:
         if not self._spoilt:
             self._spoilt = reason
-            self._recording = Recording()
+            self._recording = EpisodeBuffer()
             _log.warning("episode spoilt, playing on", episode=self.id, reason=reason)
 
-    def _close(self, outcome: Outcome, reason: str, ending: Ending | None = None) -> None:
+    def _close(self, outcome: Outcome, reason: str, ending: EpisodeEnd | None = None) -> None:
         pointer = self._policy.pointer if self._policy else None
-        self.attempt = Attempt(
+        self.attempt = EpisodeRecord(
             id=self.id,
             labels=self._labels,
             epoch=pointer.epoch if pointer else 0,
@@ -267,4 +267,4 @@ class Episode:
             trained_on=ending is not None,
         )
         kept = () if ending is None else (self._recording, ending, self._policy)
-        self._tell(self, Ended(self.attempt, *kept))
+        self._tell(self, FinishedEpisode(self.attempt, *kept))

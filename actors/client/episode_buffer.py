@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Recording:
+class EpisodeBuffer:
     """The steps of one game, each list an item a step. What a step earns is known only after it, and is added to."""
 
     observations: list[NDArray[np.float32]] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class EpisodeEnd:
     """How a recording ends, which need not be how the game did: one that is too long is cut."""
 
     observation: NDArray[np.float32]  # after the last step
@@ -67,7 +67,7 @@ def longest(spec: RunSpec) -> int:
     return min(spec.rollout.length * columns, fits)
 
 
-def to_trajectory(recording: Recording, ending: Ending, spec: RunSpec) -> Trajectory:
+def to_trajectory(recording: EpisodeBuffer, ending: EpisodeEnd, spec: RunSpec) -> Trajectory:
     """One whole game of at least one step, as one trajectory.
 
     Where the run wants whole games it is one column, [T, 1]. Where it wants pieces of so many steps, the pieces stand
@@ -78,7 +78,7 @@ def to_trajectory(recording: Recording, ending: Ending, spec: RunSpec) -> Trajec
     rows = min(steps, spec.rollout.length)
     columns = -(-steps // rows)
 
-    def pieces(flat: NDArray[Any]) -> NDArray[Any]:
+    def fragments(flat: NDArray[Any]) -> NDArray[Any]:
         padded = np.zeros((rows * columns, *flat.shape[1:]), flat.dtype)
         padded[:steps] = flat
         return np.ascontiguousarray(padded.reshape(columns, rows, *flat.shape[1:]).swapaxes(0, 1))
@@ -90,16 +90,16 @@ def to_trajectory(recording: Recording, ending: Ending, spec: RunSpec) -> Trajec
     rewards = np.array(recording.rewards, np.float32)
     masks = None
     if spec.game.masked:
-        masks = pieces(np.stack(recording.masks))
+        masks = fragments(np.stack(recording.masks))
         masks |= ~masks.any(axis=-1, keepdims=True)  # a padded step that allows nothing has no distribution
     return Trajectory(
         observations=seen[np.minimum(starts + row, steps)],
-        actions=pieces(np.stack(recording.actions)),
-        log_probs=pieces(np.array(recording.log_probs, np.float32)),
-        rewards=pieces(rewards),
-        terminated=pieces(last & ending.terminated),
-        truncated=pieces(last & (not ending.terminated)),
-        valid=pieces(np.ones(steps, np.bool_)),
+        actions=fragments(np.stack(recording.actions)),
+        log_probs=fragments(np.array(recording.log_probs, np.float32)),
+        rewards=fragments(rewards),
+        terminated=fragments(last & ending.terminated),
+        truncated=fragments(last & (not ending.terminated)),
+        valid=fragments(np.ones(steps, np.bool_)),
         returns=rewards.sum(dtype=np.float64, keepdims=True).astype(np.float32),
         lengths=np.array([steps], np.int32),
         masks=masks,

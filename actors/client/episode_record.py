@@ -14,7 +14,7 @@ ENDINGS: tuple[Outcome, ...] = tuple(outcome for outcome in get_args(Outcome) if
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class EpisodeRecord:
     """One game, from its beginning to whatever ended it."""
 
     id: str

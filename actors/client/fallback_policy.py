@@ -11,8 +11,8 @@ from ...common.actions import Box, Discrete, MultiDiscrete
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...common.actions import Actions
-    from ..inference.batched_inference import Move
+    from ...common.actions import ActionSpace
+    from ..inference.batched_inference import Action
 
 _NONE = np.zeros(0, np.bool_)
 
@@ -25,7 +25,7 @@ def flags(mask: Any) -> NDArray[np.bool_]:  # noqa: ANN401 - whatever the game h
         return _NONE
 
 
-def uniform(actions: Actions, allowed: NDArray[np.bool_], rng: np.random.Generator) -> Move:
+def uniform(actions: ActionSpace, allowed: NDArray[np.bool_], rng: np.random.Generator) -> Action:
     """One move, among those allowed where the flags fit the actions."""
     match actions:
         case Discrete(n):

@@ -22,7 +22,7 @@ _log = Log("client")
 
 
 @dataclass(slots=True, eq=False)
-class Parcel:
+class QueuedEpisode:
     """One finished game, encoded: in memory, on disk, or both."""
 
     size: int
@@ -45,20 +45,20 @@ class Limits:
                 raise ConfigError(f"{name}: {getattr(self, name)}, expected at least 1")
 
 
-class Backlog:
+class SendQueue:
     """Shared by the thread that fills it and the one that empties it. A game's thread never waits for its lock."""
 
     def __init__(self, limits: Limits, spool: Spool | None = None) -> None:
         self._limits, self._spool = limits, spool
         self._changed = threading.Condition()
-        self._queue: deque[Parcel] = deque()
+        self._queue: deque[QueuedEpisode] = deque()
         self._under_way = 0  # taken, and not yet acknowledged
         self._unnumbered = 0  # dropped, and not yet seen by the numbering
         self._in_memory = self._on_disk = 0  # bytes of what is queued
         self.sent = self.dropped = 0
         self.largest = 0  # bytes of one game so far
         self.closed = False
-        self.resumed: dict[EntryId, Parcel] = {}  # what a process before may have sent: to be sent again first
+        self.resumed: dict[EntryId, QueuedEpisode] = {}  # what a process before may have sent: to be sent again first
         if spool is not None:
             numbered, new = spool.found()
             self.resumed = {entry_id: _on_disk(file) for entry_id, file in numbered.items()}
@@ -78,7 +78,7 @@ class Backlog:
 
     def put(self, header: Header, payload: bytes) -> None:
         """Append a game; where there is no room, the oldest make it."""
-        parcel = Parcel(len(payload), (header, payload))
+        parcel = QueuedEpisode(len(payload), (header, payload))
         if self._spool is not None:
             try:
                 parcel.file = self._spool.write(header, payload)
@@ -88,9 +88,9 @@ class Backlog:
             self._append(parcel)
             self._changed.notify_all()
 
-    def take(self, most: int) -> tuple[int, list[Parcel]]:
+    def take(self, most: int) -> tuple[int, list[QueuedEpisode]]:
         """How many were dropped since the last call that gave any, and up to so many of the oldest left."""
-        taken: list[Parcel] = []
+        taken: list[QueuedEpisode] = []
         with self._changed:
             while self._queue and len(taken) < most:
                 taken.append(self._pop())
@@ -99,14 +99,14 @@ class Backlog:
             self._unnumbered -= dropped
         return dropped, taken
 
-    def put_back(self, parcels: list[Parcel]) -> None:
+    def put_back(self, parcels: list[QueuedEpisode]) -> None:
         """Return what was taken and is certainly not in Redis, to the front and in order."""
         with self._changed:
             for parcel in reversed(parcels):
                 self._push(parcel, front=True)
             self._under_way -= len(parcels)
 
-    def open(self, parcel: Parcel) -> tuple[Header, bytes] | None:
+    def open(self, parcel: QueuedEpisode) -> tuple[Header, bytes] | None:
         """What is in a taken parcel; None where its file is gone or torn, which counts as dropped."""
         if parcel.packed is None and parcel.file is not None:
             try:
@@ -116,7 +116,7 @@ class Backlog:
                 self._lose(parcel)
         return parcel.packed
 
-    def number(self, parcel: Parcel, entry_id: EntryId) -> None:
+    def number(self, parcel: QueuedEpisode, entry_id: EntryId) -> None:
         """Note on disk the id that a taken parcel is about to be sent under."""
         if self._spool is None or parcel.file is None:
             return
@@ -126,7 +126,7 @@ class Backlog:
             _log.warning("spooled game not numbered", file=parcel.file, error=error)
             self.forget(parcel)
 
-    def forget(self, parcel: Parcel) -> None:
+    def forget(self, parcel: QueuedEpisode) -> None:
         """Remove a parcel's file: it is in Redis for good."""
         if parcel.file is not None:
             files.discard(parcel.file)
@@ -165,7 +165,7 @@ class Backlog:
         if self._spool is not None:
             self._spool.close()
 
-    def _append(self, parcel: Parcel) -> None:
+    def _append(self, parcel: QueuedEpisode) -> None:
         if parcel.file is not None and self._in_memory + parcel.size > self._limits.queue_bytes:
             parcel.packed = None  # its turn comes later: then it is read back
         self._push(parcel)
@@ -180,21 +180,21 @@ class Backlog:
             return True
         return self._spool is None and len(self._queue) > limits.queue_games
 
-    def _push(self, parcel: Parcel, *, front: bool = False) -> None:
+    def _push(self, parcel: QueuedEpisode, *, front: bool = False) -> None:
         (self._queue.appendleft if front else self._queue.append)(parcel)
         self.largest = max(self.largest, parcel.size)
         self._weigh(parcel, 1)
 
-    def _pop(self) -> Parcel:
+    def _pop(self) -> QueuedEpisode:
         parcel = self._queue.popleft()
         self._weigh(parcel, -1)
         return parcel
 
-    def _weigh(self, parcel: Parcel, sign: int) -> None:
+    def _weigh(self, parcel: QueuedEpisode, sign: int) -> None:
         self._in_memory += sign * parcel.size * (parcel.packed is not None)
         self._on_disk += sign * parcel.size * (parcel.file is not None)
 
-    def _lose(self, parcel: Parcel) -> None:
+    def _lose(self, parcel: QueuedEpisode) -> None:
         self.forget(parcel)
         with self._changed:
             self._under_way -= 1
@@ -203,5 +203,5 @@ class Backlog:
             self._changed.notify_all()
 
 
-def _on_disk(file: Path) -> Parcel:
-    return Parcel(file.stat().st_size, None, file)
+def _on_disk(file: Path) -> QueuedEpisode:
+    return QueuedEpisode(file.stat().st_size, None, file)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ...common.spec import RunSpec
     from ..inference.policy import Policy
     from ..transport.outbox import EntryId
-    from ..transport.stream_connection import Line
-    from .send_queue import Backlog, Parcel
+    from ..transport.stream_connection import ActorConnection
+    from .send_queue import QueuedEpisode, SendQueue
 
 _log = Log("client")
 
@@ -35,17 +35,17 @@ _ROOM_S = (0.02, 1.0)  # first and longest pause at high water
 _RETRY_S = (0.1, 5.0)  # first and longest pause after a failure
 
 
-class Courier:
+class SenderThread:
     """Works in a thread of its own, from `start` to `close`."""
 
-    def __init__(self, line: Line, backlog: Backlog, check: Callable[[RunSpec], None]) -> None:
+    def __init__(self, line: ActorConnection, backlog: SendQueue, check: Callable[[RunSpec], None]) -> None:
         self.policy: Policy | None = None  # the newest one; the game's thread takes the reference, and that is all
         self.spec: RunSpec | None = None
         self.connection: Connection = "connecting"
         self.problem = ""
         self._line, self._backlog, self._check = line, backlog, check
-        self._under_way: dict[EntryId, Parcel] = {}
-        self._kept: dict[EntryId, Parcel] = {}  # arrived, and not yet for so long that nothing could undo it
+        self._under_way: dict[EntryId, QueuedEpisode] = {}
+        self._kept: dict[EntryId, QueuedEpisode] = {}  # arrived, and not yet for so long that nothing could undo it
         self._pause_s = _ROOM_S[0]
         self._retry_s = _RETRY_S[0]
         self._thread = threading.Thread(target=self._run, name="broodmind-courier", daemon=True)

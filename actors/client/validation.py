@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from ...common.spec import GameSpec, StateFit
 
 
-class Unusable(BroodmindError):
+class UnusableValue(BroodmindError):
     """A number from the game that nothing can be learnt from; it spoils the episode, and never the game."""
 
 
-def observed(raw: ArrayLike, shape: tuple[int, ...], fit: StateFit = "exact") -> NDArray[np.float32]:
+def validate_observation(raw: ArrayLike, shape: tuple[int, ...], fit: StateFit = "exact") -> NDArray[np.float32]:
     """A copy, made to fit if the run says how: the game may write its next observation into the same array."""
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
@@ -35,11 +35,11 @@ def observed(raw: ArrayLike, shape: tuple[int, ...], fit: StateFit = "exact") ->
         raise ConfigError(f"observation: shape {seen.shape}, expected {shape}")
     if not np.isfinite(seen).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(seen))[0])
-        raise Unusable(f"observation: {seen[where]} at {list(where)}, expected finite numbers")
+        raise UnusableValue(f"observation: {seen[where]} at {list(where)}, expected finite numbers")
     return seen
 
 
-def allowed_by(raw: ArrayLike | None, game: GameSpec) -> NDArray[np.bool_] | None:
+def validate_mask(raw: ArrayLike | None, game: GameSpec) -> NDArray[np.bool_] | None:
     """The mask as booleans; None where the game has none."""
     if not game.masked:
         if raw is not None:
@@ -55,7 +55,7 @@ def allowed_by(raw: ArrayLike | None, game: GameSpec) -> NDArray[np.bool_] | Non
     if mask.shape != (width,):
         raise ConfigError(f"mask: shape {mask.shape}, expected {(width,)}")
     if not all(choice.any() for choice in np.split(mask, np.cumsum(game.actions.sizes)[:-1])):
-        raise Unusable("mask: allows no action, expected at least one")
+        raise UnusableValue("mask: allows no action, expected at least one")
     return mask
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ...common.policy.distributions import ActionArray
     from ...common.policy.network import Floats
-    from .two_player_game import Masks, Player, Seats
+    from .two_player_game import Masks, PlayerIndices, PlayerPolicy
 
     Bits: TypeAlias = NDArray[np.uint64]
 
@@ -69,13 +69,13 @@ class ConnectFour:
 
     def __init__(self, num_envs: int) -> None:
         self.num_envs = num_envs
-        self.players: Mapping[str, Player] = {"lookahead": lookahead}
+        self.players: Mapping[str, PlayerPolicy] = {"lookahead": lookahead}
         self._stones = np.zeros((2, num_envs), np.uint64)
         self._moves = np.zeros(num_envs, np.intp)
         self._each = np.arange(num_envs)
 
     @property
-    def movers(self) -> Seats:
+    def current_players(self) -> PlayerIndices:
         """See TwoSeatGame."""
         return self._moves & 1
 
@@ -88,7 +88,7 @@ class ConnectFour:
         self._stones[:, games] = 0
         self._moves[games] = 0
 
-    def observe(self, seats: Seats) -> NDArray[np.float32]:
+    def observe(self, seats: PlayerIndices) -> NDArray[np.float32]:
         """See TwoSeatGame."""
         stones = np.stack([self._stones[seats, self._each], self._stones[1 - seats, self._each]])
         occupied = stones[0] | stones[1]
@@ -102,14 +102,14 @@ class ConnectFour:
 
     def play(self, actions: ActionArray, games: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """See TwoSeatGame."""
-        movers, occupied = self.movers, self._stones[0] | self._stones[1]
+        current_players, occupied = self.current_players, self._stones[0] | self._stones[1]
         fallen = landings(occupied) & _COLUMN[actions] * games
-        mine = self._stones[movers, self._each] | fallen
-        self._stones[movers, self._each] = mine
+        mine = self._stones[current_players, self._each] | fallen
+        self._stones[current_players, self._each] = mine
         self._moves += games
         won = has_line(mine) & games
         full = ((occupied | fallen) == _FULL) & games
-        return won | full, np.where(won, 1 - 2 * movers, 0).astype(np.float32)
+        return won | full, np.where(won, 1 - 2 * current_players, 0).astype(np.float32)
 
     def close(self) -> None:
         """Nothing is held."""

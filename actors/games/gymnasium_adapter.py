@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...common.actions import Actions
+    from ...common.actions import ActionSpace
     from ...common.policy.distributions import ActionArray
-    from .two_player_game import TwoSeatGame
+    from .two_player_game import TwoPlayerGame
 
 
 def from_id(name: str, num_envs: int) -> VectorGame:
@@ -46,7 +46,7 @@ def _register_namespace(name: str) -> None:
         from . import tinyzerg_gymnasium  # noqa: F401 - importing it registers
 
 
-def from_factory(name: str, factory: Callable[..., Any], num_envs: int) -> VectorGame | TwoSeatGame:
+def from_factory(name: str, factory: Callable[..., Any], num_envs: int) -> VectorGame | TwoPlayerGame:
     """Whatever a user's factory returns, as a game of `num_envs` copies."""
     if "num_envs" in inspect.signature(factory).parameters:
         made = factory(num_envs=num_envs)
@@ -121,7 +121,7 @@ class GymnasiumGame:
         return np.concatenate([each | ~each.any(axis=1, keepdims=True) for each in choices], axis=1)
 
 
-def _actions_of(name: str, space: spaces.Space[Any]) -> Actions:
+def _actions_of(name: str, space: spaces.Space[Any]) -> ActionSpace:
     match space:
         case spaces.Discrete():
             return Discrete(int(space.n))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..inference.policy import Policy
-    from .two_player_game import Player
+    from .two_player_game import PlayerPolicy
 
 CAPACITY = 16  # versions kept; when full, every second one goes
 LATEST_SHARE = 0.5  # of the games are against the latest version, the others against past ones
@@ -26,7 +26,7 @@ class Opponent:
     """Somebody to play against."""
 
     name: str
-    play: Player
+    play: PlayerPolicy
     rating: float = 0.0  # Elo, where the random player has 0
     score: float = 0.5  # ours against this one: 1 a win, 0.5 a draw
     games: int = 0
@@ -35,7 +35,7 @@ class Opponent:
 class Opponents(Protocol):
     """Who sits down opposite."""
 
-    def meet(self, policy: Policy) -> None:
+    def on_policy(self, policy: Policy) -> None:
         """Take note of the version that plays now."""
 
     def draw(self, count: int) -> list[Opponent]:
@@ -44,17 +44,17 @@ class Opponents(Protocol):
     def record(self, opponent: Opponent, score: float) -> None:
         """Take note of a game's end: 1 for our win, 0.5 for a draw, 0 for a loss."""
 
-    def figures(self) -> dict[str, str]:
+    def metrics(self) -> dict[str, str]:
         """What a heartbeat can say about them."""
 
 
-class Only:
+class FixedOpponent:
     """The same opponent always."""
 
     def __init__(self, opponent: Opponent) -> None:
         self._opponent = opponent
 
-    def meet(self, policy: Policy) -> None:
+    def on_policy(self, policy: Policy) -> None:
         """See Opponents."""
 
     def draw(self, count: int) -> list[Opponent]:
@@ -64,12 +64,12 @@ class Only:
     def record(self, opponent: Opponent, score: float) -> None:
         """See Opponents."""
 
-    def figures(self) -> dict[str, str]:
+    def metrics(self) -> dict[str, str]:
         """See Opponents."""
         return {}
 
 
-class Pool:
+class OpponentPool:
     """The latest version, past ones spread evenly over the run, and a first player who never leaves.
 
     Past versions are drawn by how hard they are for us: by (1 - score) squared, the prioritised fictitious self-play
@@ -86,7 +86,7 @@ class Pool:
         self._slate = [first]
         self._met, self._stride = 0, 1
 
-    def meet(self, policy: Policy) -> None:
+    def on_policy(self, policy: Policy) -> None:
         """See Opponents. Each version is met once; every so manieth joins the past ones."""
         if policy is self._policy:
             return
@@ -121,7 +121,7 @@ class Pool:
         if opponent is not self._latest:
             self.rating += RATING_STEP * (score - expected_score(self.rating, opponent.rating))
 
-    def figures(self) -> dict[str, str]:
+    def metrics(self) -> dict[str, str]:
         """See Opponents."""
         hardest = min([self._first, *self.past], key=lambda opponent: opponent.score)
         return {
@@ -143,6 +143,6 @@ def weights(opponents: Sequence[Opponent]) -> np.ndarray[tuple[int], np.dtype[np
     return hard / hard.sum()
 
 
-def _sampling(policy: Policy) -> Player:
+def _sampling(policy: Policy) -> PlayerPolicy:
     """A version as a player: it draws its actions, as it did when it was trained."""
     return lambda observations, masks, rng: policy.act(observations, masks, rng)[0]

@@ -14,16 +14,16 @@ from .self_play import RANDOM, SelfPlay
 from .starcraft2_spec import NAME as STARCRAFT2
 from .starcraft2_spec import SPEC as STARCRAFT2_SPEC
 from .tinyzerg import TinyZerg
-from .two_player_game import TwoSeatGame, random_player
+from .two_player_game import TwoPlayerGame, random_player
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...common.spec import GameSpec
-    from .two_player_game import Player
+    from .two_player_game import PlayerPolicy
     from .vector_game import VectorGame
 
-_BUILT_IN: dict[str, Callable[[int], VectorGame | TwoSeatGame]] = {"TinyZerg": TinyZerg, "ConnectFour": ConnectFour}
+_BUILT_IN: dict[str, Callable[[int], VectorGame | TwoPlayerGame]] = {"TinyZerg": TinyZerg, "ConnectFour": ConnectFour}
 _AGAINST = "@"  # ConnectFour@lookahead: against one player, and not against past versions of oneself
 # Games that own their loop: a run can be made for one, and only the game itself can play it.
 _OWN_LOOP = {bot_model.GAME.name: bot_model.GAME, STARCRAFT2: STARCRAFT2_SPEC}
@@ -46,7 +46,7 @@ def make_game(name: str, num_envs: int) -> VectorGame:
         raise ConfigError(f"envs: {num_envs}, expected at least 1")
     plain, _, against = name.partition(_AGAINST)
     game = _make(plain, num_envs)
-    if isinstance(game, TwoSeatGame):
+    if isinstance(game, TwoPlayerGame):
         return SelfPlay(game, against=(against, _player(game, name, against)) if against else None)
     if against:
         raise ConfigError(f"game: {name!r}, expected {plain} without {_AGAINST}{against}: it is no game of two seats")
@@ -57,20 +57,20 @@ def evaluation_games(name: str) -> list[str]:
     """The games by which a policy for this one is measured: itself, or for two seats, itself against each player."""
     plain, _, against = name.partition(_AGAINST)
     game = None if against else _make(plain, 1)
-    if not isinstance(game, TwoSeatGame):
+    if not isinstance(game, TwoPlayerGame):
         return [name]
     game.close()
     return [f"{name}{_AGAINST}{player}" for player in (RANDOM, *game.players)]
 
 
-def _player(game: TwoSeatGame, name: str, player: str) -> Player:
+def _player(game: TwoPlayerGame, name: str, player: str) -> PlayerPolicy:
     players = {RANDOM: random_player(game.spec), **game.players}
     if player not in players:
         raise ConfigError(f"game: {name!r}, expected a player it has after {_AGAINST}: {', '.join(players)}")
     return players[player]
 
 
-def _make(name: str, num_envs: int) -> VectorGame | TwoSeatGame:
+def _make(name: str, num_envs: int) -> VectorGame | TwoPlayerGame:
     if name in _BUILT_IN:
         return _BUILT_IN[name](num_envs)
     if name in _OWN_LOOP:
@@ -84,7 +84,7 @@ def _make(name: str, num_envs: int) -> VectorGame | TwoSeatGame:
         from . import gymnasium_adapter
     except ModuleNotFoundError as error:
         if factory is not None:
-            made: VectorGame | TwoSeatGame = factory(num_envs=num_envs)
+            made: VectorGame | TwoPlayerGame = factory(num_envs=num_envs)
             return made
         raise ConfigError(
             f"game: {name!r}, expected one of {', '.join(_BUILT_IN)} or module:factory; for Gymnasium's games install "

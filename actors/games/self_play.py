@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .opponent_pool import Only, Opponent, Pool
+from .opponent_pool import FixedOpponent, Opponent, OpponentPool
 from .two_player_game import random_player
 from .vector_game import Step
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...common.policy.distributions import ActionArray
     from .opponent_pool import Opponents
-    from .two_player_game import Player, TwoSeatGame
+    from .two_player_game import PlayerPolicy, TwoPlayerGame
 
 RANDOM = "random"
 OPENING = 12  # random moves, at most, with which a game of self-play begins
@@ -29,7 +29,7 @@ class SelfPlay:
     before there are any. With `against` they are that one player.
     """
 
-    def __init__(self, game: TwoSeatGame, against: tuple[str, Player] | None = None) -> None:
+    def __init__(self, game: TwoPlayerGame, against: tuple[str, PlayerPolicy] | None = None) -> None:
         self._game, self._against = game, against
         self._at_random = random_player(game.spec)
         self.spec = replace(game.spec, wins=True)
@@ -41,10 +41,10 @@ class SelfPlay:
         self._rng = np.random.default_rng(playing)
         self.opponents: Opponents
         if self._against is not None:
-            self.opponents = Only(Opponent(*self._against))
+            self.opponents = FixedOpponent(Opponent(*self._against))
         else:
             first = Opponent(RANDOM, self._at_random)
-            self.opponents = Pool(first, np.random.default_rng(pooling))
+            self.opponents = OpponentPool(first, np.random.default_rng(pooling))
         self._seats = 1 - np.arange(self.num_envs) % 2  # changed at once by the first game's beginning
         self._opposite = self.opponents.draw(self.num_envs)
         self._ended = np.zeros(self.num_envs, np.bool_)
@@ -99,14 +99,14 @@ class SelfPlay:
         """Begin these games with a random number of random moves; where these end one, the rest are another's."""
         moves = self._rng.integers(OPENING + 1, size=self.num_envs) * games
         while (opening := moves > 0).any():
-            observations = self._game.observe(self._game.movers)
+            observations = self._game.observe(self._game.current_players)
             ended, _ = self._game.play(self._at_random(observations, self._game.allowed(), self._rng), opening)
             self._game.begin(ended)
             moves -= opening
 
     def _reply(self, over: NDArray[np.bool_], scores: NDArray[np.float32]) -> None:
         """Let opponents move in the games that are not over; adds to `over` and `scores` what comes of it."""
-        while (theirs := ~over & (self._game.movers != self._seats)).any():
+        while (theirs := ~over & (self._game.current_players != self._seats)).any():
             ended, gained = self._game.play(self._their_actions(theirs), theirs)
             over |= ended
             scores += gained

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from ...common.policy.network import Floats
     from ...common.spec import GameSpec
 
-    Seats: TypeAlias = NDArray[np.intp]  # [B], 0 or 1
+    PlayerIndices: TypeAlias = NDArray[np.intp]  # [B], 0 or 1
     Masks: TypeAlias = NDArray[np.bool_]
     # (observations [N, ...], masks [N, A] or None, rng) to actions [N, ...]
-    Player: TypeAlias = Callable[[Floats, Masks | None, np.random.Generator], ActionArray]
+    PlayerPolicy: TypeAlias = Callable[[Floats, Masks | None, np.random.Generator], ActionArray]
 
 
 @runtime_checkable
-class TwoSeatGame(Protocol):
+class TwoPlayerGame(Protocol):
     """B copies of a game for two, in which what one seat wins the other loses.
 
     The seats need not move strictly in turn, but in each game both must have moved before it can end.
@@ -32,10 +32,10 @@ class TwoSeatGame(Protocol):
 
     spec: GameSpec
     num_envs: int
-    players: Mapping[str, Player]  # scripted ones to be measured against, by name; may be empty
+    players: Mapping[str, PlayerPolicy]  # scripted ones to be measured against, by name; may be empty
 
     @property
-    def movers(self) -> Seats:
+    def current_players(self) -> PlayerIndices:
         """Whose turn it is in each game, [B]."""
 
     def reset(self, seed: int) -> None:
@@ -44,7 +44,7 @@ class TwoSeatGame(Protocol):
     def begin(self, games: NDArray[np.bool_]) -> None:
         """Start these games [B] anew, and no others."""
 
-    def observe(self, seats: Seats) -> NDArray[np.float32]:
+    def observe(self, seats: PlayerIndices) -> NDArray[np.float32]:
         """Each game as that seat sees it, [B, *observation shape]; one network plays both seats."""
 
     def allowed(self) -> NDArray[np.bool_] | None:
@@ -61,7 +61,7 @@ class TwoSeatGame(Protocol):
         """Free what the game holds. May be called twice."""
 
 
-def random_player(spec: GameSpec) -> Player:
+def random_player(spec: GameSpec) -> PlayerPolicy:
     """One that takes any allowed action with the same probability."""
 
     def act(observations: Floats, masks: Masks | None, rng: np.random.Generator) -> ActionArray:

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...common.actions import Actions
+    from ...common.actions import ActionSpace
     from ...common.policy.distributions import ActionArray
     from .exploration_noise import CorrelatedNoise
     from .policy import Policy
 
-Move = Any  # an int, or an array where an action is several choices or numbers
+Action = Any  # an int, or an array where an action is several choices or numbers
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class InferenceRequest:
     """What one episode asks; `answer` takes the action and its log-probability in, and gives the move."""
 
     policy: Policy
@@ -32,16 +32,16 @@ class Question:
     allowed: NDArray[np.bool_] | None
     rng: np.random.Generator
     noise: CorrelatedNoise | None
-    answer: Callable[[ActionArray, np.floating], Move]
+    answer: Callable[[ActionArray, np.floating], Action]
 
 
-def decide(questions: Sequence[Question]) -> list[Move]:
+def run_inference(questions: Sequence[InferenceRequest]) -> list[Action]:
     """Answer the questions, those to one policy in one forward pass; of each episode one question at most.
 
     Each episode draws with a generator and noise of its own, as it would alone; only the forward pass is shared.
     """
-    moves: dict[int, Move] = {}
-    groups: dict[int, list[Question]] = {}
+    moves: dict[int, Action] = {}
+    groups: dict[int, list[InferenceRequest]] = {}
     for question in questions:
         groups.setdefault(id(question.policy), []).append(question)
     for group in groups.values():
@@ -51,7 +51,7 @@ def decide(questions: Sequence[Question]) -> list[Move]:
     return [moves[id(question)] for question in questions]
 
 
-def _ask(group: Sequence[Question]) -> tuple[ActionArray, NDArray[np.floating]]:
+def _ask(group: Sequence[InferenceRequest]) -> tuple[ActionArray, NDArray[np.floating]]:
     masks = [question.allowed for question in group if question.allowed is not None]
     noises = [question.noise for question in group if question.noise is not None]
     rngs = [question.rng for question in group]
@@ -64,7 +64,7 @@ def _ask(group: Sequence[Question]) -> tuple[ActionArray, NDArray[np.floating]]:
         )
 
 
-def to_move(action: ActionArray, actions: Actions) -> Move:
+def to_move(action: ActionArray, actions: ActionSpace) -> Action:
     """An action as the game takes it."""
     match actions:
         case Discrete():

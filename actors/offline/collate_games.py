@@ -56,13 +56,13 @@ def pack(games: Sequence[PlayedGame], spec: RunSpec) -> Trajectory:
     )
 
 
-def side_by_side(pieces: Sequence[Trajectory]) -> Trajectory:
+def side_by_side(fragments: Sequence[Trajectory]) -> Trajectory:
     """One trajectory of pieces that are equally long and know the same (masks, wins): their columns side by side."""
 
     def join(name: str) -> NDArray[np.generic]:
-        return np.concatenate([getattr(piece, name) for piece in pieces], axis=0 if name in _PER_GAME else 1)
+        return np.concatenate([getattr(fragment, name) for fragment in fragments], axis=0 if name in _PER_GAME else 1)
 
-    names = [field.name for field in fields(Trajectory) if getattr(pieces[0], field.name) is not None]
+    names = [field.name for field in fields(Trajectory) if getattr(fragments[0], field.name) is not None]
     return Trajectory(**{name: join(name) for name in names})  # type: ignore[arg-type]
 
 

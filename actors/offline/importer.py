@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ...common.errors import ConfigError, WireError
 from ...common.server.streams import Server
 from ...common.wire.archive_format import SUFFIX, read_segment
-from ..rollout import Piece
-from ..transport.blocking_connection import Uplink
+from ..rollout import Fragment
+from ..transport.blocking_connection import BlockingActorConnection
 from .bot_experience import check_readable, read_experience
 from .collate_games import alike, pack, side_by_side
 
@@ -78,7 +78,7 @@ def import_files(
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
     """
     report = Report()
-    uplink = Uplink(url, keys.run, actor)
+    uplink = BlockingActorConnection(url, keys.run, actor)
     spec = uplink.read_spec(stop)
     if spec is None or not _learner_takes_them(url, keys, stop):
         report.interrupted = True
@@ -89,7 +89,7 @@ def import_files(
     uplink.join(spec)
     try:
         for trajectory in _trajectories(files, reading, spec, report):
-            uplink.push([Piece(trajectory, None)], stop)
+            uplink.push([Fragment(trajectory, None)], stop)
             report.entries += 1
             report.games += trajectory.games
             report.steps += trajectory.steps
@@ -163,20 +163,20 @@ def _archived(file: Path, spec: RunSpec, report: Report) -> Iterator[Trajectory]
             f"rollout: {theirs.rollout.unroll} of up to {theirs.rollout.length}, expected {spec.rollout.unroll} of up "
             f"to {spec.rollout.length}"
         )
-    pieces = _Pieces(theirs, entries, report)
+    fragments = _Pieces(theirs, entries, report)
     waiting: list[Trajectory] = []
-    for piece in pieces:
-        if waiting and not alike(waiting[0], piece):
+    for fragment in fragments:
+        if waiting and not alike(waiting[0], fragment):
             yield side_by_side(waiting)
             waiting = []
-        waiting.append(piece)
+        waiting.append(fragment)
         if spec.rollout.unroll == "games" or sum(each.valid.size for each in waiting) >= _ENTRY_STEPS:
             yield side_by_side(waiting)
             waiting = []
     if waiting:
         yield side_by_side(waiting)
-    if pieces.torn is not None:
-        raise pieces.torn
+    if fragments.torn is not None:
+        raise fragments.torn
 
 
 class _Pieces:

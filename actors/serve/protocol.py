@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...common.actions import Actions
+    from ...common.actions import ActionSpace
     from ...common.spec import GameSpec
 
 PROTOCOL = 1
@@ -34,7 +34,7 @@ _BOUND_MAX = 1e30  # of a number; the span between two must be a number too
 Reply = dict[str, Any]
 
 
-class Refused(BroodmindError):
+class InvalidRequest(BroodmindError):
     """A request that cannot be; `id` is of the episode it ends, None where it ends the connection."""
 
     def __init__(self, message: str, episode_id: int | None = None) -> None:
@@ -48,7 +48,7 @@ class Hello:
 
     protocol: int
     observation_shape: tuple[int, ...] | None = None
-    actions: Actions | None = None
+    actions: ActionSpace | None = None
     masked: bool | None = None
     wait_s: float = 0.0  # for a policy, before the reply
 
@@ -128,13 +128,13 @@ def parse(data: bytes) -> Request:
             data, max_bytes=MAX_FRAME, max_list=MAX_LIST, max_map=MAX_LABELS, max_containers=_MAX_CONTAINERS
         )
     except WireError as error:
-        raise Refused(str(error)) from error
+        raise InvalidRequest(str(error)) from error
     given = raw.get("id")
     episode_id = given if type(given) is int and 0 <= given <= _ID_MAX else None
     try:
         return _request(raw)
     except (WireError, ConfigError) as error:
-        raise Refused(str(error), episode_id) from error
+        raise InvalidRequest(str(error), episode_id) from error
 
 
 def _request(raw: dict[str, Any]) -> Request:
@@ -226,7 +226,7 @@ def _labels(raw: object) -> Mapping[str, object]:
     return raw
 
 
-def _actions(raw: object) -> Actions:
+def _actions(raw: object) -> ActionSpace:
     if not isinstance(raw, dict):
         raise WireError(f"actions: {raw!r:.80}, expected a map as in the reply to a hello")
     try:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from ...common.errors import ConfigError
 from ...common.process.log import Log
-from .protocol import MAX_FRAME, Refused, frame
+from .protocol import MAX_FRAME, InvalidRequest, frame
 from .request_batcher import Batch
-from .session import Conversation
+from .session import ClientSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,23 +91,23 @@ class _Service:
             if not writer.transport.is_closing():
                 writer.write(frame(reply))
 
-        conversation = Conversation(self._agent, self._batch, send)
+        conversation = ClientSession(self._agent, self._batch, send)
         reason = "the connection was closed"
         try:
             if len(self._connections) > _MAX_CONNECTIONS:
-                raise Refused(f"connections: {_MAX_CONNECTIONS} are open, expected fewer")  # noqa: TRY301
-            while (data := await read_frame(reader)) is not None and await conversation.hear(data):
+                raise InvalidRequest(f"connections: {_MAX_CONNECTIONS} are open, expected fewer")  # noqa: TRY301
+            while (data := await read_frame(reader)) is not None and await conversation.handle(data):
                 await writer.drain()  # who does not read its replies is not read either
-        except Refused as refused:
+        except InvalidRequest as refused:
             conversation.refuse(refused)
         except OSError as error:
             reason = f"the connection was lost: {error}"
         except asyncio.CancelledError:
             reason = "the server was stopped"
-            conversation.refuse(Refused(reason))
+            conversation.refuse(InvalidRequest(reason))
             raise
         finally:
-            self._batch.decide()
+            self._batch.run_inference()
             conversation.close(reason)
             await _say_goodbye(reader, writer)
 
@@ -117,11 +117,11 @@ async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
     try:
         size = int.from_bytes(await reader.readexactly(4), "big")
         if size > MAX_FRAME:
-            raise Refused(f"frame: {size} bytes, expected at most {MAX_FRAME}")
+            raise InvalidRequest(f"frame: {size} bytes, expected at most {MAX_FRAME}")
         return await reader.readexactly(size)
     except asyncio.IncompleteReadError as error:
         if error.partial or error.expected != 4:
-            raise Refused(f"frame: ended after {len(error.partial)} of {error.expected} bytes") from error
+            raise InvalidRequest(f"frame: ended after {len(error.partial)} of {error.expected} bytes") from error
         return None
 
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from ...common.errors import ConfigError, SpecMismatch
 from ...common.process.clock import monotonic_s
-from ..client.episode import Manners
+from ..client.episode import ErrorPolicy
 from ..client.fallback_policy import flags, uniform
-from ..inference.batched_inference import Question
-from .protocol import PROTOCOL, Abort, Act, Begin, End, Hello, Refused, Reply, Reward, game_fields, parse
+from ..inference.batched_inference import InferenceRequest
+from .protocol import PROTOCOL, Abort, Act, Begin, End, Hello, InvalidRequest, Reply, Reward, game_fields, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..client.agent import Agent
     from ..client.episode import Episode
-    from ..inference.batched_inference import Move
+    from ..inference.batched_inference import Action
     from .request_batcher import Batch
 
 MAX_EPISODES = 4096  # open at a time, of all clients together
@@ -33,7 +33,7 @@ _MAX_ERROR = 1000  # characters; some of them are the client's own
 _POLL_S = 0.02
 
 
-class Conversation:
+class ClientSession:
     """Of one connection, from its beginning to its end. For the event loop's thread."""
 
     def __init__(self, agent: Agent, batch: Batch, send: Callable[[Reply], None]) -> None:
@@ -42,7 +42,7 @@ class Conversation:
         self._episodes: dict[int, Episode] = {}
         self._rng = np.random.default_rng()
 
-    async def hear(self, data: bytes) -> bool:
+    async def handle(self, data: bytes) -> bool:
         """Deal with one message; whether the conversation goes on."""
         try:
             request = parse(data)
@@ -50,11 +50,11 @@ class Conversation:
                 await self._greet(request)
             else:
                 self._answer(request)
-        except Refused as refused:
+        except InvalidRequest as refused:
             return self.refuse(refused)
         return True
 
-    def refuse(self, refused: Refused) -> bool:
+    def refuse(self, refused: InvalidRequest) -> bool:
         """Tell what was wrong, and end what it was wrong with; whether the conversation goes on."""
         error = str(refused)[:_MAX_ERROR]
         if refused.id is not None:
@@ -69,7 +69,7 @@ class Conversation:
 
     async def _greet(self, hello: Hello) -> None:
         if self._hello is not None:
-            raise Refused("type: a second hello, expected one")
+            raise InvalidRequest("type: a second hello, expected one")
         deadline = monotonic_s() + hello.wait_s
         while not self._agent.status.version and monotonic_s() < deadline:  # noqa: ASYNC110 - a thread brings it
             await asyncio.sleep(_POLL_S)
@@ -78,7 +78,7 @@ class Conversation:
             try:
                 hello.check(spec.game)
             except SpecMismatch as error:
-                raise Refused(str(error)) from error
+                raise InvalidRequest(str(error)) from error
         self._hello = hello
         game = game_fields(spec.game) if spec else None
         self._send(
@@ -87,21 +87,21 @@ class Conversation:
 
     def _answer(self, request: Begin | Act | Reward | End | Abort) -> None:
         if self._hello is None:
-            raise Refused(f"type: {type(request).__name__.lower()!r} before a hello, expected a hello")
+            raise InvalidRequest(f"type: {type(request).__name__.lower()!r} before a hello, expected a hello")
         try:
             if isinstance(request, Begin):
                 self._begin(request, self._hello)
             else:
                 self._play(request)
         except (ConfigError, SpecMismatch) as error:
-            raise Refused(str(error), request.id) from error
+            raise InvalidRequest(str(error), request.id) from error
 
     def _begin(self, request: Begin, hello: Hello) -> None:
         if request.id in self._episodes:
             raise ConfigError(f"id: {request.id} is that of an open episode, expected another one")
         if self._agent.status.playing >= MAX_EPISODES:
             raise ConfigError(f"episode: {MAX_EPISODES} are open, expected fewer")
-        episode = self._agent.begin(request.labels, self._improvise if hello.actions else None, Manners())
+        episode = self._agent.begin(request.labels, self._improvise if hello.actions else None, ErrorPolicy())
         self._episodes[request.id] = episode
         if episode.game is not None:
             hello.check(episode.game)  # there was no run yet when it was said
@@ -112,11 +112,11 @@ class Conversation:
         if episode is None:
             raise ConfigError(f"id: {request.id}, expected that of an open episode")
         if episode in self._batch:  # its last question is yet to be answered, and comes first
-            self._batch.decide()
+            self._batch.run_inference()
         match request:
             case Act(episode_id, observation, mask):
                 asked = episode.ask(_shaped(observation, episode), mask)
-                if isinstance(asked, Question):
+                if isinstance(asked, InferenceRequest):
                     self._batch.add(episode, asked, lambda move: self._move(episode_id, move))
                 else:
                     self._move(episode_id, asked.move)
@@ -130,7 +130,7 @@ class Conversation:
                 episode.abort(reason)
                 self._tell_end("abort", episode_id, episode)
 
-    def _move(self, episode_id: int, move: Move) -> None:
+    def _move(self, episode_id: int, move: Action) -> None:
         self._send({"type": "act", "id": episode_id, "action": move.tolist() if isinstance(move, np.ndarray) else move})
 
     def _tell_end(self, kind: str, episode_id: int, episode: Episode) -> None:
@@ -154,7 +154,7 @@ class Conversation:
         if episode is not None:
             episode.abort(reason)
 
-    def _improvise(self, _observation: Any, mask: Any) -> Move:  # noqa: ANN401 - whatever the game has
+    def _improvise(self, _observation: Any, mask: Any) -> Action:  # noqa: ANN401 - whatever the game has
         """Without a policy, what the client itself said of its actions is known."""
         assert self._hello is not None
         assert self._hello.actions is not None

@@ -52,7 +52,7 @@ def _await_policy(agent: Agent, stop: Stop, progress: Progress) -> bool:
     if not agent.wait_until_ready(_POLL_S):
         _log.info("waiting for a policy", actor=agent.actor)
     while not agent.wait_until_ready(_POLL_S):
-        progress.mark()
+        progress.heartbeat()
         if agent.status.connection == "misfit":
             raise SpecMismatch(agent.status.problem)
         if agent.status.connection == "denied":
@@ -65,7 +65,7 @@ def _await_policy(agent: Agent, stop: Stop, progress: Progress) -> bool:
 def _deliver(agent: Agent, stop: Stop, progress: Progress) -> bool:
     """Whether the game is in Redis. Only a stop request gives it up: it may have taken half an hour to play."""
     while not agent.flush(_POLL_S):
-        progress.mark()
+        progress.heartbeat()
         if stop.requested:
             return False
     return True

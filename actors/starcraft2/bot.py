@@ -87,7 +87,7 @@ class ZergBot(BotAI):
             raise GameAborted("asked to stop")
         if self.state.game_loop > self._clock:
             self._clock = self.state.game_loop
-            self._progress.mark()
+            self._progress.heartbeat()
         if iteration % DECISION_ITERATIONS == 0:
             seen = self._look()
             self._game.reward(self._rewards.since_last(seen))

@@ -19,7 +19,7 @@ _REPORTED = ("version", "map", "opponent", "seed")
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ProcessRecord:
     """How an attempt went.
 
     `outcome` is win, loss, tie or truncated for a game that was played to its end and is trained on; aborted where
@@ -41,14 +41,14 @@ class Record:
     seed: int | None = None
 
 
-def record(slot: str, attempt: Child, ended: tuple[str, str] | None) -> Record:
+def record(slot: str, attempt: Child, ended: tuple[str, str] | None) -> ProcessRecord:
     """The record of a closed attempt; `ended` is outcome and reason where it was not the process that ended it."""
     code = attempt.process.returncode
     said: dict[str, Any] = attempt.reported
     outcome, reason = ended or _own_end(code)
     if "outcome" in said:  # a game that was over stays over, whatever then happened to its process
         outcome, reason = said["outcome"], said.get("reason", "")
-    return Record(
+    return ProcessRecord(
         id=f"{slot}-{attempt.started_ms}",
         slot=slot,
         started_ms=attempt.started_ms,
@@ -61,7 +61,7 @@ def record(slot: str, attempt: Child, ended: tuple[str, str] | None) -> Record:
     )
 
 
-def append(path: Path, line: Record) -> None:
+def append(path: Path, line: ProcessRecord) -> None:
     """Add a record to a file. One write of one line: several supervisors may share the file."""
     with path.open("ab", buffering=0) as file:
         file.write(json.dumps(asdict(line)).encode() + b"\n")

@@ -35,7 +35,7 @@ class Progress:
         # A mark blocks when nobody reads. At this rate a pipe has room for hours of them.
         self._due = Every(_MARK_EVERY_S)
 
-    def mark(self) -> None:
+    def heartbeat(self) -> None:
         """Say that the work got on. To be called where it does, not by a timer: a timer outlives what hangs."""
         if self._due.due():
             self.report()
@@ -47,7 +47,7 @@ class Progress:
                 os.write(self._descriptor, json.dumps(fields).encode() + b"\n")
 
 
-class MarkingStop(Stop):
+class HeartbeatStop(Stop):
     """A Stop for loops that wait for others: one that still asks whether to stop has not hung."""
 
     def __init__(self, stop: Stop, progress: Progress) -> None:
@@ -57,7 +57,7 @@ class MarkingStop(Stop):
     @property
     def requested(self) -> bool:
         """See Stop."""
-        self._progress.mark()
+        self._progress.heartbeat()
         return self._stop.requested
 
     def request(self) -> None:
@@ -66,7 +66,7 @@ class MarkingStop(Stop):
 
 
 @contextlib.contextmanager
-def supervised() -> Iterator[tuple[Stop, Progress]]:
+def supervised_child() -> Iterator[tuple[Stop, Progress]]:
     """Tie this process to its supervisor. To be entered in the main thread, before anything prints."""
     folder = os.environ.get(FOLDER)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ...common.errors import ConfigError, ProcessFailed, RedisDenied, SpecMismatch
 from ...common.process.clock import monotonic_s
 from ...common.process.log import Log
-from .attempt_log import Record, append, record
+from .attempt_log import ProcessRecord, append, record
 from .child_process import Child, Limits
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Supervisor:
         else:
             _log.debug("started", name=slot.name, pid=slot.attempt.process.pid)
 
-    def _settle(self, slot: Slot, attempt: Child, ended: tuple[str, str] | None = None) -> Record:
+    def _settle(self, slot: Slot, attempt: Child, ended: tuple[str, str] | None = None) -> ProcessRecord:
         """Close an attempt: nothing of it is left, and it is on record."""
         attempt.close()
         slot.attempt = None
@@ -133,7 +133,7 @@ class Supervisor:
             slot.failures += 1
         return line
 
-    def _plan(self, slot: Slot, last: Record) -> None:
+    def _plan(self, slot: Slot, last: ProcessRecord) -> None:
         hopeless = last.exit_code in _HOPELESS
         if hopeless or (slot.failures >= _TRIES and self._pause_s is None):
             error = ProcessFailed(f"{slot.name}: {last.reason}, expected it to go on{_last_words(slot.log)}")

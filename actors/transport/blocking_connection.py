@@ -10,7 +10,7 @@ from ...common.process.clock import now_ms
 from ...common.process.log import Log
 from ...common.server.streams import ServerFull
 from ...common.wire.trajectory import Header, encode_trajectory
-from .stream_connection import Line
+from .stream_connection import ActorConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...common.spec import RunSpec
     from ...common.wire.weights import Pointer
     from ..inference.policy import Policy
-    from ..rollout import Piece
+    from ..rollout import Fragment
 
 _log = Log("actor")
 
@@ -29,7 +29,7 @@ _WAIT_MS = (50, 400)
 _RECONNECT_S = (0.05, 2.0)
 
 
-class Uplink(Line):
+class BlockingActorConnection(ActorConnection):
     """A line whose calls go on until they have succeeded, or until a stop is requested."""
 
     def read_spec(self, stop: Stop) -> RunSpec | None:
@@ -47,12 +47,12 @@ class Uplink(Line):
         self._exchange(None)
         return before
 
-    def push(self, pieces: list[Piece], stop: Stop) -> None:
+    def push(self, fragments: list[Fragment], stop: Stop) -> None:
         """Send pieces, however often the connection breaks on the way; only a stop request gives up."""
-        for piece in pieces:
-            trajectory, header = piece.trajectory, _header(piece)
+        for fragment in fragments:
+            trajectory, header = fragment.trajectory, _header(fragment)
             self.add(header, encode_trajectory(trajectory, self.actor, self.spec))
-        if pieces or self.heartbeat_due.over:
+        if fragments or self.heartbeat_due.over:
             self._exchange(stop)
 
     def policy(self, current: Policy | None, stop: Stop) -> Policy | None:
@@ -109,8 +109,8 @@ class Uplink(Line):
             time.sleep(wait_ms / 1000)
 
 
-def _header(piece: Piece) -> Header:
-    played_with, counts = piece.played_with, (piece.trajectory.steps, piece.trajectory.games)
+def _header(fragment: Fragment) -> Header:
+    played_with, counts = fragment.played_with, (fragment.trajectory.steps, fragment.trajectory.games)
     if played_with is None:
         return Header(0, 0, *counts, now_ms(), declared=True)
     return Header(played_with.version, played_with.epoch, *counts, now_ms(), played_with.commit)

@@ -34,7 +34,7 @@ _HEARTBEAT_S, _HEARTBEAT_TTL_MS = 1.0, 10_000
 _CHUNK = 1 << 18  # weights are fetched in parts: a stalled reader of one large reply costs the server its size
 
 
-class Line:
+class ActorConnection:
     """One actor's place in a run. For one thread."""
 
     def __init__(self, url: str, run: str, actor: str, journals: Path | None = None) -> None:
@@ -47,7 +47,7 @@ class Line:
         self.outbox = Outbox(self._stream, 0)
         self.latest: Pointer | None = None
         self.backlog = 0  # entries of ours in Redis, as of the last exchange
-        self.figures: Mapping[str, str] = {}  # what the heartbeat says beside its own
+        self.metrics: Mapping[str, str] = {}  # what the heartbeat says beside its own
         self.state = "starting"  # as the heartbeat tells it
         self.renumbered: dict[EntryId, EntryId] = {}  # what the last round trip gave other ids, as it was refused
         self._broken = False  # the connection, since the last exchange: the next one resends
@@ -213,7 +213,7 @@ class Line:
             "games": self._games,
             "steps_per_second": f"{self._steps / max(elapsed_s, 1e-9):.0f}",
             "updated_ms": now_ms(),
-            **self.figures,
+            **self.metrics,
         }
         return [
             # The roster too: a learner may have struck off an actor that was silent for long.

@@ -13,7 +13,7 @@ from . import categorical
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..actions import Actions
+    from ..actions import ActionSpace
     from ..process.seeding import Source
     from .network import Floats
 
@@ -38,7 +38,7 @@ class Distribution(Protocol):
 
 
 def distribution(
-    actions: Actions, outputs: Floats, log_std: Floats | None, masks: NDArray[np.bool_] | None
+    actions: ActionSpace, outputs: Floats, log_std: Floats | None, masks: NDArray[np.bool_] | None
 ) -> Distribution:
     """The distribution that a policy's outputs stand for.
 

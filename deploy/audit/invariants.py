@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ...common.server.streams import format_id
-from ...learner.ledger.counters import REFUSALS, Counters
+from ...learner.ledger.counters import REJECTIONS, Counters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,7 +72,7 @@ class Verdict:
 
     violations: list[Violation]
     complete: bool  # the ledger goes back to the run's beginning
-    figures: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, int] = field(default_factory=dict)
 
 
 def judge(snapshot: Snapshot, journals: Journals) -> Verdict:
@@ -94,7 +94,7 @@ def judge(snapshot: Snapshot, journals: Journals) -> Verdict:
         violations += check_stream(actor, stream, consumed, complete=is_complete(ledger))
         violations += check_acknowledged(actor, stream, consumed, journals.get(actor, {}), ledger, fates)
     last = ledger[-1].counters if ledger else Counters()
-    figures = {
+    metrics = {
         "commits": len(ledger),
         "versions": sum(entry.published for entry in ledger),
         "epochs": len({entry.epoch for entry in ledger}),
@@ -105,7 +105,7 @@ def judge(snapshot: Snapshot, journals: Journals) -> Verdict:
         "acknowledged": sum(len(entries) for files in journals.values() for entries in files.values()),
         **{f"acknowledged_{fate}": fates[fate] for fate in ("consumed", "waiting", "unseen", "lost")},
     }
-    return Verdict(violations, is_complete(ledger), figures)
+    return Verdict(violations, is_complete(ledger), metrics)
 
 
 def is_complete(ledger: Sequence[LedgerEntry]) -> bool:
@@ -218,7 +218,7 @@ def check_verdicts(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
 def check_counters(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
     """Each commit changes each counter by what it consumed, refused and missed, and by nothing else."""
     for before, entry in pairwise(ledger):
-        refused: dict[str, int] = {reason: _count(entry.refused.get(reason, {})) for reason in REFUSALS}
+        refused: dict[str, int] = {reason: _count(entry.refused.get(reason, {})) for reason in REJECTIONS}
         accepted = _count(entry.consumed) - sum(refused.values())
         amounts = {"accepted": accepted, "updates": int(accepted > 0), "overflow": _count(entry.gaps), **refused}
         for name, amount in amounts.items():

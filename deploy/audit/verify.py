@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...actors.transport.ack_journal import read_journals
+from ...common.deprecated import with_old_keys
 from ...common.errors import ConfigError, VerifyFailed
 from ...common.server.keys import Keys
 from ...common.server.streams import Server
@@ -33,7 +34,11 @@ def verify_run(url: str, run: str, journal: Path | None, *, as_json: bool) -> No
     if journal is not None and not journal.is_dir():
         raise ConfigError(f"journal: {str(journal)!r}, expected a folder that actors wrote with --journal")
     verdict = verify(url, run, journal)
-    click.echo(json.dumps({"run": run, **asdict(verdict)}) if as_json else describe(run, verdict))
+    click.echo(
+        json.dumps(with_old_keys({"run": run, **asdict(verdict)}, figures="metrics"))
+        if as_json
+        else describe(run, verdict)
+    )
     if verdict.violations:
         raise VerifyFailed(f"run {run}: {len(verdict.violations)} violations, expected none")
 
@@ -54,19 +59,19 @@ def verify(url: str, run: str, journal: Path | None = None) -> Verdict:
 
 def describe(run: str, verdict: Verdict) -> str:
     """The report, as text."""
-    figures = verdict.figures
+    metrics = verdict.metrics
     span = "since its beginning" if verdict.complete else "as far back as its ledger goes"
     dropped = "   ".join(
-        f"{name} {figures[name]}"
+        f"{name} {metrics[name]}"
         for name in ("stale", "too_old", "wrong_epoch", "invalid", "duplicate", "non_finite", "poison", "overflow")
     )
-    seen = "   ".join(f"{name} {figures[name]}" for name in ("commits", "versions", "epochs", "consumed", "in_streams"))
-    lines = [f"run {run}, {span}: {seen}", f"in all: accepted {figures['accepted']}   {dropped}"]
-    if figures["acknowledged"]:
-        fates = "   ".join(f"{fate} {figures[f'acknowledged_{fate}']}" for fate in ("consumed", "waiting", "lost"))
-        unseen = figures["acknowledged_unseen"]
+    seen = "   ".join(f"{name} {metrics[name]}" for name in ("commits", "versions", "epochs", "consumed", "in_streams"))
+    lines = [f"run {run}, {span}: {seen}", f"in all: accepted {metrics['accepted']}   {dropped}"]
+    if metrics["acknowledged"]:
+        fates = "   ".join(f"{fate} {metrics[f'acknowledged_{fate}']}" for fate in ("consumed", "waiting", "lost"))
+        unseen = metrics["acknowledged_unseen"]
         older = f"   older than the ledger {unseen}" if unseen else ""
-        lines.append(f"by the journals: acknowledged {figures['acknowledged']}   {fates}{older}")
+        lines.append(f"by the journals: acknowledged {metrics['acknowledged']}   {fates}{older}")
     lines += [_line(violation) for violation in verdict.violations[:_SHOWN]]
     if len(verdict.violations) > _SHOWN:
         lines.append(f"... and {len(verdict.violations) - _SHOWN} more; --json lists all")

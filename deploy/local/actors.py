@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...actors.games.starcraft2_spec import NAME as STARCRAFT2
 from ...actors.supervision.child_process import Limits
-from ...actors.supervision.progress_pipe import MarkingStop, supervised
+from ...actors.supervision.progress_pipe import HeartbeatStop, supervised_child
 from ...actors.supervision.supervisor import Supervisor, wait_all
 from ...actors.transport.actor_names import process_name
 from ...common.errors import ConfigError
@@ -66,7 +66,7 @@ def run_actor(
     game_seconds: int,
 ) -> None:
     """Be one of these actors: for ever, or for one game of a kind that wants a process to itself."""
-    with supervised() as (stop, progress):
+    with supervised_child() as (stop, progress):
         if game == STARCRAFT2:
             from ...actors.starcraft2.actor import play
             from ...actors.starcraft2.match import Match
@@ -75,7 +75,7 @@ def run_actor(
         else:
             from ...actors.loop import act
 
-            act(url, run, name, game, envs, MarkingStop(stop, progress), hold_back, journal)
+            act(url, run, name, game, envs, HeartbeatStop(stop, progress), hold_back, journal)
 
 
 def _check(playing: dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ class Progress(Protocol):
         """Show the run as it is now."""
 
 
-def figures(view: RunView, seconds: float) -> dict[str, str]:
+def metrics(view: RunView, seconds: float) -> dict[str, str]:
     """Everything the display shows, by label."""
     shown = {label: _short(view.stats[name]) for name, label in _FIGURES.items() if name in view.stats}
     dropped = sum(int(view.head.get(name, 0)) for name in DROPPED)
@@ -80,7 +80,7 @@ class Lines:
     def show(self, view: RunView, seconds: float) -> None:
         """See Progress."""
         if self._due.due():
-            line = "   ".join(f"{label} {value}" for label, value in figures(view, seconds).items())
+            line = "   ".join(f"{label} {value}" for label, value in metrics(view, seconds).items())
             print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
@@ -111,7 +111,7 @@ class Table:
         for _ in range(_PAIRS_A_ROW):
             grid.add_column(style="dim", justify="right", no_wrap=True)
             grid.add_column(min_width=9)
-        shown = list(itertools.chain.from_iterable(figures(view, seconds).items()))
+        shown = list(itertools.chain.from_iterable(metrics(view, seconds).items()))
         for first in range(0, len(shown), 2 * _PAIRS_A_ROW):
             grid.add_row(*shown[first : first + 2 * _PAIRS_A_ROW])
         self._live.update(Panel(grid, title=f"run {view.stats['run']}", expand=False))

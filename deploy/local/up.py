@@ -101,8 +101,8 @@ def _learner_options(
 ) -> dict[str, Any]:
     """The learner's options, as they stand on its command line; `columns` games are played at once."""
     if learning["algo"] != "reinforce":  # one piece of each actor makes a batch
-        pieces = columns * (learning["unroll"] or RolloutSpec().length)
-        learning["batch_steps"] = learning["batch_steps"] or pieces
+        fragments = columns * (learning["unroll"] or RolloutSpec().length)
+        learning["batch_steps"] = learning["batch_steps"] or fragments
     learning["no_normalise"] = learning["normalise"] is False
     return {"game": game, **learning, "set": settings, "checkpoint_dir": folder / "checkpoints"}
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...common.server.streams import Server
     from ...common.spec import RunSpec
     from ...common.wire.codec import Array
-    from ...learner.persistence.run_snapshot import Stored
+    from ...learner.persistence.run_snapshot import RunSnapshot
 
 _LOOKS = 100
 Layout = Literal["bot", "params"]
@@ -45,7 +45,7 @@ def export(*, url: str, run: str | None, checkpoint: Path | None, to: Path, layo
     click.echo(f"epoch {stored.head.epoch}, version {stored.head.version} written to {to}", err=True)
 
 
-def bot_arrays(stored: Stored, spec: RunSpec) -> dict[str, Array]:
+def bot_arrays(stored: RunSnapshot, spec: RunSpec) -> dict[str, Array]:
     """As the original bot's own load expects them.
 
     `episode_count` is the number of games trained on. `baseline` is the moving average of returns, of the kind the bot
@@ -62,7 +62,7 @@ def bot_arrays(stored: Stored, spec: RunSpec) -> dict[str, Array]:
     return BotModel(stored.params(spec), baseline, stored.counters.games).arrays()
 
 
-def params_arrays(stored: Stored, spec: RunSpec) -> dict[str, Array]:
+def params_arrays(stored: RunSnapshot, spec: RunSpec) -> dict[str, Array]:
     """All parameters under the names of common/policy/network.py, and the run's spec as the bytes of its JSON."""
     import numpy as np
 
@@ -86,7 +86,7 @@ def write_npz(path: Path, arrays: dict[str, Array]) -> None:
         raise ConfigError(f"to: {str(path)!r}, expected a file that can be written ({error.strerror})") from error
 
 
-def _of_run(url: str, run: str) -> tuple[Stored, RunSpec]:
+def _of_run(url: str, run: str) -> tuple[RunSnapshot, RunSpec]:
     from ...common.server.streams import Server
     from ...common.spec import RunSpec
 
@@ -101,7 +101,7 @@ def _of_run(url: str, run: str) -> tuple[Stored, RunSpec]:
     return stored, RunSpec.from_json(raw)
 
 
-def _unmoved(server: Server, keys: Keys) -> Stored | None:
+def _unmoved(server: Server, keys: Keys) -> RunSnapshot | None:
     """What the run's last commit left, of one commit: its learner may commit while we read."""
     from ...learner.persistence.run_snapshot import load_snapshot
 

@@ -22,7 +22,7 @@ def state_values(params: Params, network: NetworkSpec, observations: Floats) -> 
     return value_outputs(params, network, rows).reshape(observations.shape[:2])
 
 
-def taken_log_probs(
+def action_log_probs(
     params: Params, spec: RunSpec, observations: Floats, actions: ActionArray, masks: NDArray[np.bool_] | None
 ) -> Floats:
     """Log-probabilities [N] of actions [N, ...] at prepared observations [N, F], allowed by masks [N, A] if any."""

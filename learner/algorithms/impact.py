@@ -15,7 +15,7 @@ from ...common.errors import ConfigError
 from ..maths.losses import bounded
 from ..maths.vtrace import vtrace
 from .batch_predictions import explained_variance
-from .minibatches import Rows, rows_of
+from .minibatches import Minibatch, minibatch_of
 from .ppo import PPO, PPOConfig
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Impact(PPO):
         super().__init__(config, spec)
         self._bars = (config.rho_bar, config.c_bar, config.weight_cap)
 
-    def _rows(self, params: Parameters, batch: Batch, values: Floats) -> tuple[Rows, float]:
+    def _rows(self, params: Parameters, batch: Batch, values: Floats) -> tuple[Minibatch, float]:
         config, valid = self._config, batch.valid
         masks = None if batch.masks is None else batch.masks[valid]
         log_probs = self._proximal_log_probs(params, batch.observations[:-1][valid], batch.actions[valid], masks)
@@ -57,5 +57,5 @@ class Impact(PPO):
         targets, advantages = trace.targets[valid], trace.advantages[valid]
         self._scale.update(targets, params.views)
         spread = advantages.std() + 1e-8  # the scale alone: shifted, a weighted advantage would change its sign
-        rows = rows_of(batch, log_probs, advantages / spread, self._scale.normalise(targets))
+        rows = minibatch_of(batch, log_probs, advantages / spread, self._scale.normalise(targets))
         return rows, explained_variance(targets - values[:-1][valid], targets)

@@ -12,7 +12,7 @@ Scaling = Literal["none", "linear", "sqrt"]
 
 
 @dataclass(frozen=True, slots=True)
-class RateConfig:
+class LearningRateConfig:
     """How the rate follows the batch, the run's progress, and how far updates move the policy."""
 
     scaling: Scaling = "none"  # against the reference batch, by the steps that were accepted, not asked for
@@ -35,7 +35,7 @@ class RateConfig:
             raise ConfigError(f"stale factor: {self.stale_factor}, expected more than 0 and at most 1")
 
 
-def batch_scale(config: RateConfig, steps: int) -> float:
+def batch_scale(config: LearningRateConfig, steps: int) -> float:
     """The factor for a batch of `steps` accepted steps.
 
     Linear: Goyal et al. 2017, arXiv 1706.02677, for SGD. Square root: Malladi et al. 2022, arXiv 2205.10287, for Adam
@@ -45,12 +45,12 @@ def batch_scale(config: RateConfig, steps: int) -> float:
     return {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[config.scaling]
 
 
-def stale_scale(config: RateConfig, stale_share: float) -> float:
+def stale_scale(config: LearningRateConfig, stale_share: float) -> float:
     """The factor for a batch of which `stale_share`, in [0, 1], was played by an older version."""
     return 1 - stale_share * (1 - config.stale_factor)
 
 
-def schedule(config: RateConfig, updates: int, trained_steps: int) -> float:
+def schedule(config: LearningRateConfig, updates: int, trained_steps: int) -> float:
     """The factor for the update after `updates` others and `trained_steps` steps: warm-up, then annealing."""
     warm = min(1.0, (updates + 1) / config.warmup_updates) if config.warmup_updates else 1.0
     left = max(0.0, 1 - trained_steps / config.anneal_steps) if config.anneal_steps else 1.0

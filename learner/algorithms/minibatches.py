@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from ...common.policy.distributions import ActionArray
     from ...common.policy.network import Floats
-    from ..metrics.update_metrics import Figures
+    from ..metrics.update_metrics import Metrics
     from .batch import Batch
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class Minibatch:
     """The valid steps of a batch: N rows."""
 
     observations: Floats  # [N, F]
@@ -30,9 +30,9 @@ class Rows:
     targets: Floats  # [N], for the value function
     masks: NDArray[np.bool_] | None  # [N, A]
 
-    def __getitem__(self, index: NDArray[np.integer] | slice) -> Rows:
+    def __getitem__(self, index: NDArray[np.integer] | slice) -> Minibatch:
         """A selection of rows."""
-        return Rows(
+        return Minibatch(
             self.observations[index],
             self.actions[index],
             self.log_probs[index],
@@ -46,23 +46,23 @@ class Rows:
         return len(self.actions)
 
 
-def rows_of(batch: Batch, log_probs: Floats, advantages: Floats, targets: Floats) -> Rows:
+def minibatch_of(batch: Batch, log_probs: Floats, advantages: Floats, targets: Floats) -> Minibatch:
     """The rows of a batch, given log-probabilities [N], advantages [N] and targets [N] of its valid steps."""
     valid = batch.valid
     masks = None if batch.masks is None else batch.masks[valid]
-    return Rows(batch.observations[:-1][valid], batch.actions[valid], log_probs, advantages, targets, masks)
+    return Minibatch(batch.observations[:-1][valid], batch.actions[valid], log_probs, advantages, targets, masks)
 
 
-def sweep(
-    rows: Rows, epochs: int, minibatch: int, rng: np.random.Generator, step: Callable[[Rows], Figures]
-) -> Figures:
+def run_epochs(
+    rows: Minibatch, epochs: int, minibatch: int, rng: np.random.Generator, step: Callable[[Minibatch], Metrics]
+) -> Metrics:
     """Call `step` on shuffled minibatches of all rows, `epochs` times over; returns the means of its figures.
 
     The parts are equal, and as near to `minibatch` rows as that allows: a last one of a handful would be all noise.
     """
     bounds = np.linspace(0, len(rows), max(1, round(len(rows) / minibatch)) + 1).astype(int)
-    figures: list[Figures] = []
+    metrics: list[Metrics] = []
     for _ in range(epochs):
         shuffled = rows[rng.permutation(len(rows))]
-        figures += [step(shuffled[start:end]) for start, end in itertools.pairwise(bounds)]
-    return {name: float(np.mean([each[name] for each in figures])) for name in figures[0]}
+        metrics += [step(shuffled[start:end]) for start, end in itertools.pairwise(bounds)]
+    return {name: float(np.mean([each[name] for each in metrics])) for name in metrics[0]}

@@ -20,9 +20,9 @@ from ..maths.optimizers import clip_by_global_norm
 from ..maths.popart import ValueScale
 from ..maths.returns import generalized_advantages
 from ..metrics.update_metrics import check_finite
-from .batch_predictions import explained_variance, state_values, taken_log_probs
-from .learning_rate import RateConfig
-from .minibatches import rows_of, sweep
+from .batch_predictions import action_log_probs, explained_variance, state_values
+from .learning_rate import LearningRateConfig
+from .minibatches import minibatch_of, run_epochs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from ...common.wire.codec import Array
     from ..maths.flat_parameters import Parameters
     from ..maths.optimizers import Optimizer
-    from ..metrics.update_metrics import Figures
+    from ..metrics.update_metrics import Metrics
     from .batch import Batch
-    from .minibatches import Rows
+    from .minibatches import Minibatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class PPOConfig:
     proximal_mass: float = 16.0  # centre of mass of the moving average, in optimizer steps
     weight_cap: float = 5.0  # of pi_prox / mu
     popart: float = 0.0  # step size of the value targets' statistics; 0: they are not normalised
-    rates: RateConfig = field(default_factory=RateConfig)
+    rates: LearningRateConfig = field(default_factory=LearningRateConfig)
 
 
 class PPO:
@@ -71,7 +71,7 @@ class PPO:
 
     def update(
         self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, rng: np.random.Generator
-    ) -> Figures:
+    ) -> Metrics:
         """Change `params` by epochs of minibatch steps on a batch; return the figures, averaged over the steps.
 
         Raises:
@@ -81,17 +81,17 @@ class PPO:
         gradient = self._gradient = self._gradient or params.like()
         values = self._scale.values(state_values(params.views, self._spec.network, batch.observations))
         rows, explained = self._rows(params, batch, values)
-        first: Figures = {"explained_variance": explained, "effective_rate": rate}
+        first: Metrics = {"explained_variance": explained, "effective_rate": rate}
 
-        def step(part: Rows) -> Figures:
-            figures = self._gradient_of(params, gradient, part, first)
-            figures["gradient_norm"] = clip_by_global_norm(gradient.flat, config.clip_norm)
-            check_finite(figures)
+        def step(part: Minibatch) -> Metrics:
+            metrics = self._gradient_of(params, gradient, part, first)
+            metrics["gradient_norm"] = clip_by_global_norm(gradient.flat, config.clip_norm)
+            check_finite(metrics)
             optimizer.step(params.flat, gradient.flat, rate)
             self._follow(params)
-            return figures
+            return metrics
 
-        means = sweep(rows, config.epochs, config.minibatch, rng, step)
+        means = run_epochs(rows, config.epochs, config.minibatch, rng, step)
         return {**means, **first}
 
     def state(self) -> dict[str, Array]:
@@ -108,7 +108,7 @@ class PPO:
             self._proximal.flat[...] = state["proximal"]
         self._proximal_weight[...] = state["proximal_weight"]
 
-    def _rows(self, params: Parameters, batch: Batch, values: Floats) -> tuple[Rows, float]:
+    def _rows(self, params: Parameters, batch: Batch, values: Floats) -> tuple[Minibatch, float]:
         """What to sweep over, and how much of the targets the values [T + 1, B] explain. Moves the values' scale."""
         config, valid = self._config, batch.valid
         advantages = generalized_advantages(
@@ -117,12 +117,12 @@ class PPO:
         targets = advantages + values[:-1][valid]
         self._scale.update(targets, params.views)
         normalised = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-        rows = rows_of(batch, batch.log_probs[valid], normalised, self._scale.normalise(targets))
+        rows = minibatch_of(batch, batch.log_probs[valid], normalised, self._scale.normalise(targets))
         if config.decoupled:
             rows = self._against_the_proximal(params, rows)
         return rows, explained_variance(advantages, targets)
 
-    def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Rows, first: Figures) -> Figures:
+    def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Minibatch, first: Metrics) -> Metrics:
         """Write the gradient of the loss on `rows` into `gradient`."""
         config = self._config
         network = Forward(params, self._spec.network, rows.observations)
@@ -145,7 +145,7 @@ class PPO:
             "clip_fraction": float(np.count_nonzero(np.abs(ratios - 1) > config.clip)) / len(rows),
         }
 
-    def _against_the_proximal(self, params: Parameters, rows: Rows) -> Rows:
+    def _against_the_proximal(self, params: Parameters, rows: Minibatch) -> Minibatch:
         """The same rows, with ratios against the proximal policy and the weight pi_prox / mu on the advantages."""
         log_probs = self._proximal_log_probs(params, rows.observations, rows.actions, rows.masks)
         weights = np.exp(np.minimum(log_probs - rows.log_probs, math.log(self._config.weight_cap)))
@@ -156,7 +156,7 @@ class PPO:
     ) -> Floats:
         """Of actions [N, ...], by the proximal policy; by the policy itself before there is one."""
         proximal = params if self._proximal is None else self._corrected(self._proximal)
-        return taken_log_probs(proximal.views, self._spec, observations, actions, masks)
+        return action_log_probs(proximal.views, self._spec, observations, actions, masks)
 
     def _corrected(self, average: Parameters) -> Parameters:
         corrected = average.copy()

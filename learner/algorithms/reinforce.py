@@ -17,7 +17,7 @@ from ..maths.optimizers import Name as OptimizerName
 from ..maths.optimizers import clip_by_global_norm
 from ..maths.returns import discounted_returns
 from ..metrics.update_metrics import check_finite
-from .learning_rate import RateConfig
+from .learning_rate import LearningRateConfig
 
 if TYPE_CHECKING:
     from ...common.policy.network import Floats
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ...common.wire.codec import Array
     from ..maths.flat_parameters import Parameters
     from ..maths.optimizers import Optimizer
-    from ..metrics.update_metrics import Figures
+    from ..metrics.update_metrics import Metrics
     from .batch import Batch
 
 Baseline = Literal["none", "moving_average", "batch_mean", "value"]
@@ -46,7 +46,7 @@ class ReinforceConfig:
     entropy: float = 0.01  # weight of the bonus, in return units per nat and step
     value_weight: float = 0.5  # of the value baseline's own loss
     clip_norm: float = 10.0  # of the mean over games
-    rates: RateConfig = field(default_factory=RateConfig)
+    rates: LearningRateConfig = field(default_factory=LearningRateConfig)
 
 
 class Reinforce:
@@ -58,7 +58,7 @@ class Reinforce:
 
     def update(
         self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, _rng: np.random.Generator
-    ) -> Figures:
+    ) -> Metrics:
         """Change `params` by one step on a batch of whole games; return the figures of the step.
 
         Raises:
@@ -84,7 +84,7 @@ class Reinforce:
             value_loss, values_grad = squared_error(network.values, returns, config.value_weight)
         gradient = params.like()
         network.backward(gradient, outputs_grad, values_grad, log_std_grad)
-        figures = {
+        metrics = {
             "policy_loss": loss,
             "value_loss": value_loss,
             "entropy": float(choice.entropy().mean()),
@@ -94,10 +94,10 @@ class Reinforce:
             "baseline": float(np.mean(returns - advantages)),
             "effective_rate": rate / games,  # on the sum over games
         }
-        check_finite(figures)
+        check_finite(metrics)
         optimizer.step(params.flat, gradient.flat, rate)
         self._average += (1 - _BASELINE_DECAY) * (returns.mean() - self._average)
-        return figures
+        return metrics
 
     def state(self) -> dict[str, Array]:
         """See `PPO.state`."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ...common.policy.network import Params
     from ...common.spec import RunSpec
     from ...common.wire.codec import Array
-    from ..metrics.update_metrics import Figures
+    from ..metrics.update_metrics import Metrics
     from .batch import Batch
 
 AlgorithmConfig = PPOConfig | ReinforceConfig | VTraceConfig
@@ -53,7 +53,7 @@ class Trainer:
         self._normaliser = Moments(spec.game.features)
         self._progress = np.array([0.0, 0.0, 1.0])  # updates, trained steps, the factor that follows the KL divergence
 
-    def update(self, batch: Batch) -> Figures:
+    def update(self, batch: Batch) -> Metrics:
         """Train on one batch; return the update's figures.
 
         Raises:
@@ -62,7 +62,7 @@ class Trainer:
         before = (self._params.flat.copy(), self.state())
         try:
             with np.errstate(all="ignore"):  # the check below sees what matters
-                figures = self._algorithm.update(
+                metrics = self._algorithm.update(
                     self._params, self._optimizer, self._prepared(batch), self._rate(batch), self._rng
                 )
             check_finite({"parameters": float(np.abs(self._params.flat).max())})
@@ -71,19 +71,19 @@ class Trainer:
             self._restore(before[1])
             raise
         updates, steps, factor = self._progress
-        factor = learning_rate.follow_kl(factor, figures["kl"], self._config.rates.kl_target)
+        factor = learning_rate.follow_kl(factor, metrics["kl"], self._config.rates.kl_target)
         self._progress[...] = updates + 1, steps + batch.steps, factor
         # Only now: what an update was made with is what the actors played with, or close to it.
         if self._spec.network.normalise:
             self._normaliser.update(batch.observations[:-1][batch.valid])
-        return figures
+        return metrics
 
     @property
     def passes(self) -> int:
         """How often an update goes over each step of its batch."""
         return 1 if isinstance(self._config, ReinforceConfig) else self._config.epochs
 
-    def start_from(self, origin: Origin) -> None:
+    def start_from(self, origin: WarmStart) -> None:
         """Begin with somebody else's parameters; all else stays fresh."""
         for name, values in origin.params.items():
             self._params.views[name][...] = values
@@ -182,7 +182,7 @@ def _take(raw: Any, expected: dict[str, Array]) -> dict[str, Array]:  # noqa: AN
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class WarmStart:
     """Parameters to begin with, some or all, and the observations' normaliser where the network has one."""
 
     params: Params

@@ -14,18 +14,18 @@ from ..maths.optimizers import clip_by_global_norm
 from ..maths.popart import ValueScale
 from ..maths.vtrace import vtrace
 from ..metrics.update_metrics import check_finite
-from .batch_predictions import explained_variance, state_values, taken_log_probs
-from .learning_rate import RateConfig
-from .minibatches import rows_of, sweep
+from .batch_predictions import action_log_probs, explained_variance, state_values
+from .learning_rate import LearningRateConfig
+from .minibatches import minibatch_of, run_epochs
 
 if TYPE_CHECKING:
     from ...common.spec import RunSpec
     from ...common.wire.codec import Array
     from ..maths.flat_parameters import Parameters
     from ..maths.optimizers import Optimizer
-    from ..metrics.update_metrics import Figures
+    from ..metrics.update_metrics import Metrics
     from .batch import Batch
-    from .minibatches import Rows
+    from .minibatches import Minibatch
 
 
 _KL_ROWS = 2048  # enough to tell how far an update moved the policy; of a larger batch, each so-many-th
@@ -50,7 +50,7 @@ class VTraceConfig:
     popart: float = 0.0  # step size of the value targets' statistics; 0: they are not normalised
     # Nothing clips these updates. Where there is little left to learn, advantages of unit size are noise, and an
     # update that follows them far ends in a policy that explores no more: the rate keeps updates short.
-    rates: RateConfig = field(default_factory=lambda: RateConfig(kl_target=0.002))
+    rates: LearningRateConfig = field(default_factory=lambda: LearningRateConfig(kl_target=0.002))
 
 
 class Impala:
@@ -63,13 +63,13 @@ class Impala:
 
     def update(
         self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, rng: np.random.Generator
-    ) -> Figures:
+    ) -> Metrics:
         """See `PPO.update`."""
         config, valid = self._config, batch.valid
         gradient = self._gradient = self._gradient or params.like()
         values = self._scale.values(state_values(params.views, self._spec.network, batch.observations))
         masks = None if batch.masks is None else batch.masks[valid]
-        log_probs = taken_log_probs(
+        log_probs = action_log_probs(
             params.views, self._spec, batch.observations[:-1][valid], batch.actions[valid], masks
         )
         log_ratios = np.zeros_like(batch.log_probs)
@@ -90,20 +90,20 @@ class Impala:
         targets, advantages = trace.targets[valid], trace.advantages[valid]
         self._scale.update(targets, params.views)
         spread = advantages.std() + 1e-8  # the scale alone: shifted, a weighted advantage would change its sign
-        rows = rows_of(batch, log_probs, advantages / spread, self._scale.normalise(targets))
+        rows = minibatch_of(batch, log_probs, advantages / spread, self._scale.normalise(targets))
 
-        def step(part: Rows) -> Figures:
-            figures = self._gradient_of(params, gradient, part)
-            figures["gradient_norm"] = clip_by_global_norm(gradient.flat, config.clip_norm)
-            check_finite(figures)
+        def step(part: Minibatch) -> Metrics:
+            metrics = self._gradient_of(params, gradient, part)
+            metrics["gradient_norm"] = clip_by_global_norm(gradient.flat, config.clip_norm)
+            check_finite(metrics)
             optimizer.step(params.flat, gradient.flat, rate)
-            return figures
+            return metrics
 
-        means = sweep(rows, config.epochs, config.minibatch, rng, step)
+        means = run_epochs(rows, config.epochs, config.minibatch, rng, step)
         taken = log_ratios[valid]
         some = rows[:: -(-len(rows) // _KL_ROWS)]
-        after = taken_log_probs(params.views, self._spec, some.observations, some.actions, some.masks)
-        figures = {
+        after = action_log_probs(params.views, self._spec, some.observations, some.actions, some.masks)
+        metrics = {
             **means,
             "kl": kl_k3(bounded(after - some.log_probs)),
             "clip_fraction": float(np.count_nonzero(np.exp(taken) > config.rho_bar)) / len(taken),
@@ -111,8 +111,8 @@ class Impala:
             "explained_variance": explained_variance(targets - values[:-1][valid], targets),
             "effective_rate": rate,
         }
-        check_finite(figures)
-        return figures
+        check_finite(metrics)
+        return metrics
 
     def state(self) -> dict[str, Array]:
         """See `PPO.state`."""
@@ -122,7 +122,7 @@ class Impala:
         """See `PPO.restore`."""
         self._scale.restore(state)
 
-    def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Rows) -> Figures:
+    def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Minibatch) -> Metrics:
         config = self._config
         network = Forward(params, self._spec.network, rows.observations)
         choice = network.choice(self._spec.game.actions, rows.masks)

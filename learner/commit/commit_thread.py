@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
-    from ..persistence.last_known_state import Known
-    from ..persistence.run_snapshot import Stored
+    from ..persistence.last_known_state import LastKnownState
+    from ..persistence.run_snapshot import RunSnapshot
     from .commit import Commit
     from .lease import Lease
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 class Committer:
     """Sends, and notes what is known of the run by that."""
 
-    def __init__(self, server: Server, keys: Keys, lease: Lease, known: Known) -> None:
+    def __init__(self, server: Server, keys: Keys, lease: Lease, known: LastKnownState) -> None:
         self._server, self._keys, self._lease = server, keys, lease
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._under_way: Future[None] | None = None
         self._known = known
         self.took_ms: float | None = None  # from the first byte staged to the answer, the last that went through
 
-    def submit(self, commit: Commit, stored: Stored, then: Callable[[], None] | None = None) -> None:
+    def submit(self, commit: Commit, stored: RunSnapshot, then: Callable[[], None] | None = None) -> None:
         """Send a commit once the one before has gone through; raises what that one ran into.
 
         Once it has gone through itself, `then` is called in the committer's thread.

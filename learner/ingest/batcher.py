@@ -11,15 +11,15 @@ from ..ledger.stream_entry import Cursors, Entry, EntryId, Lineage
 if TYPE_CHECKING:
     from ...common.wire.trajectory import Header, Trajectory
     from ..config import IntakeConfig
-    from ..ledger.counters import Refusal
+    from ..ledger.counters import Rejection
     from ..ledger.head import Head
 
 _GAP_MAX = 1 << 20  # no actor numbers so many unsent; a hostile id must not spoil the count for good
 
 
-def refusal(
+def rejection(
     header: Header, head: Head, now_ms: int, config: IntakeConfig, lineage: Lineage | None = None
-) -> Refusal | None:
+) -> Rejection | None:
     """Why an entry may not be trained on now, or None where it may.
 
     Its staleness is the head's version minus the one it was played with; versions from a future that this run has not
@@ -34,7 +34,7 @@ def refusal(
     return "too_old" if now_ms - header.created_ms > config.max_age_s * 1000 else None
 
 
-def _of_another_time(header: Header, head: Head, config: IntakeConfig, lineage: Lineage | None) -> Refusal | None:
+def _of_another_time(header: Header, head: Head, config: IntakeConfig, lineage: Lineage | None) -> Rejection | None:
     if header.epoch != head.epoch or header.version > head.version:
         return "wrong_epoch"
     commit = (lineage or {}).get(header.version)
@@ -46,14 +46,14 @@ def _of_another_time(header: Header, head: Head, config: IntakeConfig, lineage: 
 
 
 @dataclass(slots=True)
-class Intake:
+class Batcher:
     """Collects entries until there are enough of them for an update."""
 
     config: IntakeConfig
     cursors: Cursors  # as of the last commit
     lineage: Lineage = field(default_factory=dict)
     accepted: list[tuple[EntryId, str, Header, Trajectory]] = field(default_factory=list)
-    refused: list[tuple[Entry, Refusal]] = field(default_factory=list)
+    refused: list[tuple[Entry, Rejection]] = field(default_factory=list)
     consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
     gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to the ids that it numbered and never sent
     steps: int = 0
@@ -72,14 +72,16 @@ class Intake:
         self.cursors[entry.actor] = entry.id
         if entry.header is None or entry.trajectory is None:
             self.refused.append((entry, entry.refused or "invalid"))
-        elif reason := refusal(entry.header, head, now_ms, self.config, self.lineage):  # it has aged since it was read
+        elif reason := rejection(
+            entry.header, head, now_ms, self.config, self.lineage
+        ):  # it has aged since it was read
             self.refused.append((entry, reason))
         else:
             self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))
             self.steps += entry.trajectory.valid.size
             self.games += entry.header.games
 
-    def set_aside(self, why: str) -> None:
+    def reject_accepted(self, why: str) -> None:
         """Refuse what was accepted: an update on it went wrong."""
         for entry_id, actor, header, _ in self.accepted:
             self.refused.append((Entry(actor, entry_id, header, None, "non_finite", why), "non_finite"))

@@ -24,7 +24,7 @@ DELIVERIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class PoisonCandidate:
     """A pending entry to be processed by itself, or to be set aside."""
 
     actor: str
@@ -32,7 +32,7 @@ class Suspect:
     poison: bool
 
 
-def suspects(actor: str, pending: Sequence[Reply], *, after_death: bool) -> list[Suspect]:
+def poison_candidates(actor: str, pending: Sequence[Reply], *, after_death: bool) -> list[PoisonCandidate]:
     """The suspects of a stream, in order, from what XPENDING says: id, consumer, idle time, deliveries.
 
     Entries of a stream are consumed in order, so what stands before a suspect is processed alone too.
@@ -47,6 +47,6 @@ def suspects(actor: str, pending: Sequence[Reply], *, after_death: bool) -> list
         default=-1,
     )
     return [
-        Suspect(actor, parse_id(raw_id), after_death and who == ALONE.encode())
+        PoisonCandidate(actor, parse_id(raw_id), after_death and who == ALONE.encode())
         for raw_id, who, _, _ in pending[: last + 1]
     ]

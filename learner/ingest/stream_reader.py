@@ -21,7 +21,7 @@ from ...common.wire.trajectory import parse_entry
 from ..commit.lease import fenced
 from ..ledger.stream_entry import Entry, EntryId
 from .cached_layout_decoder import Decoder
-from .quarantine import suspects
+from .quarantine import poison_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from ...common.spec import RunSpec
     from ...common.wire.trajectory import Header
     from ..commit.lease import Lease
-    from ..ledger.counters import Refusal
+    from ..ledger.counters import Rejection
     from .fenced_read import FencedReads
-    from .quarantine import Suspect
+    from .quarantine import PoisonCandidate
 
 _JOIN = Script(files(__package__).joinpath("join.lua").read_text())
 _CLAIM = Script(files(__package__).joinpath("claim.lua").read_text())
@@ -59,7 +59,7 @@ class Ingest:
         keys: Keys,
         lease: Lease,
         spec: RunSpec,
-        refuse: Callable[[Header], Refusal | None],
+        refuse: Callable[[Header], Rejection | None],
         capacity_steps: int,
         *,
         keep_payloads: bool = False,
@@ -72,7 +72,7 @@ class Ingest:
         self._held_steps = 0  # written by both threads; being off by one read is harmless
         self._positions: dict[str, str] = {}  # actor to the id to read after: pending ones first, then ">"
         self._actors: dict[bytes, str] = {}  # of the streams that were asked last
-        self._suspects: deque[Suspect] = deque()  # read before everything else, one at a time
+        self._suspects: deque[PoisonCandidate] = deque()  # read before everything else, one at a time
         self._suspect_in_hand = False  # the first of them
         self._after_death = True
         self._unreadable: set[str] = set()
@@ -183,7 +183,7 @@ class Ingest:
                 raise
         self._positions[actor] = "0-0"
         pending = self._server.call("XPENDING", self._keys.trajectories(actor), GROUP, "-", "+", _PENDING_MAX)
-        self._suspects.extend(suspects(actor, pending, after_death=self._after_death))
+        self._suspects.extend(poison_candidates(actor, pending, after_death=self._after_death))
         _log.info("actor joined", actor=actor, pending=len(pending))
 
     def _strike_off_the_silent(self) -> None:
@@ -262,7 +262,7 @@ class Ingest:
         self._held_steps += _size(entry)
         self._entries.append(entry)
 
-    def _read_alone(self, suspect: Suspect) -> bool:
+    def _read_alone(self, suspect: PoisonCandidate) -> bool:
         """Hand a suspect over, and nothing after it before it is committed."""
         if self._suspect_in_hand:
             stream, entry_id = self._keys.trajectories(suspect.actor), format_id(suspect.id)
@@ -285,7 +285,7 @@ class Ingest:
         self._arrived.set()
         return True
 
-    def _claim(self, suspect: Suspect, consumer: str) -> list[Reply]:
+    def _claim(self, suspect: PoisonCandidate, consumer: str) -> list[Reply]:
         keys = [self._keys.lease, self._keys.trajectories(suspect.actor)]
         arguments = (self._lease.token, self._lease.ttl_ms, GROUP, consumer, format_id(suspect.id))
         entries: list[Reply] = fenced(self._server, _CLAIM, keys, *arguments)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Refusal = Literal["stale", "too_old", "wrong_epoch", "foreign", "invalid", "duplicate", "non_finite", "poison"]
-REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
+Rejection = Literal["stale", "too_old", "wrong_epoch", "foreign", "invalid", "duplicate", "non_finite", "poison"]
+REJECTIONS: tuple[Rejection, ...] = get_args(Rejection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Counters:
 
     def refused(self) -> dict[str, int]:
         """Dropped trajectories by reason."""
-        return {name: getattr(self, name) for name in (*REFUSALS, "overflow")}
+        return {name: getattr(self, name) for name in (*REJECTIONS, "overflow")}
 
     def to_fields(self) -> dict[str, int]:
         """As stored in the head."""

@@ -17,7 +17,7 @@ from .id_ranges import IdRange, format_ranges, merge, parse_ranges
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .counters import Refusal
+    from .counters import Rejection
     from .stream_entry import Entry, EntryId
 
 
@@ -41,7 +41,7 @@ class LedgerEntry:
     gaps: Ranges  # ids that an actor numbered and never sent
 
 
-def by_reason(refused: Iterable[tuple[Entry, Refusal]]) -> dict[str, dict[str, str]]:
+def by_reason(refused: Iterable[tuple[Entry, Rejection]]) -> dict[str, dict[str, str]]:
     """Refused entries as a commit names them: reason to actor to ranges."""
     found: defaultdict[str, defaultdict[str, list[EntryId]]] = defaultdict(lambda: defaultdict(list))
     for entry, reason in refused:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ...common.wire.trajectory import Header, Trajectory
-    from .counters import Refusal
+    from .counters import Rejection
 
 if TYPE_CHECKING:
     from ...common.wire.trajectory import Header, Trajectory
-    from .counters import Refusal
+    from .counters import Rejection
 
 EntryId = tuple[int, int]
 Cursors = dict[str, EntryId]  # actor to the last id consumed
@@ -26,7 +26,7 @@ class Entry:
     id: EntryId
     header: Header | None  # None where the entry is not even shaped like one
     trajectory: Trajectory | None  # None where it is refused
-    refused: Refusal | None = None
+    refused: Rejection | None = None
     problem: str = ""  # why it is invalid
     shown: bytes = b""  # the first bytes of an invalid payload
     alone: bool = False  # to be committed by itself: it may be what killed an earlier learner

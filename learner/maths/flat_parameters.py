@@ -29,11 +29,11 @@ class Parameters:
             self.views[name] = self.flat[start : start + math.prod(shape)].reshape(shape)
             start += math.prod(shape)
         # Where policy and value function have a torso each, its layers are twins: [2, *shape] of the same memory.
-        self.twins: Params = {}
+        self.stacked: Params = {}
         for layer in range(0 if network.shared else len(network.hidden)):
             for part in (f"w{layer}", f"b{layer}"):
                 shape, start = self.shapes[f"policy/{part}"], starts[f"policy/{part}"]
-                self.twins[part] = self.flat[start : start + 2 * math.prod(shape)].reshape(2, *shape)
+                self.stacked[part] = self.flat[start : start + 2 * math.prod(shape)].reshape(2, *shape)
 
     @classmethod
     def of(cls, params: Params, network: NetworkSpec, game: GameSpec) -> Parameters:

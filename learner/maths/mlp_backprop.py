@@ -16,7 +16,7 @@ from ...common.policy.network import LOG_STD, activate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...common.actions import Actions
+    from ...common.actions import ActionSpace
     from ...common.policy.distributions import Distribution
     from ...common.policy.network import Floats
     from ...common.spec import Activation, NetworkSpec
@@ -35,7 +35,7 @@ class Forward:
         self._twins = with_values and not network.shared
         stack = "" if self._twins else "torso/" if network.shared else "policy/"
         self._names = [(f"{stack}w{layer}", f"{stack}b{layer}") for layer in range(len(network.hidden))]
-        self._weights = params.twins if self._twins else params.views
+        self._weights = params.stacked if self._twins else params.views
         self._hidden = [observations]  # and each layer's outputs [N, H]; of twins [2, N, H]
         for w, b in self._names:
             output = self._hidden[-1] @ self._weights[w]
@@ -45,7 +45,7 @@ class Forward:
         self.outputs = self._head("policy")  # [N, K]
         self.values = self._head("value")[:, 0] if with_values else self.outputs[:0, 0]  # [N]
 
-    def choice(self, actions: Actions, masks: NDArray[np.bool_] | None) -> Distribution:
+    def choice(self, actions: ActionSpace, masks: NDArray[np.bool_] | None) -> Distribution:
         """The distribution of the N actions."""
         return distribution(actions, self.outputs, self._views.get(LOG_STD), masks)
 
@@ -67,7 +67,7 @@ class Forward:
         if log_std_grad is not None:
             grads.views[LOG_STD][...] = log_std_grad
         below = self._heads_backward(grads, outputs_grad, values_grad)
-        into = grads.twins if self._twins else grads.views
+        into = grads.stacked if self._twins else grads.views
         ones = np.ones(len(outputs_grad), outputs_grad.dtype)  # BLAS sums columns faster than np.sum does
         for layer, (w, b) in reversed(list(enumerate(self._names))):
             _through_activation(self._hidden[layer + 1], below, self._activation)

@@ -10,7 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from ...common.wire.trajectory import Header, Trajectory
-    from .update_metrics import Figures
+    from .update_metrics import Metrics
 
 GAMES = 100  # the mean return of a run is that of its last hundred games, as is usual for these tasks
 _ENTRIES = 256  # consumed entries that the staleness figures are about
@@ -55,9 +55,9 @@ class History:
         """Of the last GAMES games; None before there were as many."""
         return float(np.mean(self._returns)) if len(self._returns) == GAMES else None
 
-    def figures(self) -> Figures:
+    def metrics(self) -> Metrics:
         """The gauges, of what there is so far."""
-        result: Figures = {}
+        result: Metrics = {}
         if self._returns:
             result["return_mean"] = float(np.mean(self._returns))
         if self._lengths:
@@ -70,7 +70,7 @@ class History:
                 result |= {f"{name}_p50": float(p50), f"{name}_p95": float(p95), f"{name}_max": float(top)}
         return result
 
-    def refusals(self) -> dict[str, dict[int, int]]:
+    def rejections(self) -> dict[str, dict[int, int]]:
         """Counts of refusals for age, by lag in versions and by upper bound of the length in steps."""
         return {"refused_by_lag": dict(self._refused_by_lag), "refused_by_length": dict(self._refused_by_length)}
 

@@ -9,7 +9,7 @@ from ...common.process.clock import monotonic_s
 _WINDOW_S = 3.0
 
 
-class RateOfSteps:
+class Throughput:
     """Follows a rising total."""
 
     def __init__(self) -> None:

@@ -6,15 +6,15 @@ import math
 
 from ...common.errors import BroodmindError
 
-Figures = dict[str, float]
+Metrics = dict[str, float]
 
 
 class NonFinite(BroodmindError):
     """A loss or a gradient is infinite or not a number: the update must not be published."""
 
 
-def check_finite(figures: Figures) -> None:
+def check_finite(metrics: Metrics) -> None:
     """Raise NonFinite, naming the first figure that is not finite."""
-    for name, value in figures.items():
+    for name, value in metrics.items():
         if not math.isfinite(value):
             raise NonFinite(f"{name}: {value}, expected a finite number")

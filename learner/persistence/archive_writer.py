@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ...common.spec import RunSpec
-    from ..ledger.counters import Refusal
+    from ..ledger.counters import Rejection
     from ..ledger.head import Head
     from ..ledger.stream_entry import Entry
 
@@ -153,7 +153,9 @@ class Archive:
         return int(match[1]) if match else 0
 
 
-def archived(entries: Collection[Entry], refused: Collection[tuple[Entry, Refusal]], head: Head) -> list[ArchivedEntry]:
+def archived(
+    entries: Collection[Entry], refused: Collection[tuple[Entry, Rejection]], head: Head
+) -> list[ArchivedEntry]:
     """What was consumed by the commit that led to `head`, as the archive keeps it."""
     reasons = {(entry.actor, entry.id): (reason, entry.problem) for entry, reason in refused}
     return [

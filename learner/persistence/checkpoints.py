@@ -12,7 +12,7 @@ from ...common.wire import codec
 from ...common.wire.weights import digest
 from ..ledger.counters import Counters
 from ..ledger.head import Head
-from .run_snapshot import Stored
+from .run_snapshot import RunSnapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ class Checkpoints:
         self._folder, self._kept = folder, kept
         folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, stored: Stored, spec: RunSpec) -> Path:
+    def save(self, stored: RunSnapshot, spec: RunSpec) -> Path:
         """Write a checkpoint, flushed to disk before it gets its name, and delete the oldest."""
         fields: dict[str, Any] = {
             "format": _FORMAT,
@@ -55,7 +55,7 @@ class Checkpoints:
         self._delete_old()
         return path
 
-    def newest(self, spec: RunSpec) -> Stored | None:
+    def newest(self, spec: RunSpec) -> RunSnapshot | None:
         """The newest checkpoint that is whole, or None where there is none at all.
 
         Raises:
@@ -85,7 +85,7 @@ class Checkpoints:
         return sorted(self._folder.glob(f"checkpoint-*{_SUFFIX}"))
 
 
-def read_checkpoint(path: Path) -> tuple[Stored, RunSpec]:
+def read_checkpoint(path: Path) -> tuple[RunSnapshot, RunSpec]:
     """A checkpoint file's content. Raises ConfigError, naming the file, where it is none."""
     try:
         fields = codec.decode(path.read_bytes(), max_bytes=_MAX_BYTES)
@@ -96,7 +96,7 @@ def read_checkpoint(path: Path) -> tuple[Stored, RunSpec]:
         blobs = codec.take_bytes(fields, "learner"), codec.take_bytes(fields, "weights")
         if digest(b"".join(blobs)) != codec.take_text(fields, "digest"):
             raise ConfigError(f"checkpoint {path}: damaged, expected blobs of digest {fields['digest']!r:.80}")
-        return Stored(head, Counters.from_fields(fields["counters"]), *blobs), RunSpec.from_json(
+        return RunSnapshot(head, Counters.from_fields(fields["counters"]), *blobs), RunSpec.from_json(
             codec.take_text(fields, "spec")
         )
     except (OSError, WireError, AttributeError, TypeError, ValueError, OverflowError) as error:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..ledger.head import Head
-    from .run_snapshot import Stored
+    from .run_snapshot import RunSnapshot
 
 
 @dataclass(slots=True)
-class Known:
+class LastKnownState:
     """Outlives the sessions of one process."""
 
-    settled: Stored | None = None  # the last state known to have been committed: loaded, or sent and confirmed
-    sent: Stored | None = None  # the last one sent; if it is not the settled one, nobody knows what became of it
+    settled: RunSnapshot | None = None  # the last state known to have been committed: loaded, or sent and confirmed
+    sent: RunSnapshot | None = None  # the last one sent; if it is not the settled one, nobody knows what became of it
 
-    def loaded(self, stored: Stored) -> None:
+    def loaded(self, stored: RunSnapshot) -> None:
         """Redis stands at this state, whatever it was before."""
         self.settled = self.sent = stored
 
@@ -26,7 +26,7 @@ class Known:
         known = [stored.head for stored in (self.settled, self.sent) if stored is not None]
         return max((head.epoch for head in (*known, *others)), default=0) + 1
 
-    def lost_to(self, head: Head, *, same_server: bool) -> bool:
+    def may_have_lost(self, head: Head, *, same_server: bool) -> bool:
         """Whether a run that stands at `head` may have lost versions that actors have seen.
 
         Args:

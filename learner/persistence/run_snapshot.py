@@ -39,7 +39,7 @@ class LearnerState:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class RunSnapshot:
     """A run as its last commit left it."""
 
     head: Head
@@ -100,7 +100,7 @@ def expect_learner_state() -> Iterator[None]:
         raise WireError(f"learner state: {error!r}, expected what a learner of this version wrote") from error
 
 
-def load_snapshot(server: Server, keys: Keys) -> Stored | None:
+def load_snapshot(server: Server, keys: Keys) -> RunSnapshot | None:
     """What Redis holds of the run, or None where it holds nothing. Only the lease's holder gets a consistent answer."""
     raw: list[bytes] = server.call("HGETALL", keys.head)
     if not raw:
@@ -111,7 +111,7 @@ def load_snapshot(server: Server, keys: Keys) -> Stored | None:
     if learner is None or weights is None:
         missing = keys.learner if learner is None else keys.weights(head.epoch, head.version)
         raise LineageLost(f"{missing}: missing, expected what version {head.version} was committed with")
-    return Stored(head, Counters.from_fields(fields), learner, weights)
+    return RunSnapshot(head, Counters.from_fields(fields), learner, weights)
 
 
 def committed_on(server: Server, keys: Keys) -> str:

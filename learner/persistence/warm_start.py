@@ -13,7 +13,7 @@ from ...common.spec import RunSpec
 from ...common.wire import codec
 from ...common.wire.bot_model import GAME, NETWORK, is_bot_model, take_bot_model
 from ...common.wire.npz import read_npz
-from ..algorithms.trainer import Origin
+from ..algorithms.trainer import WarmStart
 from ..maths.popart import ValueScale
 from ..maths.running_moments import Moments
 from .checkpoints import read_checkpoint
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from ...common.policy.network import Params
     from ...common.spec import GameSpec, NetworkSpec
-    from .run_snapshot import Stored
+    from .run_snapshot import RunSnapshot
 
 SPEC = "spec"  # the name under which an export says what run it is of
 
 
-def read_origin(path: Path, spec: RunSpec) -> Origin:
+def read_origin(path: Path, spec: RunSpec) -> WarmStart:
     """Read a file that a run of `spec` is to start from.
 
     Raises:
@@ -45,7 +45,7 @@ def read_origin(path: Path, spec: RunSpec) -> Origin:
         raise ConfigError(f"init-from {path}: {error}") from error
 
 
-def plain_values(params: Params, stored: Stored, network: NetworkSpec, game: GameSpec) -> Params:
+def plain_values(params: Params, stored: RunSnapshot, network: NetworkSpec, game: GameSpec) -> Params:
     """The parameters with a value head that gives V itself, where PopArt had it in units of its own."""
     algorithm = stored.trainer_state()["algorithm"]
     if "moments" not in algorithm:
@@ -61,11 +61,11 @@ def plain_values(params: Params, stored: Stored, network: NetworkSpec, game: Gam
     }
 
 
-def _from_npz(path: Path, spec: RunSpec) -> Origin:
+def _from_npz(path: Path, spec: RunSpec) -> WarmStart:
     arrays = read_npz(path)
     if is_bot_model(arrays):
         _check(path, spec, GAME, NETWORK)
-        return Origin(take_bot_model(arrays).params)  # it has no value network: that one starts afresh
+        return WarmStart(take_bot_model(arrays).params)  # it has no value network: that one starts afresh
     if SPEC not in arrays or arrays[SPEC].dtype != np.uint8:
         raise WireError(f"file: arrays {', '.join(arrays)[:80]!r}, expected a model or an export of broodmind's")
     theirs = RunSpec.from_json(arrays[SPEC].tobytes())
@@ -78,10 +78,10 @@ def _from_npz(path: Path, spec: RunSpec) -> Origin:
         if array is None or array.dtype != np.float32 or array.shape != shape or not np.isfinite(array).all():
             raise WireError(f"{name}: missing or of another shape or type, expected finite float32 {shape}")
         params[name] = array
-    return Origin(params)
+    return WarmStart(params)
 
 
-def _from_checkpoint(path: Path, spec: RunSpec) -> Origin:
+def _from_checkpoint(path: Path, spec: RunSpec) -> WarmStart:
     stored, theirs = read_checkpoint(path)
     _check(path, spec, theirs.game, theirs.network)
     params = plain_values(stored.params(theirs), stored, theirs.network, theirs.game)
@@ -91,7 +91,7 @@ def _from_checkpoint(path: Path, spec: RunSpec) -> Origin:
         own = Moments(spec.game.features).state()
         codec.check_fields(raw, set(own))
         normaliser = {name: codec.take_array(raw, name, ("<f8",), value.shape) for name, value in own.items()}
-    return Origin({name: params[name] for name in shapes(spec.network, spec.game)}, normaliser)
+    return WarmStart({name: params[name] for name in shapes(spec.network, spec.game)}, normaliser)
 
 
 def _check(path: Path, spec: RunSpec, game: GameSpec, network: NetworkSpec) -> None:

@@ -10,7 +10,7 @@ import pytest
 from support.runs import SPEC, broodmind, commit_after, entry, everything, hash_of, last_json, running
 from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
-from broodmind.actors.transport.blocking_connection import Uplink
+from broodmind.actors.transport.blocking_connection import BlockingActorConnection
 from broodmind.actors.transport.stream_connection import _CHUNK
 from broodmind.common.errors import BroodmindError
 from broodmind.common.process.shutdown import Stop
@@ -213,7 +213,7 @@ def with_user(url, user, password):
     return url.replace("admin:admin@", f"{user}:{password}@")
 
 
-def refusals(admin):
+def rejections(admin):
     """What the server refused, by its own log."""
     log = [dict(zip(each[::2], each[1::2], strict=True)) for each in admin.call("ACL", "LOG")]
     return [(each[b"username"], each[b"reason"], each[b"object"], each[b"client-info"]) for each in log]
@@ -242,7 +242,7 @@ def test_a_whole_run_needs_no_more_than_its_rights(guarded):
     assert {actor["name"] for actor in view["actors"]} == {"box1-000", "box1-001", "box2-000"}
     assert int(view["head"]["steps"]) >= 8000
     assert [view["head"][reason] for reason in ("invalid", "wrong_epoch", "duplicate")] == ["0"] * 3
-    assert not refusals(admin)
+    assert not rejections(admin)
     admin.close()
 
 
@@ -271,13 +271,13 @@ def test_what_happens_rarely_needs_no_more_than_the_rights_either(guarded):
     admin.call("CONFIG", "SET", "maxmemory", "0")
     assert hash_of(admin, KEYS.head)["version"] == "2"
     lease.release(learner)
-    assert not refusals(admin)
+    assert not rejections(admin)
     for connection in (admin, learner):
         connection.close()
 
 
 def joined_uplink_as(url, actor):
-    uplink = Uplink(url, RUN, actor)
+    uplink = BlockingActorConnection(url, RUN, actor)
     uplink.join(uplink.read_spec(Stop()))
     assert uplink._fetch(Pointer(1, 1, "", "", 2 * _CHUNK))  # longer than the blob is: two parts, the second empty
     uplink._exchange(Stop(), wait_ms=1)

@@ -30,7 +30,7 @@ from broodmind.learner.ledger.head import Head
 from broodmind.learner.metrics.run_metrics import History
 from broodmind.learner.persistence.checkpoints import Checkpoints as Checkpointed
 from broodmind.learner.persistence.checkpoints import read_checkpoint
-from broodmind.learner.persistence.run_snapshot import LearnerState, Stored, encode_learner, expect_learner_state
+from broodmind.learner.persistence.run_snapshot import LearnerState, RunSnapshot, encode_learner, expect_learner_state
 
 WHOLE = 1_000_000  # at a tenth 100,000, in half a minute; whole in five
 WEIGHED = 50  # one in so many is held against its size: tracing memory is slow
@@ -97,7 +97,7 @@ class States(Decoder):
         return [state]
 
     def decode(self, data):
-        self.use(Stored(HEAD, Counters(), data, self.weights))
+        self.use(RunSnapshot(HEAD, Counters(), data, self.weights))
 
     def use(self, stored):
         """It can be gone on with: shown, and written again."""
@@ -106,8 +106,8 @@ class States(Decoder):
         with expect_learner_state():
             self.trainer.restore(stored.params(RICH), state.trainer)
             history.restore(state.history)
-        history.figures()
-        json.dumps(history.refusals())
+        history.metrics()
+        json.dumps(history.rejections())
         encode_learner(stored.head, LearnerState(self.trainer.state(), history.state(), state.cursors, state.lineage))
 
 
@@ -118,7 +118,7 @@ class Checkpoints(States):
 
     def __init__(self, folder):
         super().__init__(folder)
-        stored = Stored(HEAD, Counters(updates=7, accepted=9), self.states[0], self.weights)
+        stored = RunSnapshot(HEAD, Counters(updates=7, accepted=9), self.states[0], self.weights)
         self.examples = [Checkpointed(folder).save(stored, RICH).read_bytes()]
 
     def decode(self, data):

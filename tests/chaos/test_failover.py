@@ -103,8 +103,8 @@ def test_a_failover_to_an_older_replica_is_noticed_and_counts_nothing_twice(pair
             with learning(clients.url, RUN):
                 wait_for_epoch(primary, players, rounds + 1)
     redis = primary.connect()
-    figures = audit(primary.url, RUN)
+    metrics = audit(primary.url, RUN)
     check_learner_state(redis, KEYS)
-    print(f"{rounds} failovers, {lost} versions lost, {figures['epochs'] - 1} noticed; {figures}")
-    assert figures["epochs"] == rounds + 1
-    assert figures["duplicate"] == 0
+    print(f"{rounds} failovers, {lost} versions lost, {metrics['epochs'] - 1} noticed; {metrics}")
+    assert metrics["epochs"] == rounds + 1
+    assert metrics["duplicate"] == 0

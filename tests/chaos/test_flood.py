@@ -65,7 +65,7 @@ def test_a_flood_to_the_memory_limit_drains_and_costs_neither_lease_nor_entries(
                 recovery_s.append(time.monotonic() - began_s)
                 assert redis.call("GET", KEYS.lease) == token
         wait_until(lambda: backlog(redis, KEYS) == 0)
-    figures = audit(server.url, RUN, tmp_path)
-    print(f"{len(recovery_s)} floods, {taken} entries in all, {max(recovery_s):.2f} s to recover; {figures}")
-    assert figures["invalid"] == taken
-    assert figures["duplicate"] == figures["acknowledged_lost"] == 0
+    metrics = audit(server.url, RUN, tmp_path)
+    print(f"{len(recovery_s)} floods, {taken} entries in all, {max(recovery_s):.2f} s to recover; {metrics}")
+    assert metrics["invalid"] == taken
+    assert metrics["duplicate"] == metrics["acknowledged_lost"] == 0

@@ -8,7 +8,7 @@ import pytest
 from support.books import audit, backlog, check_learner_state
 from support.learners import counters, head_of, learning
 from support.mortal import STEPS, learn_until_death
-from support.runs import NEVER, SPEC, everything, joined_uplink, piece
+from support.runs import NEVER, SPEC, everything, fragment, joined_uplink
 from support.servers import wait_until
 
 from broodmind.common.server.keys import Keys
@@ -38,7 +38,7 @@ def test_a_killed_commit_is_all_there_or_not_at_all(shared_server, redis, run, t
     uplink = joined_uplink(shared_server.url, run, "a", journals=journals)
     for _ in range(times(50)):
         counted = counters(redis, keys)
-        uplink.push([piece(counted["version"], seed=pushed + n) for n in range(2)], NEVER)
+        uplink.push([fragment(counted["version"], seed=pushed + n) for n in range(2)], NEVER)
         pushed += 2
         before = state(redis, keys)
         assert learn_until_death(shared_server.url, run, tmp_path / "checkpoints", step) == -signal.SIGKILL

@@ -52,7 +52,7 @@ def test_what_was_lost_on_the_way_is_counted_once(shared_server, redis, run, tim
             wait_until(lambda: proxy.faults >= wanted, lambda: f"{proxy.faults} faults", timeout_s=PATIENCE_S + wanted)
             proxy.rule = None
         wait_until(lambda: backlog(redis, keys) == 0)
-    figures = audit(shared_server.url, run, tmp_path)
-    print(f"{proxy.faults} faults, {figures}")
-    assert figures["accepted"] + figures["stale"] == sum(player.pushed for player in players)
-    assert [figures[name] for name in ("overflow", "duplicate", "wrong_epoch", "epochs")] == [0, 0, 0, 1]
+    metrics = audit(shared_server.url, run, tmp_path)
+    print(f"{proxy.faults} faults, {metrics}")
+    assert metrics["accepted"] + metrics["stale"] == sum(player.pushed for player in players)
+    assert [metrics[name] for name in ("overflow", "duplicate", "wrong_epoch", "epochs")] == [0, 0, 0, 1]

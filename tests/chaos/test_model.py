@@ -25,10 +25,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from support.runs import NEVER, SPEC, everything, hash_of, piece
+from support.runs import NEVER, SPEC, everything, fragment, hash_of
 from support.servers import KINDS, RealServer
 
-from broodmind.actors.transport.blocking_connection import Uplink
+from broodmind.actors.transport.blocking_connection import BlockingActorConnection
 from broodmind.common.errors import BroodmindError, LeaseLost, RedisUnreachable
 from broodmind.common.process.clock import now_ms
 from broodmind.common.server.keys import Keys
@@ -38,8 +38,8 @@ from broodmind.common.wire.weights import Pointer, digest
 from broodmind.learner.algorithms.ppo import PPOConfig
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LearnerConfig
-from broodmind.learner.ledger.counters import REFUSALS
-from broodmind.learner.persistence.last_known_state import Known
+from broodmind.learner.ledger.counters import REJECTIONS
+from broodmind.learner.persistence.last_known_state import LastKnownState
 from broodmind.learner.session import Session
 
 EXAMPLES, STEPS = 10_000, 50
@@ -52,7 +52,7 @@ KEYS = Keys("model")
 ACTORS = st.sampled_from(["a", "b"])
 FAULTS = st.sampled_from(["none", "none", "request lost", "reply lost", "reply lost twice"])
 COMMIT_FAULTS = st.sampled_from(["none", "none", "none", "request lost", "reply lost", "sent twice"])
-BAD = replace(piece().trajectory, rewards=np.full((4, 2), np.nan, np.float32))
+BAD = replace(fragment().trajectory, rewards=np.full((4, 2), np.nan, np.float32))
 
 
 class StreamsAndCommit(RuleBasedStateMachine):
@@ -69,7 +69,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
         self.consumed = Counter()  # (actor, id), each time that a commit consumed it
         self.accepted = set()
         self.expected = {}  # (actor, id) to what must become of it
-        self.counts = Counter(dict.fromkeys(("accepted", "overflow", *REFUSALS), 0))
+        self.counts = Counter(dict.fromkeys(("accepted", "overflow", *REJECTIONS), 0))
         self.alone = set()  # (actor, id) of what was ever processed by itself
         self.poison = set()  # those of them whose learner died
         self.last = {}  # actor to the last id consumed
@@ -95,7 +95,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
     def actor_starts_or_is_started_again(self, actor):
         if actor in self.uplinks:
             self.uplinks[actor]._server.close()
-        uplink = self.uplinks[actor] = Uplink(self.server.url, KEYS.run, actor)
+        uplink = self.uplinks[actor] = BlockingActorConnection(self.server.url, KEYS.run, actor)
         uplink.faults, whole = [], uplink._server.replies
 
         def replies(commands):
@@ -128,13 +128,13 @@ class StreamsAndCommit(RuleBasedStateMachine):
         uplink = self.uplinks.get(actor)
         if uplink is None:
             return
-        pieces = []
+        fragments = []
         for number, (version, epoch, bad) in enumerate(entries, uplink.outbox._sequence + 1):
-            made = piece(version, epoch)
-            pieces.append(replace(made, trajectory=BAD) if bad else made)
+            made = fragment(version, epoch)
+            fragments.append(replace(made, trajectory=BAD) if bad else made)
             self.sent[actor, (uplink._incarnation, number)] = (version, epoch, bad)
         uplink.faults = {"none": [], "reply lost twice": ["reply lost"] * 2}.get(fault, [fault])
-        uplink.push(pieces, NEVER)
+        uplink.push(fragments, NEVER)
 
     @rule(actor=ACTORS, numbers=st.integers(1, 3))
     def actor_drops_what_it_has_numbered(self, actor, numbers):
@@ -166,7 +166,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
 
     def opened(self, lease, known=None):
         """A session of a new learner, or of one that knew of the run before its connection broke."""
-        session = Session(self.server.url, KEYS.run, TINY, CONFIG, lease, known or Known())
+        session = Session(self.server.url, KEYS.run, TINY, CONFIG, lease, known or LastKnownState())
         session._ingest._thread.start = lambda: None  # every read is a step of its own
         assert session.open(NEVER)
         self.read_ahead = []
@@ -226,7 +226,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
     @rule(fault=COMMIT_FAULTS)
     def learner_commits(self, fault):
         intake, run = self.learner._intake, self.learner._run
-        figures = self.learner._train() if intake.accepted else None
+        metrics = self.learner._train() if intake.accepted else None
         server = self.learner._committer._server
         whole = server.script
 
@@ -239,7 +239,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
             return whole(*arguments) if fault == "sent twice" else reply
 
         server.script = script
-        self.learner._commit(figures)
+        self.learner._commit(metrics)
         server.script = whole if fault == "none" else script
         try:
             self.learner._committer.settle()

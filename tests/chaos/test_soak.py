@@ -23,12 +23,12 @@ def test_a_run_under_accidents_counts_each_trajectory_once(kind, appendfsync, ti
             soak.accident()
         soak.learn(0)
         soak.drain()
-        figures = soak.judge()
+        metrics = soak.judge()
     finally:
         soak.close()
-    assert figures["complete"]
-    assert (figures["violations"], figures["mislabelled"]) == (0, 0)
-    assert figures["acknowledged"] >= times(TRAJECTORIES)
-    assert figures["acknowledged_lost"] == figures["excused"]
-    assert figures["excused"] == 0 or appendfsync == "everysec"
-    assert figures["acknowledged_waiting"] == figures["acknowledged_unseen"] == 0
+    assert metrics["complete"]
+    assert (metrics["violations"], metrics["mislabelled"]) == (0, 0)
+    assert metrics["acknowledged"] >= times(TRAJECTORIES)
+    assert metrics["acknowledged_lost"] == metrics["excused"]
+    assert metrics["excused"] == 0 or appendfsync == "everysec"
+    assert metrics["acknowledged_waiting"] == metrics["acknowledged_unseen"] == 0

@@ -27,14 +27,14 @@ def test_a_learner_that_slept_is_succeeded_and_writes_nothing_more(kind, times, 
             assert sleeper.wait() == LeaseLost.exit_code, soak.log_tail()
         soak.learn(1)
         soak.drain()
-        figures = soak.judge()
+        metrics = soak.judge()
     finally:
         soak.close()
     took_s.sort()
     p50, p99 = (took_s[int(len(took_s) * part)] for part in (0.5, 0.99))
     print(f"takeovers {len(took_s)}, p50 {p50:.3f} s, p99 {p99:.3f} s, longest {took_s[-1]:.3f} s, TTL {TTL_MS} ms")
     # The oracle sees each commit's fencing number: one written by a sleeper after its heir's would be a violation.
-    assert (figures["violations"], figures["acknowledged_lost"], figures["mislabelled"]) == (0, 0, 0)
-    assert figures["complete"]
+    assert (metrics["violations"], metrics["acknowledged_lost"], metrics["mislabelled"]) == (0, 0, 0)
+    assert metrics["complete"]
     if len(took_s) >= TAKEOVERS:
         assert p99 < 2 * TTL_MS / 1000

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from support.learners import ONE_PIECE
 from support.proxy import Proxy
-from support.runs import NEVER, SPEC, commit_after, entry, hash_of, joined_uplink, piece
+from support.runs import NEVER, SPEC, commit_after, entry, fragment, hash_of, joined_uplink
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.actors.transport.outbox import Outbox
@@ -28,7 +28,7 @@ from broodmind.learner.ingest.fenced_read import FencedReads
 from broodmind.learner.ingest.stream_reader import Ingest
 from broodmind.learner.ledger.counters import Counters
 from broodmind.learner.ledger.head import Head
-from broodmind.learner.persistence.last_known_state import Known
+from broodmind.learner.persistence.last_known_state import LastKnownState
 from broodmind.learner.session import Session
 
 planted = pytest.mark.parametrize("fault", [False, True], ids=["as it is", "with the fault"])
@@ -67,7 +67,7 @@ def leased(redis, keys):
 
 def opened(server, run, redis, keys):
     """A learner in the middle of its work, and driven step by step."""
-    session = Session(server.url, run, SPEC, CONFIG, Lease(keys, 60_000), Known())
+    session = Session(server.url, run, SPEC, CONFIG, Lease(keys, 60_000), LastKnownState())
     assert session.open(NEVER)
     return session
 
@@ -126,15 +126,15 @@ def test_ids_that_redis_chooses_are_noticed(shared_server, redis, run, keys, tmp
     losses = iter(["lose the reply"])
     with Proxy(shared_server.port, lambda command: next(losses, None) if command[0] == b"XADD" else None) as proxy:
         uplink = joined_uplink(proxy.url, run, "a", journals=tmp_path)
-        uplink.push([piece()], NEVER)
-        uplink.push([piece()], NEVER)
+        uplink.push([fragment()], NEVER)
+        uplink.push([fragment()], NEVER)
         assert proxy.faults == 1
         uplink.leave()
     session = opened(shared_server, run, redis, keys)
     step_until(session, redis, keys, accepted=3 if fault else 2)
     session.close()
     assert found(shared_server, run, tmp_path) == ({"lost"} if fault else set())
-    consumed = verify(shared_server.url, run, tmp_path).figures["consumed"]
+    consumed = verify(shared_server.url, run, tmp_path).metrics["consumed"]
     assert consumed == (3 if fault else 2)  # of two that were pushed
 
 
@@ -202,7 +202,7 @@ def test_a_read_without_a_fence_is_noticed(shared_server, redis, run, keys, monk
     asleep.token = "0-asleep"
     uplink = joined_uplink(shared_server.url, run, "a")
     heir = opened(shared_server, run, redis, keys)
-    uplink.push([piece()], NEVER)
+    uplink.push([fragment()], NEVER)
     step_until(heir, redis, keys, accepted=1)
     reads = FencedReads(shared_server.connect(), keys, asleep)
     zombie = Ingest(shared_server.connect(), reads, keys, asleep, SPEC, lambda _: None, capacity_steps=100)
@@ -244,7 +244,7 @@ def test_acknowledging_before_the_commit_is_noticed(shared_server, redis, run, k
         monkeypatch.setattr(FencedReads, "take", acknowledging)
     uplink = joined_uplink(shared_server.url, run, "a", journals=tmp_path)
     first = opened(shared_server, run, redis, keys)
-    uplink.push([piece(), piece(), piece()], NEVER)
+    uplink.push([fragment(), fragment(), fragment()], NEVER)
     wait_until(lambda: len(first._ingest._entries) == 3)  # read, and nothing committed
     first.abandon()
     redis.call("DEL", keys.lease)

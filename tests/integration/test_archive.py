@@ -10,7 +10,7 @@ from support.servers import PATIENCE_S, wait_until
 from broodmind.common.server.keys import Keys
 from broodmind.common.wire.archive_format import SUFFIX, read_segment
 from broodmind.common.wire.trajectory import decode_trajectory, parse_entry
-from broodmind.learner.ledger.counters import REFUSALS
+from broodmind.learner.ledger.counters import REJECTIONS
 
 
 def counters(redis, keys):
@@ -36,7 +36,7 @@ def test_an_archive_holds_what_was_consumed_and_trains_a_run_again(shared_server
         wait_until(lambda: counters(redis, keys).get("stale", 0) > 3 and counters(redis, keys)["accepted"] > 20)
         wait_until(lambda: counters(redis, keys)["invalid"] == 1)
     head, archived = counters(redis, keys), archived_in(folder)
-    for reason in REFUSALS:
+    for reason in REJECTIONS:
         assert sum(entry.refused == reason for entry in archived) == head[reason]
     accepted = [entry for entry in archived if not entry.refused]
     assert len(accepted) == head["accepted"]

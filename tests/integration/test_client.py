@@ -118,7 +118,7 @@ def test_the_games_of_a_bot_are_learnt_from(shared_server, redis, run, rollout, 
     assert not redis.call("EXISTS", Keys(run).heartbeat(agent.actor))
     verdict = verify(shared_server.url, run, tmp_path)
     assert not verdict.violations
-    assert verdict.figures["acknowledged"] == 40
+    assert verdict.metrics["acknowledged"] == 40
 
 
 def test_an_episode_keeps_its_version_and_the_next_one_has_the_newest(shared_server, redis, run):
@@ -486,22 +486,24 @@ def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
     assert len((tmp_path / "attempts.jsonl").read_text().splitlines()) == 200
 
 
-@pytest.mark.parametrize("refusal", [ServerFull("OOM"), NotNow("BUSY")])
-def test_a_server_that_refuses_the_middle_of_a_pipeline_loses_nothing(shared_server, redis, run, monkeypatch, refusal):
+@pytest.mark.parametrize("refused_for", [ServerFull("OOM"), NotNow("BUSY")])
+def test_a_server_that_refuses_the_middle_of_a_pipeline_loses_nothing(
+    shared_server, redis, run, monkeypatch, refused_for
+):
     """A commit may make room between two entries, a script end: one is refused, the one behind it is taken."""
     publish(redis, run)
     with connected(shared_server.url, run) as agent:
         courier = agent._courier
         server = courier._line._server
-        whole, room, refusals = server.replies, courier._room, iter([1, 3, 0])
+        whole, room, rejections = server.replies, courier._room, iter([1, 3, 0])
 
         def flooded(commands):
             entries = sum(command[0] == "XADD" for command in commands)  # before everything else
-            refused = next(refusals) if entries == 20 else None
+            refused = next(rejections) if entries == 20 else None
             if refused is None:
                 return whole(commands)
             replies = whole([*commands[:refused], *commands[refused + 2 :]])
-            replies[refused:refused] = [refusal] * 2
+            replies[refused:refused] = [refused_for] * 2
             return replies
 
         monkeypatch.setattr(server, "replies", flooded)
@@ -509,7 +511,7 @@ def test_a_server_that_refuses_the_middle_of_a_pipeline_loses_nothing(shared_ser
         for first in (0, 20, 40):
             play_on(agent, 20, first)
             assert agent.flush(PATIENCE_S)
-        assert next(refusals, None) is None, "never refused"
+        assert next(rejections, None) is None, "never refused"
         assert sorted(arrived(redis, run, agent.actor)) == list(range(60))
 
 

@@ -14,7 +14,7 @@ from broodmind.common.policy.network import policy_outputs
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import Server
 from broodmind.deploy.local.summary import latest_policy
-from broodmind.learner.persistence.run_snapshot import load
+from broodmind.learner.persistence.run_snapshot import load_snapshot
 
 RELU = ("--game", "ZergMacro", "--activation", "relu")
 STATES = np.random.default_rng(5).uniform(0, 2, (300, 15)).astype(np.float32)
@@ -89,7 +89,7 @@ def test_what_the_bots_file_cannot_hold_is_refused_by_the_field_and_exported_oth
     assert field in ended("export", *common, "--to", target, code=ConfigError.exit_code)
     assert not target.exists()
     ended("export", *common, "--to", target, "--layout", "params")
-    params = load(redis, Keys(run)).params(latest_policy(redis, Keys(run))[1])
+    params = load_snapshot(redis, Keys(run)).params(latest_policy(redis, Keys(run))[1])
     with np.load(target) as exported:
         assert set(exported.files) == {*params, "spec"}
         for name, array in params.items():

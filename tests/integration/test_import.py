@@ -17,7 +17,7 @@ from broodmind.common.errors import ConfigError
 from broodmind.common.server.keys import Keys
 from broodmind.common.wire.codec import decode, take_array
 from broodmind.common.wire.trajectory import Header, parse_entry
-from broodmind.learner.ledger.counters import REFUSALS
+from broodmind.learner.ledger.counters import REJECTIONS
 
 
 def counters(redis, keys):
@@ -64,7 +64,7 @@ def test_imported_games_are_trained_on_once_and_counted_apart(shared_server, red
     assert (report["taken"], report["refused"], report["games"], report["steps"]) == (20, {}, 20, steps)
     assert head["games"] == 20
     assert head["accepted"] == head["declared"] == report["entries"]
-    assert sum(head[name] for name in REFUSALS) == head["overflow"] == 0
+    assert sum(head[name] for name in REJECTIONS) == head["overflow"] == 0
     assert head["version"] == head["updates"] + 1 > 1
     assert redis.call("XLEN", keys.trajectories("bot")) == 0
     # The figures are about what this run's own versions do, and these have not played.

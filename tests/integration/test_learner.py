@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.learners import CONFIG, ONE_PIECE, head_of, learning
-from support.runs import NEVER, SPEC, entry, everything, hash_of, joined_uplink, piece, trajectory
+from support.runs import NEVER, SPEC, entry, everything, fragment, hash_of, joined_uplink, trajectory
 from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
-from broodmind.actors.rollout import Piece
+from broodmind.actors.rollout import Fragment
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import ConfigError, LeaseHeld, RedisUnreachable
 from broodmind.common.process.clock import Every
@@ -108,15 +108,15 @@ def test_every_update_says_what_it_was_made_of(shared_server, redis, run, keys):
         (_, fields), *_ = redis.call("XREVRANGE", keys.versions, "+", "-", "COUNT", 1)
     texts = {"commit", "parent", "server"}
     named = zip((name.decode() for name in fields[::2]), fields[1::2], strict=True)
-    figures = {name: float(value) for name, value in named if name not in texts}
+    metrics = {name: float(value) for name, value in named if name not in texts}
     steps = trajectory().steps
-    assert figures["batch_steps"] == 2 * steps
-    assert figures["batch_games"] == 2 * trajectory().games
-    assert (figures["batch_staleness_p50"], figures["batch_staleness_max"]) == (0.5, 1)
-    assert figures["stale"] == 1
-    assert figures["sample_reuse"] == pytest.approx(CONFIG.algorithm.epochs * 2 / 3, rel=1e-5)
-    assert {"policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "effective_samples"} <= figures.keys()
-    assert {"gradient_norm", "explained_variance", "effective_rate"} <= figures.keys()
+    assert metrics["batch_steps"] == 2 * steps
+    assert metrics["batch_games"] == 2 * trajectory().games
+    assert (metrics["batch_staleness_p50"], metrics["batch_staleness_max"]) == (0.5, 1)
+    assert metrics["stale"] == 1
+    assert metrics["sample_reuse"] == pytest.approx(CONFIG.algorithm.epochs * 2 / 3, rel=1e-5)
+    assert {"policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "effective_samples"} <= metrics.keys()
+    assert {"gradient_norm", "explained_variance", "effective_rate"} <= metrics.keys()
 
 
 def test_a_gap_in_the_sequence_is_counted_as_overflow(shared_server, redis, run, keys):
@@ -195,7 +195,7 @@ def test_the_goal_ends_the_learner(shared_server, redis, run, keys):
 
 def test_an_actor_waits_at_high_water_and_goes_on_after_the_commit(shared_server, redis, run, keys):
     uplink = joined_uplink(shared_server.url, run, "a")
-    uplink.push([piece(seed=seed) for seed in range(SPEC.rollout.high_water)], NEVER)
+    uplink.push([fragment(seed=seed) for seed in range(SPEC.rollout.high_water)], NEVER)
     released = threading.Event()
 
     def wait():
@@ -225,8 +225,8 @@ def test_a_resend_after_a_lost_reply_is_refused_by_redis_itself(shared_server, r
         return replies
 
     uplink._server.replies = lossy
-    uplink.push([piece(seed=1), piece(seed=2)], NEVER)
-    uplink.push([piece(seed=3)], NEVER)
+    uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)
+    uplink.push([fragment(seed=3)], NEVER)
     assert redis.call("XLEN", keys.trajectories("a")) == 3
     uplink.leave()
 
@@ -234,7 +234,7 @@ def test_a_resend_after_a_lost_reply_is_refused_by_redis_itself(shared_server, r
 def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, run, keys, no_time_passes):
     """The server may have lost acknowledged entries with it, as appendfsync everysec allows."""
     uplink = joined_uplink(shared_server.url, run, "a")
-    uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+    uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)
     redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
     uplink.latest = Pointer(1, 1, "c", "d", 10)
 
@@ -246,32 +246,32 @@ def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, r
 
     stop, uplink._fetch = Stop(), fails
     uplink.policy(None, stop)
-    uplink.push([piece(seed=3)], NEVER)
+    uplink.push([fragment(seed=3)], NEVER)
     assert redis.call("XLEN", keys.trajectories("a")) == 3
     uplink.leave()
 
 
-@pytest.mark.parametrize("refusal", [RedisUnreachable("LOADING"), ServerFull("OOM")])
+@pytest.mark.parametrize("rejection", [RedisUnreachable("LOADING"), ServerFull("OOM")])
 def test_what_is_refused_when_it_is_sent_again_is_not_taken_for_there(
-    shared_server, redis, run, keys, no_time_passes, refusal
+    shared_server, redis, run, keys, no_time_passes, rejection
 ):
     """A server that has just loaded its data, or found room, refuses the first of several and takes the rest."""
     uplink = joined_uplink(shared_server.url, run, "a")
-    uplink.push([piece(seed=seed) for seed in range(4)], NEVER)
+    uplink.push([fragment(seed=seed) for seed in range(4)], NEVER)
     redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
-    whole, refusals = uplink._server.replies, iter([refusal, refusal])
+    whole, rejections = uplink._server.replies, iter([rejection, rejection])
 
     def refusing(commands):
-        replies = [(command[0] == "XADD" and next(refusals, None)) or whole([command])[0] for command in commands]
+        replies = [(command[0] == "XADD" and next(rejections, None)) or whole([command])[0] for command in commands]
         if any(isinstance(reply, RedisUnreachable) for reply in replies):
             uplink._server.close()
-            raise refusal
+            raise rejection
         return replies
 
     uplink._server.replies = refusing
     uplink._broken = True
     uplink._exchange(NEVER)
-    assert next(refusals, None) is None
+    assert next(rejections, None) is None
     there = [raw.decode() for raw, _ in redis.call("XRANGE", keys.trajectories("a"), "-", "+")]
     assert there == [f"{uplink._incarnation}-{number}" for number in (1, 2, 3, 4)]
     uplink.leave()
@@ -280,16 +280,16 @@ def test_what_is_refused_when_it_is_sent_again_is_not_taken_for_there(
 def test_two_processes_under_one_name_are_told_apart(shared_server, redis, run):
     first = joined_uplink(shared_server.url, run, "a")
     second = joined_uplink(shared_server.url, run, "a")
-    second.push([piece()], NEVER)
+    second.push([fragment()], NEVER)
     with pytest.raises(ConfigError, match="'a' is the name of another process"):
-        first.push([piece()], NEVER)
+        first.push([fragment()], NEVER)
 
 
 def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis, run, keys, monkeypatch):
     monkeypatch.setattr("broodmind.learner.ingest.stream_reader._DEPART_EVERY_S", 0.1)
     with learning(shared_server.url, run):
         uplink = joined_uplink(shared_server.url, run, "a")
-        uplink.push([piece(), piece()], NEVER)
+        uplink.push([fragment(), fragment()], NEVER)
         head_of(redis, keys, accepted=2)
         assert redis.call("HEXISTS", keys.roster, "a")
         uplink.leave()
@@ -304,7 +304,7 @@ def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(
     monkeypatch.setattr("broodmind.learner.ingest.stream_reader._DEPART_EVERY_S", 0.1)
     with learning(shared_server.url, run):
         uplink = joined_uplink(shared_server.url, run, "sleeper")
-        uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+        uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)
         head_of(redis, keys, accepted=2)
         redis.call("DEL", keys.heartbeat("sleeper"))
         wait_until(lambda: not redis.call("HEXISTS", keys.roster, "sleeper"))
@@ -312,7 +312,7 @@ def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(
         head_of(redis, keys, accepted=4)
         uplink._broken = True
         uplink.heartbeat_due = Every(1.0)
-        uplink.push([piece(version=3, seed=3), piece(version=3, seed=4)], NEVER)
+        uplink.push([fragment(version=3, seed=3), fragment(version=3, seed=4)], NEVER)
         head = head_of(redis, keys, accepted=6)
     assert (head["duplicate"], head["overflow"]) == ("2", "0")
     uplink.leave()
@@ -396,11 +396,11 @@ def test_a_server_at_its_memory_limit_drains_and_recovers(kind):
         redis, keys = server.connect(), Keys("full")
         config = replace(CONFIG, intake=replace(CONFIG.intake, batch_steps=ONE_PIECE))
         uplink = joined_uplink(server.url, "full", "a")
-        uplink.push([piece(), piece()], NEVER)
+        uplink.push([fragment(), fragment()], NEVER)
         redis.call("CONFIG", "SET", "maxmemory", "1mb")
         with pytest.raises(ServerFull):
             redis.call("SET", "probe", "x")
-        pushing = threading.Thread(target=uplink.push, args=([piece()], stop), daemon=True)
+        pushing = threading.Thread(target=uplink.push, args=([fragment()], stop), daemon=True)
         pushing.start()
         with learning(server.url, "full", config):
             head_of(redis, keys, accepted=2)
@@ -469,7 +469,7 @@ def test_play_with_a_lost_version_is_refused_though_another_has_its_number(share
 
 def test_an_entry_names_the_commit_of_the_version_it_was_played_with(shared_server, redis, run, keys):
     uplink = joined_uplink(shared_server.url, run, "a")
-    uplink.push([Piece(trajectory(), Pointer(1, 2, "c0ffee", "d", 0))], NEVER)
+    uplink.push([Fragment(trajectory(), Pointer(1, 2, "c0ffee", "d", 0))], NEVER)
     ((_, fields),) = redis.call("XRANGE", keys.trajectories("a"), "-", "+")
     assert parse_entry(fields)[0].commit == "c0ffee"
     uplink.leave()
@@ -480,11 +480,11 @@ def test_what_was_sent_again_is_sent_again_after_the_next_break_too(shared_serve
     clock = [0.0]
     monkeypatch.setattr("broodmind.actors.transport.stream_connection.monotonic_s", lambda: clock[-1])
     uplink = joined_uplink(shared_server.url, run, "a")
-    uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+    uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)
     for now_s in (100.0, 101.0):
         clock.append(now_s)
         redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
         uplink._broken = True
-        uplink.push([piece(seed=3)], NEVER)
+        uplink.push([fragment(seed=3)], NEVER)
     assert redis.call("XLEN", keys.trajectories("a")) == 4
     uplink.leave()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from support.learners import CONFIG, counters, head_of, learning
 from support.proxy import Proxy
-from support.runs import NEVER, SPEC, commit_after, entry, everything, hash_of, joined_uplink, piece
+from support.runs import NEVER, SPEC, commit_after, entry, everything, fragment, hash_of, joined_uplink
 from support.servers import KINDS, RealServer, wait_until
 
 from broodmind.common.errors import ConfigError, LineageLost, RedisUnreachable
@@ -21,7 +21,7 @@ from broodmind.learner.commit.lease import Lease
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.loop import learn
 from broodmind.learner.persistence.checkpoints import Checkpoints, read_checkpoint
-from broodmind.learner.persistence.last_known_state import Known
+from broodmind.learner.persistence.last_known_state import LastKnownState
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def test_an_actor_struck_off_and_back_counts_once_what_it_sends_again(shared_ser
     )  # however long it takes, it was sent just now
     with learning(shared_server.url, run):
         uplink = joined_uplink(shared_server.url, run, "a")
-        uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+        uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)
         head_of(redis, keys, accepted=2)
         redis.call("DEL", keys.heartbeat("a"))  # as after ten seconds of silence
         wait_until(lambda: not redis.call("HEXISTS", keys.roster, "a"))
         uplink._server.close()
         uplink._broken, uplink.heartbeat_due._next = True, 0.0
-        uplink.push([piece(version=2, seed=3), piece(version=2, seed=4)], NEVER)
+        uplink.push([fragment(version=2, seed=3), fragment(version=2, seed=4)], NEVER)
         head = head_of(redis, keys, accepted=4)
         uplink.leave()
     assert (head["duplicate"], head["overflow"]) == ("2", "0")
@@ -162,7 +162,7 @@ def test_a_commit_in_doubt_is_not_lost_with_the_redis_that_took_it(server, monke
 
 
 def stored(epoch, version, commit_id):
-    return type("Stored", (), {"head": Head(epoch, version, commit_id)})()
+    return type("RunSnapshot", (), {"head": Head(epoch, version, commit_id)})()
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def stored(epoch, version, commit_id):
     ],
 )
 def test_what_may_be_lost_is_told_by_commit_and_by_server(head, same_server, lost):
-    known = Known(stored(1, 4, "settled"), stored(1, 5, "sent"))
-    assert known.lost_to(head, same_server=same_server) is lost
-    assert Known().lost_to(head, same_server=same_server) is not same_server
+    known = LastKnownState(stored(1, 4, "settled"), stored(1, 5, "sent"))
+    assert known.may_have_lost(head, same_server=same_server) is lost
+    assert LastKnownState().may_have_lost(head, same_server=same_server) is not same_server
     assert known.next_epoch(Head(3, 1, "")) == 4
     assert known.next_epoch() == 2
 
@@ -190,7 +190,7 @@ def test_actors_and_learner_wait_for_a_server_that_takes_writes_again(server):
     redis, keys = server.connect(), Keys("replica")
     with learning(server.url, "replica"):
         uplink = joined_uplink(server.url, "replica", "a")
-        uplink.push([piece(seed=1), piece(seed=2)], NEVER)
+        uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)
         head_of(redis, keys, version=2)
         redis.call("CONFIG", "SET", "min-replicas-to-write", 1)
         with pytest.raises(RedisUnreachable, match=r"NOREPLICAS .*expected a server that takes writes"):
@@ -198,7 +198,7 @@ def test_actors_and_learner_wait_for_a_server_that_takes_writes_again(server):
         stop = Stop()
         stop.request()  # else it would wait
         with pytest.raises(RedisUnreachable):
-            uplink.push([piece(version=2, seed=3), piece(version=2, seed=4)], stop)
+            uplink.push([fragment(version=2, seed=3), fragment(version=2, seed=4)], stop)
         redis.call("CONFIG", "SET", "min-replicas-to-write", 0)
         uplink._broken = True
         uplink._exchange(NEVER)

@@ -29,11 +29,11 @@ child._MARK_EVERY_S = 0.05
 MARKER = sys.argv[1]
 def grandchild():
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", MARKER])
-with child.supervised() as (stop, progress):
+with child.supervised_child() as (stop, progress):
 """
 STEADY = """
     while not stop.requested:
-        progress.mark()
+        progress.heartbeat()
         time.sleep(0.02)
 """
 HANGS = """

@@ -6,20 +6,31 @@ import signal
 from dataclasses import replace
 
 import pytest
-from support.runs import NEVER, SPEC, broodmind, commit_after, entry, hash_of, joined_uplink, last_json, piece, running
+from support.runs import (
+    NEVER,
+    SPEC,
+    broodmind,
+    commit_after,
+    entry,
+    fragment,
+    hash_of,
+    joined_uplink,
+    last_json,
+    running,
+)
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import ConfigError, VerifyFailed
 from broodmind.common.server.keys import CONSUMER, GROUP, Keys
 from broodmind.deploy.audit.verify import verify
+from broodmind.learner.commit import commit as commit_module
 from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LearnerConfig
-from broodmind.learner.ledger import ledger_entry as ledger_module
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.ledger.id_ranges import merge
 from broodmind.learner.ledger.ledger_entry import parse_ledger_entry
-from broodmind.learner.persistence.last_known_state import Known
+from broodmind.learner.persistence.last_known_state import LastKnownState
 from broodmind.learner.session import Session
 
 
@@ -81,7 +92,7 @@ def test_the_ledger_names_the_ids_that_the_server_found_pending(redis, keys, lea
 
 
 def test_the_ledger_is_bounded(redis, keys, lease, monkeypatch):
-    monkeypatch.setattr(ledger_module, "_ENTRIES_KEPT", 100)
+    monkeypatch.setattr(commit_module, "_ENTRIES_KEPT", 100)
     head = Head()
     for _ in range(330):
         commit = commit_after(head)
@@ -114,13 +125,14 @@ def test_a_standby_takes_over_from_a_killed_learner_and_nothing_is_lost(shared_s
             code, live, shown = verified(*common, "--journal", str(tmp_path))
             assert (code, live["violations"]) == (0, []), shown
             assert live["complete"]
-            assert live["figures"]["acknowledged_consumed"] > 20
+            assert live["metrics"]["acknowledged_consumed"] > 20
     assert standby.returncode == 0
     code, ended, shown = verified(*common, "--journal", str(tmp_path))
     assert (code, ended["violations"]) == (0, []), shown
-    figures = ended["figures"]
-    assert figures["acknowledged"] == figures["acknowledged_consumed"] + figures["acknowledged_waiting"]
-    assert figures["accepted"] == head_of(redis, run)["accepted"]
+    metrics = ended["metrics"]
+    assert (ended["figures"], ended["deprecated_keys"]) == (metrics, ["figures"])
+    assert metrics["acknowledged"] == metrics["acknowledged_consumed"] + metrics["acknowledged_waiting"]
+    assert metrics["accepted"] == head_of(redis, run)["accepted"]
 
 
 def test_a_standby_that_is_told_to_stop_ends_at_once_and_with_nothing_wrong(shared_server, redis, run):
@@ -142,13 +154,13 @@ def played(shared_server, redis, run, keys, tmp_path):
     uplink = joined_uplink(shared_server.url, run, "a")
     uplink._journals = tmp_path
     uplink.join(SPEC)
-    session = Session(shared_server.url, run, SPEC, config, Lease(keys, 60_000), Known())
+    session = Session(shared_server.url, run, SPEC, config, Lease(keys, 60_000), LastKnownState())
     assert session.open(NEVER)
     for accepted in (1, 2):
-        uplink.push([piece(version=1)], NEVER)
+        uplink.push([fragment(version=1)], NEVER)
         wait_until(lambda floor=accepted: session.step() or head_of(redis, run)["accepted"] == floor)
     session.close()
-    uplink.push([piece(version=2)], NEVER)
+    uplink.push([fragment(version=2)], NEVER)
     uplink.leave()
     return tmp_path
 
@@ -156,7 +168,7 @@ def played(shared_server, redis, run, keys, tmp_path):
 def test_a_run_that_is_right_is_found_right(shared_server, run, played):
     verdict = verify(shared_server.url, run, played)
     assert verdict.violations == []
-    assert verdict.figures.items() >= {"commits": 3, "acknowledged_consumed": 2, "acknowledged_waiting": 1}.items()
+    assert verdict.metrics.items() >= {"commits": 3, "acknowledged_consumed": 2, "acknowledged_waiting": 1}.items()
     assert verify(shared_server.url, run).violations == []
 
 

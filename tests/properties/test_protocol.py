@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broodmind.actors.client.fallback_policy import flags, uniform
-from broodmind.actors.serve.protocol import Abort, Act, Begin, End, Hello, Refused, Reward, parse
+from broodmind.actors.serve.protocol import Abort, Act, Begin, End, Hello, InvalidRequest, Reward, parse
 
 json_like = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
@@ -27,18 +27,18 @@ kinds = st.sampled_from(["hello", "episode", "act", "reward", "end", "abort"]) |
 def parsed_or_refused(data):
     try:
         return parse(data)
-    except Refused as refused:
+    except InvalidRequest as refused:
         return refused
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_refused(data):
-    assert isinstance(parsed_or_refused(data), (*requests, Refused))
+    assert isinstance(parsed_or_refused(data), (*requests, InvalidRequest))
 
 
 @given(kinds, st.dictionaries(fields, json_like, max_size=6))
 def test_any_map_is_a_request_or_refused(kind, message):
-    assert isinstance(parsed_or_refused(msgpack.packb({"type": kind, **message})), (*requests, Refused))
+    assert isinstance(parsed_or_refused(msgpack.packb({"type": kind, **message})), (*requests, InvalidRequest))
 
 
 numbers = st.integers(-3, 5) | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.booleans()
@@ -52,7 +52,7 @@ numbers = st.integers(-3, 5) | st.integers(-(2**63), 2**64 - 1) | st.floats() | 
     )
 )
 def test_any_actions_can_be_drawn_from_or_are_refused(actions):
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(InvalidRequest):
         hello = parse(msgpack.packb({"type": "hello", "protocol": 1, "actions": actions}))
         hash(hello.actions)
         assert np.isfinite(uniform(hello.actions, flags(None), np.random.default_rng(1))).all()

@@ -52,14 +52,14 @@ def moved(algorithm, network, trajectories, optimizer, seed, dtype=np.float64, s
     """How far one update moves the parameters, and its figures."""
     params = random_params(network, seed, dtype)
     before = params.flat.copy()
-    figures = algorithm.update(
+    metrics = algorithm.update(
         params,
         make_optimizer(optimizer, before.size),
         collate(trajectories),
         RATE[optimizer],
         np.random.default_rng(shuffle),
     )
-    return params.flat - before, figures
+    return params.flat - before, metrics
 
 
 def whole_game(rng, length, *, masked=True):
@@ -195,12 +195,12 @@ def test_many_updates_on_a_one_state_game_find_its_best_action(algo):
 def test_the_same_games_many_times_over_move_reinforce_as_once(clip_norm, times, optimizer, seed, network):
     games = some_games(np.random.default_rng(seed))
     algorithm = Reinforce(ReinforceConfig(clip_norm=clip_norm), RunSpec(GAME, network))
-    once, figures = moved(algorithm, network, games, optimizer, seed)
+    once, metrics = moved(algorithm, network, games, optimizer, seed)
     many, figures_of_many = moved(algorithm, network, games * times, optimizer, seed)
     assert_same_move(many, once, ROUNDING["reinforce", optimizer])
-    assert figures_of_many["gradient_norm"] == pytest.approx(figures["gradient_norm"], rel=1e-4)
-    assert figures_of_many["policy_loss"] == pytest.approx(figures["policy_loss"], rel=1e-4, abs=1e-5)
-    assert figures_of_many["effective_rate"] == pytest.approx(figures["effective_rate"] / times)
+    assert figures_of_many["gradient_norm"] == pytest.approx(metrics["gradient_norm"], rel=1e-4)
+    assert figures_of_many["policy_loss"] == pytest.approx(metrics["policy_loss"], rel=1e-4, abs=1e-5)
+    assert figures_of_many["effective_rate"] == pytest.approx(metrics["effective_rate"] / times)
 
 
 @each_optimizer
@@ -243,12 +243,12 @@ def one_minibatch(algo, network, **settings_):
 @given(seeds, networks)
 def test_the_same_columns_many_times_over_move_as_once(clip_norm, times, optimizer, algo, seed, network):
     games = some_games(np.random.default_rng(seed))
-    once, figures = moved(one_minibatch(algo, network, clip_norm=clip_norm), network, games, optimizer, seed, shuffle=1)
+    once, metrics = moved(one_minibatch(algo, network, clip_norm=clip_norm), network, games, optimizer, seed, shuffle=1)
     many, figures_of_many = moved(
         one_minibatch(algo, network, clip_norm=clip_norm), network, games * times, optimizer, seed, shuffle=2
     )
     assert_same_move(many, once, ROUNDING[algo, optimizer])
-    assert figures_of_many == pytest.approx(figures, rel=1e-5, abs=1e-6)
+    assert figures_of_many == pytest.approx(metrics, rel=1e-5, abs=1e-6)
 
 
 @each_algorithm
@@ -312,9 +312,9 @@ def test_games_of_different_lengths_are_trained_on_as_each_of_them_alone(optimiz
     rng = np.random.default_rng(seed)
     games = [whole_game(rng, length) for length in (1, 4, 9)]
     algorithm = Reinforce(ReinforceConfig(baseline="none", clip_norm=1e9), RunSpec(GAME, network))
-    together, figures = moved(algorithm, network, games, optimizer, seed)
+    together, metrics = moved(algorithm, network, games, optimizer, seed)
     alone = [moved(algorithm, network, [game], optimizer, seed) for game in games]
-    assert figures["policy_loss"] == pytest.approx(np.mean([f["policy_loss"] for _, f in alone]), rel=1e-4, abs=1e-5)
+    assert metrics["policy_loss"] == pytest.approx(np.mean([f["policy_loss"] for _, f in alone]), rel=1e-4, abs=1e-5)
     if optimizer == "sgd":
         assert_same_move(together, np.mean([move for move, _ in alone], axis=0), ROUNDING["reinforce", optimizer])
 

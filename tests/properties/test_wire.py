@@ -477,9 +477,9 @@ def test_a_game_over_by_its_rules_and_its_limit_at_once_is_one_game():
 @pytest.mark.parametrize("games", [0, 2])
 def test_as_many_games_as_endings_and_no_others_are_taken(games):
     last = {"terminated": with_value((-1, 0), value=True), "valid": with_value((-1, 0), value=True)}
-    figures = {name: lambda array: np.ones(games, array.dtype) for name in ("returns", "lengths")}
+    metrics = {name: lambda array: np.ones(games, array.dtype) for name in ("returns", "lengths")}
     with pytest.raises(WireError, match=f"^returns: of {games} games, expected 1"):
-        receive_changed(PLAIN, **last, **figures)
+        receive_changed(PLAIN, **last, **metrics)
 
 
 @pytest.mark.parametrize(("spec", "choices"), [(RICH, [slice(0, 5)]), (SEVERAL, [slice(0, 3), slice(3, 5)])], ids=str)

@@ -14,7 +14,7 @@ from broodmind.common.policy.network import LOG_STD
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.learner.algorithms.batch import Batch
 from broodmind.learner.algorithms.impact import Impact, ImpactConfig
-from broodmind.learner.algorithms.minibatches import Rows
+from broodmind.learner.algorithms.minibatches import Minibatch
 from broodmind.learner.algorithms.ppo import PPO, PPOConfig
 from broodmind.learner.algorithms.reinforce import Reinforce, ReinforceConfig
 from broodmind.learner.algorithms.vtrace_actor_critic import Impala, VTraceConfig
@@ -154,7 +154,7 @@ def ppo_rows(params, network, *, masked, seed):
     masks = some_masks(actions, rng) if masked else None
     logits, _ = slow_forward(params, network, observations)
     taken = slow_log_probs(logits, masks)[np.arange(len(actions)), actions]
-    return Rows(observations, actions, taken - np.log(ratios), advantages, rng.normal(size=len(ratios)), masks)
+    return Minibatch(observations, actions, taken - np.log(ratios), advantages, rng.normal(size=len(ratios)), masks)
 
 
 def slow_ppo_loss(config, network, params, rows):
@@ -176,13 +176,13 @@ def test_the_gradient_of_ppos_whole_loss(network, masked):
     params = random_params(network, 5)
     rows = ppo_rows(params, network, masked=masked, seed=6)
     gradient = params.like()
-    figures = PPO(config, RunSpec(GAME, network))._gradient_of(params, gradient, rows, {})
+    metrics = PPO(config, RunSpec(GAME, network))._gradient_of(params, gradient, rows, {})
 
     policy_loss, value_loss, entropy = slow_ppo_loss(config, network, params, rows)
-    assert figures["policy_loss"] == pytest.approx(policy_loss, rel=1e-12)
-    assert figures["value_loss"] == pytest.approx(value_loss, rel=1e-12)
-    assert figures["entropy"] == pytest.approx(entropy, rel=1e-12)
-    assert figures["clip_fraction"] == pytest.approx(6 / 10)  # six of the ten ratios in ppo_rows
+    assert metrics["policy_loss"] == pytest.approx(policy_loss, rel=1e-12)
+    assert metrics["value_loss"] == pytest.approx(value_loss, rel=1e-12)
+    assert metrics["entropy"] == pytest.approx(entropy, rel=1e-12)
+    assert metrics["clip_fraction"] == pytest.approx(6 / 10)  # six of the ten ratios in ppo_rows
 
     def loss():
         policy_loss, value_loss, entropy = slow_ppo_loss(config, network, params, rows)
@@ -258,10 +258,10 @@ def test_one_reinforce_step_at_rate_one_moves_by_the_gradient_of_its_loss(baseli
     expected = differences(loss, params.flat)
     before = params.flat.copy()
     config = ReinforceConfig(gamma=gamma, baseline=baseline, entropy=entropy, clip_norm=math.inf)
-    figures = Reinforce(config, RunSpec(GAME, network)).update(params, SGD(before.size), batch, 1.0, rng)
+    metrics = Reinforce(config, RunSpec(GAME, network)).update(params, SGD(before.size), batch, 1.0, rng)
     assert_same_gradient(before - params.flat, expected)
-    assert figures["gradient_norm"] == pytest.approx(float(np.linalg.norm(expected)), rel=1e-6)
-    assert figures["effective_rate"] == pytest.approx(1 / games)
+    assert metrics["gradient_norm"] == pytest.approx(float(np.linalg.norm(expected)), rel=1e-6)
+    assert metrics["effective_rate"] == pytest.approx(1 / games)
 
 
 # Whatever an action is.
@@ -339,7 +339,7 @@ class Case:
         return *slow_choice(self.actions, outputs, log_std, self.taken, self.masks), values
 
     def rows(self, log_probs):
-        return Rows(self.observations, self.taken, log_probs, self.advantages, self.targets, self.masks)
+        return Minibatch(self.observations, self.taken, log_probs, self.advantages, self.targets, self.masks)
 
 
 def slow_surrogate(ratios, advantages, clip):
@@ -358,9 +358,9 @@ def test_the_gradient_of_ppos_whole_loss_whatever_an_action_is(kind, network):
         policy = slow_surrogate(np.exp(taken - played), case.advantages, 0.2)
         return policy + 0.7 * 0.5 * np.mean((values - case.targets) ** 2) - 0.3 * entropies.mean()
 
-    figures = PPO(config, case.spec)._gradient_of(case.params, case.gradient, case.rows(played), {})
-    assert figures["policy_loss"] == pytest.approx(slow_surrogate(case.ratios, case.advantages, 0.2), rel=1e-9)
-    assert figures["entropy"] == pytest.approx(case.slow()[1].mean(), rel=1e-12)
+    metrics = PPO(config, case.spec)._gradient_of(case.params, case.gradient, case.rows(played), {})
+    assert metrics["policy_loss"] == pytest.approx(slow_surrogate(case.ratios, case.advantages, 0.2), rel=1e-9)
+    assert metrics["entropy"] == pytest.approx(case.slow()[1].mean(), rel=1e-12)
     assert_same_gradient(case.gradient.flat, differences(loss, case.params.flat))
 
 
@@ -529,10 +529,10 @@ def test_v_traces_divergence_is_how_far_the_update_moved_the_policy(games, every
         return slow_log_probs(logits, None)[np.arange(len(t)), batch.actions[t, b]]
 
     before = taken()
-    figures = Impala(VTraceConfig(minibatch=games), spec).update(params, SGD(0), batch, 0.1, rng)
+    metrics = Impala(VTraceConfig(minibatch=games), spec).update(params, SGD(0), batch, 0.1, rng)
     moved = (taken() - before)[::every]
     assert np.abs(moved).max() > 1e-3
-    assert figures["kl"] == pytest.approx(np.mean(np.exp(moved) - 1 - moved), rel=1e-6)
+    assert metrics["kl"] == pytest.approx(np.mean(np.exp(moved) - 1 - moved), rel=1e-6)
 
 
 @separate_and_shared

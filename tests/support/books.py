@@ -21,9 +21,9 @@ def audit(url: str, run: str, journals: Path | None = None, *, forgiven: Collect
     """
     verdict = verify(url, run, journals)
     wrong = [each for each in verdict.violations if each.kind not in forgiven]
-    assert not wrong, f"{len(wrong)} violations: {wrong[:5]}, {verdict.figures}"
+    assert not wrong, f"{len(wrong)} violations: {wrong[:5]}, {verdict.metrics}"
     assert verdict.complete
-    return verdict.figures
+    return verdict.metrics
 
 
 def backlog(redis, keys) -> int:

@@ -19,7 +19,7 @@ from broodmind.learner.commit import commit
 from broodmind.learner.commit.commit_thread import Committer
 from broodmind.learner.loop import learn
 from broodmind.learner.persistence import checkpoints
-from broodmind.learner.run_state import Run
+from broodmind.learner.run_state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ def half_written(path, data):
 
 # Each step, and whether the commit has then gone through; None where it is on its way from another thread.
 STEPS: dict[str, tuple[bool | None, Callable[[], None]]] = {
-    "before training": (False, lambda: die_instead_of(Run, "train")),
+    "before training": (False, lambda: die_instead_of(RunState, "train")),
     "before staging": (False, lambda: die_in(staging, lambda *_: None)),
     "in the middle of the first blob": (False, lambda: die_in(staging, send_half)),
     "after the first blob": (False, lambda: die_in(staging, lambda server, commands: exchange(server, commands[:1]))),

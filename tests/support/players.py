@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from support.runs import NEVER, joined_uplink, piece
+from support.runs import NEVER, fragment, joined_uplink
 from support.servers import PATIENCE_S
 
 from broodmind.common.errors import RedisUnreachable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Player(threading.Thread):
+class PlayerPolicy(threading.Thread):
     """One actor; `pushed` counts what was acknowledged."""
 
     def __init__(self, url: str, run: str, actor: str, stop: Stop, journals: Path | None) -> None:
@@ -31,9 +31,9 @@ class Player(threading.Thread):
                 if latest is None:
                     self.uplink._exchange(self.stop, wait_ms=10)
                     continue
-                pieces = [piece(latest.version, latest.epoch, self.pushed + n) for n in range(2)]
-                self.uplink.push(pieces, NEVER)  # however long it takes, so that what was pushed is known
-                self.pushed += len(pieces)
+                fragments = [fragment(latest.version, latest.epoch, self.pushed + n) for n in range(2)]
+                self.uplink.push(fragments, NEVER)  # however long it takes, so that what was pushed is known
+                self.pushed += len(fragments)
                 self.uplink.wait_for_room(self.stop)
         except RedisUnreachable as error:
             self.error = None if self.stop.requested else error
@@ -45,7 +45,7 @@ class Player(threading.Thread):
 def playing(url: str, run: str, *actors: str, journals: Path | None = None):
     """Actors that play to the end of the block; the server must then be there to take their last pieces."""
     stop = Stop()
-    players = [Player(url, run, actor, stop, journals) for actor in actors]
+    players = [PlayerPolicy(url, run, actor, stop, journals) for actor in actors]
     for player in players:
         player.start()
     try:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter
 
-from broodmind.actors.transport.blocking_connection import Uplink
+from broodmind.actors.transport.blocking_connection import BlockingActorConnection
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import Server
@@ -25,7 +25,7 @@ from broodmind.learner.commit.commit import WEIGHTS_KEPT
 class Reader(threading.Thread):
     def __init__(self, url, run, index, last):
         super().__init__(daemon=True)
-        self.uplink, self.last, self.slow = Uplink(url, run, f"reader-{index}"), last, index % 10 == 9
+        self.uplink, self.last, self.slow = BlockingActorConnection(url, run, f"reader-{index}"), last, index % 10 == 9
         self.server, self.latest = Server(url), Keys(run).latest
         self.versions, self.mixed, self.under_way = [], 0, threading.Event()
         if self.slow:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from support.runs import SPEC, trajectory
 
-from broodmind.actors.rollout import Piece
-from broodmind.actors.transport.blocking_connection import Uplink
+from broodmind.actors.rollout import Fragment
+from broodmind.actors.transport.blocking_connection import BlockingActorConnection
 from broodmind.common.process.shutdown import stop_on_signal
 from broodmind.common.spec import RolloutSpec
 from broodmind.learner.algorithms.ppo import PPOConfig
@@ -35,7 +35,7 @@ def play(url: str, run: str, name: str, folder: str) -> None:
     """
     rng = random.Random(os.getpid())
     with stop_on_signal() as stop:
-        uplink = Uplink(url, run, name, Path(folder))
+        uplink = BlockingActorConnection(url, run, name, Path(folder))
         spec = uplink.read_spec(stop)
         if spec is None:
             return
@@ -46,12 +46,12 @@ def play(url: str, run: str, name: str, folder: str) -> None:
         policy = uplink.policy(None, stop)
         try:
             while policy is not None and not stop.requested:
-                pieces = [Piece(rng.choice(PIECES), policy.pointer) for _ in range(rng.randint(1, 4))]
+                fragments = [Fragment(rng.choice(PIECES), policy.pointer) for _ in range(rng.randint(1, 4))]
                 by = f"{policy.pointer.epoch} {policy.pointer.version} {policy.pointer.commit}"
-                lines = [f"{number + n} {by}\n" for n in range(1, len(pieces) + 1)]
+                lines = [f"{number + n} {by}\n" for n in range(1, len(fragments) + 1)]
                 os.write(notes, "".join(lines).encode())
-                number += len(pieces)
-                uplink.push(pieces, stop)
+                number += len(fragments)
+                uplink.push(fragments, stop)
                 uplink.wait_for_room(stop)
                 policy = uplink.policy(policy, stop)
         finally:

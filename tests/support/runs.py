@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from support.servers import PATIENCE_S, WHOLE_RUN_S, wait_until
 
-from broodmind.actors.rollout import Piece
-from broodmind.actors.transport.blocking_connection import Uplink
+from broodmind.actors.rollout import Fragment
+from broodmind.actors.transport.blocking_connection import BlockingActorConnection
 from broodmind.common.actions import Discrete
 from broodmind.common.policy.network import initial_params
 from broodmind.common.process.shutdown import Stop
@@ -55,13 +55,15 @@ def entry(actor: str, *, version: int = 1, epoch: int = 1, spec: RunSpec = SPEC,
     return header.fields(encode_trajectory(played, actor, spec) if payload is None else payload)
 
 
-def piece(version: int = 1, epoch: int = 1, seed: int = 0) -> Piece:
-    return Piece(trajectory(seed), Pointer(epoch, version, "", "d", 0))
+def fragment(version: int = 1, epoch: int = 1, seed: int = 0) -> Fragment:
+    return Fragment(trajectory(seed), Pointer(epoch, version, "", "d", 0))
 
 
-def joined_uplink(url: str, run: str, actor: str, spec: RunSpec = SPEC, journals: Path | None = None) -> Uplink:
+def joined_uplink(
+    url: str, run: str, actor: str, spec: RunSpec = SPEC, journals: Path | None = None
+) -> BlockingActorConnection:
     """An actor on the roster of a run whose spec is written."""
-    uplink = Uplink(url, run, actor, journals)
+    uplink = BlockingActorConnection(url, run, actor, journals)
     keys = Keys(run)
     uplink._server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
     uplink.join(uplink.read_spec(NEVER))

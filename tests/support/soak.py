@@ -217,20 +217,20 @@ class Soak:
         excused = [v for v in verdict.violations if v.kind == "lost" and self._beyond_replay(v)]
         violations = [v for v in verdict.violations if v not in excused]
         mislabelled = self._mislabelled()
-        figures = {
-            **verdict.figures,
+        metrics = {
+            **verdict.metrics,
             "violations": len(violations),
             "excused": len(excused),
             "mislabelled": len(mislabelled),
             "complete": int(verdict.complete),
         }
-        print(json.dumps(figures))
+        print(json.dumps(metrics))
         print(dict(self.happened), dict(self.ended))
         for violation in violations[:20]:
             print(violation)
         for each in mislabelled[:20]:
             print("mislabelled", each)
-        return figures
+        return metrics
 
     def _beyond_replay(self, violation) -> bool:
         """Lost by a crash within the window that everysec leaves open, and its actor never spoke to the server again.

@@ -27,7 +27,7 @@ from broodmind.learner.commit.commit_thread import Committer
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.ledger.stream_entry import Entry
 from broodmind.learner.persistence.archive_writer import Archive, ArchiveConfig, archived
-from broodmind.learner.persistence.last_known_state import Known
+from broodmind.learner.persistence.last_known_state import LastKnownState
 
 
 def an_entry(number=1, *, refused="", declared=False, payload=None):
@@ -218,7 +218,7 @@ def test_nothing_is_archived_before_its_commit_has_gone_through(monkeypatch, goe
             raise ConfigError("refused")
 
     monkeypatch.setattr(committer_module, "send", send)
-    committer = Committer(types.SimpleNamespace(close=lambda: None), None, None, Known())
+    committer = Committer(types.SimpleNamespace(close=lambda: None), None, None, LastKnownState())
     committer.submit(None, None, lambda: order.append("archive"))
     if goes_through:
         committer.settle()

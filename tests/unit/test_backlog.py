@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from broodmind.actors.client.send_queue import Backlog, Limits
+from broodmind.actors.client.send_queue import Limits, SendQueue
 from broodmind.actors.client.spool import Spool, first_free, read
 from broodmind.actors.transport.outbox import REPLAY_S, Outbox
 from broodmind.common.errors import ConfigError, WireError
@@ -51,11 +51,11 @@ def folder(tmp_path):
 def reopened(backlog, folder, limits=None):
     """As a later process finds it."""
     backlog.release()
-    return Backlog(limits or Limits(), spool(folder))
+    return SendQueue(limits or Limits(), spool(folder))
 
 
 def test_games_leave_in_the_order_they_came_and_as_many_as_asked_for():
-    backlog = Backlog(Limits())
+    backlog = SendQueue(Limits())
     put(backlog, 1, 2, 3)
     assert numbers_of(backlog, backlog.take(2)[1]) == [1, 2]
     assert backlog.games == 3
@@ -67,7 +67,7 @@ def test_games_leave_in_the_order_they_came_and_as_many_as_asked_for():
 
 @pytest.mark.parametrize("limits", [Limits(queue_games=3), Limits(queue_bytes=320)])
 def test_the_oldest_give_way_and_are_counted_once(limits):
-    backlog = Backlog(limits)
+    backlog = SendQueue(limits)
     put(backlog, 1, 2, 3, 4, 5)
     dropped, parcels = backlog.take(1)
     assert (dropped, numbers_of(backlog, parcels)) == (2, [3])
@@ -92,7 +92,7 @@ def test_a_drop_is_a_gap_in_the_numbers():
 
 
 def test_what_is_put_back_comes_first_again():
-    backlog = Backlog(Limits())
+    backlog = SendQueue(Limits())
     put(backlog, 1, 2, 3)
     _, parcels = backlog.take(2)
     backlog.put_back(parcels)
@@ -101,7 +101,7 @@ def test_what_is_put_back_comes_first_again():
 
 
 def test_one_game_larger_than_all_bounds_is_kept_alone():
-    backlog = Backlog(Limits(queue_bytes=10))
+    backlog = SendQueue(Limits(queue_bytes=10))
     put(backlog, 1, 2)
     assert numbers_of(backlog, backlog.take(9)[1]) == [2]
 
@@ -113,7 +113,7 @@ def test_limits_are_positive(field):
 
 
 def test_what_a_process_did_not_send_the_next_one_sends_as_new(folder):
-    backlog = Backlog(Limits(), spool(folder))
+    backlog = SendQueue(Limits(), spool(folder))
     put(backlog, *range(1, 13))
     backlog = reopened(backlog, folder)
     assert backlog.resumed == {}
@@ -122,7 +122,7 @@ def test_what_a_process_did_not_send_the_next_one_sends_as_new(folder):
 
 
 def test_what_a_process_may_have_sent_the_next_one_finds_under_its_id(folder):
-    backlog = Backlog(Limits(), spool(folder))
+    backlog = SendQueue(Limits(), spool(folder))
     put(backlog, *range(1, 13))
     _, parcels = backlog.take(11)
     for number, parcel in enumerate(parcels, 1):
@@ -137,7 +137,7 @@ def test_what_a_process_may_have_sent_the_next_one_finds_under_its_id(folder):
 
 
 def test_what_does_not_fit_into_memory_waits_on_disk_alone(folder):
-    backlog = Backlog(Limits(queue_bytes=250), spool(folder))
+    backlog = SendQueue(Limits(queue_bytes=250), spool(folder))
     put(backlog, 1, 2, 3, 4)
     assert [parcel.packed is None for parcel in backlog._queue] == [False, False, True, True]
     _, parcels = backlog.take(4)
@@ -147,7 +147,7 @@ def test_what_does_not_fit_into_memory_waits_on_disk_alone(folder):
 
 
 def test_a_full_spool_drops_the_oldest_with_their_files(folder):
-    backlog = Backlog(Limits(spool_bytes=350), spool(folder))
+    backlog = SendQueue(Limits(spool_bytes=350), spool(folder))
     put(backlog, *range(1, 7))
     assert backlog.dropped == 3
     assert len(list(folder.glob("*.game"))) == 3
@@ -156,7 +156,7 @@ def test_a_full_spool_drops_the_oldest_with_their_files(folder):
 
 
 def test_a_spool_that_cannot_be_written_leaves_the_game_in_memory(folder):
-    backlog = Backlog(Limits(), spool(folder))
+    backlog = SendQueue(Limits(), spool(folder))
     (folder / "lock").unlink()
     folder.rmdir()
     put(backlog, 1)
@@ -165,12 +165,12 @@ def test_a_spool_that_cannot_be_written_leaves_the_game_in_memory(folder):
 
 
 def test_a_game_that_is_torn_or_gone_is_dropped_and_counted(folder):
-    backlog = Backlog(Limits(), spool(folder))
+    backlog = SendQueue(Limits(), spool(folder))
     put(backlog, 1, 2, 3)
     backlog.release()
     first, second, _ = sorted(folder.glob("*.game"))
     first.write_bytes(first.read_bytes()[:50])
-    backlog = Backlog(Limits(), spool(folder))
+    backlog = SendQueue(Limits(), spool(folder))
     second.unlink()
     _, parcels = backlog.take(3)
     assert [backlog.open(parcel) is None for parcel in parcels] == [True, True, False]
@@ -212,7 +212,7 @@ def test_a_process_takes_the_first_name_that_no_living_one_has(tmp_path):
 
 
 def test_two_processes_one_after_the_other_never_overwrite(folder):
-    backlog = Backlog(Limits(), spool(folder))
+    backlog = SendQueue(Limits(), spool(folder))
     for number in itertools.count(1):
         put(backlog, number)
         backlog = reopened(backlog, folder)

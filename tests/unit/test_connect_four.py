@@ -39,11 +39,11 @@ def random_positions(rng, games=GAMES):
 def test_movers_masks_observations_and_results_are_those_of_openspiel(seed):
     """Three thousand games; random ones end in a draw now and then."""
     for ours, theirs, going in random_positions(np.random.default_rng(seed)):
-        movers, masks = ours.movers, ours.allowed()
+        current_players, masks = ours.current_players, ours.allowed()
         seen = [ours.observe(np.full(GAMES, seat)) for seat in (0, 1)]
         for column in np.flatnonzero(going):
             state = theirs[column]
-            assert movers[column] == state.current_player()
+            assert current_players[column] == state.current_player()
             assert np.flatnonzero(masks[column]).tolist() == state.legal_actions()
             for seat in (0, 1):
                 np.testing.assert_array_equal(seen[seat][column, :2], spiel_planes(state, seat))
@@ -83,10 +83,10 @@ def test_only_the_games_asked_for_go_on_or_begin_anew():
     game = ConnectFour(3)
     game.reset(0)
     game.play(np.array([3, 3, 3]), np.array([True, True, False]))
-    assert game.movers.tolist() == [1, 1, 0]
+    assert game.current_players.tolist() == [1, 1, 0]
     assert game.observe(np.zeros(3, int))[:, :2].sum(axis=(1, 2, 3)).tolist() == [1, 1, 0]
     game.begin(np.array([True, False, False]))
-    assert game.movers.tolist() == [0, 1, 0]
+    assert game.current_players.tolist() == [0, 1, 0]
     assert game.observe(np.zeros(3, int))[:, :2].sum(axis=(1, 2, 3)).tolist() == [0, 1, 0]
 
 
@@ -108,7 +108,7 @@ def test_threats_are_the_free_squares_that_complete_a_line():
     """Every square of random positions; and which of them a stone can fall to."""
     found = 0
     for ours, theirs, going in random_positions(np.random.default_rng(3), games=20):
-        seen = ours.observe(ours.movers)
+        seen = ours.observe(ours.current_players)
         for column in np.flatnonzero(going):
             both = spiel_planes(theirs[column], theirs[column].current_player())
             occupied = both.sum(axis=0)
@@ -126,7 +126,7 @@ def test_the_lookahead_player_wins_if_it_can_else_blocks_if_it_can_else_does_any
     rng = np.random.default_rng(7)
     cases = {"win": 0, "block": 0, "free": 0}
     for ours, theirs, going in random_positions(rng, games=200):
-        chosen = lookahead(ours.observe(ours.movers), ours.allowed(), rng)
+        chosen = lookahead(ours.observe(ours.current_players), ours.allowed(), rng)
         for column in np.flatnonzero(going):
             mine, other = spiel_planes(theirs[column], theirs[column].current_player())
             legal = theirs[column].legal_actions()
@@ -140,5 +140,5 @@ def test_the_lookahead_player_wins_if_it_can_else_blocks_if_it_can_else_does_any
 def test_the_lookahead_player_draws_among_all_that_is_as_good():
     game = ConnectFour(500)
     game.reset(0)
-    chosen = lookahead(game.observe(game.movers), game.allowed(), np.random.default_rng(0))
+    chosen = lookahead(game.observe(game.current_players), game.allowed(), np.random.default_rng(0))
     assert np.bincount(chosen, minlength=COLUMNS).min() > 40

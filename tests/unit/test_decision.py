@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from broodmind.actors.client.episode import Episode, Improvised, Manners
-from broodmind.actors.inference.batched_inference import decide
+from broodmind.actors.client.episode import Episode, ErrorPolicy, FallbackAction
+from broodmind.actors.inference.batched_inference import run_inference
 from broodmind.actors.inference.policy import Policy
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.policy.network import initial_params
@@ -32,7 +32,7 @@ def policy_of(game, version=1, correlation=0.0):
 
 def begin(policy, seed, left):
     rng = np.random.default_rng(seed)
-    return Episode(str(seed), {}, policy, lambda *_: -1, rng, Manners(), lambda _, ended: left.append(ended))
+    return Episode(str(seed), {}, policy, lambda *_: -1, rng, ErrorPolicy(), lambda _, ended: left.append(ended))
 
 
 def shown(game, seed, step):
@@ -61,7 +61,7 @@ def test_side_by_side_each_episode_does_what_it_would_do_alone(game, correlation
             seed: move
             for group in (present, sorted(set(range(GAMES)) - set(present)))
             for seed, move in zip(
-                group, decide([together[seed].ask(*shown(game, seed, step)) for seed in group]), strict=True
+                group, run_inference([together[seed].ask(*shown(game, seed, step)) for seed in group]), strict=True
             )
         }
         for seed, move in enumerate(moves):
@@ -81,7 +81,7 @@ def test_a_row_that_nothing_can_be_learnt_from_spoils_no_other():
     policy._params["policy/w0"][:] = 2
     episodes = [begin(policy, seed, left) for seed in range(3)]
     vast = np.full((2, 3), 3e38)
-    moves = decide([episode.ask(vast if n == 1 else np.ones((2, 3))) for n, episode in enumerate(episodes)])
+    moves = run_inference([episode.ask(vast if n == 1 else np.ones((2, 3))) for n, episode in enumerate(episodes)])
     assert moves[1] == -1
     assert all(move in range(4) for move in (moves[0], moves[2]))
     for episode in episodes:
@@ -91,8 +91,8 @@ def test_a_row_that_nothing_can_be_learnt_from_spoils_no_other():
 
 
 def test_without_a_policy_there_is_nothing_to_decide():
-    assert begin(None, 1, []).ask([1]) == Improvised(-1)
-    assert decide([]) == []
+    assert begin(None, 1, []).ask([1]) == FallbackAction(-1)
+    assert run_inference([]) == []
 
 
 def test_actions_side_by_side_are_distributed_as_the_policy_says():
@@ -101,7 +101,7 @@ def test_actions_side_by_side_are_distributed_as_the_policy_says():
     seen, mask = np.full((2, 3), 0.3), np.array([True, True, False, True])
     count = 4000
     episodes = [begin(policy, seed, []) for seed in range(count)]
-    moves = np.bincount(decide([episode.ask(seen, mask) for episode in episodes]), minlength=4)
+    moves = np.bincount(run_inference([episode.ask(seen, mask) for episode in episodes]), minlength=4)
     log_probs = np.array([episode._recording.log_probs[0] for episode in episodes])
     chances = np.zeros(4)
     for episode, log_prob in zip(episodes, log_probs, strict=True):

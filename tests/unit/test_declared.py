@@ -11,11 +11,11 @@ from support.runs import SPEC, trajectory
 from broodmind.common.errors import WireError
 from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory, parse_entry
 from broodmind.learner.config import IntakeConfig, LearnerConfig
-from broodmind.learner.ingest.batcher import Intake, refusal
+from broodmind.learner.ingest.batcher import Batcher, rejection
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.ledger.stream_entry import Entry
 from broodmind.learner.metrics.run_metrics import History
-from broodmind.learner.run_state import Run
+from broodmind.learner.run_state import RunState
 
 NOW = 1_700_000_000_000
 HEAD = Head(epoch=3, version=20, commit="c")
@@ -79,24 +79,24 @@ def test_how_a_declared_game_ended_may_be_unknown_and_no_others():
 @pytest.mark.parametrize(("epoch", "version"), [(0, 0), (3, 20), (9, 99)])
 def test_it_is_taken_where_asked_for_whatever_its_version_says(config, age_ms, expected, epoch, version):
     header = a_header(trajectory(), epoch=epoch, version=version, created_ms=NOW - age_ms)
-    assert refusal(header, HEAD, NOW, config) == expected
+    assert rejection(header, HEAD, NOW, config) == expected
 
 
 def test_being_asked_for_excuses_nothing_else():
     ours = Header(20, 3, 8, 1, NOW)
-    assert refusal(ours, HEAD, NOW, ASKED) is None
-    assert refusal(replace(ours, version=15), HEAD, NOW, ASKED) == "stale"
-    assert refusal(replace(ours, epoch=0), HEAD, NOW, ASKED) == "wrong_epoch"
+    assert rejection(ours, HEAD, NOW, ASKED) is None
+    assert rejection(replace(ours, version=15), HEAD, NOW, ASKED) == "stale"
+    assert rejection(replace(ours, epoch=0), HEAD, NOW, ASKED) == "wrong_epoch"
 
 
 def a_run_after(*headers):
-    run = Run("x", SPEC, LearnerConfig(intake=ASKED))
+    run = RunState("x", SPEC, LearnerConfig(intake=ASKED))
     run.head = HEAD
-    intake = Intake(ASKED, {})
+    intake = Batcher(ASKED, {})
     for sequence, header in enumerate(headers, 1):
         intake.add(Entry("a", (1, sequence), header, trajectory(sequence)), HEAD, header.created_ms)
-    figures = run.train(intake)
-    return run, run.commit(intake, figures, {"a"})[0]
+    metrics = run.train(intake)
+    return run, run.commit(intake, metrics, {"a"})[0]
 
 
 def test_it_is_counted_among_the_accepted_and_apart():

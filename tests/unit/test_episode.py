@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from broodmind.actors.client.episode import Episode, Manners
-from broodmind.actors.client.episode_buffer import Ending, Recording, longest, to_trajectory
-from broodmind.actors.client.episode_record import Attempt
+from broodmind.actors.client.episode import Episode, ErrorPolicy
+from broodmind.actors.client.episode_buffer import EpisodeBuffer, EpisodeEnd, longest, to_trajectory
+from broodmind.actors.client.episode_record import EpisodeRecord
 from broodmind.actors.games.tinyzerg import TinyZerg
 from broodmind.actors.inference.policy import Policy
 from broodmind.actors.rollout import GameRollout, StepRollout
@@ -41,7 +41,7 @@ class Table:
     def __init__(self, spec=None, *, strict=True):
         self.left = []
         self.policy = policy_of(spec) if spec else None
-        self.manners = Manners()
+        self.manners = ErrorPolicy()
         if not strict:
             self.manners.strict = False
 
@@ -91,13 +91,13 @@ def test_whole_games_are_what_a_rollout_of_whole_games_makes_of_the_same_play():
     table = Table(run_spec(TinyZerg.spec, "games", 200))
     rollout = GameRollout(TinyZerg(1), 200, 11, np.random.default_rng(5))
     play_tinyzerg(table, 5)
-    pieces = []
-    while len(pieces) < 5:
-        pieces += rollout.play(table.policy)
-    for ours, piece in zip(trajectories(table), pieces, strict=True):
+    fragments = []
+    while len(fragments) < 5:
+        fragments += rollout.play(table.policy)
+    for ours, fragment in zip(trajectories(table), fragments, strict=True):
         for name in (*FIELDS, "wins"):
-            np.testing.assert_array_equal(getattr(ours, name), getattr(piece.trajectory, name), name)
-            assert getattr(ours, name).dtype == getattr(piece.trajectory, name).dtype, name
+            np.testing.assert_array_equal(getattr(ours, name), getattr(fragment.trajectory, name), name)
+            assert getattr(ours, name).dtype == getattr(fragment.trajectory, name).dtype, name
 
 
 def test_pieces_side_by_side_are_what_a_rollout_of_steps_makes_of_the_same_play():
@@ -236,11 +236,13 @@ def test_the_longest_game_is_what_one_entry_holds():
     assert longest(pixels) < 4096
     steps = longest(run_spec(replace(TOY, observation_shape=(84, 84, 40)), "steps", 1))
     game = replace(TOY, observation_shape=(84, 84, 40))
-    recording = Recording()
+    recording = EpisodeBuffer()
     for _ in range(steps):
         recording.add(np.zeros((84, 84, 40), np.float32), np.int32(0), np.float32(-1), None)
     spec = run_spec(game, "steps", 1)
-    trajectory = to_trajectory(recording, Ending(np.zeros((84, 84, 40), np.float32), terminated=True, won=False), spec)
+    trajectory = to_trajectory(
+        recording, EpisodeEnd(np.zeros((84, 84, 40), np.float32), terminated=True, won=False), spec
+    )
     header = Header(3, 1, steps, 1, 1)
     decode_trajectory(encode_trajectory(trajectory, "a", spec), header, "a", spec)
 
@@ -287,7 +289,7 @@ def test_a_game_without_a_policy_is_played_by_the_substitute_and_not_trained_on(
         assert [episode.act(SEEN), episode.act("whatever")] == [2, 2]
         episode.reward(1)
         episode.end("win")
-    assert table.attempt == Attempt(
+    assert table.attempt == EpisodeRecord(
         id="a-1",
         labels={},
         epoch=0,

@@ -255,23 +255,25 @@ def test_such_files_cannot_be_of_every_game(game, field):
 
 def test_pieces_side_by_side_are_what_they_were(tmp_path):
     spec = a_run(length=8)
-    pieces = [pack(games_of(tmp_path, *decisions), spec) for decisions in ((9,), (20, 12), (9, 9))]
-    assert all(alike(pieces[0], piece) for piece in pieces)
-    whole = side_by_side(pieces)
+    fragments = [pack(games_of(tmp_path, *decisions), spec) for decisions in ((9,), (20, 12), (9, 9))]
+    assert all(alike(fragments[0], fragment) for fragment in fragments)
+    whole = side_by_side(fragments)
     taken = decode_trajectory(
         encode_trajectory(whole, "a", spec), Header(0, 0, whole.steps, whole.games, 1, declared=True), "a", spec
     )
-    assert (taken.steps, taken.games) == (sum(each.steps for each in pieces), 5)
+    assert (taken.steps, taken.games) == (sum(each.steps for each in fragments), 5)
     for name in ("observations", "actions", "log_probs", "rewards", "terminated", "valid"):
-        np.testing.assert_array_equal(getattr(taken, name), np.hstack([getattr(piece, name) for piece in pieces]))
+        np.testing.assert_array_equal(
+            getattr(taken, name), np.hstack([getattr(fragment, name) for fragment in fragments])
+        )
     np.testing.assert_array_equal(taken.lengths, [8, 19, 11, 8, 8])
 
 
 def test_pieces_that_differ_in_length_or_in_what_they_know_stay_apart(tmp_path):
-    (piece,) = [pack(games_of(tmp_path, 9), a_run(length=8))]
-    assert alike(piece, piece)
-    assert not alike(piece, pack(games_of(tmp_path, 9), a_run(length=4)))
-    assert not alike(piece, replace(piece, wins=np.array([True])))
+    (fragment,) = [pack(games_of(tmp_path, 9), a_run(length=8))]
+    assert alike(fragment, fragment)
+    assert not alike(fragment, pack(games_of(tmp_path, 9), a_run(length=4)))
+    assert not alike(fragment, replace(fragment, wins=np.array([True])))
 
 
 # The real ones.

@@ -14,9 +14,9 @@ from broodmind.common.server.keys import Keys, check_name
 from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
 from broodmind.common.wire.trajectory import Header, Trajectory
 from broodmind.learner.config import IntakeConfig
-from broodmind.learner.ingest.batcher import Intake, refusal
+from broodmind.learner.ingest.batcher import Batcher, rejection
 from broodmind.learner.ingest.stream_reader import Entry
-from broodmind.learner.ledger.counters import REFUSALS, Counters
+from broodmind.learner.ledger.counters import REJECTIONS, Counters
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.metrics.run_metrics import GAMES, History
 
@@ -54,7 +54,7 @@ def entry(actor="a", entry_id=(1, 1), entry_header=None, **options):
 
 
 def intake(cursors=None, **config):
-    return Intake(dataclasses.replace(CONFIG, **config), {} if cursors is None else cursors)
+    return Batcher(dataclasses.replace(CONFIG, **config), {} if cursors is None else cursors)
 
 
 def reasons(made):
@@ -69,28 +69,28 @@ def reasons(made):
     [(20, None), (19, None), (17, None), (16, None), (15, "stale"), (14, "stale"), (0, "stale")],
 )
 def test_an_entry_may_be_as_stale_as_the_limit_and_no_staler(version, expected):
-    assert refusal(header(version), HEAD, NOW, CONFIG) == expected
+    assert rejection(header(version), HEAD, NOW, CONFIG) == expected
 
 
 @pytest.mark.parametrize(("version", "expected"), [(20, None), (19, "stale")])
 def test_no_staleness_at_all_is_a_limit_too(version, expected):
-    assert refusal(header(version), HEAD, NOW, dataclasses.replace(CONFIG, max_staleness=0)) == expected
+    assert rejection(header(version), HEAD, NOW, dataclasses.replace(CONFIG, max_staleness=0)) == expected
 
 
 @pytest.mark.parametrize(
     ("age_ms", "expected"), [(0, None), (-5000, None), (59_999, None), (60_000, None), (60_001, "too_old")]
 )
 def test_an_entry_may_be_as_old_as_the_limit_and_no_older(age_ms, expected):
-    assert refusal(header(created_ms=NOW - age_ms), HEAD, NOW, CONFIG) == expected
+    assert rejection(header(created_ms=NOW - age_ms), HEAD, NOW, CONFIG) == expected
 
 
 @pytest.mark.parametrize("epoch", [0, 2, 4])
 def test_another_epoch_is_refused_whatever_else_is_right(epoch):
-    assert refusal(header(epoch=epoch), HEAD, NOW, CONFIG) == "wrong_epoch"
+    assert rejection(header(epoch=epoch), HEAD, NOW, CONFIG) == "wrong_epoch"
 
 
 def test_a_version_that_was_never_published_is_of_a_lost_lineage():
-    assert refusal(header(version=21), HEAD, NOW, CONFIG) == "wrong_epoch"
+    assert rejection(header(version=21), HEAD, NOW, CONFIG) == "wrong_epoch"
 
 
 @pytest.mark.parametrize(
@@ -101,16 +101,16 @@ def test_a_version_of_another_commit_than_this_lineages_is_of_a_lost_one(version
     """After a loss the same number may have been given twice; of versions older than is remembered nothing is known."""
     one = dataclasses.replace(header(version=version), commit=commit)
     lineage = {19: "c19", 20: "c20"}
-    assert refusal(one, HEAD, NOW, CONFIG, lineage) == expected
-    made = Intake(CONFIG, {}, lineage)
+    assert rejection(one, HEAD, NOW, CONFIG, lineage) == expected
+    made = Batcher(CONFIG, {}, lineage)
     made.add(entry(entry_header=one), HEAD, NOW)
     assert reasons(made) == ([expected] if expected else [])
 
 
 def test_the_lineage_is_looked_at_before_staleness_and_staleness_before_age():
     old = NOW - 10_000_000
-    assert refusal(header(version=1, epoch=2, created_ms=old), HEAD, NOW, CONFIG) == "wrong_epoch"
-    assert refusal(header(version=1, created_ms=old), HEAD, NOW, CONFIG) == "stale"
+    assert rejection(header(version=1, epoch=2, created_ms=old), HEAD, NOW, CONFIG) == "wrong_epoch"
+    assert rejection(header(version=1, created_ms=old), HEAD, NOW, CONFIG) == "stale"
 
 
 # Intake.
@@ -299,7 +299,7 @@ def test_a_counter_that_does_not_exist_is_an_error():
 
 
 def test_every_reason_for_a_refusal_has_a_counter():
-    refused = {name: number for number, name in enumerate(REFUSALS, start=1)} | {"overflow": 99}
+    refused = {name: number for number, name in enumerate(REJECTIONS, start=1)} | {"overflow": 99}
     assert Counters(**refused, accepted=9, steps=8).refused() == refused
 
 
@@ -549,28 +549,28 @@ def play_history(history, games, wins=True, start=0):
 
 def test_a_new_history_has_nothing_to_say():
     history = History()
-    assert history.figures() == {}
+    assert history.metrics() == {}
     assert history.mean_return is None
-    assert history.refusals() == {"refused_by_lag": {}, "refused_by_length": {}}
+    assert history.rejections() == {"refused_by_lag": {}, "refused_by_length": {}}
 
 
 def test_the_figures_are_those_of_what_was_accepted():
     history = History()
     play_history(history, 8)
-    figures = history.figures()
-    assert figures["return_mean"] == np.mean(range(8))
-    assert figures["length_mean"] == np.mean(range(1, 9))
-    assert figures["win_rate"] == 2 / 8
-    assert figures["staleness_max"] == 2
-    assert figures["staleness_p50"] == 1  # of 0 1 2 0 1 2 0 1
-    assert figures["age_s_max"] == 7
-    assert figures["age_s_p50"] == 3.5
+    metrics = history.metrics()
+    assert metrics["return_mean"] == np.mean(range(8))
+    assert metrics["length_mean"] == np.mean(range(1, 9))
+    assert metrics["win_rate"] == 2 / 8
+    assert metrics["staleness_max"] == 2
+    assert metrics["staleness_p50"] == 1  # of 0 1 2 0 1 2 0 1
+    assert metrics["age_s_max"] == 7
+    assert metrics["age_s_p50"] == 3.5
 
 
 def test_a_game_without_wins_has_no_win_rate():
     history = History()
     play_history(history, 3, wins=False)
-    assert "win_rate" not in history.figures()
+    assert "win_rate" not in history.metrics()
 
 
 def test_the_mean_return_is_that_of_the_last_hundred_games_and_unknown_before():
@@ -587,9 +587,12 @@ def test_refusals_are_counted_by_lag_and_by_the_power_of_two_above_the_games_len
     history = History()
     for version, steps, games in ((15, 7, 1), (15, 8, 1), (0, 100, 10), (20, 3, 0), (25, 1, 1)):
         history.refuse(header(version, steps=steps, games=games), 20)
-    assert history.refusals() == {"refused_by_lag": {5: 2, 20: 1, 0: 2}, "refused_by_length": {8: 1, 16: 2, 4: 1, 2: 1}}
+    assert history.rejections() == {
+        "refused_by_lag": {5: 2, 20: 1, 0: 2},
+        "refused_by_length": {8: 1, 16: 2, 4: 1, 2: 1},
+    }
     history.refuse(header(0), 1000)
-    assert history.refusals()["refused_by_lag"][64] == 1
+    assert history.rejections()["refused_by_lag"][64] == 1
 
 
 def test_a_restored_history_goes_on_as_if_nothing_had_been():
@@ -606,11 +609,11 @@ def test_a_restored_history_goes_on_as_if_nothing_had_been():
         each.refuse(header(1, steps=9), 20)
     assert history.state() != state
     assert successor.state() == history.state()
-    assert successor.figures() == history.figures()
+    assert successor.metrics() == history.metrics()
     assert successor.mean_return == history.mean_return == np.mean(range(30, 130))
     assert (
-        successor.refusals()
-        == history.refusals()
+        successor.rejections()
+        == history.rejections()
         == {
             "refused_by_lag": {19: 3, 18: 1},
             "refused_by_length": {16: 4},

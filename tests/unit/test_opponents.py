@@ -13,7 +13,7 @@ from broodmind.actors.games.opponent_pool import (
     LATEST_SHARE,
     SLATE,
     Opponent,
-    Pool,
+    OpponentPool,
     expected_score,
     weights,
 )
@@ -29,9 +29,9 @@ def plays(opponent):
 
 
 def a_pool(*numbers, seed=0):
-    pool = Pool(Opponent("random", lambda *_: "random"), np.random.default_rng(seed))
+    pool = OpponentPool(Opponent("random", lambda *_: "random"), np.random.default_rng(seed))
     for number in numbers:
-        pool.meet(version(number))
+        pool.on_policy(version(number))
     return pool
 
 
@@ -51,7 +51,7 @@ def test_what_is_kept_stays_bounded_and_covers_the_whole_run_evenly():
 def test_a_version_met_again_is_the_same_one():
     pool, one = a_pool(), version(1)
     for _ in range(5):
-        pool.meet(one)
+        pool.on_policy(one)
     assert len(pool.past) == 1
 
 
@@ -67,7 +67,7 @@ def test_the_latest_version_has_its_share_of_games_and_few_others_play_at_a_time
 def test_a_game_against_the_latest_version_goes_on_against_the_next():
     pool = a_pool(1)
     latest = next(opponent for opponent in pool.draw(100) if opponent.name == "latest")
-    pool.meet(version(2))
+    pool.on_policy(version(2))
     assert plays(latest) == 2
 
 
@@ -75,7 +75,7 @@ def test_a_game_against_a_past_version_goes_on_against_the_same():
     pool = a_pool(1)
     past = next(opponent for opponent in pool.draw(100) if opponent.name == "1-1")
     for number in range(2, 100):
-        pool.meet(version(number))
+        pool.on_policy(version(number))
     assert plays(past) == 1
 
 
@@ -83,7 +83,7 @@ def test_every_version_is_drawn_in_the_end():
     pool, names = a_pool(*range(1, 6)), set()
     for number in range(6, 200):
         names |= {opponent.name for opponent in pool.draw(20)}
-        pool.meet(version(number))
+        pool.on_policy(version(number))
     assert {"latest", "random", "1-1"} <= names
 
 
@@ -109,7 +109,7 @@ def _after(pool, number):
     """Drawn after another version, none of which joins."""
     pool._met = 1
     pool._stride = 1000
-    pool.meet(version(number))
+    pool.on_policy(version(number))
     return pool.draw(20)
 
 
@@ -135,7 +135,7 @@ def test_a_version_keeps_the_rating_that_it_joined_with():
     for _ in range(200):
         pool.record(pool.past[0], 1.0)
     risen = pool.rating
-    pool.meet(version(2))
+    pool.on_policy(version(2))
     assert risen > 100
     assert [opponent.rating for opponent in pool.past] == [0, risen]
 
@@ -152,7 +152,7 @@ def test_the_heartbeat_names_the_hardest_opponent():
     pool = a_pool(1, 2)
     for _ in range(100):
         pool.record(pool.past[0], 0.0)
-    assert pool.figures()["hardest_opponent"] == "1-1"
-    assert float(pool.figures()["hardest_score"]) < 0.1
-    assert int(pool.figures()["elo"]) < 0
-    assert pool.figures()["opponents"] == "4"
+    assert pool.metrics()["hardest_opponent"] == "1-1"
+    assert float(pool.metrics()["hardest_score"]) < 0.1
+    assert int(pool.metrics()["elo"]) < 0
+    assert pool.metrics()["opponents"] == "4"

@@ -93,9 +93,9 @@ def test_nothing_is_found_in_a_run_that_is_right():
     assert verdict.violations == []
     assert verdict.complete
     expected = {"commits": 6, "versions": 5, "epochs": 2, "consumed": 8, "accepted": 6, "stale": 1, "overflow": 2}
-    assert verdict.figures.items() >= expected.items()
+    assert verdict.metrics.items() >= expected.items()
     fates = {"acknowledged": 9, "acknowledged_consumed": 8, "acknowledged_waiting": 1, "acknowledged_lost": 0}
-    assert verdict.figures.items() >= fates.items()
+    assert verdict.metrics.items() >= fates.items()
 
 
 def test_a_run_that_has_only_just_begun_is_right():
@@ -112,7 +112,7 @@ def test_a_ledger_whose_beginning_was_trimmed_is_judged_from_there_on(oldest):
     verdict = judge(snapshot, JOURNALS)
     assert verdict.violations == []
     assert not verdict.complete
-    assert verdict.figures["acknowledged_unseen"] == {1: 0, 2: 2, 3: 4, 4: 7, 5: 7}[oldest]
+    assert verdict.metrics["acknowledged_unseen"] == {1: 0, 2: 2, 3: 4, 4: 7, 5: 7}[oldest]
     # What comes after the oldest entry is still held to account.
     assert "lost" in kinds(replace(snapshot, streams={"a": StreamView(8, 1, (), ((7, 10),))}))
 

@@ -24,7 +24,7 @@ from broodmind.learner.config import LearnerConfig
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.persistence.checkpoints import Checkpoints
 from broodmind.learner.persistence.warm_start import read_origin
-from broodmind.learner.run_state import Run
+from broodmind.learner.run_state import RunState
 
 BOT = RunSpec(GAME, NETWORK)
 STATES = np.random.default_rng(2).normal(3, 2, (50, 3)).astype(np.float32)
@@ -32,7 +32,7 @@ STATES = np.random.default_rng(2).normal(3, 2, (50, 3)).astype(np.float32)
 
 def trained(spec, config, seed=0):
     """A run with a few updates behind it, as its last commit left it."""
-    run, rng = Run("x", replace(spec, seed=seed), LearnerConfig(algorithm=config)), np.random.default_rng(4)
+    run, rng = RunState("x", replace(spec, seed=seed), LearnerConfig(algorithm=config)), np.random.default_rng(4)
     shape = (16, 4)
     for _ in range(3):
         actions = rng.integers(0, spec.game.actions.outputs, shape).astype(np.int32)
@@ -57,14 +57,14 @@ def weights_of(run, spec):
 
 
 def started(path, spec, config=None):
-    run = Run("y", spec, LearnerConfig(algorithm=config or PPOConfig()))
+    run = RunState("y", spec, LearnerConfig(algorithm=config or PPOConfig()))
     run.start_from(read_origin(path, spec))
     return run
 
 
 def test_a_run_starts_with_the_bots_policy_and_a_value_network_of_its_own(tmp_path):
     path = write_model(tmp_path / "rl_agent_model.tmp.npz")
-    fresh, params = Run("y", BOT, LearnerConfig())._trainer.weights(), weights_of(started(path, BOT), BOT)
+    fresh, params = RunState("y", BOT, LearnerConfig())._trainer.weights(), weights_of(started(path, BOT), BOT)
     for name, array in decode_weights(fresh, digest(fresh), BOT).items():
         expected = read_bot_model(path).params[name] if name.startswith("policy") else array
         np.testing.assert_array_equal(params[name], expected)
@@ -111,7 +111,7 @@ def test_a_checkpoints_normaliser_goes_along(tmp_path):
 
 def test_continuous_actions_take_their_deviations_along(tmp_path):
     spec = RunSpec(GameSpec("box", (3,), Box((-1.0,), (1.0,))), NetworkSpec((8,)))
-    run = Run("x", spec, LearnerConfig())
+    run = RunState("x", spec, LearnerConfig())
     run._trainer._params.views[LOG_STD][...] = -0.5
     path = Checkpoints(tmp_path).save(run.first_version(Head(), 1)[1], spec)
     assert weights_of(started(path, spec), spec)[LOG_STD] == -0.5

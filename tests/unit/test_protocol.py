@@ -19,7 +19,7 @@ from broodmind.actors.serve.protocol import (
     Begin,
     End,
     Hello,
-    Refused,
+    InvalidRequest,
     Reward,
     frame,
     parse,
@@ -91,7 +91,7 @@ def test_a_frame_is_its_size_and_its_msgpack():
 def test_a_hostile_message_is_refused_within_little_memory(data):
     tracemalloc.start()
     try:
-        with pytest.raises(Refused):
+        with pytest.raises(InvalidRequest):
             parse(data)
         assert (
             tracemalloc.get_traced_memory()[1] < 9 * MAX_FRAME

@@ -13,7 +13,7 @@ import broodmind
 # What is listed here may not be taken away without a deprecation.
 PUBLIC = {
     *("Agent", "Box", "BroodmindError", "ConfigError", "Discrete", "Episode", "GameSpec", "Limits", "MultiDiscrete"),
-    *("Status", "Step", "TwoSeatGame", "VectorGame", "__version__", "connect"),
+    *("Status", "Step", "TwoPlayerGame", "VectorGame", "__version__", "connect"),
 }
 
 
@@ -46,7 +46,7 @@ def test_the_names_that_actors_had_still_work_and_warn(name):
     ("old", "new", "attribute"),
     [
         ("broodmind.actors.game", "broodmind.actors.games.vector_game", "Step"),
-        ("broodmind.actors.two_seats", "broodmind.actors.games.two_player_game", "TwoSeatGame"),
+        ("broodmind.actors.two_seats", "broodmind.actors.games.two_player_game", "TwoPlayerGame"),
         ("broodmind.actors.tinyzerg_gymnasium", "broodmind.actors.games.tinyzerg_gymnasium", "TinyZergEnv"),
     ],
 )

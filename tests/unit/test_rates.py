@@ -5,13 +5,13 @@ import math
 import pytest
 
 from broodmind.common.errors import ConfigError
-from broodmind.learner.algorithms.learning_rate import RateConfig, batch_scale, follow_kl, schedule, stale_scale
+from broodmind.learner.algorithms.learning_rate import LearningRateConfig, batch_scale, follow_kl, schedule, stale_scale
 
 STEPS = [1, 512, 2048, 4096, 100_000]
 
 
 def test_by_default_nothing_changes_the_rate():
-    config = RateConfig()
+    config = LearningRateConfig()
     assert [batch_scale(config, steps) for steps in STEPS] == [1.0] * len(STEPS)
     assert [stale_scale(config, share) for share in (0.0, 0.5, 1.0)] == [1.0] * 3
     assert [schedule(config, n, 1000 * n) for n in (0, 1, 10**6)] == [1.0] * 3
@@ -21,7 +21,7 @@ def test_by_default_nothing_changes_the_rate():
 @pytest.mark.parametrize(("scaling", "power"), [("none", 0), ("linear", 1), ("sqrt", 0.5)])
 @pytest.mark.parametrize("reference", [2048, 256])
 def test_the_rate_follows_the_accepted_steps_by_a_power_of_their_ratio(scaling, power, reference):
-    config = RateConfig(scaling=scaling, reference_steps=reference)
+    config = LearningRateConfig(scaling=scaling, reference_steps=reference)
     for steps in STEPS:
         assert batch_scale(config, steps) == pytest.approx((steps / reference) ** power, rel=1e-12)
     assert batch_scale(config, reference) == 1.0
@@ -32,23 +32,23 @@ def test_the_rate_follows_the_accepted_steps_by_a_power_of_their_ratio(scaling, 
     [(0.5, 0.0, 1.0), (0.5, 1.0, 0.5), (0.5, 0.5, 0.75), (0.1, 1.0, 0.1), (0.1, 0.25, 0.775), (1.0, 1.0, 1.0)],
 )
 def test_a_batch_of_old_data_has_a_lower_rate_by_its_share(factor, share, expected):
-    assert stale_scale(RateConfig(stale_factor=factor), share) == pytest.approx(expected)
+    assert stale_scale(LearningRateConfig(stale_factor=factor), share) == pytest.approx(expected)
 
 
 def test_the_rate_rises_linearly_over_the_warm_up_from_the_first_step_of_it():
-    config = RateConfig(warmup_updates=4)
+    config = LearningRateConfig(warmup_updates=4)
     assert [schedule(config, n, 0) for n in range(7)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0]
-    assert schedule(RateConfig(warmup_updates=1), 0, 0) == 1.0
+    assert schedule(LearningRateConfig(warmup_updates=1), 0, 0) == 1.0
 
 
 def test_the_rate_falls_linearly_to_nothing_and_no_further():
-    config = RateConfig(anneal_steps=1000)
+    config = LearningRateConfig(anneal_steps=1000)
     assert [schedule(config, 5, steps) for steps in (0, 250, 999, 1000, 5000)] == pytest.approx([1, 0.75, 0.001, 0, 0])
     assert schedule(config, 5, 5000) == 0.0
 
 
 def test_warm_up_and_annealing_multiply():
-    assert schedule(RateConfig(warmup_updates=10, anneal_steps=100), 4, 40) == pytest.approx(0.5 * 0.6)
+    assert schedule(LearningRateConfig(warmup_updates=10, anneal_steps=100), 4, 40) == pytest.approx(0.5 * 0.6)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_divergence_that_is_no_longer_followed_leaves_no_factor_behind():
 )
 def test_a_rate_that_makes_no_sense_is_refused_by_the_settings_name(wrong, says):
     with pytest.raises(ConfigError, match=f"^{says}, expected"):
-        RateConfig(**wrong)
+        LearningRateConfig(**wrong)
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,4 @@ def test_a_rate_that_makes_no_sense_is_refused_by_the_settings_name(wrong, says)
 )
 def test_a_rate_that_would_turn_learning_around_is_refused(wrong):
     with pytest.raises(ConfigError):
-        RateConfig(**wrong)
+        LearningRateConfig(**wrong)

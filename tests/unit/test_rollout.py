@@ -118,8 +118,8 @@ def two_columns(**options):
 
 def test_a_piece_holds_every_step_of_every_column():
     game = two_columns()
-    (piece,) = make(StepRollout, game, 6).play(CountingPolicy())
-    trajectory = piece.trajectory
+    (fragment,) = make(StepRollout, game, 6).play(CountingPolicy())
+    trajectory = fragment.trajectory
     # (game, steps so far): two steps, the reset, then three; the final observation of each game is in the sequence.
     first = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2], [1, 3]]
     second = [[0, 0], [0, 1], [0, 2], [0, 3], [0, 4], [1, 0], [1, 1]]
@@ -140,8 +140,8 @@ def test_a_piece_holds_every_step_of_every_column():
 
 def test_returns_lengths_and_wins_are_those_of_the_games_in_the_order_they_ended():
     game = two_columns(wins=True)
-    (piece,) = make(StepRollout, game, 6).play(CountingPolicy())
-    trajectory = piece.trajectory
+    (fragment,) = make(StepRollout, game, 6).play(CountingPolicy())
+    trajectory = fragment.trajectory
     assert trajectory.returns.tolist() == [1 + 2, 1 + 2 + 3 + 4, 1 + 2 + 3]
     assert trajectory.lengths.tolist() == [2, 4, 3]
     assert trajectory.wins.tolist() == [True, False, False]
@@ -151,21 +151,21 @@ def test_returns_lengths_and_wins_are_those_of_the_games_in_the_order_they_ended
 
 def test_games_that_end_in_the_same_step_are_in_the_order_of_their_columns():
     game = Script([(3, TERMINATED, False)], [(9, TERMINATED, True)], [(3, TRUNCATED, True)], wins=True)
-    (piece,) = make(StepRollout, game, 4).play(CountingPolicy())
-    assert piece.trajectory.lengths.tolist() == [3, 3]
-    assert piece.trajectory.wins.tolist() == [False, True]
+    (fragment,) = make(StepRollout, game, 4).play(CountingPolicy())
+    assert fragment.trajectory.lengths.tolist() == [3, 3]
+    assert fragment.trajectory.wins.tolist() == [False, True]
 
 
 def test_a_game_goes_on_over_the_end_of_a_piece_and_is_counted_whole_where_it_ends():
     game = two_columns(wins=True)
     rollout = make(StepRollout, game, 3)
-    pieces = [rollout.play(CountingPolicy())[0].trajectory for _ in range(4)]
-    assert [piece.lengths.tolist() for piece in pieces] == [[2], [4, 3], [2, 4], []]
-    assert [piece.returns.tolist() for piece in pieces] == [[3], [10, 6], [3, 10], []]
-    assert [piece.wins.tolist() for piece in pieces] == [[True], [False, False], [True, False], []]
-    for before, after in itertools.pairwise(pieces):
+    fragments = [rollout.play(CountingPolicy())[0].trajectory for _ in range(4)]
+    assert [fragment.lengths.tolist() for fragment in fragments] == [[2], [4, 3], [2, 4], []]
+    assert [fragment.returns.tolist() for fragment in fragments] == [[3], [10, 6], [3, 10], []]
+    assert [fragment.wins.tolist() for fragment in fragments] == [[True], [False, False], [True, False], []]
+    for before, after in itertools.pairwise(fragments):
         np.testing.assert_array_equal(before.observations[-1], after.observations[0])
-    assert sum(piece.steps for piece in pieces) == 9 + 10  # of 12 each: column 0 reset 3 times, column 1 twice
+    assert sum(fragment.steps for fragment in fragments) == 9 + 10  # of 12 each: column 0 reset 3 times, column 1 twice
     assert game.seeds == [7]
 
 
@@ -179,8 +179,8 @@ def test_a_game_that_ends_with_the_piece_resets_in_the_first_step_of_the_next():
 
 
 def test_a_piece_without_an_ending_has_no_games():
-    (piece,) = make(StepRollout, Script([(50, TERMINATED, True)], wins=True), 4).play(CountingPolicy())
-    trajectory = piece.trajectory
+    (fragment,) = make(StepRollout, Script([(50, TERMINATED, True)], wins=True), 4).play(CountingPolicy())
+    trajectory = fragment.trajectory
     assert [each.shape for each in (trajectory.returns, trajectory.lengths, trajectory.wins)] == [(0,)] * 3
     assert [each.dtype for each in (trajectory.returns, trajectory.lengths, trajectory.wins)] == [
         np.float32,
@@ -190,19 +190,19 @@ def test_a_piece_without_an_ending_has_no_games():
 
 
 def test_games_of_a_single_step_leave_every_other_step_to_the_resets():
-    (piece,) = make(StepRollout, Script([(1, TERMINATED, False)]), 5).play(CountingPolicy())
-    assert columns_of(piece.trajectory.valid) == [[1, 0, 1, 0, 1]]
-    assert piece.trajectory.lengths.tolist() == [1, 1, 1]
+    (fragment,) = make(StepRollout, Script([(1, TERMINATED, False)]), 5).play(CountingPolicy())
+    assert columns_of(fragment.trajectory.valid) == [[1, 0, 1, 0, 1]]
+    assert fragment.trajectory.lengths.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("kind", [StepRollout, GameRollout])
 def test_masks_are_those_the_action_was_chosen_under(kind):
     game = Script([(4, TERMINATED, False)], masked=True)
     rollout = make(kind, game, 4)
-    pieces = []
-    while not pieces:
-        pieces = rollout.play(CountingPolicy())
-    trajectory = pieces[0].trajectory
+    fragments = []
+    while not fragments:
+        fragments = rollout.play(CountingPolicy())
+    trajectory = fragments[0].trajectory
     # After k steps action k mod 3 is forbidden, and the policy plays the one after it.
     assert columns_of(trajectory.masks) == [[[0, 1, 1], [1, 0, 1], [1, 1, 0], [0, 1, 1]]]
     assert columns_of(trajectory.actions) == [[1, 2, 0, 1]]
@@ -220,15 +220,15 @@ def test_a_piece_is_not_changed_by_the_play_that_follows(kind):
 
     game.step = never_the_same_reward_twice
     rollout = make(kind, game, 3)
-    pieces = []
-    while not pieces:
-        pieces = rollout.play(CountingPolicy())
-    names = type(pieces[0].trajectory).__slots__
-    kept = {name: getattr(pieces[0].trajectory, name).copy() for name in names}
+    fragments = []
+    while not fragments:
+        fragments = rollout.play(CountingPolicy())
+    names = type(fragments[0].trajectory).__slots__
+    kept = {name: getattr(fragments[0].trajectory, name).copy() for name in names}
     for _ in range(9):
         rollout.play(CountingPolicy())
     for name in names:
-        np.testing.assert_array_equal(getattr(pieces[0].trajectory, name), kept[name], err_msg=name)
+        np.testing.assert_array_equal(getattr(fragments[0].trajectory, name), kept[name], err_msg=name)
 
 
 def test_a_piece_of_steps_is_of_the_version_that_played_it():
@@ -241,17 +241,19 @@ def test_a_piece_of_steps_is_of_the_version_that_played_it():
 
 def play_games(rollout, steps, version=lambda _: 1):
     """The pieces of so many steps, each with the step it came out of."""
-    return [(step, piece) for step in range(1, steps + 1) for piece in rollout.play(CountingPolicy(version(step)))]
+    return [
+        (step, fragment) for step in range(1, steps + 1) for fragment in rollout.play(CountingPolicy(version(step)))
+    ]
 
 
 def test_each_game_is_a_piece_of_its_own_when_it_ends():
     game = two_columns(wins=True)
-    pieces = play_games(make(GameRollout, game, 10), 9)
+    fragments = play_games(make(GameRollout, game, 10), 9)
     # Column 0 ends after steps 2 and (a reset later) 6 and 9; column 1 after 4 and 9.
-    assert [step for step, _ in pieces] == [2, 4, 6, 9, 9]
+    assert [step for step, _ in fragments] == [2, 4, 6, 9, 9]
     lengths, numbers = [2, 4, 3, 2, 4], [0, 0, 1, 2, 1]
-    for (_, piece), length, number in zip(pieces, lengths, numbers, strict=True):
-        trajectory = piece.trajectory
+    for (_, fragment), length, number in zip(fragments, lengths, numbers, strict=True):
+        trajectory = fragment.trajectory
         assert columns_of(trajectory.observations) == [[[number, k] for k in range(length + 1)]]
         assert columns_of(trajectory.actions) == [[(number + k) % 3 for k in range(length)]]
         assert columns_of(trajectory.log_probs) == [[-1 - number - k / 16 for k in range(length)]]
@@ -260,11 +262,17 @@ def test_each_game_is_a_piece_of_its_own_when_it_ends():
         assert trajectory.lengths.tolist() == [length]
         assert trajectory.returns.tolist() == [length * (length + 1) / 2]
         assert_travels(trajectory, game, 10)
-    endings = [(piece.trajectory.terminated, piece.trajectory.truncated) for _, piece in pieces]
+    endings = [(fragment.trajectory.terminated, fragment.trajectory.truncated) for _, fragment in fragments]
     assert [bool(terminated[-1, 0]) for terminated, _ in endings] == [True, True, False, True, True]
     assert [bool(truncated[-1, 0]) for _, truncated in endings] == [False, False, True, False, False]
     assert not any(flags[:-1].any() for pair in endings for flags in pair)
-    assert [piece.trajectory.wins.tolist() for _, piece in pieces] == [[True], [False], [False], [True], [False]]
+    assert [fragment.trajectory.wins.tolist() for _, fragment in fragments] == [
+        [True],
+        [False],
+        [False],
+        [True],
+        [False],
+    ]
 
 
 def test_a_step_that_ends_nothing_gives_nothing():
@@ -274,8 +282,8 @@ def test_a_step_that_ends_nothing_gives_nothing():
 
 def test_a_game_as_long_as_the_length_is_whole():
     game = Script([(4, TERMINATED, True)], wins=True)
-    ((_, piece), (_, following)) = play_games(make(GameRollout, game, 4), 9)
-    for trajectory in (piece.trajectory, following.trajectory):
+    ((_, fragment), (_, following)) = play_games(make(GameRollout, game, 4), 9)
+    for trajectory in (fragment.trajectory, following.trajectory):
         assert columns_of(trajectory.terminated) == [[0, 0, 0, 1]]
         assert not trajectory.truncated.any()
         assert trajectory.wins.tolist() == [True]
@@ -284,10 +292,10 @@ def test_a_game_as_long_as_the_length_is_whole():
 
 def test_a_longer_game_is_cut_as_truncated_and_its_rest_is_unseen():
     game = Script([(7, TERMINATED, True), (2, TERMINATED, True)], wins=True)
-    pieces = play_games(make(GameRollout, game, 3), 10)
+    fragments = play_games(make(GameRollout, game, 3), 10)
     # Cut after 3 of 7 steps; then 4 unseen ones, a reset, and the next game, which ends after 2.
-    assert [step for step, _ in pieces] == [3, 10]
-    cut, following = (piece.trajectory for _, piece in pieces)
+    assert [step for step, _ in fragments] == [3, 10]
+    cut, following = (fragment.trajectory for _, fragment in fragments)
     assert columns_of(cut.observations) == [[[0, 0], [0, 1], [0, 2], [0, 3]]]  # with what to bootstrap from
     assert columns_of(cut.truncated) == [[0, 0, 1]]
     assert not cut.terminated.any()
@@ -302,16 +310,16 @@ def test_a_longer_game_is_cut_as_truncated_and_its_rest_is_unseen():
 
 def test_the_unseen_rest_of_a_game_is_in_no_other_games_return_or_length():
     game = Script([(7, TERMINATED, True), (2, TERMINATED, True)])
-    pieces = play_games(make(GameRollout, game, 3), 10)
-    assert [piece.trajectory.lengths.tolist() for _, piece in pieces] == [[3], [2]]
-    assert [piece.trajectory.returns.tolist() for _, piece in pieces] == [[1 + 2 + 3], [1 + 2]]
+    fragments = play_games(make(GameRollout, game, 3), 10)
+    assert [fragment.trajectory.lengths.tolist() for _, fragment in fragments] == [[3], [2]]
+    assert [fragment.trajectory.returns.tolist() for _, fragment in fragments] == [[1 + 2 + 3], [1 + 2]]
 
 
 def test_a_cut_in_one_column_leaves_the_others_alone():
     game = Script([(7, TERMINATED, True)], [(2, TERMINATED, True)], [(3, TRUNCATED, True)])
-    pieces = play_games(make(GameRollout, game, 3), 8)
+    fragments = play_games(make(GameRollout, game, 3), 8)
     # Column 1 ends after steps 2, 5 and 8; column 2 after 3 and 7; column 0 is cut after 3 and ends unseen after 7.
-    assert [(step, len(piece.trajectory.actions)) for step, piece in pieces] == [
+    assert [(step, len(fragment.trajectory.actions)) for step, fragment in fragments] == [
         (2, 2),
         (3, 3),
         (3, 3),
@@ -319,20 +327,20 @@ def test_a_cut_in_one_column_leaves_the_others_alone():
         (7, 3),
         (8, 2),
     ]
-    assert [piece.trajectory.returns.tolist() for _, piece in pieces] == [[3], [6], [6], [3], [6], [3]]
+    assert [fragment.trajectory.returns.tolist() for _, fragment in fragments] == [[3], [6], [6], [3], [6], [3]]
 
 
 def test_a_game_is_of_the_version_it_was_begun_with():
     game = two_columns()
-    pieces = play_games(make(GameRollout, game, 10), 9, version=lambda step: 10 + step)
+    fragments = play_games(make(GameRollout, game, 10), 9, version=lambda step: 10 + step)
     # Games begin with the first step after a reset: column 0 with steps 1, 4 and 8, column 1 with 1 and 6.
-    assert [piece.played_with for _, piece in pieces] == [pointer(n) for n in (11, 11, 14, 18, 16)]
+    assert [fragment.played_with for _, fragment in fragments] == [pointer(n) for n in (11, 11, 14, 18, 16)]
 
 
 def test_the_game_after_a_cut_one_is_of_the_version_it_was_begun_with():
     game = Script([(7, TERMINATED, True), (2, TERMINATED, True)])
-    pieces = play_games(make(GameRollout, game, 3), 10, version=lambda step: 10 + step)
-    assert [piece.played_with for _, piece in pieces] == [pointer(11), pointer(19)]
+    fragments = play_games(make(GameRollout, game, 3), 10, version=lambda step: 10 + step)
+    assert [fragment.played_with for _, fragment in fragments] == [pointer(11), pointer(19)]
 
 
 def test_a_game_that_knows_no_wins_although_it_should_has_lost():
@@ -340,8 +348,8 @@ def test_a_game_that_knows_no_wins_although_it_should_has_lost():
     game.spec = replace(game.spec, wins=True)
     step = game.step
     game.step = lambda actions: replace(step(actions), wins=None)
-    ((_, piece),) = play_games(make(GameRollout, game, 3), 2)
-    assert piece.trajectory.wins.tolist() == [False]
+    ((_, fragment),) = play_games(make(GameRollout, game, 3), 2)
+    assert fragment.trajectory.wins.tolist() == [False]
 
 
 @pytest.mark.parametrize(("unroll", "kind"), [("steps", StepRollout), ("games", GameRollout)])

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from broodmind.learner.algorithms.batch import Batch
-from broodmind.learner.algorithms.minibatches import Rows, rows_of, sweep
+from broodmind.learner.algorithms.minibatches import Minibatch, minibatch_of, run_epochs
 
 
 def numbered(count, *, masked=True):
     """Rows in which every field says which row it is."""
     number = np.arange(count)
-    return Rows(
+    return Minibatch(
         observations=np.stack([number, number], axis=1).astype(np.float32),
         actions=number.astype(np.int32),
         log_probs=-number.astype(np.float32),
@@ -38,7 +38,7 @@ def swept(rows, epochs, minibatch, seed=0):
         parts.append(part)
         return {"size": float(len(part)), "number": float(len(parts))}
 
-    return parts, sweep(rows, epochs, minibatch, np.random.default_rng(seed), step)
+    return parts, run_epochs(rows, epochs, minibatch, np.random.default_rng(seed), step)
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
@@ -78,8 +78,8 @@ def test_each_epoch_has_an_order_of_its_own_that_the_generator_decides():
 
 
 def test_the_figures_are_means_over_the_steps():
-    _, figures = swept(numbered(10), 2, 5)
-    assert figures == {"size": 5.0, "number": (1 + 2 + 3 + 4) / 4}
+    _, metrics = swept(numbered(10), 2, 5)
+    assert metrics == {"size": 5.0, "number": (1 + 2 + 3 + 4) / 4}
 
 
 def test_a_selection_keeps_each_rows_fields_together_with_and_without_masks():
@@ -102,7 +102,7 @@ def test_the_rows_of_a_batch_are_its_valid_steps_with_the_observation_before_eac
     actions = np.broadcast_to(number.reshape(3, 2, *(1 for _ in dims)), (3, 2, *dims))
     masks = np.repeat(number[..., None] % 2 == 0, 4, axis=2)
     batch = Batch(observations, actions, -number / 1.0, number / 1.0, no, no, valid, masks, 0)
-    rows = rows_of(batch, np.arange(4) * 0.1, np.arange(4) * 2.0, np.arange(4) * 3.0)
+    rows = minibatch_of(batch, np.arange(4) * 0.1, np.arange(4) * 2.0, np.arange(4) * 3.0)
     kept = [0, 3, 4, 5]  # row by row, as number[valid] has them
     assert rows.observations.tolist() == [[n] for n in kept]
     assert rows.actions.reshape(4, -1)[:, 0].tolist() == kept

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from broodmind.actors.games.connect_four import COLUMNS, ConnectFour, has_line, lookahead
-from broodmind.actors.games.opponent_pool import Only, Opponent, Pool
+from broodmind.actors.games.opponent_pool import FixedOpponent, Opponent, OpponentPool
 from broodmind.actors.games.registry import evaluation_games, make_game
 from broodmind.actors.games.self_play import OPENING, SelfPlay
 from broodmind.actors.games.two_player_game import random_player
@@ -154,7 +154,7 @@ def test_the_same_seed_and_actions_give_the_same_games():
     def played(seed):
         game = SelfPlay(ConnectFour(8))
         step = game.reset(seed)
-        game.opponents.meet(untrained(1))
+        game.opponents.on_policy(untrained(1))
         steps = [step]
         for _ in range(50):
             steps.append(game.step(steps[-1].masks.argmax(axis=1)))
@@ -169,15 +169,15 @@ def test_a_piece_is_labelled_with_our_own_version_whoever_sat_opposite():
     rollout = StepRollout(game, 40, 0, np.random.default_rng(0))
     for version in (1, 2, 9):
         policy = untrained(version, seed=version)
-        game.opponents.meet(policy)
-        (piece,) = rollout.play(policy)
-        assert piece.played_with.version == version
-        assert set(np.unique(piece.trajectory.rewards)) <= {-1.0, 0.0, 1.0}
+        game.opponents.on_policy(policy)
+        (fragment,) = rollout.play(policy)
+        assert fragment.played_with.version == version
+        assert set(np.unique(fragment.trajectory.rewards)) <= {-1.0, 0.0, 1.0}
         expected = policy._distribution(
-            piece.trajectory.observations[:-1].reshape(-1, 6, 6, 7), piece.trajectory.masks.reshape(-1, COLUMNS)
-        ).log_prob(piece.trajectory.actions.ravel())
-        np.testing.assert_allclose(piece.trajectory.log_probs.ravel(), expected, rtol=1e-4)
-    assert piece.trajectory.wins.any()
+            fragment.trajectory.observations[:-1].reshape(-1, 6, 6, 7), fragment.trajectory.masks.reshape(-1, COLUMNS)
+        ).log_prob(fragment.trajectory.actions.ravel())
+        np.testing.assert_allclose(fragment.trajectory.log_probs.ravel(), expected, rtol=1e-4)
+    assert fragment.trajectory.wins.any()
     assert {opponent.name for opponent in game.opponents.past} == {"1-1", "1-2", "1-9"}
 
 
@@ -208,8 +208,8 @@ def test_an_opponent_is_asked_once_a_step_for_all_of_its_games():
 
 
 def test_a_game_of_two_seats_is_found_by_name_with_and_without_a_player():
-    assert isinstance(make_game("ConnectFour", 2).opponents, Pool)
-    assert isinstance(make_game("ConnectFour@lookahead", 2).opponents, Only)
+    assert isinstance(make_game("ConnectFour", 2).opponents, OpponentPool)
+    assert isinstance(make_game("ConnectFour@lookahead", 2).opponents, FixedOpponent)
     assert make_game("ConnectFour@random", 2).spec == make_game("ConnectFour", 2).spec
     assert make_game("ConnectFour", 2).spec.wins
     assert evaluation_games("ConnectFour") == ["ConnectFour@random", "ConnectFour@lookahead"]

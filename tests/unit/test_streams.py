@@ -19,4 +19,4 @@ def test_commands_packed_are_the_bytes_that_the_library_would_send():
 
 
 def test_large_arguments_are_not_copied():
-    assert sum(piece is LARGE for piece in _packed([("SET", "a", LARGE), ("SET", "b", LARGE)])) == 2
+    assert sum(fragment is LARGE for fragment in _packed([("SET", "a", LARGE), ("SET", "b", LARGE)])) == 2

@@ -13,7 +13,7 @@ from broodmind.common.wire import codec
 from broodmind.common.wire.weights import decode_weights, digest
 from broodmind.learner.algorithms.batch import Batch
 from broodmind.learner.algorithms.impact import ImpactConfig
-from broodmind.learner.algorithms.learning_rate import RateConfig
+from broodmind.learner.algorithms.learning_rate import LearningRateConfig
 from broodmind.learner.algorithms.ppo import PPOConfig
 from broodmind.learner.algorithms.reinforce import ReinforceConfig
 from broodmind.learner.algorithms.trainer import Trainer
@@ -22,7 +22,7 @@ from broodmind.learner.metrics.update_metrics import NonFinite
 
 FEATURES = 3
 ONE, SEVERAL, NUMBERS = Discrete(4), MultiDiscrete((3, 2)), Box((-1.0, 0.0), (1.0, 2.0))
-MOVING = RateConfig(warmup_updates=3, anneal_steps=500, kl_target=0.01, scaling="sqrt", reference_steps=40)
+MOVING = LearningRateConfig(warmup_updates=3, anneal_steps=500, kl_target=0.01, scaling="sqrt", reference_steps=40)
 CONFIGS = {
     "ppo": (PPOConfig(minibatch=16), ONE),
     "ppo-several": (PPOConfig(minibatch=16, optimizer="rmsprop"), SEVERAL),
@@ -250,10 +250,10 @@ def test_an_update_has_finite_figures_or_none(name):
     batch.log_probs[0, 0] = -100.0  # two numbers: as low as the wire lets through
     try:
         with np.errstate(all="ignore"):
-            figures = fresh(name).update(batch)
+            metrics = fresh(name).update(batch)
     except NonFinite:
         return
-    assert all(np.isfinite(value) for value in figures.values()), figures
+    assert all(np.isfinite(value) for value in metrics.values()), metrics
 
 
 # The parts together.
@@ -309,24 +309,24 @@ def test_without_a_normaliser_nothing_of_it_travels_and_observations_are_as_they
 
 @pytest.mark.parametrize("config", [PPOConfig, ImpactConfig, ReinforceConfig, VTraceConfig])
 def test_the_rate_is_what_the_batch_the_progress_and_its_age_make_of_it(config):
-    rates = RateConfig("linear", 100, warmup_updates=4, anneal_steps=1000, stale_factor=0.5)
+    rates = LearningRateConfig("linear", 100, warmup_updates=4, anneal_steps=1000, stale_factor=0.5)
     trainer = Trainer(spec_of(ONE), config(rate=0.01, rates=rates))
     trained = 0
     for number, stale_share in enumerate((0.0, 1.0, 0.5, 0.0, 0.25, 0.0)):
         batch = a_batch(number, stale_share=stale_share)
-        figures = trainer.update(batch)
+        metrics = trainer.update(batch)
         expected = 0.01 * (batch.steps / 100) * min(1, (number + 1) / 4) * (1 - trained / 1000) * (1 - stale_share / 2)
         games = batch.games if config is ReinforceConfig else 1
-        assert figures["effective_rate"] * games == pytest.approx(expected, rel=1e-9)
+        assert metrics["effective_rate"] * games == pytest.approx(expected, rel=1e-9)
         trained += batch.steps
 
 
 def test_the_rate_follows_the_divergence_from_one_update_to_the_next():
     # Nothing in these batches is near the policy's own probabilities: the divergence is always above the target.
-    trainer = Trainer(spec_of(ONE), PPOConfig(rate=1e-4, rates=RateConfig(kl_target=1e-4)))
+    trainer = Trainer(spec_of(ONE), PPOConfig(rate=1e-4, rates=LearningRateConfig(kl_target=1e-4)))
     rates = [trainer.update(a_batch(seed))["effective_rate"] for seed in range(3)]
     assert rates == pytest.approx([1e-4, 1e-4 / 1.5, 1e-4 / 1.5**2])
-    low = Trainer(spec_of(ONE), PPOConfig(rate=1e-4, rates=RateConfig(kl_target=1e4)))
+    low = Trainer(spec_of(ONE), PPOConfig(rate=1e-4, rates=LearningRateConfig(kl_target=1e4)))
     assert [low.update(a_batch(seed))["effective_rate"] for seed in range(3)] == pytest.approx(
         [1e-4, 1.5e-4, 1.5**2 * 1e-4]
     )

@@ -1,11 +1,11 @@
 from broodmind.actors.games.tinyzerg import TinyZerg
-from broodmind.actors.transport.blocking_connection import Uplink
+from broodmind.actors.transport.blocking_connection import BlockingActorConnection
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.spec import RunSpec
 
 
 def test_an_actor_that_waits_for_room_asks_ever_less_often():
-    uplink = Uplink("redis://127.0.0.1:1", "run", "a")  # no connection before the first call
+    uplink = BlockingActorConnection("redis://127.0.0.1:1", "run", "a")  # no connection before the first call
     uplink.spec = RunSpec(TinyZerg.spec)
     uplink.backlog = uplink.spec.rollout.high_water
     waits = []
