@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from ...common.errors import ConfigError, ProcessFailed, RedisDenied, SpecMismatch
+from ...common.process.backoff import Backoff
 from ...common.process.clock import monotonic_s
 from ...common.process.log import Log
 from .attempt_log import ProcessRecord, append, record
@@ -143,12 +144,12 @@ class Supervisor:
             slot.given_up = error
             _log.warning("given up, for no restart would mend it", name=slot.name, reason=last.reason)
             return
-        pause_s = min(_BACKOFF_S[0] * 2 ** max(slot.failures - 1, 0), _BACKOFF_S[1])
+        pause_s = Backoff(*_BACKOFF_S).after_s(max(slot.failures, 1))
         if slot.failures >= _TRIES and self._pause_s is not None:
             pause_s = self._pause_s
             _log.warning("paused", name=slot.name, failures=slot.failures, reason=last.reason, pause_s=pause_s)
         elif last.exit_code != 0:
-            _log.warning("ended, starting it again", name=slot.name, reason=last.reason, pause_s=pause_s)
+            _log.warning("ended, starting it again", name=slot.name, reason=last.reason, pause_s=round(pause_s, 2))
         slot.next_s = monotonic_s() + pause_s
 
 

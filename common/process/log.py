@@ -1,9 +1,18 @@
-"""Log events: a fixed sentence plus fields, so that a line can be searched by either."""
+"""Log events: a fixed sentence plus fields, so that a line can be searched by either and parsed by a program.
+
+Fields are written as logfmt writes them: `name=value`, and a value that holds blanks, quotes, equals signs or control
+characters in JSON's quotes. structlog and its kind are not used: this module belongs to game machines, which install
+numpy, redis and msgpack alone.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import sys
+
+_PLAIN = re.compile(r'[^\s"=\x00-\x1f\x7f-\x9f]+')
 
 
 class Log:
@@ -26,7 +35,18 @@ class Log:
 
     def _write(self, level: int, event: str, fields: dict[str, object]) -> None:
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, "%s%s", event, "".join(f" {key}={value}" for key, value in fields.items()))
+            self._logger.log(level, "%s%s", event, format_fields(fields))
+
+
+def format_fields(fields: dict[str, object]) -> str:
+    """Fields as the end of a log line: ` actor=a-000 reason="exit code 1"`."""
+    return "".join(f" {name}={_formatted(value)}" for name, value in fields.items())
+
+
+def _formatted(value: object) -> str:
+    text = str(value)
+    # In quotes control characters are escaped: what an actor sends must not reach an operator's terminal as it is.
+    return text if _PLAIN.fullmatch(text) else json.dumps(text).replace("\x7f", "\\u007f")  # which JSON leaves as it is
 
 
 def log_to_stderr(level: int) -> None:

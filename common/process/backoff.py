@@ -1,0 +1,36 @@
+"""Waits between attempts: longer each time, and not equally long for all who wait for the same thing."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+_JITTER = 0.25  # either way: a thousand actors whose server comes back must not all ask it in the same moment
+_DOUBLINGS_MAX = 32  # the longest wait is reached long before, and larger powers overflow
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Exponential backoff with jitter: `first_s`, twice that, and so on up to `longest_s`, each give or take a quarter.
+
+    Not for use by two threads at once. The libraries for this (tenacity, stamina) wrap a call that is tried again. Our
+    loops wait for a condition, a stop flag or a new version between two attempts, and only need to know how long.
+    """
+
+    first_s: float
+    longest_s: float
+    _attempts: int = field(default=0, init=False)
+
+    def next_s(self) -> float:
+        """Seconds to wait before the next attempt."""
+        self._attempts += 1
+        return self.after_s(self._attempts)
+
+    def after_s(self, failures: int) -> float:
+        """Seconds to wait after so many failures in a row, at least one."""
+        plain_s = min(self.first_s * 2.0 ** min(failures - 1, _DOUBLINGS_MAX), self.longest_s)
+        return min(plain_s * random.uniform(1 - _JITTER, 1 + _JITTER), self.longest_s)  # noqa: S311 - no secret
+
+    def reset(self) -> None:
+        """Begin with the first wait again, because an attempt has succeeded."""
+        self._attempts = 0
