@@ -25,6 +25,7 @@ FIELD = re.compile(r' (\w+)=("(?:[^"\\]|\\.)*"|\S+)')
         "\x1b]0;title\x07",
         "C:\\games",
         "π",
+        "\x7f \x9b",
         1.5,
         None,
     ],
