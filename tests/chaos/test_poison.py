@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from support import doomed
+from support.paths import TESTS
 from support.runs import entry, hash_of
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.server.keys import ALONE, CONSUMER, GROUP, Keys
 from broodmind.learner.ingest.quarantine import DELIVERIES
-
-TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture

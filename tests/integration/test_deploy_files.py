@@ -11,10 +11,10 @@ import signal
 import subprocess
 import tomllib
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import click
 import pytest
+from support.paths import DEPLOY_FILES, ROOT
 from support.servers import KINDS, PATIENCE_S, binary, free_port, wait_until
 
 from broodmind.actors.supervision.child_process import kill_session
@@ -22,9 +22,6 @@ from broodmind.common.errors import BroodmindError
 from broodmind.common.server.keys import CONSUMER, GROUP, Keys
 from broodmind.common.server.streams import Server
 from broodmind.deploy.cli import cli
-
-ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy" / "files"
 
 # Two writes that belong together, as a commit's do: in the AOF they stand between MULTI and EXEC.
 TRANSACTION = "redis.call('HINCRBY', KEYS[1], 'first', 1) redis.call('HINCRBY', KEYS[1], 'second', 1)"
@@ -56,7 +53,7 @@ def data(tmp_path):
 def start_script(server_path, data, **environment):
     """start-redis.sh on a port of its own: its process, and a connection to whatever it starts."""
     port = free_port()
-    command = ["sh", DEPLOY / "start-redis.sh", DEPLOY / "redis.conf", data, "--port", str(port)]
+    command = ["sh", DEPLOY_FILES / "start-redis.sh", DEPLOY_FILES / "redis.conf", data, "--port", str(port)]
     variables = {**os.environ, "REDIS_SERVER": str(server_path), **environment}
     with (data / "server.log").open("ab") as log:
         process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)
@@ -100,7 +97,7 @@ def torn_aof(server_path, data, keep):
 
 
 def settings():
-    lines = (DEPLOY / "redis.conf").read_text().splitlines()
+    lines = (DEPLOY_FILES / "redis.conf").read_text().splitlines()
     return [shlex.split(line) for line in lines if line and not line.startswith("#")]
 
 
@@ -123,7 +120,7 @@ def test_redis_starts_with_the_configuration_and_has_every_setting_of_it(server_
 
 
 def test_every_setting_has_its_reason_above_it():
-    blocks = (DEPLOY / "redis.conf").read_text().split("\n\n")
+    blocks = (DEPLOY_FILES / "redis.conf").read_text().split("\n\n")
     assert [block for block in blocks if not block.startswith("#")] == []
 
 
@@ -180,7 +177,7 @@ def test_the_signal_reaches_the_server_itself(server_path, data):
 
 
 def lag(port, run):
-    command = ["sh", DEPLOY / "lag.sh", run, "-p", str(port)]
+    command = ["sh", DEPLOY_FILES / "lag.sh", run, "-p", str(port)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
@@ -234,7 +231,7 @@ def test_lag_fails_for_an_unknown_run_and_an_unknown_server(shared_server, run):
 
 
 def compose():
-    text = (DEPLOY / "compose.yaml").read_text()
+    text = (DEPLOY_FILES / "compose.yaml").read_text()
     text = re.sub(r"(^|\s)#.*", "", text)
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)  # variables at their defaults
 
@@ -274,7 +271,7 @@ def test_the_compose_file_can_be_scaled_and_mounts_files_that_exist():
     mounted = re.findall(r"- \./(\S+?):", compose())
     assert mounted
     for file in mounted:
-        assert (DEPLOY / file).is_file()
+        assert (DEPLOY_FILES / file).is_file()
     (overrides,) = (json.loads(found) for found in re.findall(r"^ +command: (\[\"--.*\])$", compose(), re.MULTILINE))
     known = {name for name, *_ in settings()}
     assert {word.removeprefix("--") for word in overrides if word.startswith("--")} <= known
@@ -287,7 +284,7 @@ def test_the_image_is_built_from_what_the_wheel_needs_and_runs_the_command_itsel
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert {line.removeprefix("!") for line in ignored if line.startswith("!")} == needed
     assert "*" in ignored
-    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    lines = (DEPLOY_FILES / "Dockerfile").read_text().splitlines()
     assert 'ENTRYPOINT ["broodmind"]' in lines  # in the shell's form, the shell would get the signals
     assert "broodmind" in project["project"]["scripts"]
     (extra,) = re.findall(r"broodmind-\*\.whl\)\[(\w+)\]", "\n".join(lines))

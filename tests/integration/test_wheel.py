@@ -6,12 +6,10 @@ import os
 import subprocess
 import sys
 import venv
-from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 from support.servers import PATIENCE_S
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")

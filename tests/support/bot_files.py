@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from support.paths import SHARED
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "zerg"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REAL = SHARED / "data" / "zerg"
 ENTRIES = {"W1": (15, 64), "b1": (64,), "W2": (64, 64), "b2": (64,), "W3": (64, 5), "b3": (5,)}
 
 

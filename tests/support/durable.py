@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from support.paths import DEPLOY_FILES
 from support.servers import RealServer, binary, wait_until
 
-DEPLOY = Path(__file__).parents[2] / "deploy" / "files"
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class DurableServer(RealServer):
@@ -20,7 +22,14 @@ class DurableServer(RealServer):
 
     def start(self) -> None:
         self.started = getattr(self, "started", 0) + 1
-        command = ["sh", DEPLOY / "start-redis.sh", DEPLOY / "redis.conf", self.folder, "--port", str(self.port)]
+        command = [
+            "sh",
+            DEPLOY_FILES / "start-redis.sh",
+            DEPLOY_FILES / "redis.conf",
+            self.folder,
+            "--port",
+            str(self.port),
+        ]
         arguments = [part for name, value in self.options.items() for part in (f"--{name}", value)]
         with (self.folder / "server.log").open("ab") as log:
             environment = {**os.environ, "REDIS_SERVER": str(self._beside_its_check())}

@@ -15,13 +15,17 @@ import sys
 import threading
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from support.paths import TESTS
 from support.roles import ROLES
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import BroodmindError
 from broodmind.common.process.log import log_to_stderr
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CRASHED = 70  # the exit code of a child that ended with an error that is none of ours
 
@@ -54,14 +58,13 @@ class Nursery:
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        tests = Path(__file__).parents[1]
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "support.nursery"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={**os.environ, "PYTHONPATH": str(tests)},
+                env={**os.environ, "PYTHONPATH": str(TESTS)},
                 start_new_session=True,
             )
         self._children: dict[int, Child] = {}

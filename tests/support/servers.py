@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
+from support.paths import DEPLOY_FILES
+
 from broodmind.common.errors import BroodmindError, RedisDenied
 from broodmind.common.server.streams import Server
 
@@ -19,7 +21,6 @@ KINDS = ("redis", "valkey")
 # long that a busy machine, on which the start of one process may take ten seconds, never runs out of it.
 PATIENCE_S = 180.0
 WHOLE_RUN_S = 1500.0  # the same, of a run that learns something from its beginning to its end
-DEPLOY = Path(__file__).parents[2] / "deploy" / "files"
 
 
 def binary(kind: str) -> str:
@@ -107,7 +108,8 @@ class ScriptedServer(RealServer):
     def command(self) -> list[str]:
         options = {"port": str(self.port), **self.options}
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        return ["sh", str(DEPLOY / "start-redis.sh"), str(DEPLOY / "redis.conf"), str(self.folder), *arguments]
+        script, config = DEPLOY_FILES / "start-redis.sh", DEPLOY_FILES / "redis.conf"
+        return ["sh", str(script), str(config), str(self.folder), *arguments]
 
     def environment(self) -> dict[str, str]:
         bin_folder = self.folder / "bin"  # server and checker beside each other, as packages and images lay them out

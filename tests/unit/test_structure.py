@@ -6,11 +6,10 @@ import ast
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 FOLDERS = ("actors", "common", "deploy", "learner")
 
 

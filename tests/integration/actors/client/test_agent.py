@@ -12,11 +12,11 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from support.clients import GAME, SPEC, arrived, play, publish
+from support.paths import DOCS
 from support.runs import hash_of, running
 from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
 
@@ -470,7 +470,7 @@ def test_a_seed_makes_the_actions_reproducible(shared_server, redis, run):
 
 
 def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
-    page = Path(__file__).parents[2].joinpath("docs", "client.md").read_text()
+    page = (DOCS / "client.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert code.count("timeout_s=30") == 2
     (tmp_path / "bot.py").write_text(code.replace("timeout_s=30", f"timeout_s={PATIENCE_S}"))

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.paths import DOCS
 from support.runs import broodmind, hash_of, processes_of, running
 from support.servers import PATIENCE_S, RealServer, free_port, wait_until
 from support.standin import MAP, install
@@ -359,7 +360,7 @@ def test_a_game_at_its_limit_is_truncated_with_the_observation_its_future_begins
 
 
 def test_the_bot_of_the_documentation_plays_and_is_trained_on(table):
-    text = (Path(__file__).parents[2] / "docs" / "starcraft2.md").read_text()
+    text = (DOCS / "starcraft2.md").read_text()
     block = next(part for part in text.split("\n\n    ") if part.startswith("from broodmind import connect"))
     start = text.index(block)
     example = textwrap.dedent("    " + text[start : text.index("\nThe features and the reward")])

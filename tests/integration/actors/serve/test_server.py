@@ -9,12 +9,12 @@ import signal
 import socket
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import msgpack
 import numpy as np
 import pytest
 from support.clients import SPEC, arrived, publish
+from support.paths import DOCS
 from support.runs import broodmind, hash_of, running
 from support.served import client, compiled, example, framed, served
 from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
@@ -208,7 +208,7 @@ def test_an_episode_keeps_its_version_beside_others_of_a_newer_one(shared_server
 
 
 def test_the_example_in_the_document_is_what_is_said(shared_server, redis, run):
-    messages = example((Path(__file__).parents[2] / "docs" / "serve.md").read_text())
+    messages = example((DOCS / "serve.md").read_text())
     assert [meaning["type"] for way, _, meaning in messages if way == ">"] == [
         *("hello", "episode", "act", "reward", "end", "act")
     ]

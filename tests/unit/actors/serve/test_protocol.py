@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tracemalloc
-from pathlib import Path
 
 import msgpack
 import numpy as np
 import pytest
+from support.paths import DOCS
 from support.served import framed
 
 from broodmind.actors.serve.protocol import (
@@ -101,7 +101,7 @@ def test_a_hostile_message_is_refused_within_little_memory(data):
 
 
 def test_the_limits_are_those_of_the_document():
-    text = " ".join((Path(__file__).parents[2] / "docs" / "serve.md").read_text().split())
+    text = " ".join((DOCS / "serve.md").read_text().split())
     assert (
         f"at most {MAX_FRAME >> 20} MiB, a map {MAX_LABELS} fields, a list {MAX_LIST} items, a text {MAX_TEXT}" in text
     )

@@ -1,0 +1,165 @@
+"""The tests mirror the code: actors/client/episode.py is tested in tests/LANE/actors/client/test_episode.py."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+import pytest
+from support.paths import ROOT, TESTS
+
+if TYPE_CHECKING:
+    from pathlib import PurePath
+
+PACKAGES = ("actors", "common", "deploy", "learner")
+MIRRORED_LANES = ("unit", "properties", "reference", "integration")
+
+# Files in tests/unit that are about the repository as a whole, or about a subject that crosses modules.
+WHOLE_PACKAGE = {
+    "test_layout_of_tests.py",
+    "test_public_package.py",
+    "test_structure.py",
+    "learner/test_declared_games.py",  # one kind of entry, from its header to the counters
+    "support/test_world.py",  # a program that the tests themselves rely on
+}
+
+# Modules without a test file of their own name, and the file that tests them. A module that gets its own leaves the
+# list, so that it can only become shorter.
+TESTED_IN = {
+    "actors/client/encoder_thread.py": "integration/actors/client/test_agent.py",
+    "actors/client/episode_buffer.py": "unit/actors/client/test_episode.py",
+    "actors/client/episode_record.py": "unit/actors/client/test_episode.py",
+    "actors/client/fallback_policy.py": "properties/actors/serve/test_protocol.py",
+    "actors/client/spool.py": "unit/actors/client/test_send_queue.py",
+    "actors/client/validation.py": "unit/actors/client/test_episode.py",
+    "actors/games/registry.py": "unit/actors/games/test_gymnasium_adapter.py",
+    "actors/games/tinyzerg_gymnasium.py": "unit/actors/games/test_tinyzerg.py",
+    "actors/games/two_player_game.py": "unit/actors/games/test_self_play.py",
+    "actors/games/vector_game.py": "unit/actors/test_rollout.py",
+    "actors/inference/policy.py": "unit/actors/inference/test_batched_inference.py",
+    "actors/loop.py": "integration/test_processes.py",
+    "actors/offline/behaviour_policy.py": "unit/actors/offline/test_bot_experience.py",
+    "actors/offline/collate_games.py": "unit/actors/offline/test_bot_experience.py",
+    "actors/serve/request_batcher.py": "integration/actors/serve/test_server.py",
+    "actors/serve/session.py": "integration/actors/serve/test_server.py",
+    "actors/starcraft2/bot.py": "integration/actors/starcraft2/test_actor.py",
+    "actors/supervision/attempt_log.py": "integration/actors/supervision/test_supervisor.py",
+    "actors/supervision/child_process.py": "integration/actors/supervision/test_supervisor.py",
+    "actors/supervision/progress_pipe.py": "integration/actors/supervision/test_supervisor.py",
+    "actors/transport/ack_journal.py": "unit/deploy/audit/test_invariants.py",
+    "actors/transport/actor_names.py": "integration/learner/test_loop.py",
+    "actors/transport/outbox.py": "unit/learner/ingest/test_batcher.py",
+    "actors/transport/stream_connection.py": "integration/learner/test_loop.py",
+    "common/actions.py": "reference/common/policy/test_distributions.py",
+    "common/deprecated.py": "unit/test_public_package.py",
+    "common/errors.py": "integration/test_bad_input.py",
+    "common/policy/network.py": "reference/test_gradients.py",
+    "common/process/atomic_file.py": "integration/test_recovery.py",
+    "common/process/clock.py": "integration/learner/test_loop.py",
+    "common/process/seeding.py": "integration/test_processes.py",
+    "common/process/shutdown.py": "integration/test_processes.py",
+    "common/server/keys.py": "unit/learner/ingest/test_batcher.py",
+    "common/spec.py": "unit/learner/ingest/test_batcher.py",
+    "common/wire/archive_format.py": "unit/learner/persistence/test_archive_writer.py",
+    "common/wire/codec.py": "properties/common/wire/test_trajectory.py",
+    "common/wire/weights.py": "chaos/test_decoders.py",
+    "deploy/audit/snapshot.py": "integration/deploy/audit/test_verify.py",
+    "deploy/cli.py": "integration/test_bad_input.py",
+    "deploy/local/actors.py": "integration/test_processes.py",
+    "deploy/local/embedded_server.py": "integration/deploy/local/test_up.py",
+    "deploy/local/monitor.py": "integration/deploy/local/test_up.py",
+    "deploy/local/peak_memory.py": "integration/deploy/local/test_up.py",
+    "deploy/local/process_slots.py": "integration/deploy/local/test_up.py",
+    "deploy/local/progress_display.py": "integration/deploy/local/test_up.py",
+    "deploy/local/serve.py": "integration/actors/serve/test_server.py",
+    "deploy/local/summary.py": "integration/deploy/local/test_up.py",
+    "deploy/observe/run_view.py": "integration/test_processes.py",
+    "deploy/observe/status.py": "integration/test_processes.py",
+    "deploy/options.py": "integration/test_bad_input.py",
+    "deploy/records/evaluate.py": "integration/deploy/local/test_up.py",
+    "deploy/records/learning_curve.py": "integration/deploy/local/test_up.py",
+    "deploy/settings.py": "integration/test_bad_input.py",
+    "learner/algorithms/batch.py": "properties/test_updates.py",
+    "learner/algorithms/batch_predictions.py": "unit/learner/maths/test_popart.py",
+    "learner/algorithms/impact.py": "reference/test_gradients.py",
+    "learner/algorithms/ppo.py": "reference/test_gradients.py",
+    "learner/algorithms/registry.py": "integration/test_processes.py",
+    "learner/algorithms/reinforce.py": "reference/test_gradients.py",
+    "learner/algorithms/vtrace_actor_critic.py": "reference/test_gradients.py",
+    "learner/commit/commit_thread.py": "unit/learner/persistence/test_archive_writer.py",
+    "learner/commit/lease.py": "integration/learner/commit/test_commit.py",
+    "learner/config.py": "unit/learner/ingest/test_batcher.py",
+    "learner/ledger/counters.py": "unit/learner/ingest/test_batcher.py",
+    "learner/ledger/head.py": "integration/learner/commit/test_commit.py",
+    "learner/ledger/id_ranges.py": "unit/deploy/audit/test_invariants.py",
+    "learner/ledger/ledger_entry.py": "unit/deploy/audit/test_invariants.py",
+    "learner/ledger/stream_entry.py": "unit/learner/test_declared_games.py",
+    "learner/maths/flat_parameters.py": "reference/test_gradients.py",
+    "learner/maths/losses.py": "reference/test_gradients.py",
+    "learner/maths/mlp_backprop.py": "reference/test_gradients.py",
+    "learner/metrics/run_metrics.py": "unit/learner/ingest/test_batcher.py",
+    "learner/metrics/throughput.py": "integration/learner/test_loop.py",
+    "learner/metrics/update_metrics.py": "unit/learner/algorithms/test_trainer.py",
+    "learner/persistence/checkpoints.py": "integration/test_recovery.py",
+    "learner/persistence/last_known_state.py": "integration/test_recovery.py",
+    "learner/persistence/run_snapshot.py": "integration/test_recovery.py",
+    "learner/persistence/run_spec.py": "integration/test_bad_input.py",
+    "learner/session.py": "integration/deploy/audit/test_verify.py",
+}
+
+MODULES = [
+    path.relative_to(ROOT).as_posix()
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+    if path.name != "__init__.py"
+]
+
+
+def own_tests(module: str) -> list[str]:
+    """The test files that bear the module's name at the place that mirrors it, relative to tests/."""
+    folder, _, name = module.rpartition("/")
+    return [
+        f"{lane}/{folder}/test_{name}" for lane in MIRRORED_LANES if (TESTS / lane / folder / f"test_{name}").is_file()
+    ]
+
+
+def module_of(place: PurePath) -> str:
+    """The module after which a test file in a lane is named."""
+    return place.with_name(place.name.removeprefix("test_")).as_posix()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_module_has_a_test_of_its_name_or_says_where_it_is_tested(module):
+    if module in TESTED_IN:
+        assert not own_tests(module), f"{module} has a test file of its own: remove it from TESTED_IN"
+        assert (TESTS / TESTED_IN[module]).is_file()
+    else:
+        folder, _, name = module.rpartition("/")
+        assert own_tests(module), (
+            f"{module}: expected tests/unit/{folder}/test_{name} (or another lane), or a line in TESTED_IN"
+        )
+
+
+def test_only_modules_that_exist_are_listed():
+    assert set(TESTED_IN) <= set(MODULES)
+
+
+@pytest.mark.parametrize("path", sorted((TESTS / "unit").rglob("test_*.py")), ids=lambda path: path.name)
+def test_each_unit_test_is_named_after_a_module_at_the_mirrored_place(path):
+    place = path.relative_to(TESTS / "unit")
+    if place.as_posix() not in WHOLE_PACKAGE:
+        assert module_of(place) in MODULES, f"{path}: expected a module at {module_of(place)}"
+
+
+@pytest.mark.parametrize("lane", MIRRORED_LANES[1:])
+def test_what_stands_in_a_mirrored_folder_of_another_lane_is_named_after_a_module_too(lane):
+    for package in PACKAGES:
+        for path in (TESTS / lane / package).rglob("test_*.py"):
+            module = module_of(path.relative_to(TESTS / lane))
+            assert module in MODULES, f"{path}: expected a module at {module}"
+
+
+def test_every_test_file_defines_a_test():
+    for path in TESTS.rglob("test_*.py"):
+        functions = [node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+        assert any(name.startswith("test_") for name in functions), path
