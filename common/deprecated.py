@@ -22,6 +22,10 @@ _MODULES = {
     "actors.tinyzerg_gymnasium": "actors.games.tinyzerg_gymnasium",
     "actors.two_seats": "actors.games.two_player_game",
 }
+# Names that were documented as attributes of a module: the module's path today, old name to the name of today.
+_ATTRIBUTES = {
+    "actors.games.two_player_game": {"TwoSeatGame": "TwoPlayerGame"},
+}
 # Names that were documented as attributes of `broodmind.actors`, and are public names now.
 _PUBLIC = ("Agent", "Episode", "Limits", "Status", "connect")
 
@@ -32,6 +36,40 @@ def actors_attribute(name: str) -> Any:  # noqa: ANN401 - classes and a function
         raise AttributeError(f"module '{_PACKAGE}.actors' has no attribute {name!r}")
     _warn(f"{_PACKAGE}.actors.{name}", f"{_PACKAGE}.{name}", stacklevel=4)
     return getattr(importlib.import_module(_PACKAGE), name)
+
+
+def module_attribute(module: str, name: str) -> Any:  # noqa: ANN401 - a class or a function
+    """What `MODULE.NAME` was: the attribute's name of today. Raises AttributeError for any other name."""
+    new = _ATTRIBUTES.get(module.partition(".")[2], {}).get(name)
+    if new is None:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    _warn(f"{module}.{name}", new, stacklevel=4)
+    return getattr(sys.modules[module], new)
+
+
+def current_game(game: Any) -> Any:  # noqa: ANN401 - whatever a user's factory returned
+    """The game itself, or an adapter if it is a two-player game with the methods that 0.1 asked for."""
+    if not hasattr(game, "movers"):
+        return game
+    _warn(
+        f"{type(game).__name__} with `movers`, a TwoSeatGame,", "the methods of broodmind.TwoPlayerGame", stacklevel=3
+    )
+    return _TwoPlayerGame(game)
+
+
+class _TwoPlayerGame:
+    """A TwoSeatGame with the methods of a TwoPlayerGame."""
+
+    def __init__(self, game: Any) -> None:  # noqa: ANN401 - structural, and of another package
+        self._game = game
+        self.spec, self.num_envs, self.scripted_players = game.spec, game.num_envs, game.players
+        self.reset, self.reset_games, self.observe = game.reset, game.begin, game.observe
+        self.action_masks, self.step, self.close = game.allowed, game.play, game.close
+
+    @property
+    def current_players(self) -> Any:  # noqa: ANN401 - an array; this module imports no numpy
+        """See TwoPlayerGame."""
+        return self._game.movers
 
 
 class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):

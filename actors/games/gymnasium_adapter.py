@@ -1,4 +1,4 @@
-"""Gymnasium environments as games: vectorised by their own vector entry point where they have one."""
+"""Gymnasium environments as VectorGames. An environment's own vector entry point is used if it has one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from ...common import deprecated
 from ...common.actions import Box, Discrete, MultiDiscrete
 from ...common.errors import ConfigError
 from ...common.spec import GameSpec
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def from_id(name: str, num_envs: int) -> VectorGame:
-    """The environment registered under an id."""
+    """Make `num_envs` copies of the environment that is registered under an id. Raises ConfigError."""
     try:
         _register_namespace(name)
         return GymnasiumGame(name, gymnasium.make_vec(name, num_envs=num_envs))
@@ -36,21 +37,21 @@ def from_id(name: str, num_envs: int) -> VectorGame:
 
 
 def _register_namespace(name: str) -> None:
-    """Gymnasium finds no packages by itself any more; those with a namespace of their own are told to register."""
+    """Register the environments of a known namespace. Gymnasium no longer finds installed packages by itself."""
     namespace = name.partition("/")[0]
     if namespace == "MinAtar" and not any(known.startswith("MinAtar/") for known in gymnasium.registry):
         import minatar.gym
 
         minatar.gym.register_envs()
     elif namespace == "broodmind":
-        from . import tinyzerg_gymnasium  # noqa: F401 - importing it registers
+        from . import tinyzerg_gymnasium  # noqa: F401 - the import registers it
 
 
 def from_factory(name: str, factory: Callable[..., Any], num_envs: int) -> VectorGame | TwoPlayerGame:
-    """Whatever a user's factory returns, as a game of `num_envs` copies."""
+    """Make `num_envs` copies of a game with a user's factory. Raises ConfigError."""
     if "num_envs" in inspect.signature(factory).parameters:
         made = factory(num_envs=num_envs)
-        return GymnasiumGame(name, made) if isinstance(made, VectorEnv) else made
+        return GymnasiumGame(name, made) if isinstance(made, VectorEnv) else deprecated.current_game(made)
     try:
         return GymnasiumGame(name, SyncVectorEnv([factory] * num_envs))
     except AttributeError as error:
@@ -60,8 +61,8 @@ def from_factory(name: str, factory: Callable[..., Any], num_envs: int) -> Vecto
 class GymnasiumGame:
     """A gymnasium.vector.VectorEnv as a VectorGame.
 
-    Observations: a Box is taken as float32, a Discrete one as one-hot. Actions: Discrete, flat MultiDiscrete, or a
-    bounded Box. An `action_mask` in the infos is followed, as in Gymnasium's Taxi.
+    Observations: a Box is converted to float32, a Discrete observation to one-hot. Actions: Discrete, flat
+    MultiDiscrete, or bounded Box. An `action_mask` in the infos is used as the action mask, as in Gymnasium's Taxi.
     """
 
     def __init__(self, name: str, env: VectorEnv[Any, Any, Any]) -> None:
@@ -70,33 +71,32 @@ class GymnasiumGame:
             raise ConfigError(f"autoreset mode of {name}: {mode}, expected {AutoresetMode.NEXT_STEP}")
         self._env = env
         self.num_envs = env.num_envs
-        observed, acted = env.single_observation_space, env.single_action_space
+        observation_space = env.single_observation_space
         self._one_hot: NDArray[np.float32] | None = None
-        if isinstance(observed, spaces.Discrete):
-            self._one_hot = np.eye(int(observed.n), dtype=np.float32)
-            self._first_observation = int(observed.start)
-            shape: tuple[int, ...] = (int(observed.n),)
-        elif isinstance(observed, spaces.Box):
-            shape = observed.shape or (1,)
+        if isinstance(observation_space, spaces.Discrete):
+            self._one_hot = np.eye(int(observation_space.n), dtype=np.float32)
+            self._first_observation = int(observation_space.start)
+            shape: tuple[int, ...] = (int(observation_space.n),)
+        elif isinstance(observation_space, spaces.Box):
+            shape = observation_space.shape or (1,)
         else:
-            raise ConfigError(f"observation space of {name}: {observed}, expected Box or Discrete")
-        self._acted = acted
+            raise ConfigError(f"observation space of {name}: {observation_space}, expected Box or Discrete")
+        self._action_space = env.single_action_space
         _, infos = env.reset(seed=0)
-        self.spec = GameSpec(name, shape, _actions_of(name, acted), masked="action_mask" in infos)
+        self.spec = GameSpec(name, shape, _action_space(name, self._action_space), masked="action_mask" in infos)
 
     def reset(self, seed: int) -> Step:
         """See VectorGame."""
         observations, infos = self._env.reset(seed=seed)
-        nothing = np.zeros(self.num_envs, np.bool_)
+        none_ended = np.zeros(self.num_envs, np.bool_)
         rewards = np.zeros(self.num_envs, np.float32)
-        return Step(self._observed(observations), rewards, nothing, nothing, self._masks(infos))
+        return Step(self._observations(observations), rewards, none_ended, none_ended, self._masks(infos))
 
     def step(self, actions: NDArray[np.generic]) -> Step:
         """See VectorGame."""
-        moves = _moves(self._acted, actions)
-        observations, rewards, terminated, truncated, infos = self._env.step(moves)
+        observations, rewards, terminated, truncated, infos = self._env.step(_env_actions(self._action_space, actions))
         return Step(
-            self._observed(observations),
+            self._observations(observations),
             np.asarray(rewards, np.float32),
             terminated,
             truncated & ~terminated,
@@ -107,7 +107,7 @@ class GymnasiumGame:
         """See VectorGame."""
         self._env.close()
 
-    def _observed(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+    def _observations(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
         if self._one_hot is not None:
             return self._one_hot[raw - self._first_observation]
         return np.asarray(raw, np.float32).reshape(self.num_envs, *self.spec.observation_shape)
@@ -116,12 +116,13 @@ class GymnasiumGame:
         if not self.spec.masked:
             return None
         masks = np.asarray(infos.get("action_mask"), np.bool_)
-        # At a game's end some environments allow nothing or say nothing; that step's action is ignored anyway.
+        # At a game's end some environments give a mask of zeros, or no mask. All actions are then marked as legal: the
+        # action of that step is ignored anyway.
         choices = np.split(masks, np.cumsum(self.spec.actions.sizes)[:-1], axis=1)
         return np.concatenate([each | ~each.any(axis=1, keepdims=True) for each in choices], axis=1)
 
 
-def _actions_of(name: str, space: spaces.Space[Any]) -> ActionSpace:
+def _action_space(name: str, space: spaces.Space[Any]) -> ActionSpace:
     match space:
         case spaces.Discrete():
             return Discrete(int(space.n))
@@ -132,12 +133,15 @@ def _actions_of(name: str, space: spaces.Space[Any]) -> ActionSpace:
     raise ConfigError(f"action space of {name}: {space}, expected Discrete, flat MultiDiscrete or bounded Box")
 
 
-def _moves(space: spaces.Space[Any], actions: ActionArray) -> ActionArray:
-    """Actions as the policy counts them, as the environment does."""
+def _env_actions(space: spaces.Space[Any], actions: ActionArray) -> ActionArray:
+    """The policy's actions in the environment's units.
+
+    A Box is scaled from [-1, 1] to its bounds. Discrete and MultiDiscrete actions are counted from the space's `start`.
+    """
     if isinstance(space, spaces.Box):
-        shares = (np.clip(actions, -1, 1) + 1) / 2
+        fractions = (np.clip(actions, -1, 1) + 1) / 2
         low, high = (bound.ravel().astype(np.float64) for bound in (space.low, space.high))
-        moves = (low + shares * (high - low)).reshape(-1, *space.shape)
-        return (np.rint(moves) if np.issubdtype(space.dtype, np.integer) else moves).astype(space.dtype)
+        scaled = (low + fractions * (high - low)).reshape(-1, *space.shape)
+        return (np.rint(scaled) if np.issubdtype(space.dtype, np.integer) else scaled).astype(space.dtype)
     first: ActionArray = space.start  # type: ignore[attr-defined]  # Discrete and MultiDiscrete have it
     return actions.astype(space.dtype) + first

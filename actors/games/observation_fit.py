@@ -1,4 +1,4 @@
-"""State vectors of another length than the run's: refused, unless the user said how to make them fit."""
+"""State vectors whose length differs from the run's: an error, unless the run's --state-fit says how to resize them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 def fit_states(states: Floats, features: int, fit: StateFit, field: str = "states") -> Floats:
-    """States [N, F] as float32 [N, features].
+    """Resize states [N, F] to float32 [N, features].
 
     Args:
-        states: one vector a row.
-        features: how many numbers the run's game has.
-        fit: "exact" changes none. "cut": of longer ones the first `features` are taken. "pad": as well, and
-            shorter ones are filled up with zeros, as the original bot did without being asked.
-        field: what the error calls them.
+        states: [N, F], one vector a row.
+        features: the length of the run's state vectors.
+        fit: "exact" allows no other length. "cut" removes the last features of longer vectors. "pad" does the same and
+            also appends zeros to shorter ones, as the original bot always did.
+        field: the name of the states in error messages.
 
     Raises:
-        WireError: naming the field and both lengths, where they differ and `fit` does not allow for it.
+        WireError: naming the field and both lengths, if `fit` does not allow the difference.
     """
     assert states.ndim == 2
     length = states.shape[1]
@@ -44,7 +44,7 @@ def fit_states(states: Floats, features: int, fit: StateFit, field: str = "state
 
 
 def fitted_spec(game: GameSpec, spec: RunSpec) -> GameSpec:
-    """The game's spec, with the run's observations where the run says how others are made to fit."""
+    """The game's spec, with the run's observation shape if the run's `state_fit` allows to resize to it."""
     shape, wanted, fit = game.observation_shape, spec.game.observation_shape, spec.rollout.state_fit
     if len(shape) == len(wanted) == 1 and (fit == "pad" or (fit == "cut" and shape > wanted)):
         return replace(game, observation_shape=wanted)
@@ -52,13 +52,13 @@ def fitted_spec(game: GameSpec, spec: RunSpec) -> GameSpec:
 
 
 def fitted_game(game: VectorGame, spec: RunSpec) -> VectorGame:
-    """The game itself, or one that shows its state vectors as the run wants them."""
+    """The game itself, or a VectorGame around it whose state vectors have the run's length."""
     fitted = fitted_spec(game.spec, spec)
     return game if fitted == game.spec else _FittedGame(game, fitted, spec.rollout.state_fit)
 
 
 class _FittedGame:
-    """A VectorGame around another."""
+    """A VectorGame that resizes the observations of another one."""
 
     def __init__(self, game: VectorGame, spec: GameSpec, fit: StateFit) -> None:
         self._game, self._fit = game, fit

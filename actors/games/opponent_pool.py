@@ -1,4 +1,4 @@
-"""Opponents of self-play: the policy's own past versions, each with a rating, and the rule by which they are drawn."""
+"""Opponents for self-play: past versions of the policy, each with an Elo rating, and the rule that selects them."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ if TYPE_CHECKING:
     from ..inference.policy import Policy
     from .two_player_game import PlayerPolicy
 
-CAPACITY = 16  # versions kept; when full, every second one goes
-LATEST_SHARE = 0.5  # of the games are against the latest version, the others against past ones
-SLATE = 2  # past versions played against at a time: each is a forward pass of its own at every step
-FLOOR = 0.01  # what has long been beaten is still met now and then, lest it be unlearnt
-RATING_STEP = 8.0  # Elo points a game can move; small, since an actor plays thousands
-SCORE_STEP = 0.02  # of the running mean score against one opponent: that of its last fifty games or so
+CAPACITY = 16  # past versions kept; when there are more, every second one is removed
+LATEST_SHARE = 0.5  # fraction of games against the latest version; the others are against past versions
+ACTIVE_OPPONENTS = 2  # past versions in use at a time: each one needs a forward pass of its own at every step
+MIN_WEIGHT = 0.01  # so that opponents that always lose are still selected sometimes: the policy may unlearn how to win
+RATING_STEP = 8.0  # Elo's K: how many points one game can change; small, since an actor plays thousands of games
+SCORE_STEP = 0.02  # weight of one game in the running mean score against an opponent: a window of about 50 games
 
 
 @dataclass(eq=False, slots=True)
 class Opponent:
-    """Somebody to play against."""
+    """A player that the learning policy plays against."""
 
     name: str
-    play: PlayerPolicy
-    rating: float = 0.0  # Elo, where the random player has 0
-    score: float = 0.5  # ours against this one: 1 a win, 0.5 a draw
+    act: PlayerPolicy
+    rating: float = 0.0  # Elo; the random player has 0
+    score: float = 0.5  # the learning policy's mean score against this opponent: 1 a win, 0.5 a draw, 0 a loss
     games: int = 0
 
 
 class Opponents(Protocol):
-    """Who sits down opposite."""
+    """Chooses an opponent for each new game."""
 
     def on_policy(self, policy: Policy) -> None:
-        """Take note of the version that plays now."""
+        """Called when the actor plays with this version of the policy."""
 
     def draw(self, count: int) -> list[Opponent]:
-        """Opponents for `count` games that begin."""
+        """The opponents of `count` new games."""
 
     def record(self, opponent: Opponent, score: float) -> None:
-        """Take note of a game's end: 1 for our win, 0.5 for a draw, 0 for a loss."""
+        """Record the result of a game: 1 for the learning policy's win, 0.5 for a draw, 0 for a loss."""
 
     def metrics(self) -> dict[str, str]:
-        """What a heartbeat can say about them."""
+        """Fields for the actor's heartbeat."""
 
 
 class FixedOpponent:
-    """The same opponent always."""
+    """The same opponent in every game."""
 
     def __init__(self, opponent: Opponent) -> None:
         self._opponent = opponent
@@ -70,52 +70,54 @@ class FixedOpponent:
 
 
 class OpponentPool:
-    """The latest version, past ones spread evenly over the run, and a first player who never leaves.
+    """The latest version, past versions spread evenly over the run, and one permanent opponent (the random player).
 
-    Past versions are drawn by how hard they are for us: by (1 - score) squared, the prioritised fictitious self-play
-    of AlphaStar (Vinyals et al. 2019). A version keeps the rating that it had when it joined, and the first player's
-    is 0: so the latest version's rating is comparable over the whole run.
+    Past versions are selected with a probability proportional to (1 - score) squared, so that hard opponents are played
+    most often: the prioritised fictitious self-play of AlphaStar (Vinyals et al. 2019). A past version keeps the
+    rating it had when it was added, and the permanent opponent's rating is 0. The latest version's rating can therefore
+    be compared over the whole run.
     """
 
-    def __init__(self, first: Opponent, rng: np.random.Generator) -> None:
-        self._first, self._rng = first, rng
+    def __init__(self, permanent: Opponent, rng: np.random.Generator) -> None:
+        self._permanent, self._rng = permanent, rng
         self.past: list[Opponent] = []
-        self.rating = first.rating  # of the version that plays
+        self.rating = permanent.rating  # of the latest version
         self._latest: Opponent | None = None
         self._policy: Policy | None = None
-        self._slate = [first]
-        self._met, self._stride = 0, 1
+        self._active = [permanent]
+        self._versions_seen, self._stride = 0, 1
 
     def on_policy(self, policy: Policy) -> None:
-        """See Opponents. Each version is met once; every so manieth joins the past ones."""
+        """See Opponents. One of every `_stride` versions becomes a past version."""
         if policy is self._policy:
             return
         self._policy = policy
-        play = _sampling(policy)
-        if self._met % self._stride == 0:
-            self.past.append(Opponent(f"{policy.pointer.epoch}-{policy.pointer.version}", play, self.rating))
+        act = _sampling(policy)
+        if self._versions_seen % self._stride == 0:
+            self.past.append(Opponent(f"{policy.pointer.epoch}-{policy.pointer.version}", act, self.rating))
             if len(self.past) > CAPACITY:
                 self.past = self.past[::2]
                 self._stride *= 2
-        self._met += 1
+        self._versions_seen += 1
         if self._latest is None:
-            self._latest = Opponent("latest", play)
-        self._latest.play = play  # in the games that are under way too, as on our own side
-        candidates = [self._first, *self.past]
-        picked = self._rng.choice(len(candidates), min(SLATE, len(candidates)), replace=False, p=weights(candidates))
-        self._slate = [candidates[index] for index in picked]
+            self._latest = Opponent("latest", act)
+        self._latest.act = act  # games in progress change to the new version too, as the learning policy does
+        candidates = [self._permanent, *self.past]
+        count = min(ACTIVE_OPPONENTS, len(candidates))
+        picked = self._rng.choice(len(candidates), count, replace=False, p=weights(candidates))
+        self._active = [candidates[index] for index in picked]
 
     def draw(self, count: int) -> list[Opponent]:
         """See Opponents."""
-        picked = self._rng.integers(len(self._slate), size=count)
+        picked = self._rng.integers(len(self._active), size=count)
         against_latest = self._rng.random(count) < LATEST_SHARE
         return [
-            self._latest if latest and self._latest else self._slate[index]
+            self._latest if latest and self._latest else self._active[index]
             for latest, index in zip(against_latest, picked, strict=True)
         ]
 
     def record(self, opponent: Opponent, score: float) -> None:
-        """See Opponents. A game against oneself says nothing about either."""
+        """See Opponents. A game against the latest version does not change the rating: both players are the same."""
         opponent.games += 1
         opponent.score += SCORE_STEP * (score - opponent.score)
         if opponent is not self._latest:
@@ -123,7 +125,7 @@ class OpponentPool:
 
     def metrics(self) -> dict[str, str]:
         """See Opponents."""
-        hardest = min([self._first, *self.past], key=lambda opponent: opponent.score)
+        hardest = min([self._permanent, *self.past], key=lambda opponent: opponent.score)
         return {
             "elo": f"{self.rating:.0f}",
             "opponents": str(len(self.past) + 2),
@@ -133,16 +135,16 @@ class OpponentPool:
 
 
 def expected_score(rating: float, other: float) -> float:
-    """Elo's expectation of the score of one rated `rating` against one rated `other`."""
+    """The expected score of a player rated `rating` against one rated `other`, by the Elo formula."""
     return float(1 / (1 + 10 ** ((other - rating) / 400)))
 
 
 def weights(opponents: Sequence[Opponent]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The probabilities by which opponents are drawn: the harder, the likelier."""
-    hard = np.array([FLOOR + (1 - opponent.score) ** 2 for opponent in opponents])
-    return hard / hard.sum()
+    """The probability of each opponent to be selected, [N]; the lower the score against it, the higher."""
+    unscaled = np.array([MIN_WEIGHT + (1 - opponent.score) ** 2 for opponent in opponents])
+    return unscaled / unscaled.sum()
 
 
 def _sampling(policy: Policy) -> PlayerPolicy:
-    """A version as a player: it draws its actions, as it did when it was trained."""
+    """A version of the policy as a player that samples its actions, as in training."""
     return lambda observations, masks, rng: policy.act(observations, masks, rng)[0]

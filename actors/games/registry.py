@@ -1,4 +1,4 @@
-"""From a game's name to a game: a built-in, a Gymnasium id, or somebody's own factory; and who plays opposite."""
+"""Makes a game from its name: a built-in, a Gymnasium id, or a user's own factory, with an opponent if it needs one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ...common import deprecated
 from ...common.errors import ConfigError
 from ...common.wire import bot_model
 from .connect_four import ConnectFour
@@ -24,19 +25,19 @@ if TYPE_CHECKING:
     from .vector_game import VectorGame
 
 _BUILT_IN: dict[str, Callable[[int], VectorGame | TwoPlayerGame]] = {"TinyZerg": TinyZerg, "ConnectFour": ConnectFour}
-_AGAINST = "@"  # ConnectFour@lookahead: against one player, and not against past versions of oneself
-# Games that own their loop: a run can be made for one, and only the game itself can play it.
+_AGAINST = "@"  # ConnectFour@lookahead: against that one player, instead of past versions of the policy
+# Games that own their loop. A run can be made for one, but only the game itself can play it.
 _OWN_LOOP = {bot_model.GAME.name: bot_model.GAME, STARCRAFT2: STARCRAFT2_SPEC}
 
 
 def make_game(name: str, num_envs: int) -> VectorGame:
-    """Make `num_envs` copies of a game. One of two seats comes with opponents: see `self_play`.
+    """Make `num_envs` copies of a game. A two-player game gets opponents: see `self_play`.
 
     Args:
-        name: a built-in (TinyZerg, ConnectFour), a Gymnasium id (CartPole-v1), or module:factory. A factory is called
-            with the keyword num_envs and returns a VectorGame, a TwoSeatGame or a gymnasium.vector.VectorEnv; one that
-            takes no arguments returns one gymnasium.Env and is called once a copy. A game of two seats can be followed
-            by a player of its own, or the random one: ConnectFour@lookahead, ConnectFour@random.
+        name: a built-in (TinyZerg, ConnectFour), a Gymnasium id (CartPole-v1), or module:factory. A factory with a
+            parameter num_envs returns a VectorGame, a TwoPlayerGame or a gymnasium.vector.VectorEnv; a factory without
+            it returns one gymnasium.Env and is called once for each copy. A two-player game can be followed by one of
+            its scripted players, or the random one: ConnectFour@lookahead, ConnectFour@random.
         num_envs: at least 1.
 
     Raises:
@@ -49,24 +50,24 @@ def make_game(name: str, num_envs: int) -> VectorGame:
     if isinstance(game, TwoPlayerGame):
         return SelfPlay(game, against=(against, _player(game, name, against)) if against else None)
     if against:
-        raise ConfigError(f"game: {name!r}, expected {plain} without {_AGAINST}{against}: it is no game of two seats")
+        raise ConfigError(f"game: {name!r}, expected {plain} without {_AGAINST}{against}: it is not a two-player game")
     return game
 
 
 def evaluation_games(name: str) -> list[str]:
-    """The games by which a policy for this one is measured: itself, or for two seats, itself against each player."""
+    """The games that evaluate a policy: the game itself, or a two-player game against each of its scripted players."""
     plain, _, against = name.partition(_AGAINST)
     game = None if against else _make(plain, 1)
     if not isinstance(game, TwoPlayerGame):
         return [name]
     game.close()
-    return [f"{name}{_AGAINST}{player}" for player in (RANDOM, *game.players)]
+    return [f"{name}{_AGAINST}{player}" for player in (RANDOM, *game.scripted_players)]
 
 
 def _player(game: TwoPlayerGame, name: str, player: str) -> PlayerPolicy:
-    players = {RANDOM: random_player(game.spec), **game.players}
+    players = {RANDOM: random_player(game.spec), **game.scripted_players}
     if player not in players:
-        raise ConfigError(f"game: {name!r}, expected a player it has after {_AGAINST}: {', '.join(players)}")
+        raise ConfigError(f"game: {name!r}, expected one of its players after {_AGAINST}: {', '.join(players)}")
     return players[player]
 
 
@@ -75,20 +76,20 @@ def _make(name: str, num_envs: int) -> VectorGame | TwoPlayerGame:
         return _BUILT_IN[name](num_envs)
     if name in _OWN_LOOP:
         raise ConfigError(
-            f"game: {name!r}, expected one that can be stepped; this one owns its loop, and is played by broodmind "
-            "actors, through broodmind.actors.connect(), or imported"
+            f"game: {name!r}, expected a game that can be stepped. This one owns its loop: it is played by broodmind "
+            "actors or through broodmind.connect(), or its games are imported"
         )
     factory = _own_factory(name) if ":" in name else None
-    # Imported here: Gymnasium is no dependency of an actor whose game is its own.
+    # Imported here because Gymnasium need not be installed for a user's own game.
     try:
         from . import gymnasium_adapter
     except ModuleNotFoundError as error:
         if factory is not None:
-            made: VectorGame | TwoPlayerGame = factory(num_envs=num_envs)
+            made: VectorGame | TwoPlayerGame = deprecated.current_game(factory(num_envs=num_envs))
             return made
         raise ConfigError(
-            f"game: {name!r}, expected one of {', '.join(_BUILT_IN)} or module:factory; for Gymnasium's games install "
-            f"broodmind[games] ({error})"
+            f"game: {name!r}, expected one of {', '.join(_BUILT_IN)} or module:factory. Games of Gymnasium need "
+            f"broodmind[games] installed ({error})"
         ) from error
     return (
         gymnasium_adapter.from_factory(name, factory, num_envs)
@@ -98,7 +99,7 @@ def _make(name: str, num_envs: int) -> VectorGame | TwoPlayerGame:
 
 
 def describe_game(name: str) -> GameSpec:
-    """The arrays of a game: as known, or by making one copy of it."""
+    """A game's spec. Makes one copy of the game, unless it owns its loop."""
     if name in _OWN_LOOP:
         return _OWN_LOOP[name]
     game = make_game(name, 1)
@@ -107,7 +108,7 @@ def describe_game(name: str) -> GameSpec:
 
 
 def _own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module holds
-    """What module:attribute names, or None where it is a Gymnasium id of the form module:Env-v0."""
+    """The factory that module:attribute names, or None if the name is a Gymnasium id of the form module:Env-v0."""
     module_name, _, attribute = name.partition(":")
     _search_the_current_folder()
     try:
@@ -123,9 +124,9 @@ def _own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module h
 
 
 def _search_the_current_folder() -> None:
-    """Let a module in the current folder be imported, as `python -m` does, by whichever process needs the game.
+    """Let modules in the current folder be imported, in every process that makes the game, as `python -m` does.
 
-    An installed command's own path begins with the folder of its script instead.
+    The module search path of an installed command starts with the folder of its script instead.
     """
     folder = os.getcwd()  # noqa: PTH109 - sys.path holds text
     if folder not in sys.path and "" not in sys.path:

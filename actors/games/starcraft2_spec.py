@@ -1,11 +1,11 @@
-"""What the learner must know of the StarCraft II game. It needs neither StarCraft II nor numpy for that."""
+"""The name and the spec of the StarCraft II game. The learner reads them without StarCraft II installed."""
 
 from __future__ import annotations
 
 from ...common.actions import Discrete
 from ...common.spec import GameSpec
 
-NAME = "starcraft2"  # as the commands' --game
+NAME = "starcraft2"  # for the option --game
 
-# The original bot's 15 features and five macro actions, which TinyZerg has too.
+# The original bot's 15 features and five macro actions, the same as TinyZerg's.
 SPEC = GameSpec("StarCraft2Zerg", (15,), Discrete(5), wins=True)

@@ -1,6 +1,6 @@
-"""TinyZerg as Gymnasium environments, for libraries and notebooks that speak that interface.
+"""TinyZerg as Gymnasium environments, for libraries and notebooks that use that interface.
 
-Importing this module registers the game. Gymnasium does that import itself where the module stands before the name:
+Importing this module registers the environment. Gymnasium imports it if the id starts with the module's name:
 
     gymnasium.make("broodmind.actors.games.tinyzerg_gymnasium:broodmind/TinyZerg-v0")
 """
@@ -26,7 +26,7 @@ _VECTOR_METADATA: dict[str, Any] = {"render_modes": [], "autoreset_mode": Autore
 
 
 def observation_space() -> spaces.Box:
-    """One game's scaled features."""
+    """The features of one game [15], scaled."""
     return spaces.Box(0.0, FEATURE_LIMIT, TinyZerg.spec.observation_shape, np.float32)
 
 
@@ -36,7 +36,7 @@ def action_space() -> spaces.Discrete:
 
 
 class TinyZergEnv(gymnasium.Env[np.ndarray, np.int64]):
-    """One game. At its end `info["is_success"]` says whether it was won."""
+    """One game. When it ends, `info["is_success"]` is True if it was won."""
 
     metadata = _METADATA
 
@@ -48,21 +48,21 @@ class TinyZergEnv(gymnasium.Env[np.ndarray, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start a new game. Without a seed it is drawn from the generator that the last seed began."""
+        """Start a new game. Without a seed, its seed is drawn from the environment's generator."""
         super().reset(seed=seed, options=options)
         return self._game.reset(_game_seed(self.np_random)).observations[0], {}
 
     def step(self, action: np.int64) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Advance by one decision."""
+        """Advance the game by one action."""
         step = self._game.step(np.array([action]))
-        assert step.wins is not None, "TinyZerg knows its winners"
+        assert step.wins is not None, "TinyZerg reports wins"
         terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
         info = {"is_success": bool(step.wins[0])} if terminated or truncated else {}
         return step.observations[0], float(step.rewards[0]), terminated, truncated, info
 
 
 class TinyZergVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
-    """Many games, stepped as arrays. Where `info["_is_success"]` is set a game has ended, won or not."""
+    """`num_envs` games. Where a game has ended, `info["_is_success"]` is True and `info["is_success"]` tells a win."""
 
     metadata = _VECTOR_METADATA
 
@@ -77,14 +77,14 @@ class TinyZergVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.nd
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start all games anew."""
+        """Start all games again."""
         super().reset(seed=seed, options=options)
         return self._game.reset(_game_seed(self.np_random)).observations, {}
 
     def step(
         self, actions: np.ndarray
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-        """Advance every game by one decision; a game that has ended begins anew in the step after."""
+        """Advance every game by one action. A game that has ended starts again in the next step."""
         step = self._game.step(actions)
         ended = step.terminated | step.truncated
         info = {"is_success": step.wins, "_is_success": ended} if ended.any() else {}
@@ -92,7 +92,7 @@ class TinyZergVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.nd
 
 
 def _game_seed(rng: np.random.Generator) -> int:
-    """TinyZerg takes its randomness from one integer."""
+    """Draw a seed: TinyZerg takes all its randomness from one integer."""
     return int(rng.integers(2**63))
 
 

@@ -1,11 +1,12 @@
-"""What a game of two seats must offer, and who may sit down opposite."""
+"""The interface of a two-player zero-sum game, and the random player."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from ...common import deprecated
 from ...common.policy.distributions import distribution
 
 if TYPE_CHECKING:
@@ -19,50 +20,59 @@ if TYPE_CHECKING:
 
     PlayerIndices: TypeAlias = NDArray[np.intp]  # [B], 0 or 1
     Masks: TypeAlias = NDArray[np.bool_]
-    # (observations [N, ...], masks [N, A] or None, rng) to actions [N, ...]
+    # (observations [N, ...], action masks [N, A] or None, generator) to actions [N, ...]
     PlayerPolicy: TypeAlias = Callable[[Floats, Masks | None, np.random.Generator], ActionArray]
 
 
 @runtime_checkable
 class TwoPlayerGame(Protocol):
-    """B copies of a game for two, in which what one seat wins the other loses.
+    """B copies of a two-player zero-sum game.
 
-    The seats need not move strictly in turn, but in each game both must have moved before it can end.
+    The players need not move in turn, but both must have moved before a game can end.
     """
 
     spec: GameSpec
     num_envs: int
-    players: Mapping[str, PlayerPolicy]  # scripted ones to be measured against, by name; may be empty
+    scripted_players: Mapping[str, PlayerPolicy]  # name to opponent, for training and evaluation; may be empty
 
     @property
     def current_players(self) -> PlayerIndices:
-        """Whose turn it is in each game, [B]."""
+        """The player who moves next in each game, [B]."""
 
     def reset(self, seed: int) -> None:
-        """Start all games anew; whatever chance there is in them comes from the seed."""
+        """Start all games again. All randomness in them is derived from the seed."""
 
-    def begin(self, games: NDArray[np.bool_]) -> None:
-        """Start these games [B] anew, and no others."""
+    def reset_games(self, games: NDArray[np.bool_]) -> None:
+        """Start the games selected by `games` [B] again, and leave the others unchanged."""
 
-    def observe(self, seats: PlayerIndices) -> NDArray[np.float32]:
-        """Each game as that seat sees it, [B, *observation shape]; one network plays both seats."""
+    def observe(self, players: PlayerIndices) -> NDArray[np.float32]:
+        """Each game's observation from the view of the given player, [B, *observation shape].
 
-    def allowed(self) -> NDArray[np.bool_] | None:
-        """The actions allowed to each game's mover, [B, A]; None where the game has no mask."""
+        The same network plays both players, so an observation must show "own" and "opponent's" and not "first" and
+        "second player's".
+        """
 
-    def play(self, actions: ActionArray, games: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Let the movers of these games [B] act; the others stay as they are.
+    def action_masks(self) -> NDArray[np.bool_] | None:
+        """The legal actions of each game's current player, [B, A]; None if the game has no action mask."""
+
+    def step(self, actions: ActionArray, games: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Let the current player of the games selected by `games` [B] take its action; the others stay unchanged.
 
         Returns:
-            Which games this ended [B], and what seat 0 got by it [B]; seat 1 got the negative of that.
+            Whether this action ended the game [B], and the reward of player 0 [B]. Player 1 gets its negative.
         """
 
     def close(self) -> None:
-        """Free what the game holds. May be called twice."""
+        """Release the game's resources. May be called twice."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class
+    """The name that TwoPlayerGame had in 0.1, with a warning."""
+    return deprecated.module_attribute(__name__, name)
 
 
 def random_player(spec: GameSpec) -> PlayerPolicy:
-    """One that takes any allowed action with the same probability."""
+    """A player that draws uniformly from the legal actions."""
 
     def act(observations: Floats, masks: Masks | None, rng: np.random.Generator) -> ActionArray:
         outputs = np.zeros((len(observations), spec.actions.outputs), np.float32)

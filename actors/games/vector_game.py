@@ -1,4 +1,4 @@
-"""What a game must offer an actor: many copies of itself, stepped together as arrays."""
+"""The interface of a vectorised game: many copies of one game, stepped together with arrays."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of B games at once.
+    """The result of one step of B games.
 
-    Reset follows Gymnasium's ``AutoresetMode.NEXT_STEP``: where a game has just ended, `observations` holds its
-    final observation; the next call ignores that column's action, gives reward 0 and the first observation of the
-    next game. Both observations a bootstrap could need are therefore in the sequence itself.
+    Reset follows Gymnasium's ``AutoresetMode.NEXT_STEP``: where a game has just ended, `observations` has its final
+    observation. The next call ignores that column's action and gives reward 0 and the first observation of the next
+    game. The final observation, which a truncated game needs for bootstrapping, is therefore part of the sequence.
     """
 
     observations: NDArray[np.float32]  # [B, *observation shape], after the step
     rewards: NDArray[np.float32]  # [B]
-    terminated: NDArray[np.bool_]  # [B] the game is over by its own rules
-    truncated: NDArray[np.bool_]  # [B] cut off from outside (a step limit): its future still has a value
-    masks: NDArray[np.bool_] | None = None  # [B, A] the actions allowed next; None where the game has no mask
-    wins: NDArray[np.bool_] | None = None  # [B] read only where the game has just ended; None if it knows no wins
+    terminated: NDArray[np.bool_]  # [B] the game ended by its own rules
+    truncated: NDArray[np.bool_]  # [B] the game was cut off from outside (a step limit); its value is bootstrapped
+    masks: NDArray[np.bool_] | None = None  # [B, A] the legal next actions; None if the game has no action mask
+    wins: NDArray[np.bool_] | None = None  # [B] read only where the game has just ended; None if it reports no wins
 
 
 class VectorGame(Protocol):
-    """B copies of one game. A copy's randomness comes from the seed given to `reset` alone."""
+    """B copies of one game. All their randomness is derived from the seed given to `reset`."""
 
     spec: GameSpec
     num_envs: int
 
     def reset(self, seed: int) -> Step:
-        """Start all copies anew; the step's rewards are 0 and nothing has ended."""
+        """Start all copies again. The returned step has rewards 0, and no game has ended."""
 
     def step(self, actions: NDArray[np.generic]) -> Step:
-        """Advance every copy by one decision. `actions` is [B] for discrete actions, [B, D] otherwise."""
+        """Advance every copy by one action. `actions` is [B] for a Discrete action space, [B, D] otherwise."""
 
     def close(self) -> None:
-        """Free what the game holds (windows, processes). May be called twice."""
+        """Release the game's resources (windows, processes). May be called twice."""

@@ -57,6 +57,15 @@ def test_a_module_is_found_at_its_old_path_and_warns(old, new, attribute):
     assert getattr(module, attribute) is getattr(importlib.import_module(new), attribute)
 
 
+@pytest.mark.parametrize(("module", "old", "new"), [("actors.games.two_player_game", "TwoSeatGame", "TwoPlayerGame")])
+def test_a_documented_attribute_still_has_its_old_name_and_warns(module, old, new):
+    found = importlib.import_module(f"broodmind.{module}")
+    with pytest.warns(DeprecationWarning, match=f"{old} .* use {new}"):
+        assert getattr(found, old) is getattr(found, new)
+    with pytest.raises(AttributeError, match="nosuch"):
+        _ = found.nosuch
+
+
 def test_gymnasium_finds_the_built_in_game_by_its_old_path():
     code = (
         "import gymnasium; print(gymnasium.make('broodmind.actors.tinyzerg_gymnasium:broodmind/TinyZerg-v0').spec.id)"

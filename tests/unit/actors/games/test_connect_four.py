@@ -11,10 +11,10 @@ from broodmind.actors.games.connect_four import COLUMNS, ROWS, ConnectFour, has_
 GAMES = 500
 
 
-def spiel_planes(state, seat):
-    """OpenSpiel's planes, [player 0's, player 1's, empty], as that seat sees them."""
-    planes = np.array(state.observation_tensor(seat), np.float32).reshape(3, ROWS, COLUMNS)
-    return planes[[seat, 1 - seat]]
+def spiel_planes(state, player):
+    """OpenSpiel's planes, [player 0's, player 1's, empty], as that player sees them."""
+    planes = np.array(state.observation_tensor(player), np.float32).reshape(3, ROWS, COLUMNS)
+    return planes[[player, 1 - player]]
 
 
 def random_positions(rng, games=GAMES):
@@ -25,8 +25,8 @@ def random_positions(rng, games=GAMES):
     going = np.ones(games, bool)
     while going.any():
         yield ours, theirs, going
-        actions = (ours.allowed() + rng.random((games, COLUMNS))).argmax(axis=1)
-        ended, scores = ours.play(actions, going)
+        actions = (ours.action_masks() + rng.random((games, COLUMNS))).argmax(axis=1)
+        ended, scores = ours.step(actions, going)
         for column in np.flatnonzero(going):
             theirs[column].apply_action(int(actions[column]))
             assert ended[column] == theirs[column].is_terminal()
@@ -36,17 +36,17 @@ def random_positions(rng, games=GAMES):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_movers_masks_observations_and_results_are_those_of_openspiel(seed):
+def test_current_players_masks_observations_and_results_are_those_of_openspiel(seed):
     """Three thousand games; random ones end in a draw now and then."""
     for ours, theirs, going in random_positions(np.random.default_rng(seed)):
-        current_players, masks = ours.current_players, ours.allowed()
-        seen = [ours.observe(np.full(GAMES, seat)) for seat in (0, 1)]
+        current_players, masks = ours.current_players, ours.action_masks()
+        seen = [ours.observe(np.full(GAMES, player)) for player in (0, 1)]
         for column in np.flatnonzero(going):
             state = theirs[column]
             assert current_players[column] == state.current_player()
             assert np.flatnonzero(masks[column]).tolist() == state.legal_actions()
-            for seat in (0, 1):
-                np.testing.assert_array_equal(seen[seat][column, :2], spiel_planes(state, seat))
+            for player in (0, 1):
+                np.testing.assert_array_equal(seen[player][column, :2], spiel_planes(state, player))
 
 
 def test_a_full_board_without_a_line_is_a_draw():
@@ -54,10 +54,10 @@ def test_a_full_board_without_a_line_is_a_draw():
     game = ConnectFour(1)
     game.reset(0)
     order = [0, 1, 2, 3, 4, 5] * 2 + [1, 0, 3, 2, 5, 4] * 2 + [0, 1, 2, 3, 4, 5] * 2 + [6] * 6
-    results = [game.play(np.array([column]), np.ones(1, bool)) for column in order]
+    results = [game.step(np.array([column]), np.ones(1, bool)) for column in order]
     assert [bool(ended[0]) for ended, _ in results] == [False] * 41 + [True]
     assert results[-1][1][0] == 0
-    assert not game.allowed().any()
+    assert not game.action_masks().any()
 
 
 def test_no_line_runs_over_the_edge_of_the_board():
@@ -82,10 +82,10 @@ def test_nothing_can_fall_into_a_full_column():
 def test_only_the_games_asked_for_go_on_or_begin_anew():
     game = ConnectFour(3)
     game.reset(0)
-    game.play(np.array([3, 3, 3]), np.array([True, True, False]))
+    game.step(np.array([3, 3, 3]), np.array([True, True, False]))
     assert game.current_players.tolist() == [1, 1, 0]
     assert game.observe(np.zeros(3, int))[:, :2].sum(axis=(1, 2, 3)).tolist() == [1, 1, 0]
-    game.begin(np.array([True, False, False]))
+    game.reset_games(np.array([True, False, False]))
     assert game.current_players.tolist() == [0, 1, 0]
     assert game.observe(np.zeros(3, int))[:, :2].sum(axis=(1, 2, 3)).tolist() == [0, 1, 0]
 
@@ -114,10 +114,12 @@ def test_threats_are_the_free_squares_that_complete_a_line():
             occupied = both.sum(axis=0)
             for square in np.ndindex(ROWS, COLUMNS):
                 free = occupied[square] == 0
-                for seat, stones in enumerate(both):
+                for player, stones in enumerate(both):
                     threat = free and completes_a_line(stones, *square)
-                    assert seen[(column, 2 + seat, *square)] == threat
-                    assert seen[(column, 4 + seat, *square)] == (threat and falls_to(occupied, square[1]) == square[0])
+                    assert seen[(column, 2 + player, *square)] == threat
+                    assert seen[(column, 4 + player, *square)] == (
+                        threat and falls_to(occupied, square[1]) == square[0]
+                    )
                     found += threat
     assert found > 500
 
@@ -126,7 +128,7 @@ def test_the_lookahead_player_wins_if_it_can_else_blocks_if_it_can_else_does_any
     rng = np.random.default_rng(7)
     cases = {"win": 0, "block": 0, "free": 0}
     for ours, theirs, going in random_positions(rng, games=200):
-        chosen = lookahead(ours.observe(ours.current_players), ours.allowed(), rng)
+        chosen = lookahead(ours.observe(ours.current_players), ours.action_masks(), rng)
         for column in np.flatnonzero(going):
             mine, other = spiel_planes(theirs[column], theirs[column].current_player())
             legal = theirs[column].legal_actions()
@@ -140,5 +142,5 @@ def test_the_lookahead_player_wins_if_it_can_else_blocks_if_it_can_else_does_any
 def test_the_lookahead_player_draws_among_all_that_is_as_good():
     game = ConnectFour(500)
     game.reset(0)
-    chosen = lookahead(game.observe(game.current_players), game.allowed(), np.random.default_rng(0))
+    chosen = lookahead(game.observe(game.current_players), game.action_masks(), np.random.default_rng(0))
     assert np.bincount(chosen, minlength=COLUMNS).min() > 40

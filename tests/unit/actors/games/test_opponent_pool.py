@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from broodmind.actors.games.opponent_pool import (
+    ACTIVE_OPPONENTS,
     CAPACITY,
-    FLOOR,
     LATEST_SHARE,
-    SLATE,
+    MIN_WEIGHT,
     Opponent,
     OpponentPool,
     expected_score,
@@ -25,7 +25,7 @@ def version(number):
 
 
 def plays(opponent):
-    return opponent.play(None, None, None)
+    return opponent.act(None, None, None)
 
 
 def a_pool(*numbers, seed=0):
@@ -35,7 +35,7 @@ def a_pool(*numbers, seed=0):
     return pool
 
 
-def test_before_any_version_is_met_the_first_player_plays_all_games():
+def test_before_the_first_version_the_random_player_plays_all_games():
     assert {plays(opponent) for opponent in a_pool().draw(50)} == {"random"}
 
 
@@ -48,7 +48,7 @@ def test_what_is_kept_stays_bounded_and_covers_the_whole_run_evenly():
     assert kept[-1] > 1000 - 2 * (kept[1] - kept[0])
 
 
-def test_a_version_met_again_is_the_same_one():
+def test_a_version_reported_again_is_the_same_one():
     pool, one = a_pool(), version(1)
     for _ in range(5):
         pool.on_policy(one)
@@ -61,7 +61,7 @@ def test_the_latest_version_has_its_share_of_games_and_few_others_play_at_a_time
     latest = [opponent for opponent in drawn if opponent.name == "latest"]
     assert len(latest) / 4000 == pytest.approx(LATEST_SHARE, abs=0.05)
     assert plays(latest[0]) == 12
-    assert len({opponent.name for opponent in drawn}) == 1 + SLATE
+    assert len({opponent.name for opponent in drawn}) == 1 + ACTIVE_OPPONENTS
 
 
 def test_a_game_against_the_latest_version_goes_on_against_the_next():
@@ -89,7 +89,7 @@ def test_every_version_is_drawn_in_the_end():
 
 def test_opponents_are_drawn_by_how_hard_they_are():
     easy, even, hard = (Opponent(name, None, score=score) for name, score in (("a", 1.0), ("b", 0.5), ("c", 0.0)))
-    expected = np.array([FLOOR, FLOOR + 0.25, FLOOR + 1])
+    expected = np.array([MIN_WEIGHT, MIN_WEIGHT + 0.25, MIN_WEIGHT + 1])
     np.testing.assert_allclose(weights([easy, even, hard]), expected / expected.sum())
 
 
@@ -107,7 +107,7 @@ def test_a_version_that_beats_us_is_drawn_more_often_than_one_that_does_not():
 
 def _after(pool, number):
     """Drawn after another version, none of which joins."""
-    pool._met = 1
+    pool._versions_seen = 1
     pool._stride = 1000
     pool.on_policy(version(number))
     return pool.draw(20)

@@ -1,7 +1,8 @@
-"""One seat of a two-seat game: whose turn, whose reward, whose view, and whose version."""
+"""A two-player game as a game of one player: turns, rewards, observations, and the version in the fragment."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from broodmind.actors.games.connect_four import COLUMNS, ConnectFour, has_line, lookahead
 from broodmind.actors.games.opponent_pool import FixedOpponent, Opponent, OpponentPool
 from broodmind.actors.games.registry import evaluation_games, make_game
-from broodmind.actors.games.self_play import OPENING, SelfPlay
+from broodmind.actors.games.self_play import MAX_OPENING_MOVES, SelfPlay
 from broodmind.actors.games.two_player_game import random_player
 from broodmind.actors.inference.policy import Policy
 from broodmind.actors.rollout import StepRollout
@@ -53,7 +54,7 @@ def test_every_second_column_moves_first_and_the_others_see_one_stone():
     assert not (start.terminated | start.truncated | start.wins).any()
 
 
-def test_our_four_in_a_line_is_a_reward_of_one_from_either_seat():
+def test_our_four_in_a_line_is_a_reward_of_one_as_either_player():
     """The opponent, moving first or second, has made no line by then."""
     columns = iter((6, 5, 6, 5, 6))
     game, _ = against(lambda observations, *_: np.full(len(observations), next(columns)))
@@ -67,7 +68,7 @@ def test_our_four_in_a_line_is_a_reward_of_one_from_either_seat():
     assert steps[3].wins.all()
 
 
-def test_the_opponents_four_in_a_line_is_a_reward_of_minus_one_from_either_seat():
+def test_the_opponents_four_in_a_line_is_a_reward_of_minus_one_as_either_player():
     """Where the opponent moves first it is there one step sooner."""
     game, _ = against(always(6))
     steps = [game.step(spread(turn)) for turn in range(4)]
@@ -79,7 +80,7 @@ def test_the_opponents_four_in_a_line_is_a_reward_of_minus_one_from_either_seat(
     assert not any(step.wins.any() or step.truncated.any() for step in steps)
 
 
-def test_the_last_observation_shows_the_line_and_the_next_step_only_begins_a_game_in_the_other_seat():
+def test_the_last_observation_shows_the_line_and_the_next_step_only_starts_a_game_as_the_other_player():
     game, _ = against(always(6))
     for turn in range(3):
         last = game.step(spread(turn))
@@ -96,10 +97,10 @@ def test_self_play_begins_with_some_random_moves_and_it_is_our_turn_then():
     game = SelfPlay(ConnectFour(2000))
     start = game.reset(0)
     stones = start.observations[:, :2].sum(axis=(1, 2, 3)).astype(int)
-    assert set(range(OPENING + 1)) <= set(stones)
-    assert stones.max() == OPENING + 1  # with the opponent's answer
-    for seat in (0, 1):
-        lines = start.observations[:, seat].reshape(2000, -1).astype(np.uint64) @ WEIGHTS
+    assert set(range(MAX_OPENING_MOVES + 1)) <= set(stones)
+    assert stones.max() == MAX_OPENING_MOVES + 1  # with the opponent's answer
+    for player in (0, 1):
+        lines = start.observations[:, player].reshape(2000, -1).astype(np.uint64) @ WEIGHTS
         assert not has_line(lines).any()
     first = stones % 2 == 0
     own, other = start.observations[:, :2].sum(axis=(2, 3)).T
@@ -164,7 +165,7 @@ def test_the_same_seed_and_actions_give_the_same_games():
     assert (played(3) != played(4)).any()
 
 
-def test_a_piece_is_labelled_with_our_own_version_whoever_sat_opposite():
+def test_a_fragment_is_labelled_with_our_own_version_for_every_opponent():
     game = SelfPlay(ConnectFour(8))
     rollout = StepRollout(game, 40, 0, np.random.default_rng(0))
     for version in (1, 2, 9):
@@ -185,13 +186,13 @@ def test_each_games_result_is_recorded_for_the_opponent_who_played_it():
     game, noted = SelfPlay(ConnectFour(GAMES)), []
     game.reset(0)
     game.opponents.record = lambda opponent, score: noted.append((opponent, score))
-    seated = [Opponent(str(column), always(6 if column < 2 else column)) for column in range(GAMES)]
-    game._opposite = list(seated)
+    opponents = [Opponent(str(column), always(6 if column < 2 else column)) for column in range(GAMES)]
+    game._opponent_of = list(opponents)
     game._game.reset(0)
-    game._seats[:] = 0
+    game._players[:] = 0
     for _ in range(4):
         game.step(np.array([0, 1, 2, 6]))
-    assert noted == [(seated[0], 1.0), (seated[1], 1.0), (seated[3], 1.0)]
+    assert noted == [(opponents[0], 1.0), (opponents[1], 1.0), (opponents[3], 1.0)]
 
 
 def test_an_opponent_is_asked_once_a_step_for_all_of_its_games():
@@ -207,7 +208,7 @@ def test_an_opponent_is_asked_once_a_step_for_all_of_its_games():
     assert asked == [2, 4]
 
 
-def test_a_game_of_two_seats_is_found_by_name_with_and_without_a_player():
+def test_a_two_player_game_is_found_by_name_with_and_without_a_player():
     assert isinstance(make_game("ConnectFour", 2).opponents, OpponentPool)
     assert isinstance(make_game("ConnectFour@lookahead", 2).opponents, FixedOpponent)
     assert make_game("ConnectFour@random", 2).spec == make_game("ConnectFour", 2).spec
@@ -221,7 +222,58 @@ def _factory(num_envs):
     return ConnectFour(num_envs)
 
 
-def test_ones_own_two_seat_game_is_wrapped(monkeypatch):
+class OldConnectFour:
+    """A user's own game, written for the interface of 0.1."""
+
+    def __init__(self, num_envs):
+        self._game = ConnectFour(num_envs)
+        self.spec, self.num_envs, self.players = self._game.spec, num_envs, {"lookahead": lookahead}
+
+    @property
+    def movers(self):
+        return self._game.current_players
+
+    def reset(self, seed):
+        self._game.reset(seed)
+
+    def begin(self, games):
+        self._game.reset_games(games)
+
+    def observe(self, seats):
+        return self._game.observe(seats)
+
+    def allowed(self):
+        return self._game.action_masks()
+
+    def play(self, actions, games):
+        return self._game.step(actions, games)
+
+    def close(self):
+        self._game.close()
+
+
+def test_a_game_with_the_methods_of_0_1_plays_as_before_and_warns(monkeypatch):
+    monkeypatch.setattr("importlib.import_module", lambda _: SimpleNamespace(make=OldConnectFour))
+    with pytest.warns(DeprecationWarning, match=r"OldConnectFour .* use the methods of broodmind.TwoPlayerGame"):
+        old = make_game("mine:make", 8)
+    new = make_game("ConnectFour", 8)
+    step, expected = old.reset(3), new.reset(3)
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        assert_same_step(step, expected)
+        actions = (expected.masks + rng.random(expected.masks.shape)).argmax(axis=1)
+        step, expected = old.step(actions), new.step(actions)
+    old.close()
+    with pytest.warns(DeprecationWarning, match="OldConnectFour"):
+        assert evaluation_games("mine:make") == ["mine:make@random", "mine:make@lookahead"]
+
+
+def assert_same_step(one, other):
+    for field in fields(one):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
+
+
+def test_ones_own_two_player_game_is_wrapped(monkeypatch):
     module = SimpleNamespace(make=_factory)
     monkeypatch.setattr("importlib.import_module", lambda _: module)
     game = make_game("mine:make", 3)
@@ -232,8 +284,8 @@ def test_ones_own_two_seat_game_is_wrapped(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("ConnectFour@nobody", "random, lookahead"), ("TinyZerg@random", "no game of two seats")],
+    [("ConnectFour@nobody", "random, lookahead"), ("TinyZerg@random", "not a two-player game")],
 )
-def test_a_player_that_cannot_be_is_named(name, message):
+def test_an_unknown_player_is_an_error(name, message):
     with pytest.raises(ConfigError, match=message):
         make_game(name, 1)

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from broodmind.actors.games.tinyzerg import DECISION_S, PLANS, RAID, STEP_LIMIT, UPGRADE_STRENGTH, Macro, TinyZerg
+from broodmind.actors.games.tinyzerg import (
+    DECISION_S,
+    MACRO_EFFECTS,
+    RAID,
+    STEP_LIMIT,
+    UPGRADE_STRENGTH,
+    Macro,
+    TinyZerg,
+)
 from broodmind.actors.games.tinyzerg_gymnasium import ENV_ID
 
 GAMES = 64
@@ -69,7 +77,7 @@ def test_features_are_clipped_at_two(game):
 
 def test_the_actions_are_the_original_ones_in_order():
     assert [macro.name for macro in Macro] == ["ECONOMY", "AGGRESSIVE", "DEFENSIVE", "TECH", "ALL_IN"]
-    assert [int(macro) for macro in Macro] == [0, 1, 2, 3, 4] == [int(macro) for macro in PLANS]
+    assert [int(macro) for macro in Macro] == [0, 1, 2, 3, 4] == [int(macro) for macro in MACRO_EFFECTS]
     assert TinyZerg.spec.actions.outputs == 5
 
 
