@@ -27,5 +27,5 @@ print(spec.name, spec.observation_shape, spec.wins)
 
 
 def test_it_is_no_game_that_can_be_stepped():
-    with pytest.raises(ConfigError, match=r"game: 'starcraft2', expected one that can be stepped; this one owns"):
+    with pytest.raises(ConfigError, match=r"game: 'starcraft2', expected a game that can be stepped\. This one owns"):
         make_game("starcraft2", 4)
