@@ -25,6 +25,7 @@ _MODULES = {
 # Names that were documented as attributes of a module: the module's path today, old name to the name of today.
 _ATTRIBUTES = {
     "actors.games.two_player_game": {"TwoSeatGame": "TwoPlayerGame"},
+    "actors.starcraft2.features": {"Seen": "GameState"},
 }
 # Names that were documented as attributes of `broodmind.actors`, and are public names now.
 _PUBLIC = ("Agent", "Episode", "Limits", "Status", "connect")

@@ -1,1 +1,1 @@
-"""A StarCraft II bot as an actor: it plays Zerg by macro actions. Needs burnysc2 only where a game is played."""
+"""A StarCraft II bot as an actor: it plays Zerg with macro actions. burnysc2 is needed only to play a game."""

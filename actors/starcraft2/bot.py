@@ -1,4 +1,4 @@
-"""The bot: a Zerg player for burnysc2 whose decisions are a policy's, and whose orders carry them out."""
+"""The bot: a Zerg player for burnysc2. The policy chooses macro actions, and the bot gives the orders for them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sc2.ids.upgrade_id import UpgradeId
 
 from ...common.errors import GameAborted, GameCrashed
 from ..games.tinyzerg import Macro
-from .build_order import PLANS, UPGRADES, Holdings, wishes
-from .features import Seen, map_control, observe
+from .build_order import STRATEGIES, UPGRADES, Holdings, build_queue
+from .features import GameState, map_control, observe
 from .rewards import Rewards
 
 if TYPE_CHECKING:
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
     from ...common.process.shutdown import Stop
     from ..client.episode_record import Outcome
-    from ..supervision.progress_pipe import Progress
+    from ..supervision.progress_pipe import ProgressPipe
 
-DECISION_ITERATIONS = 22  # of 4 game loops each: a decision every 3.9 s of game time
-_ORDER_ITERATIONS = 4  # in between, orders go on being given: larvae hatch, money comes in
+PROCESS_ENDED = "StarCraft II has ended and burnysc2 did not notice; another program may use its port"
+DECISION_ITERATIONS = 22  # of 4 game loops each: one action every 3.9 s of game time
+_ORDER_ITERATIONS = 4  # orders are given more often than that, because larvae hatch and minerals come in
 _LOOPS_A_SECOND = 22.4
-_STEP_S = 0.5  # at least the game time between two iterations
-_DEFENCE_RANGE = 25.0  # around our bases; who comes nearer is attacked
-_MILITIA_LEFT = 4  # drones that go on mining under ALL_IN
+_STEP_S = 0.5  # an upper limit of the game time between two iterations
+_DEFENCE_RANGE = 25.0  # distance from our bases within which enemies are attacked
+_MILITIA_LEFT = 4  # drones that continue to mine under ALL_IN
 _INJECT_ENERGY = 25
 
 _NO_ARMY = {UnitTypeId.DRONE, UnitTypeId.LARVA, UnitTypeId.EGG, UnitTypeId.OVERLORD, UnitTypeId.QUEEN}
@@ -43,17 +44,17 @@ _RESULTS: dict[Result, Literal["win", "loss", "tie"]] = {
 }
 
 
-class Game(Protocol):
-    """One episode, as `connect` gives it."""
+class Episode(Protocol):
+    """The methods of the client's Episode that the bot uses."""
 
     def act(self, observation: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> int:
-        """Choose an action; never blocks."""
+        """Choose an action. Never blocks."""
 
     def reward(self, amount: float) -> None:
         """Add to the reward of the last action."""
 
     def end(self, outcome: Outcome, reward: float = 0.0, observation: NDArray[np.float32] | None = None) -> None:
-        """Say how the game ended, once."""
+        """End the episode with its outcome. Must be called once."""
 
 
 class ZergBot(BotAI):
@@ -61,65 +62,65 @@ class ZergBot(BotAI):
 
     Args:
         game: the episode.
-        progress: told whenever the game's own clock went on.
-        stop: when requested, the game is given up at the next step.
-        limit_s: game time at which the game is cut off, as truncated.
+        progress: gets a heartbeat whenever the game's own clock has advanced.
+        stop: when requested, the game is aborted at the next step.
+        limit_s: the game time in seconds at which the game is truncated.
     """
 
-    def __init__(self, game: Game, progress: Progress, stop: Stop, limit_s: int) -> None:
+    def __init__(self, game: Episode, progress: ProgressPipe, stop: Stop, limit_s: int) -> None:
         super().__init__()
         self._game, self._progress, self._stop, self._limit_s = game, progress, stop, limit_s
         self._rewards = Rewards()
         self._macro = Macro.ECONOMY
         self._clock = -1
-        self.started = False  # whether `on_start` went through
+        self.started = False  # whether `on_start` has succeeded
         self.outcome: Outcome | None = None
-        self.stray = False  # set from outside where its own StarCraft II has ended: it plays in another's game
+        self.process_ended = False  # set by the watch thread: its StarCraft II has ended, so it plays in another game
 
     async def on_start(self) -> None:
-        """See BotAI. What is raised here, burnysc2 reports as a defeat; `started` tells it from one."""
+        """See BotAI. burnysc2 reports an exception raised here as a defeat; `started` distinguishes the two."""
         self.started = True
 
     async def on_step(self, iteration: int) -> None:
         """See BotAI."""
-        self._check_whose_game_it_is()
+        self._check_game_process()
         if self._stop.requested:
             raise GameAborted("asked to stop")
         if self.state.game_loop > self._clock:
             self._clock = self.state.game_loop
             self._progress.heartbeat()
         if iteration % DECISION_ITERATIONS == 0:
-            seen = self._look()
-            self._game.reward(self._rewards.since_last(seen))
-            self._macro = Macro(self._game.act(observe(seen)))
+            state = self._game_state()
+            self._game.reward(self._rewards.since_last(state))
+            self._macro = Macro(self._game.act(observe(state)))
             await self.distribute_workers()
             self._command_army()
         if iteration % _ORDER_ITERATIONS == 0:
-            await self._fulfil(wishes(self._macro, self._holdings()))
+            await self._produce(build_queue(self._macro, self._holdings()))
             self._inject()
 
     async def on_end(self, game_result: Result) -> None:
         """See BotAI."""
-        self._check_whose_game_it_is()
+        self._check_game_process()
         if not self.started or game_result not in _RESULTS:
             return
         result = self.outcome = _RESULTS[game_result]
-        # That is how burnysc2 reports its time limit; it does so at the first step beyond, which we do not see.
+        # burnysc2 reports its time limit as a tie, at the first step after the limit, which on_step does not get.
         if result == "tie" and self.time > self._limit_s - _STEP_S:
             self.outcome = "truncated"
-            seen = self._look()
-            self._game.end("truncated", self._rewards.since_last(seen), observe(seen))
+            state = self._game_state()
+            self._game.end("truncated", self._rewards.since_last(state), observe(state))
         else:
             self._game.end(result, self._rewards.at_end(result))
 
-    def _check_whose_game_it_is(self) -> None:
-        if self.stray:
-            raise GameCrashed("StarCraft II ended, and not in the bot's sight; its port may be taken")
+    def _check_game_process(self) -> None:
+        if self.process_ended:
+            raise GameCrashed(PROCESS_ENDED)
 
-    def _look(self) -> Seen:
+    def _game_state(self) -> GameState:
         enemy_army = self.enemy_units.exclude_type({UnitTypeId.SCV, UnitTypeId.PROBE, *_NO_ARMY})
         enemy_bases = sum(structure.type_id in _TOWN_HALLS for structure in self.enemy_structures)
-        return Seen(
+        return GameState(
             minerals=self.minerals,
             vespene=self.vespene,
             supply_used=self.supply_used,
@@ -139,7 +140,7 @@ class ZergBot(BotAI):
 
     def _holdings(self) -> Holdings:
         def all_of(name: str) -> int:
-            """Also those under construction, which `structures` holds, and those a drone is on its way to build."""
+            """Finished ones, those under construction, and those that a drone is on its way to build."""
             kind = UnitTypeId[name]
             return int(self.structures(kind).amount + self.worker_en_route_to_build(kind))
 
@@ -162,18 +163,18 @@ class ZergBot(BotAI):
             upgrades=frozenset(pending),
         )
 
-    async def _fulfil(self, wanted: list[str]) -> None:
-        """Make what is wanted, in order; save up for the first that cannot be paid."""
-        for name in wanted:
+    async def _produce(self, queue: list[str]) -> None:
+        """Produce the items of the queue in order, up to the first that cannot be paid yet."""
+        for name in queue:
             if name in UPGRADES:
-                self.research(UpgradeId[name])  # nothing, where it cannot be paid or its structure is missing or busy
+                self.research(UpgradeId[name])  # has no effect if it cannot be paid or its structure is not available
                 continue
             kind = UnitTypeId[name]
             if kind in _LARVA_UNITS:
-                # One overlord and one drone at a time: what is wanted then is asked again soon.
+                # One overlord and one drone at a time: the queue is computed again soon.
                 amount = 1 if kind in {UnitTypeId.OVERLORD, UnitTypeId.DRONE} else self.larva.amount
                 made = not self.larva or self.train(kind, amount) > 0
-                if not made and kind != UnitTypeId.ROACH:  # for want of gas there may still be zerglings
+                if not made and kind != UnitTypeId.ROACH:  # without vespene for roaches, zerglings can still be made
                     return
             elif self.can_afford(kind):
                 await self._build(kind)
@@ -204,28 +205,28 @@ class ZergBot(BotAI):
                 queen(AbilityId.EFFECT_INJECTLARVA, bases.closest_to(queen))
 
     def _command_army(self) -> None:
-        plan = PLANS[self._macro]
+        strategy = STRATEGIES[self._macro]
         fighters = self._army()
-        near = [
+        attackers = [
             enemy
             for enemy in self.enemy_units | self.enemy_structures
             if self.townhalls and self.townhalls.closest_distance_to(enemy) < _DEFENCE_RANGE
         ]
-        if plan.attack:
+        if strategy.attack:
             target = self._attack_target()
-            if plan.militia:
+            if strategy.militia:
                 fighters = fighters | self.workers.take(max(self.workers.amount - _MILITIA_LEFT, 0))
-        elif near:
-            target = near[0].position
+        elif attackers:
+            target = attackers[0].position
         elif self.townhalls:
             target = self.townhalls.first.position.towards(self.game_info.map_center, 8)
         else:
             return
         for unit in fighters:
             unit.attack(target)
-        if near:
+        if attackers:
             for queen in self.units(UnitTypeId.QUEEN):
-                queen.attack(near[0].position)
+                queen.attack(attackers[0].position)
 
     def _attack_target(self) -> Point2:
         if self.enemy_structures:

@@ -1,7 +1,7 @@
-"""One game in this process: StarCraft II started, played by the bot, ended, and what came of it told.
+"""Plays one game in this process: starts StarCraft II, lets the bot play, and returns the outcome.
 
-One process a game. burnysc2 ends all StarCraft II it ever started when one game of a process ends, and gives every
-game an event loop of its own; a game that went wrong leaves nothing behind for the next one.
+A process plays only one game. When a game ends, burnysc2 ends every StarCraft II that it has started in this process;
+and with a new process, a game that failed leaves nothing behind for the next one.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
     from ...common.process.shutdown import Stop
     from ..client.episode_record import Outcome
-    from ..supervision.progress_pipe import Progress
-    from .bot import Game, ZergBot
+    from ..supervision.progress_pipe import ProgressPipe
+    from .bot import Episode, ZergBot
 
 _log = Log("starcraft2")
-_WATCH_S = 0.5
-_SEEN_DEAD = 6  # times: when burnysc2 itself ends it, it forgets it within 1.5 s
+_WATCH_EVERY_S = 0.5
+_ENDED_CHECKS = 6  # in a row; if burnysc2 ended StarCraft II itself, it removes it from its list within 1.5 s
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What is to be played."""
+    """The settings of one game."""
 
-    map: str
+    map: str  # a map file's name without .SC2Map
     opponent: str  # RACE:DIFFICULTY of the computer player
-    limit_s: int  # game time at which it is cut off
+    limit_s: int  # game time in seconds at which the game is truncated
 
 
 def parse_opponent(text: str) -> Computer:
-    """The computer player that RACE:DIFFICULTY names, in any case. Raises ConfigError."""
+    """The computer player for RACE:DIFFICULTY, in upper or lower case. Raises ConfigError."""
     from sc2.data import Difficulty, Race
     from sc2.player import Computer
 
@@ -54,13 +54,13 @@ def parse_opponent(text: str) -> Computer:
     return Computer(races[race], levels[difficulty])
 
 
-def play_match(match: Match, game: Game, stop: Stop, progress: Progress) -> Outcome:
-    """Play to the end and say how it ended; must be called in the main thread, once a process.
+def play_match(match: Match, game: Episode, stop: Stop, progress: ProgressPipe) -> Outcome:
+    """Play a game to its end and return its outcome. Must be called in the main thread, once in a process.
 
     Raises:
-        ConfigError: if there is no StarCraft II, map or opponent of that name.
-        GameCrashed: if StarCraft II died under the game.
-        GameAborted: if the bot failed, or was asked to stop.
+        ConfigError: if StarCraft II, burnysc2 or the map is not installed, or the opponent is unknown.
+        GameCrashed: if StarCraft II ended during the game.
+        GameAborted: if the bot failed or was asked to stop.
     """
     try:
         from loguru import logger
@@ -81,19 +81,19 @@ def play_match(match: Match, game: Game, stop: Stop, progress: Progress) -> Outc
         arena = maps.get(match.map)
     except KeyError as error:
         raise ConfigError(f"map: {match.map!r}, expected a file {match.map}.SC2Map in StarCraft II's Maps") from error
-    except SystemExit as error:  # burnysc2's way to say that there is none
-        raise ConfigError("SC2PATH: no StarCraft II found there, expected the folder that has its Versions") from error
+    except SystemExit as error:  # burnysc2 exits if it does not find StarCraft II
+        raise ConfigError("SC2PATH: StarCraft II not found, expected the folder that contains Versions") from error
     seed = secrets.randbelow(2**31)
     progress.report(map=match.map, opponent=match.opponent, seed=seed)
     bot = ZergBot(game, progress, stop, match.limit_s)
-    _watch(progress, bot)
+    _start_watch(progress, bot)
     try:
         run_game(
             arena, [Bot(Race.Zerg, bot), opponent], realtime=False, random_seed=seed, game_time_limit=match.limit_s
         )
     except (GameAborted, GameCrashed):
         raise
-    except Exception as error:  # whatever a bot raises
+    except Exception as error:  # a bot can raise any exception
         if bot.outcome is None:
             raise _failure(error) from error
     if bot.outcome is None:
@@ -111,27 +111,29 @@ def _failure(error: Exception) -> GameAborted | GameCrashed:
     return GameAborted(f"the bot raised {type(error).__name__}: {error}")
 
 
-def _watch(progress: Progress, bot: ZergBot) -> None:
-    """End this process, if StarCraft II has ended and burnysc2 has not noticed.
+def _start_watch(progress: ProgressPipe, bot: ZergBot) -> None:
+    """Start a thread that ends this process if StarCraft II has ended and burnysc2 has not noticed.
 
-    It ends at once where another program has its port. burnysc2 would knock at that port for three minutes, or play in
-    the game of whoever answers there, which may be over before this process is ended: the bot is told too.
+    StarCraft II ends at once if another program uses its port. burnysc2 would then try to connect to that port for
+    three minutes, or, if another StarCraft II answers there, play in its game. Such a game may end before this thread
+    ends the process, so the thread also sets the bot's `process_ended`.
     """
     from sc2.sc2process import KillSwitch
 
+    from .bot import PROCESS_ENDED
+
     def watch() -> None:
-        seen_dead = 0
-        while seen_dead < _SEEN_DEAD:
-            time.sleep(_WATCH_S)
-            for launched in KillSwitch._to_kill:  # noqa: SLF001 - there is no other way to it
+        ended_checks = 0
+        while ended_checks < _ENDED_CHECKS:
+            time.sleep(_WATCH_EVERY_S)
+            for launched in KillSwitch._to_kill:  # noqa: SLF001 - burnysc2 offers no other access to its processes
                 process = launched._process  # noqa: SLF001
                 dead = process is not None and process.poll() is not None
-                seen_dead = seen_dead + 1 if dead else 0
-            bot.stray = seen_dead > 1 and bot.outcome is None
-        reason = "StarCraft II ended, and not in the bot's sight; its port may be taken"
-        progress.report(outcome="crashed", reason=reason)
-        _log.warning("ended", reason=reason)
+                ended_checks = ended_checks + 1 if dead else 0
+            bot.process_ended = ended_checks > 1 and bot.outcome is None
+        progress.report(outcome="crashed", reason=PROCESS_ENDED)
+        _log.warning("ending this process", reason=PROCESS_ENDED)
         end_session(os.getpid())
         os._exit(GameCrashed.exit_code)
 
-    threading.Thread(target=watch, name="watch over StarCraft II", daemon=True).start()
+    threading.Thread(target=watch, name="starcraft2-watch", daemon=True).start()

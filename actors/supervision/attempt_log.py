@@ -1,4 +1,4 @@
-"""The record of every attempt: a JSON object a line, appended when the attempt is over."""
+"""Records of process attempts: a file with one JSON object a line, appended when an attempt has ended."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ...common.process.clock import monotonic_s
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .child_process import Child
+    from .child_process import ChildProcess
 
-# What only the process itself knows of its attempt; missing where it did not say.
+# Fields that only the process itself knows and may report.
 _REPORTED = ("version", "map", "opponent", "seed")
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessRecord:
-    """How an attempt went.
+    """The result of one attempt: one run of a slot's process.
 
-    `outcome` is win, loss, tie or truncated for a game that was played to its end and is trained on; aborted where
-    the player gave it up; drained for a process that was asked to leave; and otherwise how the process ended: crashed,
-    stalled (no progress), overtime.
+    `outcome` is "win", "loss", "tie" or "truncated" for a game that was played to its end and is trained on; "aborted"
+    if the actor aborted it; "drained" for a process that was asked to stop. Otherwise it tells how the process ended:
+    "crashed", "stalled" (it made no progress) or "overtime".
     """
 
     id: str
@@ -41,13 +41,19 @@ class ProcessRecord:
     seed: int | None = None
 
 
-def record(slot: str, attempt: Child, ended: tuple[str, str] | None) -> ProcessRecord:
-    """The record of a closed attempt; `ended` is outcome and reason where it was not the process that ended it."""
+def record(slot: str, attempt: ChildProcess, ended: tuple[str, str] | None) -> ProcessRecord:
+    """The record of an attempt whose process has ended.
+
+    Args:
+        slot: the slot's name.
+        attempt: the process.
+        ended: outcome and reason, if the supervisor ended the process.
+    """
     code = attempt.process.returncode
-    said: dict[str, Any] = attempt.reported
-    outcome, reason = ended or _own_end(code)
-    if "outcome" in said:  # a game that was over stays over, whatever then happened to its process
-        outcome, reason = said["outcome"], said.get("reason", "")
+    reported: dict[str, Any] = attempt.reported
+    outcome, reason = ended or _outcome_of(code)
+    if "outcome" in reported:  # the game's outcome stands, even if its process crashed afterwards
+        outcome, reason = reported["outcome"], reported.get("reason", "")
     return ProcessRecord(
         id=f"{slot}-{attempt.started_ms}",
         slot=slot,
@@ -57,17 +63,17 @@ def record(slot: str, attempt: Child, ended: tuple[str, str] | None) -> ProcessR
         reason=reason,
         exit_code=code if code >= 0 else None,
         signal=None if code >= 0 else _signal_name(-code),
-        **{name: said.get(name) for name in _REPORTED},
+        **{name: reported.get(name) for name in _REPORTED},
     )
 
 
 def append(path: Path, line: ProcessRecord) -> None:
-    """Add a record to a file. One write of one line: several supervisors may share the file."""
+    """Append a record to a file. It is one write of one line, so several supervisors may share the file."""
     with path.open("ab", buffering=0) as file:
         file.write(json.dumps(asdict(line)).encode() + b"\n")
 
 
-def _own_end(code: int) -> tuple[str, str]:
+def _outcome_of(code: int) -> tuple[str, str]:
     if code == 0:
         return "drained", ""
     return "crashed", f"exit code {code}" if code > 0 else f"ended by {_signal_name(-code)}"

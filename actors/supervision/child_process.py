@@ -1,4 +1,4 @@
-"""One attempt of a slot: a process in a session of its own, what it reports, and the folder for its temporary files."""
+"""A child process in a session of its own, the progress it reports, and the folder for its temporary files."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LINE_BYTES = 1 << 16
-_READER_S = 2.0  # the pipe ends with the session, unless something left it
+_READER_TIMEOUT_S = 2.0  # the pipe is closed when the session ends, unless a process has left the session
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How long an attempt may take."""
+class ProcessLimits:
+    """Time limits of a process. None means no limit."""
 
-    no_progress_s: float | None = None  # without a word from the process
-    attempt_s: float | None = None  # altogether
+    no_progress_s: float | None = None  # since its last heartbeat or report
+    attempt_s: float | None = None  # since its start
 
 
-class Child:
+class ChildProcess:
     """A process from its start to its end.
 
     Args:
-        command: what to run.
-        log: where its standard error goes; None: to ours.
-        reports: whether it is one that `supervised()` ties to us. Standard output is then its report, and it has a
-            folder of its own for temporary files.
+        command: the program and its arguments.
+        log: the file that its standard error is appended to; None: it shares our standard error.
+        reports: whether the process uses `supervised_child()`. Its standard output then carries its reports, and it
+            gets a folder of its own for temporary files.
     """
 
     def __init__(self, command: Sequence[str], log: Path | None, *, reports: bool) -> None:
@@ -56,7 +56,7 @@ class Child:
                 stdout=subprocess.PIPE if reports else subprocess.DEVNULL if log else None,
                 stderr=error,
                 env=self._environment(),
-                start_new_session=True,  # Ctrl-C is for the parent, which then drains its children in order
+                start_new_session=True,  # only the parent gets the signal of Ctrl-C; it then drains its children
             )
             stack.pop_all()
             if error is not None:
@@ -66,11 +66,11 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """None while the process runs; negative for the signal that ended it."""
+        """The exit code; None while the process runs; the negative of the signal if a signal ended it."""
         return self.process.poll()
 
-    def overdue(self, limits: Limits) -> tuple[str, str] | None:
-        """Outcome and reason, if the process should not run any longer."""
+    def overdue(self, limits: ProcessLimits) -> tuple[str, str] | None:
+        """Outcome and reason if the process has exceeded a limit, otherwise None."""
         now = monotonic_s()
         if limits.no_progress_s and now - self.last_progress_s > limits.no_progress_s:
             return "stalled", f"no progress for {limits.no_progress_s:g} s"
@@ -79,14 +79,14 @@ class Child:
         return None
 
     def release(self) -> None:
-        """Let go of the lifeline: the process drains."""
+        """Close the process's standard input. A supervised process then drains."""
         _close(self.process.stdin)
 
     def close(self) -> None:
-        """End whatever is left of the session, take in what was still reported, and clean up."""
+        """Kill all processes of the session, read the remaining reports, and remove the temporary folder."""
         kill_session(self.process)
         self.release()
-        self._reader.join(_READER_S)
+        self._reader.join(_READER_TIMEOUT_S)
         self._remove_folder()
 
     def _read(self, pipe: IO[bytes] | None) -> None:
@@ -95,10 +95,10 @@ class Child:
         with contextlib.suppress(ValueError, OSError), pipe:
             while line := pipe.readline(_LINE_BYTES):
                 self.last_progress_s = monotonic_s()
-                with contextlib.suppress(ValueError):  # no line of ours
-                    said = json.loads(line)
-                    if isinstance(said, dict):
-                        self.reported |= said
+                with contextlib.suppress(ValueError):  # not a report, but something the process printed
+                    reported = json.loads(line)
+                    if isinstance(reported, dict):
+                        self.reported |= reported
 
     def _environment(self) -> dict[str, str] | None:
         if self._folder is None:
@@ -111,7 +111,7 @@ class Child:
 
 
 def kill_session(process: subprocess.Popen[bytes]) -> None:
-    """End a child and everything in its session, by its own id and never by name."""
+    """Kill a child process and all processes of its session. They are found by process id, never by name."""
     end_session(process.pid)
     process.kill()
     process.wait()

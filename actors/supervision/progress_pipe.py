@@ -1,9 +1,10 @@
-"""A supervised process's own side: it drains when its supervisor is gone, and says when it gets on.
+"""The child's side of supervision: it reports progress, and drains when its supervisor has ended.
 
-Three things tie it to its supervisor, all of them pipes and folders, which every operating system has:
-    * standard input is the lifeline, which ends however the supervisor did;
-    * standard output carries a JSON object a line: `{}` for "I got on", fields for what is to be recorded;
-    * a folder for temporary files, named in the environment. Whoever of the two lives longer removes it.
+A supervised process and its supervisor share two pipes and a folder, which every operating system supports:
+    * standard input, which is closed when the supervisor ends, even if it is killed: the child then drains;
+    * standard output, on which the child writes one JSON object a line: `{}` is a heartbeat, and an object with fields
+      adds them to the record of this attempt;
+    * a folder for temporary files, named by an environment variable. Both try to remove it when they end.
 """
 
 from __future__ import annotations
@@ -22,35 +23,38 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER = "BROODMIND_ATTEMPT_FOLDER"
-_MARK_EVERY_S = 0.5
-_ORPHAN_GRACE_S = 15.0  # for draining, then the session is killed; a living supervisor does that earlier
+_HEARTBEAT_EVERY_S = 0.5
+_ORPHAN_GRACE_S = 15.0  # time for draining without a supervisor, then the session is killed
 
 
-class Progress:
-    """The line to the supervisor. Marks are for one thread: the one whose progress it is."""
+class ProgressPipe:
+    """Reports progress to the supervisor. For one thread: the one whose progress is reported."""
 
     def __init__(self, descriptor: int | None = None) -> None:
-        """Without a descriptor everything is said to nobody."""
+        """Args: descriptor: the pipe to write to; None: all reports are discarded."""
         self._descriptor = descriptor
-        # A mark blocks when nobody reads. At this rate a pipe has room for hours of them.
-        self._due = Every(_MARK_EVERY_S)
+        # A write blocks when the pipe is full. At this rate the buffer of a pipe lasts for hours without a reader.
+        self._due = Every(_HEARTBEAT_EVERY_S)
 
     def heartbeat(self) -> None:
-        """Say that the work got on. To be called where it does, not by a timer: a timer outlives what hangs."""
+        """Report that the work makes progress.
+
+        Call it where the work is done and not from a timer, which would continue while the work hangs.
+        """
         if self._due.due():
             self.report()
 
     def report(self, **fields: object) -> None:
-        """Say what is to be recorded of this attempt; a later value of a field replaces an earlier one."""
+        """Add fields to the record of this attempt. A later value of a field replaces an earlier one."""
         if self._descriptor is not None:
-            with contextlib.suppress(OSError):  # the supervisor is gone, as the lifeline says too
+            with contextlib.suppress(OSError):  # the supervisor has ended; the end of standard input shows that too
                 os.write(self._descriptor, json.dumps(fields).encode() + b"\n")
 
 
 class HeartbeatStop(Stop):
-    """A Stop for loops that wait for others: one that still asks whether to stop has not hung."""
+    """A Stop that sends a heartbeat whenever it is asked: a loop that waits for other processes has not hung."""
 
-    def __init__(self, stop: Stop, progress: Progress) -> None:
+    def __init__(self, stop: Stop, progress: ProgressPipe) -> None:
         super().__init__()
         self._stop, self._progress = stop, progress
 
@@ -66,15 +70,15 @@ class HeartbeatStop(Stop):
 
 
 @contextlib.contextmanager
-def supervised_child() -> Iterator[tuple[Stop, Progress]]:
-    """Tie this process to its supervisor. To be entered in the main thread, before anything prints."""
+def supervised_child() -> Iterator[tuple[Stop, ProgressPipe]]:
+    """Connect this process to its supervisor. Must be entered in the main thread, before anything is printed."""
     folder = os.environ.get(FOLDER)
 
     def remove_folder() -> None:
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
 
-    progress = Progress(_take_standard_output())
+    progress = ProgressPipe(_take_standard_output())
     with stop_on_signal() as stop:
         stop_with_parent(stop, grace_s=_ORPHAN_GRACE_S, last_act=remove_folder)
         try:
@@ -84,11 +88,11 @@ def supervised_child() -> Iterator[tuple[Stop, Progress]]:
 
 
 def _take_standard_output() -> int | None:
-    """Keep the pipe for ourselves: what games and their processes print goes to standard error from now on."""
+    """Reserve the pipe for reports: from now on the output of games and their processes goes to standard error."""
     try:
         sys.stdout.flush()
-        ours = os.dup(1)  # no other process inherits it
+        descriptor = os.dup(1)  # not inherited by other processes
         os.dup2(2, 1)
-    except (OSError, AttributeError):  # AttributeError: there is no standard output at all
+    except (OSError, AttributeError):  # AttributeError: there is no standard output
         return None
-    return ours
+    return descriptor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...actors.games.starcraft2_spec import NAME as STARCRAFT2
-from ...actors.supervision.child_process import Limits
+from ...actors.supervision.child_process import ProcessLimits
 from ...actors.supervision.progress_pipe import HeartbeatStop, supervised_child
 from ...actors.supervision.supervisor import Supervisor, wait_all
 from ...actors.transport.actor_names import process_name
@@ -43,7 +43,7 @@ def run_actors(
         server = Server(url)
         server.call("PING")  # a wrong address or password is this process's error, not each child's
         server.close()
-        limits = Limits(no_progress_seconds or None, max_attempt_seconds or None)
+        limits = ProcessLimits(no_progress_seconds or None, max_attempt_seconds or None)
         slots = actor_slots(url, run, actors, name or process_name(), playing, limits=limits)
         supervisor = Supervisor(slots, _PAUSE_S, records)
         try:

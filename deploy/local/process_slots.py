@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...actors.games.starcraft2_spec import NAME as STARCRAFT2
-from ...actors.supervision.child_process import Limits
+from ...actors.supervision.child_process import ProcessLimits
 from ...actors.supervision.supervisor import Slot
 from ..options import NO_PROGRESS_S
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HEAVY_STAGGER_S = 3.0  # between those of games that take a core and a gigabyte to load
-LIMITS = Limits(NO_PROGRESS_S)
+LIMITS = ProcessLimits(NO_PROGRESS_S)
 _STAGGER_S = 0.2  # between the first starts of actors, beyond as many as there are cores
 
 
@@ -36,7 +36,7 @@ def actor_slots(
     name: str,
     playing: Mapping[str, object],
     logs: Path | None = None,
-    limits: Limits = LIMITS,
+    limits: ProcessLimits = LIMITS,
 ) -> list[Slot]:
     """One slot an actor process. Their names are padded, so that their order is that of the slots.
 

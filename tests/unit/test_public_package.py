@@ -57,7 +57,13 @@ def test_a_module_is_found_at_its_old_path_and_warns(old, new, attribute):
     assert getattr(module, attribute) is getattr(importlib.import_module(new), attribute)
 
 
-@pytest.mark.parametrize(("module", "old", "new"), [("actors.games.two_player_game", "TwoSeatGame", "TwoPlayerGame")])
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("actors.games.two_player_game", "TwoSeatGame", "TwoPlayerGame"),
+        ("actors.starcraft2.features", "Seen", "GameState"),
+    ],
+)
 def test_a_documented_attribute_still_has_its_old_name_and_warns(module, old, new):
     found = importlib.import_module(f"broodmind.{module}")
     with pytest.warns(DeprecationWarning, match=f"{old} .* use {new}"):

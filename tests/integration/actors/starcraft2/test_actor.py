@@ -271,7 +271,7 @@ def test_a_port_that_is_taken_costs_an_attempt_and_no_more(table, tmp_path, hold
             first, second = table.records(2)[:2]
             table.check_trained_on_what_was_played()
     assert first["outcome"] == "crashed"
-    assert "its port may be taken" in first["reason"]
+    assert "another program may use its port" in first["reason"]
     assert second["outcome"] in PLAYED
 
 
@@ -288,9 +288,9 @@ def test_a_supervisor_that_is_killed_takes_hung_games_with_it(table):
 ONE_GAME = """
 import json, sys
 from broodmind.actors.starcraft2.match import Match, play_match
-from broodmind.actors.supervision.progress_pipe import Progress
+from broodmind.actors.supervision.progress_pipe import ProgressPipe
 from broodmind.common.process.shutdown import Stop
-told, marks = [], []
+told, heartbeats = [], []
 class Game:
     def act(self, observation, mask=None):
         told.append(["act", observation.tolist()])
@@ -300,11 +300,11 @@ class Game:
     def end(self, outcome, reward=0.0, observation=None):
         told.append(["reward", reward])
         told.append(["end", None if observation is None else observation.tolist()])
-class Marks(Progress):
-    def mark(self):
-        marks.append(1)
-outcome = play_match(Match(sys.argv[2], "zerg:hard", int(sys.argv[3])), Game(), Stop(), Marks())
-print(json.dumps({"outcome": outcome, "told": told, "marks": len(marks)}))
+class Heartbeats(ProgressPipe):
+    def heartbeat(self):
+        heartbeats.append(1)
+outcome = play_match(Match(sys.argv[2], "zerg:hard", int(sys.argv[3])), Game(), Stop(), Heartbeats())
+print(json.dumps({"outcome": outcome, "told": told, "heartbeats": len(heartbeats)}))
 """
 
 
@@ -339,7 +339,7 @@ def test_the_same_game_is_won_or_lost_by_its_decisions(play):
     assert returns_of(defended) == pytest.approx(1 - BEGAN, abs=1e-6)
     assert returns_of(idled) == pytest.approx(-1 - BEGAN, abs=1e-6)
     # It says that it gets on at every iteration, which are 22 to a decision.
-    assert defended["marks"] > 20 * sum(what == "act" for what, _ in defended["told"])
+    assert defended["heartbeats"] > 20 * sum(what == "act" for what, _ in defended["told"])
 
 
 def test_rewards_come_before_the_next_decision_and_the_last_with_the_end(play):
@@ -449,4 +449,4 @@ def test_up_says_that_it_cannot_play_it(tmp_path):
     process = broodmind("up", "--game", "starcraft2", cwd=tmp_path)
     _, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 3
-    assert "game: 'starcraft2', expected one that can be stepped" in shown
+    assert "game: 'starcraft2', expected a game that can be stepped" in shown

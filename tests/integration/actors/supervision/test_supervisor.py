@@ -14,7 +14,7 @@ import pytest
 from support.runs import processes_of
 from support.servers import wait_until
 
-from broodmind.actors.supervision.child_process import Limits
+from broodmind.actors.supervision.child_process import ProcessLimits
 from broodmind.actors.supervision.supervisor import Slot, Supervisor
 from broodmind.common.errors import ConfigError, ProcessFailed
 from broodmind.common.process import shutdown
@@ -25,7 +25,7 @@ import os, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 from broodmind.actors.supervision import progress_pipe as child
 child._ORPHAN_GRACE_S = float(os.environ.get("ORPHAN_GRACE_S", "60"))
-child._MARK_EVERY_S = 0.05
+child._HEARTBEAT_EVERY_S = 0.05
 MARKER = sys.argv[1]
 def grandchild():
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", MARKER])
@@ -105,9 +105,9 @@ def test_a_child_that_does_not_get_on_is_killed_with_its_session_and_started_aga
     polled(supervisor, lambda: len(processes_of(marker)) == 2 and hanging.attempt.reported)
     before = {line.partition(" ")[0] for line in processes_of(marker)}
     (folder,) = temporary.iterdir()
-    hanging.limits = Limits(no_progress_s=0.5)  # from now on: its start may take any time
+    hanging.limits = ProcessLimits(no_progress_s=0.5)  # from now on: its start may take any time
     (line,) = polled(supervisor, records)
-    hanging.limits = Limits()
+    hanging.limits = ProcessLimits()
     assert (line["outcome"], line["reason"]) == ("stalled", "no progress for 0.5 s")
     assert (line["signal"], line["exit_code"], line["version"]) == ("SIGKILL", None, "1-7")
     assert not before & {line.partition(" ")[0] for line in processes_of(marker)}
@@ -129,7 +129,7 @@ def test_printing_is_not_progress(supervise, slot, records, temporary):
     chattering = slot(code)
     supervisor = supervise([chattering])
     polled(supervisor, lambda: list(temporary.glob("*/printed")))
-    chattering.limits = Limits(no_progress_s=time.monotonic() - chattering.attempt.started_s + 1)
+    chattering.limits = ProcessLimits(no_progress_s=time.monotonic() - chattering.attempt.started_s + 1)
     assert polled(supervisor, records)[0]["outcome"] == "stalled"
 
 
@@ -138,7 +138,7 @@ def test_a_child_that_gets_on_is_left_alone_until_its_time_is_up(supervise, slot
     supervisor = supervise([steady])
     polled(supervisor, lambda: steady.attempt.last_progress_s > steady.attempt.started_s)
     attempt_s = round(time.monotonic() - steady.attempt.started_s) + 8
-    steady.limits = Limits(no_progress_s=5.0, attempt_s=attempt_s)  # from now on: its start may take any time
+    steady.limits = ProcessLimits(no_progress_s=5.0, attempt_s=attempt_s)  # from now on: its start may take any time
     (line,) = polled(supervisor, records)
     assert (line["outcome"], line["reason"]) == ("overtime", f"still running after {attempt_s} s")
     assert line["duration_s"] > attempt_s
@@ -191,7 +191,7 @@ def test_a_slot_that_keeps_failing_is_paused_while_the_others_go_on(supervise, s
 def test_without_a_pause_a_slot_that_keeps_failing_is_the_supervisors_end(supervise, slot, monkeypatch, tmp_path):
     monkeypatch.setattr("broodmind.actors.supervision.supervisor._BACKOFF_S", (0.01, 0.01))
     supervisor = supervise([slot("    sys.exit('the last words')", log=tmp_path / "log"), slot(STEADY, "good")])
-    with pytest.raises(ProcessFailed, match=r"slot: exit code 1, expected it to go on: the last words") as caught:
+    with pytest.raises(ProcessFailed, match=r"slot exited with code 1: the last words") as caught:
         polled(supervisor, lambda: False)
     assert caught.value.exit_code == 1
 
@@ -204,7 +204,7 @@ def test_one_hopeless_slot_does_not_end_the_others_but_all_of_them_do(supervise,
     polled(supervisor, lambda: second.attempt)
     os.kill(second.attempt.process.pid, signal.SIGKILL)
     second.command = slot(hopeless).command
-    with pytest.raises(ProcessFailed, match="first: exit code 3") as caught:
+    with pytest.raises(ProcessFailed, match="first exited with code 3") as caught:
         polled(supervisor, lambda: False)
     assert caught.value.exit_code == ConfigError.exit_code
 
