@@ -82,11 +82,11 @@ class Window:
 
     def detail(self) -> dict[str, object]:
         """What a reader of a figure may want to know beside it."""
-        refused = sum(self.counted.refused().values())
+        rejected = sum(self.counted.rejected().values())
         return {
             "seconds": round(self.seconds, 2),
             "updates": self.counted.updates,
-            "refused": round(refused / max(self.counted.accepted + refused, 1), 4),  # of the entries consumed
+            "rejected": round(rejected / max(self.counted.accepted + rejected, 1), 4),  # of the entries consumed
             "cores": {name: round(used, 2) for name, used in self.cores.items()},
             # What each part would do with a core to itself: the least is the bottleneck of an idle machine.
             "steps_a_core_second": {name: round(self.steps_per_second / used) for name, used in self.cores.items()},

@@ -126,17 +126,17 @@ def by_the_learner(machine: Machine, lease: Lease, games: int) -> float:
     server.call("DEL", KEYS.head)
     server.call("HSET", KEYS.roster, *(part for actor in STEPS for part in (actor, 1)))
 
-    def refuse(entry: Header) -> Rejection | None:
+    def taken(entry: Header) -> Rejection | None:
         return rejection(entry, HEAD, now_ms(), config)
 
     reads = FencedReads(machine.connect(), KEYS, lease)
-    ingest = Ingest(machine.connect(), reads, KEYS, lease, SPEC, refuse, 2 * BATCH_STEPS)
+    ingest = Ingest(machine.connect(), reads, KEYS, lease, SPEC, taken, 2 * BATCH_STEPS)
     began_s = time.perf_counter()
     ingest.start(after_death=False)
     left, intake, parent = games * len(STEPS), Batcher(config, {}), Head()
     while left:
         entry = ingest.take(1.0)
-        if entry is None or entry.refused:
+        if entry is None or entry.rejected:
             raise click.ClickException(f"{entry}, expected an entry")
         intake.add(entry, HEAD, now_ms())
         left -= 1

@@ -1,4 +1,7 @@
-"""Every old name that still works, with a warning, until version 0.3. Nothing else in the package knows an old name."""
+"""Every old name that still works, until version 0.3. Nothing else in the package knows an old name.
+
+Who imports or types an old name gets a warning. What an earlier version stored is read without one.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,13 @@ import importlib.machinery
 import importlib.util
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import ModuleType
 
+_T = TypeVar("_T")
 _PACKAGE = __name__.partition(".")[0]
 
 # Modules that were documented by their path.
@@ -27,6 +31,18 @@ _ATTRIBUTES = {
     "actors.games.two_player_game": {"TwoSeatGame": "TwoPlayerGame"},
     "actors.starcraft2.features": {"Seen": "GameState"},
 }
+# Fields and values as versions before 0.2 stored them: in the hashes `head` and `stats`, in stream entries, the ledger,
+# learner states and archives.
+_STORED = {
+    "accept_declared": "accept_imported",
+    "declared": "imported",
+    "foreign": "off_run",
+    "refused": "rejected",
+    "refused_by_lag": "rejected_by_lag",
+    "refused_by_length": "rejected_by_length",
+}
+IMPORTED_MARK = b"declared"  # the field `b` of an imported trajectory's entry
+SOLO_CONSUMER = b"alone"  # the consumer of entries that were processed one at a time
 # Names that were documented as attributes of `broodmind.actors`, and are public names now.
 _PUBLIC = ("Agent", "Episode", "Limits", "Status", "connect")
 
@@ -103,6 +119,31 @@ def with_old_keys(fields: dict[str, Any], **renamed: str) -> dict[str, Any]:
     """
     old = {name: fields[new] for name, new in renamed.items() if new in fields}
     return {**fields, **old, "deprecated_keys": sorted(old)} if old else fields
+
+
+def with_old_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    """As `with_old_keys`, for counters and statistics: each that was renamed under its old name too."""
+    return with_old_keys(fields, **_STORED)
+
+
+def in_old_names(fields: Mapping[str, _T]) -> dict[str, _T]:
+    """The same values under the names of an earlier version, where these differ."""
+    return {old_name(name): value for name, value in fields.items()}
+
+
+def old_name(name: str) -> str:
+    """The name under which an earlier version stored a field of today."""
+    return next((old for old, new in _STORED.items() if new == name), name)
+
+
+def stored_fields(raw: Mapping[str, _T]) -> dict[str, _T]:
+    """Stored fields under their names of today. Where a field has both names, the value under today's name counts."""
+    return {new: value for name, value in raw.items() if (new := stored_name(name)) == name or new not in raw}
+
+
+def stored_name(name: str) -> str:
+    """The name of today of a field, or of a reason for rejecting an entry, that an earlier version may have stored."""
+    return _STORED.get(name, name)
 
 
 def install() -> None:

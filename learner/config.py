@@ -21,7 +21,9 @@ class IntakeConfig:
     batch_games: int = 0  # and at least so many ended games
     max_staleness: int = 4  # versions between playing and training
     max_age_s: float = 3600.0  # between playing and training
-    accept_declared: bool = False  # take what no version of this run played, with the log-probabilities declared
+    accept_imported: bool = (
+        False  # take what no version of this run played, with the log-probabilities that its importer gives
+    )
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""

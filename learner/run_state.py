@@ -80,8 +80,8 @@ class RunState:
         goal, mean_return = self._config.goal.until_return, self._history.mean_return
         return goal is not None and mean_return is not None and mean_return >= goal
 
-    def refuse(self, header: Header) -> Rejection | None:
-        """Why an entry would be refused if it were taken now."""
+    def rejection(self, header: Header) -> Rejection | None:
+        """Why an entry would be rejected if it were taken now."""
         return rejection(header, self.head, now_ms(), self._config.intake, self.lineage)
 
     def intake(self) -> Batcher:
@@ -92,10 +92,10 @@ class RunState:
         """One update on what was accepted; returns its figures. Raises NonFinite, and has changed nothing then."""
         accepted = intake.in_order()
         # Of what no version of this run played it is only certain that it is not the newest's play.
-        staleness = [1 if header.declared else self.head.version - header.version for header, _ in accepted]
+        staleness = [1 if header.imported else self.head.version - header.version for header, _ in accepted]
         batch = collate([trajectory for _, trajectory in accepted], staleness)
-        refused_steps = sum(entry.header.steps for entry, _ in intake.refused if entry.header is not None)
-        produced = sum(header.steps for header, _ in accepted) + refused_steps
+        rejected_steps = sum(entry.header.steps for entry, _ in intake.rejected if entry.header is not None)
+        produced = sum(header.steps for header, _ in accepted) + rejected_steps
         p50, p95, top = np.percentile(staleness, [50, 95, 100])
         metrics = {
             **self._trainer.update(batch),
@@ -113,7 +113,7 @@ class RunState:
         self.counters = self.counters.add(
             updates=1,
             accepted=len(accepted),
-            declared=sum(header.declared for header, _ in accepted),
+            imported=sum(header.imported for header, _ in accepted),
             steps=batch.steps,
             games=batch.games,
         )
@@ -137,11 +137,11 @@ class RunState:
             metrics: of the update; None if nothing was trained.
             actors: those being read.
         """
-        for entry, reason in intake.refused:
+        for entry, reason in intake.rejected:
             if entry.header is not None and reason in {"stale", "too_old"}:
-                self._history.refuse(entry.header, self.head.version)
-        refused = {name: sum(reason == name for _, reason in intake.refused) for name in REJECTIONS}
-        self.counters = self.counters.add(**refused, overflow=intake.overflow)
+                self._history.reject(entry.header, self.head.version)
+        rejected = {name: sum(reason == name for _, reason in intake.rejected) for name in REJECTIONS}
+        self.counters = self.counters.add(**rejected, overflow=intake.overflow)
         self.cursors = _remembered(intake.cursors, {*actors, *intake.consumed})
         parent, self.head = self.head, next_head(self.head, publish=metrics is not None)
         return self._commit(parent, intake, metrics or {}, publish=metrics is not None, actors=len(actors))
@@ -166,11 +166,11 @@ class RunState:
             stats=self._stats(metrics, actors),
             entry=_printed(metrics),
             consumed=intake.consumed,
-            refused=by_reason(intake.refused),
+            rejected_ids=by_reason(intake.rejected),
             gaps={actor: format_ranges(gaps) for actor, gaps in intake.gaps.items()},
-            rejected=[
+            rejected_entries=[
                 {"actor": e.actor, "id": format_id(e.id), "reason": why, "problem": e.problem, "payload": e.shown}
-                for e, why in intake.refused
+                for e, why in intake.rejected
                 if why in {"invalid", "non_finite", "poison"}
             ],
         )
@@ -182,7 +182,7 @@ class RunState:
             "epoch": self.head.epoch,
             "version": self.head.version,
             "updated_ms": now_ms(),
-            "accept_declared": int(self._config.intake.accept_declared),
+            "accept_imported": int(self._config.intake.accept_imported),
             "resumed_steps": self._steps_before,
             **self.counters.to_fields(),
             **_printed(metrics),

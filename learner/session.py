@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _log = Log("learner")
 
 _TAKE_S = 0.05  # how long to wait for an entry before looking at the clock and the stop flag again
-_REFUSED_WAIT_S = 0.25  # how long a refused entry may keep its place in its actor's backlog
+_REJECTED_WAIT_S = 0.25  # how long a rejected entry may keep its place in its actor's backlog
 _STANDSTILL_S = 0.5  # how long all actors may be blocked before a batch goes without what it still lacks
 
 
@@ -54,7 +54,7 @@ class Session:
         self._server = Server(url)
         self._run = RunState(run, spec, config)
         self._intake = Batcher(config.intake, {})
-        self._refused_since_s: float | None = None
+        self._rejected_since_s: float | None = None
         self._committer = Committer(Server(url), self._keys, lease, known)
         capacity = 2 * max(config.intake.batch_steps, 1)
         self._archive = Archive(config.archive, run, spec) if config.archive else None
@@ -62,7 +62,7 @@ class Session:
         keep = self._archive is not None
         reads = FencedReads(Server(url), self._keys, lease)
         self._ingest = Ingest(
-            Server(url), reads, self._keys, lease, spec, self._run.refuse, capacity, keep_payloads=keep
+            Server(url), reads, self._keys, lease, spec, self._run.rejection, capacity, keep_payloads=keep
         )
         self._checkpoints = Checkpoints(Path(config.checkpoint_dir)) if config.checkpoint_dir else None
         self._checkpoint_due = Every(config.checkpoint_every_s)
@@ -97,16 +97,16 @@ class Session:
         """Take in what there is; train when it is enough for an update."""
         self._committer.look()
         entry = self._ingest.take(_TAKE_S)
-        if entry is not None and entry.alone:
-            self._commit_alone(entry)
+        if entry is not None and entry.processed_solo:
+            self._commit_solo(entry)
         elif entry is not None:
             self._take_in(entry)
-            if self._intake.refused and self._refused_since_s is None:
-                self._refused_since_s = monotonic_s()
+            if self._intake.rejected and self._rejected_since_s is None:
+                self._rejected_since_s = monotonic_s()
         nothing_more_comes = entry is None and self._ingest.blocked_s > _STANDSTILL_S
         if self._intake.complete or (self._intake.accepted and nothing_more_comes):
             self._commit(self._train())
-        elif self._refused_for_long() and not self._intake.accepted:
+        elif self._rejected_for_long() and not self._intake.accepted:
             self._commit(None)
 
     def reached_its_goal(self, began_s: float) -> bool:
@@ -164,7 +164,7 @@ class Session:
 
     def _seed(self) -> None:
         """Fill an empty Redis: from memory, from a checkpoint, or with a new run."""
-        # What was sent and never confirmed is as good as committed: its entries are gone with the rest, or are refused.
+        # What was sent and not confirmed is as good as committed: its entries are gone like the rest, or get rejected.
         lost = self._known.sent
         if lost is None and self._checkpoints is not None:
             lost = self._checkpoints.newest(self._spec)
@@ -182,7 +182,7 @@ class Session:
         try:
             return self._run.train(self._intake)
         except NonFinite as error:
-            _log.warning("update refused, its batch set aside", error=error, entries=len(self._intake.accepted))
+            _log.warning("update rejected, its batch set aside", error=error, entries=len(self._intake.accepted))
             self._intake.reject_accepted(str(error))
             return None
 
@@ -191,7 +191,7 @@ class Session:
         if self._archive is not None:
             self._taken.append(entry)
 
-    def _commit_alone(self, entry: Entry) -> None:
+    def _commit_solo(self, entry: Entry) -> None:
         """First what is in hand, then this entry by itself: whatever it does, nothing else is at risk."""
         self._commit_what_is_in_hand()
         self._take_in(entry)
@@ -210,17 +210,17 @@ class Session:
         if self._checkpoint_due.due():
             self._save_checkpoint()
         self._intake = self._run.intake()
-        self._refused_since_s = None
+        self._rejected_since_s = None
 
     def _archiving(self, commit: Commit) -> Callable[[], None] | None:
         """What keeps the entries that a commit consumes, to be called once it has gone through."""
         if self._archive is None:
             return None
         taken, self._taken = self._taken, []
-        return partial(self._archive.append, archived(taken, self._intake.refused, commit.head))
+        return partial(self._archive.append, archived(taken, self._intake.rejected, commit.head))
 
-    def _refused_for_long(self) -> bool:
-        return self._refused_since_s is not None and monotonic_s() - self._refused_since_s > _REFUSED_WAIT_S
+    def _rejected_for_long(self) -> bool:
+        return self._rejected_since_s is not None and monotonic_s() - self._rejected_since_s > _REJECTED_WAIT_S
 
     def _save_checkpoint(self) -> None:
         """Of what has gone through, not of what is about to."""

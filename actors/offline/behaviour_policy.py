@@ -1,4 +1,4 @@
-"""Declared behaviour: what probabilities the actions of a file were drawn with, where the file does not say."""
+"""Behaviour policies by name: with what probabilities actions were drawn, where a file does not say it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Behaviour:
         return np.log(probabilities).astype(np.float32)
 
 
-def declared(text: str, model: BotModel | None) -> Behaviour:
+def parse_behaviour(text: str, model: BotModel | None) -> Behaviour:
     """The behaviour that `uniform` or `epsilon:E` stands for.
 
     Raises:

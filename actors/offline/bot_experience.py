@@ -36,7 +36,7 @@ class PlayedGame:
 
     observations: Floats  # [T + 1, F], the final one included
     actions: NDArray[np.int32]  # [T]
-    log_probs: Floats  # [T], declared
+    log_probs: Floats  # [T], of the behaviour policy that the user named
     rewards: Floats  # [T], what each action earned
 
 

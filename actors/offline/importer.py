@@ -1,6 +1,6 @@
 """The importer: an actor whose games were played before, by no version of the run.
 
-It joins the roster, pushes and waits for room as every actor does. Its entries say that their behaviour is declared.
+It joins the roster, pushes and waits for room as every actor does. Its entries say that they were imported.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ...common.deprecated import old_name
 from ...common.errors import ConfigError, WireError
 from ...common.server.streams import Server
 from ...common.wire.archive_format import SUFFIX, read_segment
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 _ENTRY_STEPS = 2048  # in one entry of games that are cut into pieces: an update's worth
 _POLL_S = 0.05
-# An archived entry that was refused for one of these was sound: only its time, or its run's policy, was against it.
-_SOUND = {"", "stale", "too_old", "wrong_epoch", "foreign"}
+# An archived entry that was rejected for one of these was sound: only its time, or its run's policy, was against it.
+_SOUND = {"", "stale", "too_old", "wrong_epoch", "off_run"}
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ class Report:
     """What became of the files."""
 
     taken: int = 0  # files
-    refused: dict[str, str] = field(default_factory=dict)  # file to why
+    rejected: dict[str, str] = field(default_factory=dict)  # file to why
     games: int = 0
     steps: int = 0
     entries: int = 0  # pushed
@@ -51,7 +52,7 @@ class Report:
         """For scripts."""
         return {
             "taken": self.taken,
-            "refused": self.refused,
+            "rejected": self.rejected,
             "games": self.games,
             "steps": self.steps,
             "entries": self.entries,
@@ -103,16 +104,18 @@ def import_files(
 
 
 def _learner_takes_them(url: str, keys: Keys, stop: Stop) -> bool:
-    """Wait for the learner to have said whether it takes declared games; False if told to stop before."""
+    """Wait for the learner to have said whether it takes imported games; False if told to stop before."""
     server = Server(url)
     try:
         while not stop.requested:
-            accepts = server.call("HGET", keys.stats, "accept_declared")
+            accepts = server.call("HGET", keys.stats, "accept_imported") or server.call(
+                "HGET", keys.stats, old_name("accept_imported")
+            )  # a learner that resumed says so with its first commit only
             if accepts == b"1":
                 return True
             if accepts is not None:
                 raise ConfigError(
-                    f"run: {keys.run!r}, whose learner refuses games that no version of the run played, expected one "
+                    f"run: {keys.run!r}, whose learner rejects games that no version of the run played, expected one "
                     "started with --accept-declared"
                 )
             time.sleep(_POLL_S)
@@ -137,7 +140,7 @@ def _trajectories(
             assert reading is not None
             game = read_experience(file, spec.game, reading, longest)
         except (WireError, OSError) as error:
-            report.refused[str(file)] = str(error)
+            report.rejected[str(file)] = str(error)
             continue
         waiting.append(game)
         if whole or sum(len(each.actions) for each in waiting) >= _ENTRY_STEPS:
@@ -189,7 +192,7 @@ class _Pieces:
     def __iter__(self) -> Iterator[Trajectory]:
         try:
             for entry in self._entries:
-                reason = entry.refused
+                reason = entry.rejected
                 if reason in _SOUND:
                     try:
                         yield entry.trajectory(self._spec)

@@ -112,5 +112,5 @@ class BlockingActorConnection(ActorConnection):
 def _header(fragment: Fragment) -> Header:
     played_with, counts = fragment.played_with, (fragment.trajectory.steps, fragment.trajectory.games)
     if played_with is None:
-        return Header(0, 0, *counts, now_ms(), declared=True)
+        return Header(0, 0, *counts, now_ms(), imported=True)
     return Header(played_with.version, played_with.epoch, *counts, now_ms(), played_with.commit)

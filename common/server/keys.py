@@ -13,7 +13,7 @@ from ..errors import ConfigError
 
 GROUP = "learner"  # the one consumer group on every trajectory stream
 CONSUMER = "mind"  # the one consumer in it: a successor inherits its pending entries under the same name
-ALONE = "alone"  # and the other one, for an entry that is processed by itself: see learner/ingest/quarantine.py
+SOLO_CONSUMER = "solo"  # and the other one, for an entry that is processed by itself: learner/ingest/quarantine.py
 
 # Names become parts of keys, of file names and of redis-cli commands: no braces, colons, spaces or slashes.
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -102,7 +102,7 @@ class Keys:
 
     @property
     def rejected(self) -> str:
-        """Stream; refused entries with reason and their first 4 KB. Bound: MAXLEN."""
+        """Stream; rejected entries with reason and their first 4 KB. Bound: MAXLEN."""
         return self._key("rejected")
 
     @property

@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from ..deprecated import stored_fields, stored_name
 from ..errors import ConfigError, WireError
 from ..spec import RunSpec
 from . import codec
@@ -31,7 +32,7 @@ FORMAT = 1
 _FRAME = struct.Struct("<II")
 _RECORD_BYTES_MAX = MAX_BYTES + (1 << 16)
 _HEAD_FIELDS = {"format", "run", "spec"}
-_ENTRY_FIELDS = {"actor", "id", "header", "declared", "payload", "refused", "problem", "commit", "version"}
+_ENTRY_FIELDS = {"actor", "id", "header", "imported", "payload", "rejected", "problem", "commit", "version"}
 _NUMBER_MAX = 2**63 - 1
 
 
@@ -43,7 +44,7 @@ class ArchivedEntry:
     id: tuple[int, int]
     header: Header | None  # None where it was not even shaped like an entry
     payload: bytes
-    refused: str  # the reason; empty where it was trained on
+    rejected: str  # the reason; empty where it was trained on
     problem: str  # why it was invalid
     commit: str
     version: int  # of the run after that commit
@@ -74,9 +75,9 @@ def encode_entry(entry: ArchivedEntry) -> bytes:
             "actor": entry.actor,
             "id": list(entry.id),
             "header": numbers,
-            "declared": header is not None and header.declared,
+            "imported": header is not None and header.imported,
             "payload": entry.payload,
-            "refused": entry.refused,
+            "rejected": entry.rejected,
             "problem": entry.problem[: codec.MAX_TEXT // 4],
             "commit": entry.commit,
             "version": entry.version,
@@ -136,12 +137,12 @@ def _record(file: BinaryIO, size: int) -> bytes:
 
 
 def _decode_entry(record: bytes) -> ArchivedEntry:
-    fields = codec.decode(record, max_bytes=_RECORD_BYTES_MAX)
+    fields = stored_fields(codec.decode(record, max_bytes=_RECORD_BYTES_MAX))
     codec.check_fields(fields, _ENTRY_FIELDS)
     header = None
     if fields["header"] is not None:
         version, epoch, steps, games, created_ms = _numbers(fields["header"], "header", 5)
-        header = Header(version, epoch, steps, games, created_ms, declared=fields["declared"] is True)
+        header = Header(version, epoch, steps, games, created_ms, imported=fields["imported"] is True)
     if not isinstance(fields["payload"], bytes):
         raise WireError(f"payload: {type(fields['payload']).__name__}, expected bytes")
     left, right = _numbers(fields["id"], "id", 2)
@@ -150,7 +151,7 @@ def _decode_entry(record: bytes) -> ArchivedEntry:
         id=(left, right),
         header=header,
         payload=fields["payload"],
-        refused=codec.take_text(fields, "refused"),
+        rejected=stored_name(codec.take_text(fields, "rejected")),
         problem=codec.take_text(fields, "problem"),
         commit=codec.take_text(fields, "commit"),
         version=codec.take_int(fields, "version", 0, _NUMBER_MAX),

@@ -1,6 +1,6 @@
 """A trajectory, and the stream entry that carries it.
 
-What the learner decides by stands outside the payload, so that a stale entry is dropped without decoding it and a
+What the learner decides by stands outside the payload, so that a stale entry is rejected without decoding it and a
 person can read it in redis-cli.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..deprecated import IMPORTED_MARK
 from ..errors import WireError
 from . import codec
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 MAX_BYTES = 64 << 20  # of one payload: a thousand times the usual, and well under what stalls a server
 MAX_COLUMNS = 4096
-_MAX_MAP = 16  # fields of a payload: a few more than it has, so that an unknown one is refused by its name
+_MAX_MAP = 16  # fields of a payload: a few more than it has, so that an unknown one is rejected by its name
 _FIELDS = {
     "format",
     "actor",
@@ -43,7 +44,7 @@ _FIELDS = {
 }
 _ENTRY_FIELDS = ([b"v", b"e", b"c", b"n", b"g", b"t", b"p"], [b"v", b"e", b"c", b"n", b"g", b"t", b"b", b"p"])
 _COMMIT = re.compile(rb"[0-9a-f]{0,64}")
-_DECLARED = "declared"  # the one value of b, which stands for behaviour
+_IMPORTED = b"imported"  # the one value of the field b, which says what the behaviour policy was
 _COUNT_MAX = 2**53
 # What single precision still squares and sums without an overflow.
 REWARD_MAX = 1e9
@@ -92,8 +93,8 @@ class Header:
     games: int
     created_ms: int
     commit: str = ""  # that published this version: after a loss another may bear its number; empty: not said
-    # No version of this run played it: version and epoch say nothing, the log-probabilities are what somebody declared.
-    declared: bool = False
+    # No version of this run played it: version and epoch say nothing, the log-probabilities are the importer's word.
+    imported: bool = False
 
     def fields(self, payload: bytes) -> list[bytes | str | int]:
         """The entry as XADD takes it."""
@@ -110,7 +111,7 @@ class Header:
             self.games,
             "t",
             self.created_ms,
-            *(("b", _DECLARED) if self.declared else ()),
+            *(("b", _IMPORTED) if self.imported else ()),
             "p",
             payload,
         ]
@@ -120,12 +121,12 @@ def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
     """Split an entry's flat list of fields into header and payload, without decoding the payload."""
     if not raw or len(raw) % 2 or raw[::2] not in _ENTRY_FIELDS:
         names = b" ".join(raw[::2])[:80] if raw else None
-        raise WireError(f"entry: fields {names!r}, expected v e c n g t p, with b before p where it is declared")
+        raise WireError(f"entry: fields {names!r}, expected v e c n g t p, with b before p where it is imported")
     version, epoch, commit, steps, games, created_ms, *behaviour, payload = raw[1::2]
     if not _COMMIT.fullmatch(commit):
         raise WireError(f"entry: c is {commit!r:.40}, expected a commit's id")
-    if behaviour and behaviour[0] != _DECLARED.encode():
-        raise WireError(f"entry: b is {behaviour[0]!r:.40}, expected {_DECLARED}, or no b")
+    if behaviour and behaviour[0] not in {_IMPORTED, IMPORTED_MARK}:
+        raise WireError(f"entry: b is {behaviour[0]!r:.40}, expected {_IMPORTED.decode()}, or no b")
     try:
         v, e, n, g, t = counts = [int(each) for each in (version, epoch, steps, games, created_ms)]
     except ValueError as error:
@@ -133,7 +134,7 @@ def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
     if min(counts) < 0 or max(counts) >= _COUNT_MAX:
         name, value = next(pair for pair in zip("vengt", counts, strict=True) if not 0 <= pair[1] < _COUNT_MAX)
         raise WireError(f"entry: {name} is {value!r:.40}, expected 0 to 2^53")
-    return Header(v, e, n, g, t, commit.decode(), declared=bool(behaviour)), payload
+    return Header(v, e, n, g, t, commit.decode(), imported=bool(behaviour)), payload
 
 
 def encode_trajectory(trajectory: Trajectory, actor: str, spec: RunSpec) -> bytes:
@@ -200,9 +201,9 @@ def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec)
         masks=_optional(fields, "masks", (*shape, sum(kind.sizes)), wanted=spec.game.masked),
         returns=returns,
         lengths=codec.take_array(fields, "lengths", ("<i4",), returns.shape),
-        # How a declared game ended may be unknown.
+        # How an imported game ended may be unknown.
         wins=_optional(
-            fields, "wins", returns.shape, wanted=spec.game.wins and not (header.declared and fields["wins"] is None)
+            fields, "wins", returns.shape, wanted=spec.game.wins and not (header.imported and fields["wins"] is None)
         ),
     )
     check_values(trajectory, header, spec)

@@ -100,7 +100,7 @@ def judge(snapshot: Snapshot, journals: Journals) -> Verdict:
         "epochs": len({entry.epoch for entry in ledger}),
         "consumed": sum(consumed.count for consumed in consumption.values()),
         "accepted": last.accepted,
-        **last.refused(),
+        **last.rejected(),
         "in_streams": sum(stream.length for stream in snapshot.streams.values()),
         "acknowledged": sum(len(entries) for files in journals.values() for entries in files.values()),
         **{f"acknowledged_{fate}": fates[fate] for fate in ("consumed", "waiting", "unseen", "lost")},
@@ -202,25 +202,25 @@ def check_versions(snapshot: Snapshot) -> Iterator[Violation]:
 
 
 def check_verdicts(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
-    """What was refused was consumed by that very commit, and refused for one reason."""
+    """What was rejected was consumed by that very commit, and rejected for one reason."""
     for entry in ledger:
         consumed = {actor: set(_ids(ranges)) for actor, ranges in entry.consumed.items()}
-        for reason, actors in entry.refused.items():
+        for reason, actors in entry.rejected.items():
             for actor, ranges in actors.items():
                 left = consumed.get(actor, set())
                 for entry_id in _ids(ranges):
                     if entry_id not in left:
-                        what = f"refused as {reason} and not consumed, or refused twice"
+                        what = f"rejected as {reason} and not consumed, or rejected twice"
                         yield Violation("verdict", what, actor, format_id(entry_id), entry.commit)
                     left.discard(entry_id)
 
 
 def check_counters(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
-    """Each commit changes each counter by what it consumed, refused and missed, and by nothing else."""
+    """Each commit changes each counter by what it consumed, rejected and missed, and by nothing else."""
     for before, entry in pairwise(ledger):
-        refused: dict[str, int] = {reason: _count(entry.refused.get(reason, {})) for reason in REJECTIONS}
-        accepted = _count(entry.consumed) - sum(refused.values())
-        amounts = {"accepted": accepted, "updates": int(accepted > 0), "overflow": _count(entry.gaps), **refused}
+        rejected: dict[str, int] = {reason: _count(entry.rejected.get(reason, {})) for reason in REJECTIONS}
+        accepted = _count(entry.consumed) - sum(rejected.values())
+        amounts = {"accepted": accepted, "updates": int(accepted > 0), "overflow": _count(entry.gaps), **rejected}
         for name, amount in amounts.items():
             change = getattr(entry.counters, name) - getattr(before.counters, name)
             if change != amount:
@@ -238,9 +238,9 @@ def check_steps(ledger: Sequence[LedgerEntry], journals: Journals) -> Iterator[V
         for each in entries
     }
     for before, entry in pairwise(ledger):
-        refused = {(a, i) for actors in entry.refused.values() for a, ranges in actors.items() for i in _ids(ranges)}
+        rejected = {(a, i) for actors in entry.rejected.values() for a, ranges in actors.items() for i in _ids(ranges)}
         consumed = {(actor, i) for actor, ranges in entry.consumed.items() for i in _ids(ranges)}
-        accepted = [known.get(each) for each in consumed - refused]
+        accepted = [known.get(each) for each in consumed - rejected]
         told = [each for each in accepted if each is not None]
         if len(told) != len(accepted):
             continue
@@ -301,8 +301,8 @@ def check_acknowledged(
 def accepted_ids(entry: LedgerEntry) -> set[tuple[str, EntryId]]:
     """What a commit trained on: actor and id of all that it consumed and did not refuse."""
     consumed = {(actor, each) for actor, ranges in entry.consumed.items() for each in _ids(ranges)}
-    refused = [each for actors in entry.refused.values() for each in actors.items()]
-    return consumed - {(actor, each) for actor, ranges in refused for each in _ids(ranges)}
+    rejected = [each for actors in entry.rejected.values() for each in actors.items()]
+    return consumed - {(actor, each) for actor, ranges in rejected for each in _ids(ranges)}
 
 
 def _of(entry: LedgerEntry, kind: str, what: str) -> Violation:

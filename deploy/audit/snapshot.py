@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from ...common.deprecated import stored_fields
 from ...common.server.keys import GROUP, NAME
 from ...common.server.streams import parse_id
 from ...common.wire.weights import Pointer, digest
@@ -50,7 +51,7 @@ def take_snapshot(server: Server, keys: Keys, actors: Collection[str] = ()) -> S
         names |= found  # somebody joined: once more, with its stream
     pointer = Pointer.from_json(latest) if latest is not None else None
     return Snapshot(
-        head=_mapping(head),
+        head=stored_fields(_mapping(head)),
         latest=pointer,
         ledger=[parse_ledger_entry(*entry) for entry in ledger],
         versions={parse_id(raw_id): _mapping(fields)["commit"] for raw_id, fields in versions},

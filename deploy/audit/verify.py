@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...actors.transport.ack_journal import read_journals
-from ...common.deprecated import with_old_keys
+from ...common.deprecated import with_old_fields, with_old_keys
 from ...common.errors import ConfigError, VerifyFailed
 from ...common.server.keys import Keys
 from ...common.server.streams import Server
+from ...learner.ledger.counters import REJECTION_COUNTERS
 from .invariants import judge
 from .snapshot import take_snapshot
 
@@ -34,11 +35,7 @@ def verify_run(url: str, run: str, journal: Path | None, *, as_json: bool) -> No
     if journal is not None and not journal.is_dir():
         raise ConfigError(f"journal: {str(journal)!r}, expected a folder that actors wrote with --journal")
     verdict = verify(url, run, journal)
-    click.echo(
-        json.dumps(with_old_keys({"run": run, **asdict(verdict)}, figures="metrics"))
-        if as_json
-        else describe(run, verdict)
-    )
+    click.echo(json.dumps(_to_json(run, verdict)) if as_json else describe(run, verdict))
     if verdict.violations:
         raise VerifyFailed(f"run {run}: {len(verdict.violations)} violations, expected none")
 
@@ -61,12 +58,9 @@ def describe(run: str, verdict: Verdict) -> str:
     """The report, as text."""
     metrics = verdict.metrics
     span = "since its beginning" if verdict.complete else "as far back as its ledger goes"
-    dropped = "   ".join(
-        f"{name} {metrics[name]}"
-        for name in ("stale", "too_old", "wrong_epoch", "invalid", "duplicate", "non_finite", "poison", "overflow")
-    )
+    rejected = "   ".join(f"{name} {metrics[name]}" for name in REJECTION_COUNTERS)
     seen = "   ".join(f"{name} {metrics[name]}" for name in ("commits", "versions", "epochs", "consumed", "in_streams"))
-    lines = [f"run {run}, {span}: {seen}", f"in all: accepted {metrics['accepted']}   {dropped}"]
+    lines = [f"run {run}, {span}: {seen}", f"in all: accepted {metrics['accepted']}   {rejected}"]
     if metrics["acknowledged"]:
         fates = "   ".join(f"{fate} {metrics[f'acknowledged_{fate}']}" for fate in ("consumed", "waiting", "lost"))
         unseen = metrics["acknowledged_unseen"]
@@ -77,6 +71,11 @@ def describe(run: str, verdict: Verdict) -> str:
         lines.append(f"... and {len(verdict.violations) - _SHOWN} more; --json lists all")
     lines.append(f"{len(verdict.violations)} violations" if verdict.violations else "nothing lost, nothing twice")
     return "\n".join(lines)
+
+
+def _to_json(run: str, verdict: Verdict) -> dict[str, Any]:
+    metrics = with_old_fields(verdict.metrics)
+    return with_old_keys({"run": run, **asdict(verdict), "metrics": metrics}, figures="metrics")
 
 
 def _line(violation: Violation) -> str:

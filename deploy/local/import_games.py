@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from ...actors.transport.actor_names import process_name
+from ...common.deprecated import with_old_keys
 from ...common.errors import ConfigError
 from ...common.process.shutdown import stop_on_signal
 from ...common.server.keys import Keys
@@ -37,7 +38,7 @@ _EPISODE = re.compile(r"_ep(\d+)\.npz$")
 def import_(*, paths: tuple[Path, ...], url: str, run: str, name: str | None, as_json: bool, **reading: object) -> None:
     """Import games: exp_*.npz of the original bot, *.archive segments, or folders of these.
 
-    The run's learner must have been started with --accept-declared. Files that are not sound are refused by name, the
+    The run's learner must have been started with --accept-declared. Files that are not sound are rejected by name, the
     others taken; it ends with 3 if there were none to take.
     """
     files = expand(paths)
@@ -47,7 +48,7 @@ def import_(*, paths: tuple[Path, ...], url: str, run: str, name: str | None, as
     actor = name or f"import-{process_name()}"
     with stop_on_signal() as stop:
         report = import_files(url, Keys(run), actor, files, understood, stop)
-    click.echo(json.dumps(report.to_json()) if as_json else _described(report))
+    click.echo(json.dumps(with_old_keys(report.to_json(), refused="rejected")) if as_json else _described(report))
     if not report.taken and not report.interrupted:
         sys.exit(ConfigError.exit_code)
 
@@ -85,19 +86,19 @@ def _reading(
             "uniform is further from what it did the later they are",
             err=True,
         )
-    from ...actors.offline.behaviour_policy import declared
+    from ...actors.offline.behaviour_policy import parse_behaviour
     from ...actors.offline.bot_experience import Reading
     from ...common.wire.bot_model import read_bot_model
 
-    return Reading(declared(behaviour, read_bot_model(model) if model else None), rewards_shift, state_fit)
+    return Reading(parse_behaviour(behaviour, read_bot_model(model) if model else None), rewards_shift, state_fit)
 
 
 def _described(report: Report) -> str:
-    lines = [f"refused {file}: {why}" for file, why in report.refused.items()]
+    lines = [f"rejected {file}: {why}" for file, why in report.rejected.items()]
     lines += [f"skipped {count} archived entries: {reason}" for reason, count in report.skipped.items()]
     ended = "interrupted: " if report.interrupted else ""
     lines.append(
-        f"{ended}files taken {report.taken}, refused {len(report.refused)}   games {report.games}   steps "
+        f"{ended}files taken {report.taken}, rejected {len(report.rejected)}   games {report.games}   steps "
         f"{report.steps}   entries {report.entries}"
     )
     return "\n".join(lines)

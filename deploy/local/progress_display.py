@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ...common.process.clock import Every
-from ..observe.run_view import DROPPED
+from ...learner.ledger.counters import REJECTION_COUNTERS
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -43,12 +43,12 @@ class Progress(Protocol):
 def metrics(view: RunView, seconds: float) -> dict[str, str]:
     """Everything the display shows, by label."""
     shown = {label: _short(view.stats[name]) for name, label in _FIGURES.items() if name in view.stats}
-    dropped = sum(int(view.head.get(name, 0)) for name in DROPPED)
+    rejected = sum(int(view.head.get(name, 0)) for name in REJECTION_COUNTERS)
     return {
         **shown,
         "lag": str(view.lag),
         "backlog": str(view.backlog),
-        "dropped": str(dropped),
+        "rejected": str(rejected),
         "time": f"{seconds:.1f} s",
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ...common.deprecated import stored_fields
 from ...common.errors import RedisUnreachable
 from ...common.server.keys import GROUP
 from ...common.server.streams import ReplyError
@@ -12,8 +13,6 @@ from ...common.server.streams import ReplyError
 if TYPE_CHECKING:
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
-
-DROPPED = ("stale", "too_old", "wrong_epoch", "foreign", "invalid", "duplicate", "non_finite", "poison", "overflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def look(server: Server, keys: Keys) -> RunView:
         if isinstance(reply, RedisUnreachable):
             raise reply
     actors = [_actor(name, *replies[3 * index : 3 * index + 3]) for index, name in enumerate(names)]
-    return RunView(_mapping(head), _mapping(stats), lease and lease.decode(), actors)
+    return RunView(stored_fields(_mapping(head)), stored_fields(_mapping(stats)), lease and lease.decode(), actors)
 
 
 def _actor(name: str, backlog: Any, groups: Any, heartbeat: Any) -> ActorView:  # noqa: ANN401 - raw replies

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import click
 
+from ...common.deprecated import with_old_fields
 from ...common.errors import ConfigError
 from ...common.server.keys import Keys
 from ...common.server.streams import Server
-from .run_view import DROPPED, RunView, look
+from ...learner.ledger.counters import REJECTION_COUNTERS
+from .run_view import RunView, look
 
 _SHOWN = (
     *("steps", "steps_per_second", "games", "return_mean", "win_rate"),
@@ -25,7 +28,13 @@ def show_status(url: str, run: str, *, as_json: bool) -> None:
     server.close()
     if not view.head:
         raise ConfigError(f"run: {run!r}, expected the name of a run on this server; start one with broodmind learner")
-    click.echo(json.dumps(dataclasses.asdict(view)) if as_json else describe(run, view))
+    click.echo(json.dumps(to_json(view)) if as_json else describe(run, view))
+
+
+def to_json(view: RunView) -> dict[str, Any]:
+    """The view for scripts."""
+    fields = dataclasses.asdict(view)
+    return {**fields, "head": with_old_fields(view.head), "stats": with_old_fields(view.stats)}
 
 
 def describe(run: str, view: RunView) -> str:
@@ -35,7 +44,7 @@ def describe(run: str, view: RunView) -> str:
     lines = [
         f"run {run}   epoch {head['epoch']}   version {head['version']}   commit {head['commit']}   {learner}",
         "   ".join(f"{name} {stats[name]}" for name in _SHOWN if name in stats),
-        "dropped   " + "   ".join(f"{name} {head[name]}" for name in DROPPED),
+        "rejected   " + "   ".join(f"{name} {head[name]}" for name in REJECTION_COUNTERS),
         f"{'actor':<40} {'lag':>5} {'pending':>8} {'backlog':>8} {'version':>8} {'steps/s':>9}  state",
     ]
     for actor in view.actors:

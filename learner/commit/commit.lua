@@ -11,7 +11,7 @@
 --   head, stats: flat lists of fields and values, all absolute,
 --   latest, entry_id, entry, versions_kept: the new version's pointer and its stream entry,
 --   streams: for each its last consumed id and the number of entries consumed up to it,
---   rejected: entries as flat lists, rejected_kept,
+--   rejected_entries: entries as flat lists, rejected_kept,
 --   ledger: what the learner says became of the consumed, ledger_kept
 -- Returns 'ok', or 'already' where this very commit went through before.
 local c = cmsgpack.unpack(ARGV[1])
@@ -80,7 +80,7 @@ if c.weights_bytes > 0 then
 end
 redis.call('RENAME', KEYS[8], KEYS[5])
 redis.call('PERSIST', KEYS[5])
-for _, entry in ipairs(c.rejected) do
+for _, entry in ipairs(c.rejected_entries) do
   redis.call('XADD', KEYS[7], 'MAXLEN', '~', c.rejected_kept, '*', unpack(entry))
 end
 for i, ids in ipairs(consumed) do

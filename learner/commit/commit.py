@@ -44,9 +44,11 @@ class Commit:
     stats: Mapping[str, Argument]
     entry: Mapping[str, Argument]  # into the versions stream
     consumed: Mapping[str, tuple[EntryId, int]]  # actor to its last consumed id, and how many up to it
-    refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # reason to actor to ranges of consumed ids
+    rejected_ids: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # reason to actor to ranges of consumed ids
     gaps: Mapping[str, str] = field(default_factory=dict)  # actor to ranges of ids that never came
-    rejected: Sequence[Mapping[str, Argument]] = field(default_factory=tuple)
+    rejected_entries: Sequence[Mapping[str, Argument]] = field(default_factory=tuple)
 
 
 def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
@@ -116,7 +118,7 @@ def _arguments(commit: Commit, lease: Lease) -> dict[str, Any]:
         "entry": _flat({**head, **commit.entry}),
         "versions_kept": VERSIONS_KEPT,
         "streams": [[format_id(last), count] for last, count in commit.consumed.values()],
-        "rejected": [_flat(entry) for entry in commit.rejected],
+        "rejected_entries": [_flat(entry) for entry in commit.rejected_entries],
         "rejected_kept": REJECTED_KEPT,
         "ledger": _flat(verdict(lease.token, commit)),
         "ledger_kept": kept(len(commit.consumed)),
@@ -139,7 +141,7 @@ def verdict(token: str, commit: Commit) -> dict[str, str]:
     return {
         "token": token,
         "published": str(int(commit.weights is not None)),
-        "refused": json.dumps(commit.refused, separators=(",", ":")),
+        "rejected": json.dumps(commit.rejected_ids, separators=(",", ":")),
         "gaps": json.dumps(commit.gaps, separators=(",", ":")),
     }
 

@@ -26,9 +26,9 @@ def rejection(
     seen belong to a lost lineage, and so do those that another commit published than this run's. What no version of
     this run played has neither; its age counts from its import.
     """
-    if header.declared:
-        if not config.accept_declared:
-            return "foreign"
+    if header.imported:
+        if not config.accept_imported:
+            return "off_run"
     elif reason := _of_another_time(header, head, config, lineage):
         return reason
     return "too_old" if now_ms - header.created_ms > config.max_age_s * 1000 else None
@@ -53,38 +53,38 @@ class Batcher:
     cursors: Cursors  # as of the last commit
     lineage: Lineage = field(default_factory=dict)
     accepted: list[tuple[EntryId, str, Header, Trajectory]] = field(default_factory=list)
-    refused: list[tuple[Entry, Rejection]] = field(default_factory=list)
+    rejected: list[tuple[Entry, Rejection]] = field(default_factory=list)
     consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
     gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to the ids that it numbered and never sent
     steps: int = 0
     games: int = 0
 
     def add(self, entry: Entry, head: Head, now_ms: int) -> None:
-        """Take an entry in, for training or to be refused; either way it is consumed by the next commit."""
+        """Take an entry in, for training or to be rejected; either way it is consumed by the next commit."""
         last = self.cursors.get(entry.actor)
         _, count = self.consumed.get(entry.actor, (None, 0))
         self.consumed[entry.actor] = (entry.id, count + 1)
         if last is not None and entry.id <= last:
-            self.refused.append((entry, "duplicate"))
+            self.rejected.append((entry, "duplicate"))
             return
         if gap := _gap(last, entry.id):
             self.gaps.setdefault(entry.actor, []).append(gap)
         self.cursors[entry.actor] = entry.id
         if entry.header is None or entry.trajectory is None:
-            self.refused.append((entry, entry.refused or "invalid"))
+            self.rejected.append((entry, entry.rejected or "invalid"))
         elif reason := rejection(
             entry.header, head, now_ms, self.config, self.lineage
         ):  # it has aged since it was read
-            self.refused.append((entry, reason))
+            self.rejected.append((entry, reason))
         else:
             self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))
             self.steps += entry.trajectory.valid.size
             self.games += entry.header.games
 
     def reject_accepted(self, why: str) -> None:
-        """Refuse what was accepted: an update on it went wrong."""
+        """Reject what was accepted: an update on it went wrong."""
         for entry_id, actor, header, _ in self.accepted:
-            self.refused.append((Entry(actor, entry_id, header, None, "non_finite", why), "non_finite"))
+            self.rejected.append((Entry(actor, entry_id, header, None, "non_finite", why), "non_finite"))
         self.accepted.clear()
 
     @property

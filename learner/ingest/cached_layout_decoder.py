@@ -59,7 +59,7 @@ class Decoder:
 
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
-        self._layouts: dict[tuple[int, bool], Layout] = {}  # by their length, and whether it was declared play
+        self._layouts: dict[tuple[int, bool], Layout] = {}  # by their length, and whether it was imported
         self._ends: dict[str, bytes] = {}  # of each actor's payloads
 
     def decode(self, payload: bytes, header: Header, actor: str) -> Trajectory:
@@ -71,7 +71,7 @@ class Decoder:
         end = self._ends.get(actor)
         if end is None:
             end = self._ends[actor] = payload_end(actor)
-        shapes = (len(payload) - len(end), header.declared)
+        shapes = (len(payload) - len(end), header.imported)
         layout = self._layouts.get(shapes)
         if layout is not None and payload.endswith(end) and (arrays := layout.arrays(payload)) is not None:
             return self._checked(arrays, header)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...common.server.keys import ALONE
+from ...common import deprecated
+from ...common.server.keys import SOLO_CONSUMER
 from ...common.server.streams import parse_id
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from ...common.server.streams import Reply
     from ..ledger.stream_entry import EntryId
 
-# A learner is killed or loses its connection for many reasons; being processed alone costs an entry a batch, no more.
+# A learner is killed or loses its connection for many reasons; an entry processed by itself costs a batch, no more.
 DELIVERIES = 3
+_SOLO = (SOLO_CONSUMER.encode(), deprecated.SOLO_CONSUMER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ class PoisonCandidate:
 
 
 def poison_candidates(actor: str, pending: Sequence[Reply], *, after_death: bool) -> list[PoisonCandidate]:
-    """The suspects of a stream, in order, from what XPENDING says: id, consumer, idle time, deliveries.
+    """The poison candidates of a stream, in order, from what XPENDING says: id, consumer, idle time, deliveries.
 
-    Entries of a stream are consumed in order, so what stands before a suspect is processed alone too.
+    Entries of a stream are consumed in order, so what stands before a candidate is processed by itself too.
 
     Args:
         actor: whose stream it is.
@@ -43,10 +45,10 @@ def poison_candidates(actor: str, pending: Sequence[Reply], *, after_death: bool
         after_death: whether whoever read them is dead, and has not merely lost its connection.
     """
     last = max(
-        (number for number, (_, who, _, times) in enumerate(pending) if who == ALONE.encode() or times >= DELIVERIES),
+        (number for number, (_, who, _, times) in enumerate(pending) if who in _SOLO or times >= DELIVERIES),
         default=-1,
     )
     return [
-        PoisonCandidate(actor, parse_id(raw_id), after_death and who == ALONE.encode())
+        PoisonCandidate(actor, parse_id(raw_id), after_death and who in _SOLO)
         for raw_id, who, _, _ in pending[: last + 1]
     ]

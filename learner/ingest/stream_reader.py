@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ...common.errors import BroodmindError, WireError
 from ...common.process.clock import Every
 from ...common.process.log import Log
-from ...common.server.keys import ALONE, CONSUMER, GROUP, NAME
+from ...common.server.keys import CONSUMER, GROUP, NAME, SOLO_CONSUMER
 from ...common.server.streams import ReplyError, Script, Server, format_id, parse_id
 from ...common.wire.trajectory import parse_entry
 from ..commit.lease import fenced
@@ -46,7 +46,7 @@ _ROSTER_EVERY_S = 0.2
 _DEPART_EVERY_S = 10.0
 _POLL_MIN_S, _POLL_MAX_S = 0.0005, 0.02
 _REST = 4  # times as long as asking kept us busy: with a thousand streams we would do nothing else
-_SHOWN_BYTES = 4096  # of a refused payload, kept for whoever looks into it
+_SHOWN_BYTES = 4096  # of a rejected payload, kept for whoever looks into it
 
 
 class Ingest:
@@ -59,14 +59,14 @@ class Ingest:
         keys: Keys,
         lease: Lease,
         spec: RunSpec,
-        refuse: Callable[[Header], Rejection | None],
+        rejection: Callable[[Header], Rejection | None],
         capacity_steps: int,
         *,
         keep_payloads: bool = False,
     ) -> None:
         self._server, self._reads, self._keys, self._lease, self._spec = server, reads, keys, lease, spec
         self._decoder = Decoder(spec)
-        self._refuse = refuse  # what is refused by its header already is never decoded
+        self._rejection = rejection  # what is rejected by its header already is never decoded
         self._capacity_steps = capacity_steps  # what may be held, read and not yet taken
         self._keep_payloads = keep_payloads  # for an archive
         self._held_steps = 0  # written by both threads; being off by one read is harmless
@@ -215,7 +215,7 @@ class Ingest:
         """Read the next suspect, or once from all streams; whether anything came."""
         try:
             if self._suspects and not self._reads.under_way:
-                return self._read_alone(self._suspects[0])
+                return self._read_solo(self._suspects[0])
             return self._read_all()
         except ReplyError as error:
             if error.code != "NOGROUP":
@@ -262,26 +262,26 @@ class Ingest:
         self._held_steps += _size(entry)
         self._entries.append(entry)
 
-    def _read_alone(self, suspect: PoisonCandidate) -> bool:
+    def _read_solo(self, suspect: PoisonCandidate) -> bool:
         """Hand a suspect over, and nothing after it before it is committed."""
         if self._suspect_in_hand:
             stream, entry_id = self._keys.trajectories(suspect.actor), format_id(suspect.id)
             if self._server.call("XPENDING", stream, GROUP, entry_id, entry_id, 1):
                 return False
-        raw_entries = [] if self._suspect_in_hand else self._claim(suspect, ALONE)
+        raw_entries = [] if self._suspect_in_hand else self._claim(suspect, SOLO_CONSUMER)
         self._suspect_in_hand = bool(raw_entries)
         if not raw_entries:  # it is committed, or was gone from the stream
             self._suspects.popleft()
             return True
         ((_, raw_fields),) = raw_entries
-        _log.warning("processed alone: delivered often", actor=suspect.actor, id=format_id(suspect.id))
+        _log.warning("processed by itself: delivered often", actor=suspect.actor, id=format_id(suspect.id))
         if suspect.poison:
-            problem = "a learner died with it alone in hand, expected it to live"
+            problem = "a learner died while it processed nothing else, expected it to live"
             shown = bytes(raw_fields[-1][:_SHOWN_BYTES])
             entry = Entry(suspect.actor, suspect.id, None, None, "poison", problem, shown)
         else:
             entry = self._decode(suspect.actor, suspect.id, raw_fields)
-        self._hold(replace(entry, alone=True))
+        self._hold(replace(entry, processed_solo=True))
         self._arrived.set()
         return True
 
@@ -297,7 +297,7 @@ class Ingest:
         try:
             header, payload = parse_entry(raw)
             kept = payload if self._keep_payloads else b""
-            if reason := self._refuse(header):
+            if reason := self._rejection(header):
                 return Entry(actor, entry_id, header, None, reason, payload=kept)
             trajectory = self._decoder.decode(payload, header, actor)
             return Entry(actor, entry_id, header, trajectory, payload=kept)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...common.deprecated import stored_fields
 from ...common.server.streams import parse_id
 from .counters import Counters
 from .id_ranges import IdRange, format_ranges, merge, parse_ranges
@@ -37,14 +38,14 @@ class LedgerEntry:
     published: bool
     counters: Counters  # after it
     consumed: Ranges
-    refused: dict[str, Ranges]  # by reason
+    rejected: dict[str, Ranges]  # by reason
     gaps: Ranges  # ids that an actor numbered and never sent
 
 
-def by_reason(refused: Iterable[tuple[Entry, Rejection]]) -> dict[str, dict[str, str]]:
-    """Refused entries as a commit names them: reason to actor to ranges."""
+def by_reason(rejected: Iterable[tuple[Entry, Rejection]]) -> dict[str, dict[str, str]]:
+    """Rejected entries as a commit names them: reason to actor to ranges."""
     found: defaultdict[str, defaultdict[str, list[EntryId]]] = defaultdict(lambda: defaultdict(list))
-    for entry, reason in refused:
+    for entry, reason in rejected:
         found[reason][entry.actor].append(entry.id)
     return {
         reason: {actor: format_ranges(merge(ids)) for actor, ids in actors.items()} for reason, actors in found.items()
@@ -53,7 +54,7 @@ def by_reason(refused: Iterable[tuple[Entry, Rejection]]) -> dict[str, dict[str,
 
 def parse_ledger_entry(raw_id: bytes, raw: list[bytes]) -> LedgerEntry:
     """An entry as Redis gives it. Raises ValueError or KeyError where it is none."""
-    fields = {name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)}
+    fields = stored_fields({name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)})
     return LedgerEntry(
         written_ms=parse_id(raw_id)[0],
         commit=fields["commit"],
@@ -64,7 +65,7 @@ def parse_ledger_entry(raw_id: bytes, raw: list[bytes]) -> LedgerEntry:
         published=fields["published"] == "1",
         counters=Counters.from_fields(fields),
         consumed=_ranges(json.loads(fields["consumed"])),
-        refused={reason: _ranges(actors) for reason, actors in json.loads(fields["refused"]).items()},
+        rejected={reason: _ranges(actors) for reason, actors in stored_fields(json.loads(fields["rejected"])).items()},
         gaps=_ranges(json.loads(fields["gaps"])),
     )
 

@@ -9,10 +9,6 @@ if TYPE_CHECKING:
     from ...common.wire.trajectory import Header, Trajectory
     from .counters import Rejection
 
-if TYPE_CHECKING:
-    from ...common.wire.trajectory import Header, Trajectory
-    from .counters import Rejection
-
 EntryId = tuple[int, int]
 Cursors = dict[str, EntryId]  # actor to the last id consumed
 Lineage = dict[int, str]  # the epoch's last versions to the commits that published them
@@ -25,9 +21,9 @@ class Entry:
     actor: str
     id: EntryId
     header: Header | None  # None where the entry is not even shaped like one
-    trajectory: Trajectory | None  # None where it is refused
-    refused: Rejection | None = None
+    trajectory: Trajectory | None  # None where it is rejected
+    rejected: Rejection | None = None
     problem: str = ""  # why it is invalid
     shown: bytes = b""  # the first bytes of an invalid payload
-    alone: bool = False  # to be committed by itself: it may be what killed an earlier learner
+    processed_solo: bool = False  # to be committed by itself: it may be what killed an earlier learner
     payload: bytes = b""  # all of it, where it is to be archived

@@ -1,4 +1,4 @@
-"""What a run's figures are made of: recent games, recent staleness, and whom the refusals hit."""
+"""What a run's figures are made of: recent games, recent staleness, and which games the rejected entries were of."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ...common.deprecated import stored_fields
 
 if TYPE_CHECKING:
     from ...common.wire.trajectory import Header, Trajectory
@@ -26,15 +28,15 @@ class History:
         self._staleness: deque[int] = deque(maxlen=_ENTRIES)
         self._age_s: deque[float] = deque(maxlen=_ENTRIES)
         # Dropping old data favours short games; these two show by how much.
-        self._refused_by_lag: Counter[int] = Counter()
-        self._refused_by_length: Counter[int] = Counter()
+        self._rejected_by_lag: Counter[int] = Counter()
+        self._rejected_by_length: Counter[int] = Counter()
 
     def accept(self, header: Header, trajectory: Trajectory, version: int, now_ms: int) -> None:
         """Remember a trajectory that is trained on, and the games that ended in it.
 
         Not one that no version of this run played: the figures are about what the run's own versions reach, and when.
         """
-        if header.declared:
+        if header.imported:
             return
         self._returns.extend(trajectory.returns.tolist())
         self._lengths.extend(trajectory.lengths.tolist())
@@ -43,12 +45,12 @@ class History:
         self._staleness.append(version - header.version)
         self._age_s.append((now_ms - header.created_ms) / 1000)
 
-    def refuse(self, header: Header, version: int) -> None:
-        """Remember one that was refused for its age: by its lag (capped) and by length (the power of two above it)."""
-        if header.declared:
+    def reject(self, header: Header, version: int) -> None:
+        """Remember one that was rejected for its age: by its lag (capped) and by length (the power of two above it)."""
+        if header.imported:
             return
-        self._refused_by_lag[min(max(version - header.version, 0), 64)] += 1
-        self._refused_by_length[1 << (header.steps // max(header.games, 1)).bit_length()] += 1
+        self._rejected_by_lag[min(max(version - header.version, 0), 64)] += 1
+        self._rejected_by_length[1 << (header.steps // max(header.games, 1)).bit_length()] += 1
 
     @property
     def mean_return(self) -> float | None:
@@ -71,8 +73,8 @@ class History:
         return result
 
     def rejections(self) -> dict[str, dict[int, int]]:
-        """Counts of refusals for age, by lag in versions and by upper bound of the length in steps."""
-        return {"refused_by_lag": dict(self._refused_by_lag), "refused_by_length": dict(self._refused_by_length)}
+        """Counts of entries rejected for their age, by lag in versions and by upper bound of the length in steps."""
+        return {"rejected_by_lag": dict(self._rejected_by_lag), "rejected_by_length": dict(self._rejected_by_length)}
 
     def state(self) -> dict[str, Any]:
         """Everything in it."""
@@ -82,15 +84,16 @@ class History:
             "wins": list(self._wins),
             "staleness": list(self._staleness),
             "age_s": list(self._age_s),
-            "refused_by_lag": [list(item) for item in self._refused_by_lag.items()],
-            "refused_by_length": [list(item) for item in self._refused_by_length.items()],
+            "rejected_by_lag": [list(item) for item in self._rejected_by_lag.items()],
+            "rejected_by_length": [list(item) for item in self._rejected_by_length.items()],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
+        state = stored_fields(state)
         for name in ("returns", "lengths", "wins", "staleness", "age_s"):
             getattr(self, f"_{name}").extend(_number(value) for value in state[name])
-        for name in ("refused_by_lag", "refused_by_length"):
+        for name in ("rejected_by_lag", "rejected_by_length"):
             getattr(self, f"_{name}").update({_number(key): _number(count) for key, count in state[name]})
 
 

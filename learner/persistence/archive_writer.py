@@ -154,10 +154,10 @@ class Archive:
 
 
 def archived(
-    entries: Collection[Entry], refused: Collection[tuple[Entry, Rejection]], head: Head
+    entries: Collection[Entry], rejected: Collection[tuple[Entry, Rejection]], head: Head
 ) -> list[ArchivedEntry]:
     """What was consumed by the commit that led to `head`, as the archive keeps it."""
-    reasons = {(entry.actor, entry.id): (reason, entry.problem) for entry, reason in refused}
+    reasons = {(entry.actor, entry.id): (reason, entry.problem) for entry, reason in rejected}
     return [
         ArchivedEntry(
             *(entry.actor, entry.id, entry.header, entry.payload),

@@ -303,7 +303,7 @@ def fill(admin):
     """Something under every key that a user might be after."""
     lease = Lease(KEYS, 60_000)
     lease.acquire(admin, Stop(), 0)
-    send(admin, KEYS, lease, commit_after(Head(), rejected=[{"reason": "invalid"}]))
+    send(admin, KEYS, lease, commit_after(Head(), rejected_entries=[{"reason": "invalid"}]))
     for actor in ACTORS:
         admin.pipeline([("XGROUP", "CREATE", KEYS.trajectories(actor), GROUP, "0", "MKSTREAM")])
         admin.pipeline([("XADD", KEYS.trajectories(actor), "1-1", *entry(actor)), ("HSET", KEYS.roster, actor, 1)])

@@ -47,7 +47,7 @@ def states_of(spec):
     for seed in range(3):
         played = trajectory(seed)
         history.accept(Header(1, 1, played.steps, played.games, 10**12), played, 2 + seed, 2 * 10**12)
-        history.refuse(Header(1, 1, played.steps, played.games, 10**12), 9)
+        history.reject(Header(1, 1, played.steps, played.games, 10**12), 9)
     cursors, lineage = {"a": (7, 3), "b": (2**41, 1)}, {1: "ab", 2: "cd"}
     return encode_learner(HEAD, LearnerState(trainer.state(), history.state(), cursors, lineage)), trainer.weights()
 

@@ -70,7 +70,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
         self.accepted = set()
         self.expected = {}  # (actor, id) to what must become of it
         self.counts = Counter(dict.fromkeys(("accepted", "overflow", *REJECTIONS), 0))
-        self.alone = set()  # (actor, id) of what was ever processed by itself
+        self.processed_solo = set()  # (actor, id) of what was ever processed by itself
         self.poison = set()  # those of them whose learner died
         self.last = {}  # actor to the last id consumed
         self.heads = []  # (epoch, version, commit), one a commit
@@ -170,7 +170,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
         session._ingest._thread.start = lambda: None  # every read is a step of its own
         assert session.open(NEVER)
         self.read_ahead = []
-        self.poison = set() if known else {each for each in self.alone if not self.consumed[each]}
+        self.poison = set() if known else {each for each in self.processed_solo if not self.consumed[each]}
         return session
 
     @precondition(lambda self: self.learner is None)
@@ -210,8 +210,8 @@ class StreamsAndCommit(RuleBasedStateMachine):
         for _ in range(2):  # what is pending, then what is new
             self.learner._ingest._read()
         while (entry := self.learner._ingest.take(0)) is not None:
-            if entry.alone:
-                self.alone.add((entry.actor, entry.id))
+            if entry.processed_solo:
+                self.processed_solo.add((entry.actor, entry.id))
             self.read_ahead.append((entry, self.learner._run.head.version))
 
     @precondition(lambda self: self.learner is not None and self.read_ahead)
@@ -323,7 +323,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
         assert (epoch, found["parent"]) == (self.heads[-1][0], self.heads[-1][2])
         assert version == self.version + bool(intake.accepted)
         fates = {(actor, entry_id): "accepted" for entry_id, actor, _, _ in intake.accepted}
-        for entry, reason in intake.refused:
+        for entry, reason in intake.rejected:
             fates[entry.actor, entry.id] = reason
         for (actor, entry_id), fate in sorted(fates.items()):
             assert fate == self.expected[actor, entry_id], (actor, entry_id, fate, self.expected[actor, entry_id])

@@ -11,7 +11,7 @@ from support.paths import TESTS
 from support.runs import entry, hash_of
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind.common.server.keys import ALONE, CONSUMER, GROUP, Keys
+from broodmind.common.server.keys import CONSUMER, GROUP, SOLO_CONSUMER, Keys
 from broodmind.learner.ingest.quarantine import DELIVERIES
 
 
@@ -98,7 +98,7 @@ def test_a_learner_that_ends_well_leaves_no_suspicion_behind(shared_server, redi
     redis.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "STREAMS", keys.trajectories("a"), ">")
     redis.call("XCLAIM", keys.trajectories("a"), GROUP, CONSUMER, 0, "7-1", "RETRYCOUNT", DELIVERIES)
     process = learner(shared_server, run, "never takes")
-    wait_until(lambda: pending(redis, keys, "a")[0][1] == ALONE.encode())
+    wait_until(lambda: pending(redis, keys, "a")[0][1] == SOLO_CONSUMER.encode())
     process.terminate()
     assert process.wait(PATIENCE_S) == 0
     assert pending(redis, keys, "a")[0][1] == CONSUMER.encode()

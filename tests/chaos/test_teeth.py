@@ -183,7 +183,7 @@ def test_a_commit_without_a_fence_is_noticed(shared_server, redis, run, keys, mo
     heir = leased(redis, keys)
     commit = commit_after(first.head, publish=False, consumed={"b": ((7, 1), 1)})
     stale = Counters().add(stale=1).to_fields()
-    send(redis, keys, heir, replace(commit, counters=stale, refused={"stale": {"b": "7-1"}}))
+    send(redis, keys, heir, replace(commit, counters=stale, rejected_ids={"stale": {"b": "7-1"}}))
     assert found(shared_server, run) == set()
     if fault:
         send(redis, keys, sleeper, late)

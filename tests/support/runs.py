@@ -70,7 +70,7 @@ def joined_uplink(
     return uplink
 
 
-def commit_after(parent: Head, *, publish: bool = True, consumed=None, rejected=(), counters=None) -> Commit:
+def commit_after(parent: Head, *, publish: bool = True, consumed=None, rejected_entries=(), counters=None) -> Commit:
     """A commit that follows `parent`, with weights that are the version's own."""
     head = next_head(parent, publish=publish)
     if not parent.commit:
@@ -85,7 +85,7 @@ def commit_after(parent: Head, *, publish: bool = True, consumed=None, rejected=
         stats={"version": head.version},
         entry={"loss": "0.5"},
         consumed=consumed or {},
-        rejected=rejected,
+        rejected_entries=rejected_entries,
     )
 
 

@@ -16,10 +16,11 @@ MIRRORED_LANES = ("unit", "properties", "reference", "integration")
 
 # Files in tests/unit that are about the repository as a whole, or about a subject that crosses modules.
 WHOLE_PACKAGE = {
+    "test_earlier_versions.py",  # what version 0.1 stored is read
     "test_layout_of_tests.py",
     "test_public_package.py",
     "test_structure.py",
-    "learner/test_declared_games.py",  # one kind of entry, from its header to the counters
+    "learner/test_imported_games.py",  # one kind of entry, from its header to the counters
     "support/test_world.py",  # a program that the tests themselves rely on
 }
 
@@ -51,7 +52,7 @@ TESTED_IN = {
     "actors/transport/outbox.py": "unit/learner/ingest/test_batcher.py",
     "actors/transport/stream_connection.py": "integration/learner/test_loop.py",
     "common/actions.py": "reference/common/policy/test_distributions.py",
-    "common/deprecated.py": "unit/test_public_package.py",
+    "common/deprecated.py": "unit/test_earlier_versions.py",
     "common/errors.py": "integration/test_bad_input.py",
     "common/policy/network.py": "reference/test_gradients.py",
     "common/process/atomic_file.py": "integration/test_recovery.py",
@@ -93,7 +94,7 @@ TESTED_IN = {
     "learner/ledger/head.py": "integration/learner/commit/test_commit.py",
     "learner/ledger/id_ranges.py": "unit/deploy/audit/test_invariants.py",
     "learner/ledger/ledger_entry.py": "unit/deploy/audit/test_invariants.py",
-    "learner/ledger/stream_entry.py": "unit/learner/test_declared_games.py",
+    "learner/ledger/stream_entry.py": "unit/learner/test_imported_games.py",
     "learner/maths/flat_parameters.py": "reference/test_gradients.py",
     "learner/maths/losses.py": "reference/test_gradients.py",
     "learner/maths/mlp_backprop.py": "reference/test_gradients.py",

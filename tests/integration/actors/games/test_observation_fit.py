@@ -81,5 +81,5 @@ def test_shorter_states_are_padded_only_where_the_run_says_so(shared_server, red
         printed, shown = imported.communicate(timeout=60)
         assert last_json(printed)["taken"] == (fit == "pad"), shown
         if fit == "pad":
-            wait_until(lambda: int(hash_of(redis, keys.head)["declared"]) == 1)
+            wait_until(lambda: int(hash_of(redis, keys.head)["imported"]) == 1)
         assert hash_of(redis, keys.head)["invalid"] == "0"

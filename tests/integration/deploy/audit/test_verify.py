@@ -77,7 +77,7 @@ def test_the_ledger_names_the_ids_that_the_server_found_pending(redis, keys, lea
     push_and_read(redis, keys, "b", ["1-1"])
     consumed = {"a": (ids[-1], len(ids)), "b": ((1, 1), 1)}
     commit = commit_after(first.head, publish=False, consumed=consumed)
-    commit = replace(commit, refused={"stale": {"b": "1-1"}}, gaps={"a": "7-1"})
+    commit = replace(commit, rejected_ids={"stale": {"b": "1-1"}}, gaps={"a": "7-1"})
     send(redis, keys, lease, commit)
     send(redis, keys, lease, commit)  # sent twice, written once
     opening, noted = ledger_of(redis, keys)
@@ -87,7 +87,7 @@ def test_the_ledger_names_the_ids_that_the_server_found_pending(redis, keys, lea
     assert noted.consumed["b"] == merge([(1, 1)])
     assert (noted.commit, noted.parent, noted.published) == (commit.head.commit, first.head.commit, False)
     assert (noted.epoch, noted.version, noted.token) == (1, 1, lease.token)
-    assert (noted.refused, noted.gaps) == ({"stale": {"b": merge([(1, 1)])}}, {"a": merge([(7, 1)])})
+    assert (noted.rejected, noted.gaps) == ({"stale": {"b": merge([(1, 1)])}}, {"a": merge([(7, 1)])})
     assert noted.counters.games == commit.counters["games"]
 
 

@@ -61,9 +61,9 @@ def test_imported_games_are_trained_on_once_and_counted_apart(shared_server, red
         report = imported(url, run, *files, "--behaviour", "uniform", "--name", "bot")
         wait_until(lambda: counters(redis, keys)["steps"] == steps, lambda: str(counters(redis, keys)))
     head, stats = counters(redis, keys), hash_of(redis, keys.stats)
-    assert (report["taken"], report["refused"], report["games"], report["steps"]) == (20, {}, 20, steps)
+    assert (report["taken"], report["rejected"], report["games"], report["steps"]) == (20, {}, 20, steps)
     assert head["games"] == 20
-    assert head["accepted"] == head["declared"] == report["entries"]
+    assert head["accepted"] == head["imported"] == report["entries"]
     assert sum(head[name] for name in REJECTIONS) == head["overflow"] == 0
     assert head["version"] == head["updates"] + 1 > 1
     assert redis.call("XLEN", keys.trajectories("bot")) == 0
@@ -79,12 +79,12 @@ def test_an_import_mixes_with_actors_and_leaves_their_figures_alone(shared_serve
         learning(redis, url, run, "--algo", "vtrace", "--accept-declared", "--batch-steps", "512"),
     ):
         report = imported(url, run, tmp_path / "games", "--behaviour", "uniform")
-        wait_until(lambda: counters(redis, keys)["declared"] == report["entries"])
+        wait_until(lambda: counters(redis, keys)["imported"] == report["entries"])
         seen = counters(redis, keys)["accepted"]
         wait_until(lambda: counters(redis, keys)["accepted"] > seen + 20)
     head, stats = counters(redis, keys), hash_of(redis, keys.stats)
     assert report["taken"] == len(files)
-    assert head["accepted"] > head["declared"] == report["entries"]
+    assert head["accepted"] > head["imported"] == report["entries"]
     assert float(stats["staleness_max"]) <= 4
     assert abs(float(stats["return_mean"])) <= 2  # TinyZerg's; the imported games' are in the tens
 
@@ -98,11 +98,11 @@ def test_a_learner_that_was_not_told_to_take_them_refuses_and_counts_them(shared
         assert not redis.call("KEYS", keys.trajectories("import*"))
         # A client that pushes all the same.
         redis.call("HSET", keys.roster, "bot", 7)
-        header = Header(0, 0, 1, 0, 2 * 10**12, declared=True)
+        header = Header(0, 0, 1, 0, 2 * 10**12, imported=True)
         redis.call("XADD", keys.trajectories("bot"), "7-1", *header.fields(b"never decoded"))
-        wait_until(lambda: counters(redis, keys).get("foreign") == 1)
+        wait_until(lambda: counters(redis, keys).get("off_run") == 1)
     head = counters(redis, keys)
-    assert (head["accepted"], head["declared"], head["invalid"]) == (0, 0, 0)
+    assert (head["accepted"], head["imported"], head["invalid"]) == (0, 0, 0)
     assert redis.call("XLEN", keys.trajectories("bot")) == 0
 
 
@@ -123,13 +123,13 @@ def test_unsound_files_are_refused_by_name_and_the_others_taken(shared_server, r
     (tmp_path / "x.archive").write_bytes(b"")
     with learning(redis, url, run, "--algo", "vtrace", "--accept-declared"):
         report = imported(url, run, *bad, good, "--behaviour", "uniform")
-        wait_until(lambda: counters(redis, keys)["declared"] == 1)
+        wait_until(lambda: counters(redis, keys)["imported"] == 1)
         nothing = imported(url, run, *bad, "--behaviour", "uniform", code=ConfigError.exit_code)
         padded = imported(url, run, tmp_path / "c.npz", "--behaviour", "uniform", "--state-fit", "pad")
     assert (report["taken"], report["games"], report["steps"]) == (1, 1, 19)
-    assert report["refused"].keys() == nothing["refused"].keys() == {str(path) for path in bad}
+    assert report["rejected"].keys() == nothing["rejected"].keys() == {str(path) for path in bad}
     for path, why in bad.items():
-        assert report["refused"][str(path)].startswith(why)
+        assert report["rejected"][str(path)].startswith(why)
     assert (nothing["taken"], padded["taken"]) == (0, 1)
 
 
@@ -141,8 +141,8 @@ def test_every_real_file_is_taken_or_refused_as_its_folder_says_where_they_are_f
     with learning(redis, url, run, "--game", "ZergMacro", "--algo", "vtrace", "--accept-declared", *common):
         report = imported(url, run, REAL / "experience", REAL / "corrupted", "--behaviour", "uniform")
         wait_until(lambda: counters(redis, keys)["steps"] == 713)
-    assert (report["taken"], report["games"], len(report["refused"])) == (14, 14, 8)
-    assert {why.partition(":")[0] for why in report["refused"].values()} == {"rewards"}
+    assert (report["taken"], report["games"], len(report["rejected"])) == (14, 14, 8)
+    assert {why.partition(":")[0] for why in report["rejected"].values()} == {"rewards"}
     assert counters(redis, keys)["games"] == 14
 
 
@@ -169,10 +169,10 @@ def test_epsilon_greedy_behaviour_reaches_the_learner_as_probabilities(shared_se
         with stopped(learner):
             imported(url, run, file, "--behaviour", "epsilon:0.9", "--model", model, "--name", "bot")
             ((_, fields),) = redis.call("XRANGE", keys.trajectories("bot"), "-", "+")
-        wait_until(lambda: counters(redis, keys)["declared"] == 1)
+        wait_until(lambda: counters(redis, keys)["imported"] == 1)
     header, payload = parse_entry(fields)
-    assert header.declared
-    assert header.fields(b"")[12:14] == ["b", "declared"]
+    assert header.imported
+    assert header.fields(b"")[12:14] == ["b", b"imported"]
     log_probs = take_array(decode(payload, max_bytes=10**6), "log_probs", ("<f4",), (19, 1))
     assert set(np.round(np.exp(log_probs[:, 0]), 4)) == {np.float32(0.18), np.float32(0.28)}
 
@@ -183,7 +183,7 @@ def test_an_interrupted_import_says_how_far_it_came(shared_server, redis, run, t
     game = replace(SPEC.game, observation_shape=(15,))
     spec = replace(SPEC, game=game, rollout=replace(SPEC.rollout, unroll="games", length=100))
     joined_uplink(url, run, "somebody", spec).leave()
-    redis.call("HSET", keys.stats, "accept_declared", 1)
+    redis.call("HSET", keys.stats, "accept_imported", 1)
     for number in range(9):
         write_game(tmp_path / f"{number}.npz", actions=np.ones(20, np.int64))
     process = broodmind(
@@ -205,6 +205,6 @@ def test_a_game_that_such_files_cannot_be_of_is_refused(shared_server, redis, ru
     keys, url = Keys(run), shared_server.url
     (file,) = write_games(tmp_path / "games", 1)
     joined_uplink(url, run, "somebody", replace(SPEC, game=replace(SPEC.game, masked=True))).leave()
-    redis.call("HSET", keys.stats, "accept_declared", 1)
+    redis.call("HSET", keys.stats, "accept_imported", 1)
     line = imported(url, run, file, "--behaviour", "uniform", code=ConfigError.exit_code)
     assert "masked of toy: True, expected False" in line

@@ -41,13 +41,16 @@ def test_up_learns_and_leaves_nothing_but_its_folder(folder):
     assert process.returncode == 0, shown
     summary = last_json(printed)
     assert printed.count("\n") == 1
-    assert {"solved", "seconds", "env_steps", "steps_per_second", "games", "version", "dropped"} <= summary.keys()
+    assert {"solved", "seconds", "env_steps", "steps_per_second", "games", "version", "rejected"} <= summary.keys()
     assert summary["env_steps"] >= 20000
     assert summary["evaluation"].keys() == {"mean", "episodes", "wins"}
     assert summary["evaluation"]["episodes"] == 10
     assert summary["peak_memory_mb"] > 50
     # An actor that the machine leaves waiting is rightly told that its play is stale.
-    assert not any(count for reason, count in summary["dropped"].items() if reason != "stale")
+    assert not any(count for reason, count in summary["rejected"].items() if reason != "stale")
+    assert summary["dropped"] == {
+        {"off_run": "foreign"}.get(name, name): count for name, count in summary["rejected"].items()
+    }
     assert (out / "curve.png").read_bytes()[:4] == b"\x89PNG"
     assert list((out / "checkpoints").glob("checkpoint-*.msgpack"))
     check_nothing_is_left(out)

@@ -90,7 +90,7 @@ def test_a_commit_of_more_entries_than_lua_has_stack_for(redis, keys, lease, fir
 
 def test_a_commit_sent_again_changes_nothing(redis, keys, lease, first):
     push_and_read(redis, keys, "a", 2)
-    commit = commit_after(first.head, consumed={"a": ((7, 2), 2)}, rejected=[{"reason": "invalid"}])
+    commit = commit_after(first.head, consumed={"a": ((7, 2), 2)}, rejected_entries=[{"reason": "invalid"}])
     send(redis, keys, lease, commit)
     before = everything(redis, keys)
     send(redis, keys, lease, commit)
@@ -169,7 +169,12 @@ def test_a_torn_blob_changes_nothing(redis, keys, lease, first, what):
 def test_every_key_of_a_run_is_bounded(redis, keys, lease, first):
     """A key is known to be one of few, or expires: nothing of a run grows for ever."""
     push_and_read(redis, keys, "a", 1)
-    send(redis, keys, lease, commit_after(first.head, consumed={"a": ((7, 1), 1)}, rejected=[{"reason": "invalid"}]))
+    send(
+        redis,
+        keys,
+        lease,
+        commit_after(first.head, consumed={"a": ((7, 1), 1)}, rejected_entries=[{"reason": "invalid"}]),
+    )
     one_each = {
         *(keys.head, keys.latest, keys.versions, keys.learner, keys.stats, keys.rejected),
         *(keys.ledger, keys.fence, keys.spec, keys.roster),

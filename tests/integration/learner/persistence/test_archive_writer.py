@@ -37,8 +37,8 @@ def test_an_archive_holds_what_was_consumed_and_trains_a_run_again(shared_server
         wait_until(lambda: counters(redis, keys)["invalid"] == 1)
     head, archived = counters(redis, keys), archived_in(folder)
     for reason in REJECTIONS:
-        assert sum(entry.refused == reason for entry in archived) == head[reason]
-    accepted = [entry for entry in archived if not entry.refused]
+        assert sum(entry.rejected == reason for entry in archived) == head[reason]
+    accepted = [entry for entry in archived if not entry.rejected]
     assert len(accepted) == head["accepted"]
     assert len({(entry.actor, entry.id) for entry in archived}) == len(archived)
     assert sum(entry.header.steps for entry in accepted) == head["steps"]
@@ -52,10 +52,10 @@ def test_an_archive_holds_what_was_consumed_and_trains_a_run_again(shared_server
         printed, shown = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, shown
         report = last_json(printed)
-        wait_until(lambda: counters(redis, again)["declared"] == report["entries"])
-    assert report["refused"] == {}
+        wait_until(lambda: counters(redis, again)["imported"] == report["entries"])
+    assert report["rejected"] == {}
     assert report["skipped"] == {"invalid": 1}
-    sound = [entry.header for entry in archived if entry.refused != "invalid"]
+    sound = [entry.header for entry in archived if entry.rejected != "invalid"]
     assert report["steps"] == counters(redis, again)["steps"] == sum(header.steps for header in sound)
     assert report["games"] == counters(redis, again)["games"] == sum(header.games for header in sound)
     assert report["entries"] == len(sound) if algo == "reinforce" else 0 < report["entries"] < len(sound)
@@ -75,7 +75,7 @@ def test_an_archived_entry_keeps_its_log_probabilities_on_its_way_back(shared_se
     first = archived_in(folder)[0]
     spec, _ = read_segment(next(iter(sorted(folder.iterdir()))))
     header, payload = parse_entry(fields)
-    assert header.declared
+    assert header.imported
     played, back = first.trajectory(spec), decode_trajectory(payload, header, "back", spec)
     for name in ("observations", "actions", "log_probs", "rewards", "terminated", "truncated", "valid"):
         np.testing.assert_array_equal(getattr(back, name)[:, :4], getattr(played, name))
@@ -98,10 +98,10 @@ def test_a_killed_learner_leaves_an_archive_that_its_successor_goes_on_with(shar
     head, archived = counters(redis, keys), archived_in(folder)
     assert not list(folder.glob("*.part"))
     assert len(list(folder.iterdir())) == 3
-    ids = [(entry.actor, entry.id) for entry in archived if not entry.refused]
+    ids = [(entry.actor, entry.id) for entry in archived if not entry.rejected]
     assert len(set(ids)) == len(ids)
     # Two kills, and so at most the entries of two commits are in the truth and not in the copy.
-    commits = {entry.commit for entry in archived if not entry.refused}
+    commits = {entry.commit for entry in archived if not entry.rejected}
     assert head["updates"] - 2 <= len(commits) <= head["updates"]
     versions = {fields[fields.index(b"commit") + 1] for _, fields in redis.call("XRANGE", keys.versions, "-", "+")}
     assert {commit.encode() for commit in commits} <= versions
@@ -121,5 +121,5 @@ def test_a_segment_of_another_run_is_refused_by_the_field(shared_server, redis, 
         other = ("--redis", shared_server.url, "--run", f"{run}-{number}")
         with running("learner", *other, "--accept-declared", *options):
             printed, _ = broodmind("import", *other, "--json", str(folder)).communicate(timeout=PATIENCE_S)
-        (why,) = last_json(printed)["refused"].values()
+        (why,) = last_json(printed)["rejected"].values()
         assert why.startswith(expected)

@@ -11,7 +11,7 @@ from support.bot_files import REAL, game_arrays, model_arrays, probabilities, wr
 
 from broodmind.actors.games.observation_fit import fit_states, fitted_game
 from broodmind.actors.games.tinyzerg import TinyZerg
-from broodmind.actors.offline.behaviour_policy import Behaviour, declared
+from broodmind.actors.offline.behaviour_policy import Behaviour, parse_behaviour
 from broodmind.actors.offline.bot_experience import Reading, check_readable, read_experience
 from broodmind.actors.offline.collate_games import alike, pack, side_by_side
 from broodmind.common.actions import Box, Discrete
@@ -153,12 +153,12 @@ def test_a_game_shows_its_states_as_the_run_wants_them_where_the_run_says_how():
         np.testing.assert_array_equal(ours.rewards, theirs.rewards)
 
 
-# Declared behaviour.
+# Behaviour policies by their names.
 
 
 def test_epsilon_greedy_is_any_action_now_and_then_and_the_models_best_otherwise(tmp_path):
     made, model = game_arrays(60), read_bot_model(write_model(tmp_path / "m.npz"))
-    behaviour = declared("epsilon:0.25", model)
+    behaviour = parse_behaviour("epsilon:0.25", model)
     best = probabilities(model_arrays(), made["states"]).argmax(axis=1)
     every = [np.exp(behaviour.log_probs(made["states"], np.full(60, action), 5)) for action in range(5)]
     np.testing.assert_allclose(np.sum(every, axis=0), 1, rtol=1e-6)
@@ -171,14 +171,14 @@ def test_epsilon_greedy_is_any_action_now_and_then_and_the_models_best_otherwise
 )
 def test_a_behaviour_that_is_none_is_refused(tmp_path, text):
     with pytest.raises(ConfigError, match=f"behaviour: '{text}', expected"):
-        declared(text, read_bot_model(write_model(tmp_path / "m.npz")) if text.startswith("eps") else None)
+        parse_behaviour(text, read_bot_model(write_model(tmp_path / "m.npz")) if text.startswith("eps") else None)
 
 
 def test_a_behaviour_has_a_model_where_it_needs_one_and_only_there(tmp_path):
     with pytest.raises(ConfigError, match=r"epsilon:0.5.*expected --model"):
-        declared("epsilon:0.5", None)
+        parse_behaviour("epsilon:0.5", None)
     with pytest.raises(ConfigError, match=r"^model: "):
-        declared("uniform", read_bot_model(write_model(tmp_path / "m.npz")))
+        parse_behaviour("uniform", read_bot_model(write_model(tmp_path / "m.npz")))
 
 
 # Packing.
@@ -209,7 +209,7 @@ def test_packed_games_are_what_they_were_and_a_learner_takes_them(tmp_path, deci
     steps = sum(decisions) - len(decisions)
     assert (packed.steps, packed.games) == (steps, len(games))
     taken = decode_trajectory(
-        encode_trajectory(packed, "a", spec), Header(0, 0, steps, len(games), 1, declared=True), "a", spec
+        encode_trajectory(packed, "a", spec), Header(0, 0, steps, len(games), 1, imported=True), "a", spec
     )
     actions, rewards, log_probs, terminated = timeline(taken)
     np.testing.assert_array_equal(actions, np.concatenate([game.actions for game in games]))
@@ -259,7 +259,7 @@ def test_pieces_side_by_side_are_what_they_were(tmp_path):
     assert all(alike(fragments[0], fragment) for fragment in fragments)
     whole = side_by_side(fragments)
     taken = decode_trajectory(
-        encode_trajectory(whole, "a", spec), Header(0, 0, whole.steps, whole.games, 1, declared=True), "a", spec
+        encode_trajectory(whole, "a", spec), Header(0, 0, whole.steps, whole.games, 1, imported=True), "a", spec
     )
     assert (taken.steps, taken.games) == (sum(each.steps for each in fragments), 5)
     for name in ("observations", "actions", "log_probs", "rewards", "terminated", "valid"):

@@ -15,10 +15,10 @@ from broodmind.learner.persistence.archive_writer import Archive, ArchiveConfig
 LONG = replace(SPEC, rollout=replace(SPEC.rollout, length=600))
 
 
-def archived(number, played, *, refused="", payload=None):
-    header = Header(3, 1, played.steps, played.games, 1000, declared=played.wins is None)
+def archived(number, played, *, rejected="", payload=None):
+    header = Header(3, 1, played.steps, played.games, 1000, imported=played.wins is None)
     whole = encode_trajectory(played, "a", LONG) if payload is None else payload
-    return ArchivedEntry("a", (7, number), header, whole, refused, "", "c0ffee", 4)
+    return ArchivedEntry("a", (7, number), header, whole, rejected, "", "c0ffee", 4)
 
 
 def segment(folder, *entries):
@@ -43,7 +43,7 @@ def test_pieces_of_one_length_go_together_and_others_apart(tmp_path):
     pushed, report = given(segment(tmp_path, *(archived(n, each) for n, each in enumerate(played))))
     assert [each.actions.shape for each in pushed] == [(4, 4), (7, 4), (4, 2)]
     np.testing.assert_array_equal(pushed[0].rewards, np.hstack([played[0].rewards, played[1].rewards]))
-    assert (report.taken, report.refused) == (1, {})
+    assert (report.taken, report.rejected) == (1, {})
 
 
 def test_an_entry_holds_about_an_updates_worth(tmp_path):
@@ -62,8 +62,8 @@ def test_whole_games_stay_by_themselves(tmp_path):
 
 def test_what_was_not_sound_is_left_out_and_counted(tmp_path):
     played = of_length(4)
-    refused = ["", "stale", "invalid", "duplicate", "non_finite", "too_old", "wrong_epoch", "foreign"]
-    entries = [archived(n, played, refused=why) for n, why in enumerate(refused)]
+    rejected = ["", "stale", "invalid", "duplicate", "non_finite", "too_old", "wrong_epoch", "off_run"]
+    entries = [archived(n, played, rejected=why) for n, why in enumerate(rejected)]
     entries.append(archived(9, played, payload=b"accepted, and yet not what it was"))
     pushed, report = given(segment(tmp_path, *entries))
     assert sum(each.games for each in pushed) == 5
@@ -76,4 +76,4 @@ def test_what_stands_before_a_tear_is_taken_and_the_file_reported(tmp_path):
     pushed, report = given(path)
     assert sum(each.games for each in pushed) == 2
     assert report.taken == 0
-    assert "torn" in report.refused[str(path)]
+    assert "torn" in report.rejected[str(path)]

@@ -18,7 +18,7 @@ from broodmind.learner.ledger.id_ranges import IdRange, format_ranges, merge, pa
 from broodmind.learner.ledger.ledger_entry import LedgerEntry
 
 
-def entry(number, *, version, published=True, epoch=1, token="1-aa", counters, consumed=None, refused=None, gaps=None):
+def entry(number, *, version, published=True, epoch=1, token="1-aa", counters, consumed=None, rejected=None, gaps=None):
     return LedgerEntry(
         written_ms=1000 + number,
         commit=f"c{number}",
@@ -29,12 +29,14 @@ def entry(number, *, version, published=True, epoch=1, token="1-aa", counters, c
         published=published,
         counters=counters,
         consumed={actor: parse_ranges(text) for actor, text in (consumed or {}).items()},
-        refused={why: {a: parse_ranges(text) for a, text in actors.items()} for why, actors in (refused or {}).items()},
+        rejected={
+            why: {a: parse_ranges(text) for a, text in actors.items()} for why, actors in (rejected or {}).items()
+        },
         gaps={actor: parse_ranges(text) for actor, text in (gaps or {}).items()},
     )
 
 
-# A run with all there may be: accepted, refused, a gap, a commit without a version, a takeover, a new epoch.
+# A run with all there may be: accepted, rejected, a gap, a commit without a version, a takeover, a new epoch.
 TWO = Counters(updates=1, accepted=2, steps=20, games=2)
 THREE = replace(TWO, stale=1, invalid=1)
 FOUR = replace(THREE, updates=2, accepted=5, steps=50, games=5, overflow=2)
@@ -48,7 +50,7 @@ LEDGER = [
         published=False,
         counters=THREE,
         consumed={"a": "7-3", "b": "7-1"},
-        refused={"stale": {"a": "7-3"}, "invalid": {"b": "7-1"}},
+        rejected={"stale": {"a": "7-3"}, "invalid": {"b": "7-1"}},
     ),
     entry(3, version=3, token="2-bb", counters=FOUR, consumed={"a": "7-6..7", "b": "8-1"}, gaps={"a": "7-4..5"}),
     entry(4, version=4, epoch=2, token="2-bb", counters=FOUR),
@@ -131,10 +133,10 @@ def test_a_ledger_whose_beginning_was_trimmed_is_judged_from_there_on(oldest):
         ("a gap not counted", with_entry(3, counters=replace(FOUR, overflow=0)), {"counter"}),
         ("steps counted twice", with_entry(1, counters=replace(TWO, steps=40)), {"counter"}),
         ("a game not counted", with_entry(1, counters=replace(TWO, games=1)), {"counter"}),
-        ("refused and not consumed", with_entry(2, refused={"stale": ranges(a="7-4")}), {"verdict"}),
+        ("rejected and not consumed", with_entry(2, rejected={"stale": ranges(a="7-4")}), {"verdict"}),
         (
-            "refused for two reasons",
-            with_entry(2, refused={"stale": ranges(a="7-3"), "invalid": ranges(a="7-3")}),
+            "rejected for two reasons",
+            with_entry(2, rejected={"stale": ranges(a="7-3"), "invalid": ranges(a="7-3")}),
             {"verdict"},
         ),
         ("another parent", with_entry(3, parent="c1"), {"chain"}),

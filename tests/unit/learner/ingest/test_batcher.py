@@ -1,4 +1,4 @@
-"""What goes into an update and what is refused; the counters, cursors, names and figures that go with it."""
+"""What goes into an update and what is rejected; the counters, cursors, names and figures that go with it."""
 
 import dataclasses
 import hashlib
@@ -58,7 +58,7 @@ def intake(cursors=None, **config):
 
 
 def reasons(made):
-    return [reason for _, reason in made.refused]
+    return [reason for _, reason in made.rejected]
 
 
 # The refusal by header.
@@ -119,7 +119,7 @@ def test_the_lineage_is_looked_at_before_staleness_and_staleness_before_age():
 def test_an_entry_that_may_be_trained_on_is_accepted_and_counted():
     made = intake()
     made.add(entry(steps=3, columns=2, played=5, entry_header=header(steps=5, games=2)), HEAD, NOW)
-    assert (len(made.accepted), made.refused, made.overflow) == (1, [], 0)
+    assert (len(made.accepted), made.rejected, made.overflow) == (1, [], 0)
     assert (made.steps, made.games) == (6, 2)  # the steps that resets swallow fill a batch as well
     assert made.cursors == {"a": (1, 1)}
     assert made.consumed == {"a": ((1, 1), 1)}
@@ -163,7 +163,7 @@ def test_what_was_refused_when_it_was_read_stays_refused_for_that_reason(read, r
     made = intake()
     made.add(read, HEAD, NOW)
     assert reasons(made) == [reason]
-    assert made.refused[0][0] is read
+    assert made.rejected[0][0] is read
     assert made.consumed == {"a": ((1, 1), 1)}
 
 
@@ -188,7 +188,7 @@ def test_the_same_id_twice_in_one_intake_is_a_duplicate():
 def test_another_actors_cursor_makes_no_duplicate():
     made = intake({"a": (5, 7)})
     made.add(entry("b", (5, 1)), HEAD, NOW)
-    assert (len(made.accepted), made.refused) == (1, [])
+    assert (len(made.accepted), made.rejected) == (1, [])
     assert made.cursors == {"a": (5, 7), "b": (5, 1)}
 
 
@@ -299,8 +299,8 @@ def test_a_counter_that_does_not_exist_is_an_error():
 
 
 def test_every_reason_for_a_refusal_has_a_counter():
-    refused = {name: number for number, name in enumerate(REJECTIONS, start=1)} | {"overflow": 99}
-    assert Counters(**refused, accepted=9, steps=8).refused() == refused
+    rejected = {name: number for number, name in enumerate(REJECTIONS, start=1)} | {"overflow": 99}
+    assert Counters(**rejected, accepted=9, steps=8).rejected() == rejected
 
 
 # The outbox.
@@ -484,7 +484,7 @@ def test_the_digest_is_that_of_the_canonical_text_and_tells_every_setting_apart(
     [("observation_shape", (2, 3)), ("actions", Discrete(4)), ("masked", False), ("wins", False)],
     ids=str,
 )
-def test_another_game_is_refused_by_the_fields_name_with_both_values(name, ours):
+def test_another_game_is_rejected_by_the_fields_name_with_both_values(name, ours):
     *_, spec = specs()
     game = dataclasses.replace(spec.game, name="mine", **{name: ours})
     with pytest.raises(SpecMismatch) as caught:
@@ -533,7 +533,7 @@ def test_a_text_that_is_no_spec_is_refused(text):
         (lambda: RolloutSpec("games", lock_step=True), "lock_step"),
     ],
 )
-def test_a_spec_that_nothing_could_be_built_for_is_refused_by_the_settings_name(make, says):
+def test_a_spec_that_nothing_could_be_built_for_is_rejected_by_the_settings_name(make, says):
     with pytest.raises(ConfigError, match=f"^{says}"):
         make()
 
@@ -551,7 +551,7 @@ def test_a_new_history_has_nothing_to_say():
     history = History()
     assert history.metrics() == {}
     assert history.mean_return is None
-    assert history.rejections() == {"refused_by_lag": {}, "refused_by_length": {}}
+    assert history.rejections() == {"rejected_by_lag": {}, "rejected_by_length": {}}
 
 
 def test_the_figures_are_those_of_what_was_accepted():
@@ -586,27 +586,27 @@ def test_the_mean_return_is_that_of_the_last_hundred_games_and_unknown_before():
 def test_refusals_are_counted_by_lag_and_by_the_power_of_two_above_the_games_length():
     history = History()
     for version, steps, games in ((15, 7, 1), (15, 8, 1), (0, 100, 10), (20, 3, 0), (25, 1, 1)):
-        history.refuse(header(version, steps=steps, games=games), 20)
+        history.reject(header(version, steps=steps, games=games), 20)
     assert history.rejections() == {
-        "refused_by_lag": {5: 2, 20: 1, 0: 2},
-        "refused_by_length": {8: 1, 16: 2, 4: 1, 2: 1},
+        "rejected_by_lag": {5: 2, 20: 1, 0: 2},
+        "rejected_by_length": {8: 1, 16: 2, 4: 1, 2: 1},
     }
-    history.refuse(header(0), 1000)
-    assert history.rejections()["refused_by_lag"][64] == 1
+    history.reject(header(0), 1000)
+    assert history.rejections()["rejected_by_lag"][64] == 1
 
 
 def test_a_restored_history_goes_on_as_if_nothing_had_been():
     history, successor = History(), History()
     play_history(history, 70)
     for version in (1, 1, 2):
-        history.refuse(header(version, steps=9), 20)
+        history.reject(header(version, steps=9), 20)
     state = history.state()
     written = json.loads(json.dumps(state))  # nothing but what a message can hold
     successor.restore(written)
     assert successor.state() == state
     for each in (history, successor):
         play_history(each, 60, start=70)
-        each.refuse(header(1, steps=9), 20)
+        each.reject(header(1, steps=9), 20)
     assert history.state() != state
     assert successor.state() == history.state()
     assert successor.metrics() == history.metrics()
@@ -615,8 +615,8 @@ def test_a_restored_history_goes_on_as_if_nothing_had_been():
         successor.rejections()
         == history.rejections()
         == {
-            "refused_by_lag": {19: 3, 18: 1},
-            "refused_by_length": {16: 4},
+            "rejected_by_lag": {19: 3, 18: 1},
+            "rejected_by_length": {16: 4},
         }
     )
 
@@ -625,7 +625,7 @@ def test_a_history_is_bounded_whatever_is_consumed():
     history = History()
     for number in range(1000):
         history.accept(header(), trajectory(returns=[1.0] * 3, lengths=[1] * 3), 20, NOW)
-        history.refuse(header(steps=2 ** (number % 53), games=1, version=number), 2000)
+        history.reject(header(steps=2 ** (number % 53), games=1, version=number), 2000)
     sizes = {name: len(value) for name, value in history.state().items()}
     assert sizes == {
         "returns": 100,
@@ -633,6 +633,6 @@ def test_a_history_is_bounded_whatever_is_consumed():
         "wins": 0,
         "staleness": 256,
         "age_s": 256,
-        "refused_by_lag": 1,
-        "refused_by_length": 53,
+        "rejected_by_lag": 1,
+        "rejected_by_length": 53,
     }

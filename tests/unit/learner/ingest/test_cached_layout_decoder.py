@@ -8,9 +8,9 @@ from broodmind.learner.ingest import cached_layout_decoder as module
 from broodmind.learner.ingest.cached_layout_decoder import Decoder
 
 
-def sent(seed=0, actor="a", *, declared=False):
+def sent(seed=0, actor="a", *, imported=False):
     played = trajectory(seed)
-    header = Header(1, 1, played.steps, played.games, 10**12, declared=declared)
+    header = Header(1, 1, played.steps, played.games, 10**12, imported=imported)
     return encode_trajectory(played, actor, SPEC), header, actor
 
 
@@ -62,18 +62,18 @@ def test_a_frame_that_differs_in_one_byte_goes_the_long_way(long_way):
         assert long_way == [changed]
 
 
-def test_declared_play_is_known_apart(long_way):
+def test_imported_play_is_known_apart(long_way):
     """It may leave out how its games ended, and no other may."""
     decoder = Decoder(SPEC)
-    for declared in (True, False, True, False):
-        decoder.decode(*sent(declared=declared))
+    for imported in (True, False, True, False):
+        decoder.decode(*sent(imported=imported))
     assert len(long_way) == 2
 
 
 def test_so_many_shapes_are_remembered_and_no_more(long_way, monkeypatch):
     monkeypatch.setattr(module, "_LAYOUTS_MAX", 1)
     decoder = Decoder(SPEC)
-    for declared in (True, False, True):
-        decoder.decode(*sent(declared=declared))
+    for imported in (True, False, True):
+        decoder.decode(*sent(imported=imported))
     assert len(decoder._layouts) == 1
     assert len(long_way) == 3

@@ -83,7 +83,7 @@ def ingest(clock):
 def test_after_a_read_that_brought_little_it_rests_as_long_as_asking_is_worth(ingest, clock):
     ingest._loop()
     assert clock.rests_s == [pytest.approx(4 * ASKING_S)]
-    assert ingest.take(0).refused == "invalid"
+    assert ingest.take(0).rejected == "invalid"
 
 
 def test_actors_are_only_asked_whether_they_stand_still_when_nothing_comes(ingest):

@@ -30,11 +30,11 @@ from broodmind.learner.persistence.archive_writer import Archive, ArchiveConfig,
 from broodmind.learner.persistence.last_known_state import LastKnownState
 
 
-def an_entry(number=1, *, refused="", declared=False, payload=None):
+def an_entry(number=1, *, rejected="", imported=False, payload=None):
     played = trajectory(number)
-    header = Header(3, 1, played.steps, played.games, 1000 + number, declared=declared)
+    header = Header(3, 1, played.steps, played.games, 1000 + number, imported=imported)
     whole = encode_trajectory(played, "a", SPEC) if payload is None else payload
-    return ArchivedEntry("a", (7, number), header, whole, refused, "", "c0ffee", 4)
+    return ArchivedEntry("a", (7, number), header, whole, rejected, "", "c0ffee", 4)
 
 
 def an_archive(folder, run="run", max_bytes=1 << 30):
@@ -53,7 +53,7 @@ def test_what_is_archived_comes_back(tmp_path):
     archive = an_archive(tmp_path)
     written = [
         an_entry(1),
-        an_entry(2, refused="stale", declared=True),
+        an_entry(2, rejected="stale", imported=True),
         ArchivedEntry("a", (7, 3), None, b"", "invalid", "entry: fields None", "c0ffee", 4),
     ]
     archive.append(written[:2])
@@ -164,7 +164,7 @@ def test_a_folder_that_cannot_be_is_refused_at_the_start(tmp_path):
 
 def test_no_damage_to_a_segment_passes_for_an_entry(tmp_path):
     archive = an_archive(tmp_path)
-    archive.append([an_entry(1), an_entry(2, refused="stale")])
+    archive.append([an_entry(1), an_entry(2, rejected="stale")])
     archive.close()
     path = tmp_path / f"run-000001{SUFFIX}"
     whole, sound = path.read_bytes(), entries_of(path)
@@ -200,7 +200,7 @@ def test_each_entry_is_archived_with_what_became_of_it():
         (Entry("a", (7, 3), header, None, "non_finite", "loss: nan"), "non_finite"),  # set aside: another object
     ]
     found = archived(entries, refused, Head(1, 9, "c"))
-    assert [(entry.id[1], entry.payload, entry.refused, entry.problem) for entry in found] == [
+    assert [(entry.id[1], entry.payload, entry.rejected, entry.problem) for entry in found] == [
         (1, b"1", "", ""),
         (2, b"2", "stale", ""),
         (3, b"3", "non_finite", "loss: nan"),

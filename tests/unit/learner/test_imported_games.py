@@ -1,4 +1,4 @@
-"""Entries of declared behaviour: marked on the wire, taken only where asked for, and kept out of the figures."""
+"""Entries of imported behaviour: marked on the wire, taken only where asked for, and kept out of the figures."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from broodmind.learner.run_state import RunState
 
 NOW = 1_700_000_000_000
 HEAD = Head(epoch=3, version=20, commit="c")
-ASKED = IntakeConfig(batch_steps=8, max_staleness=4, max_age_s=60.0, accept_declared=True)
+ASKED = IntakeConfig(batch_steps=8, max_staleness=4, max_age_s=60.0, accept_imported=True)
 
 
 def a_header(played, **changed):
-    return replace(Header(0, 0, played.steps, played.games, NOW, declared=True), **changed)
+    return replace(Header(0, 0, played.steps, played.games, NOW, imported=True), **changed)
 
 
 def on_the_wire(header, payload=b"p"):
     return [part if isinstance(part, bytes) else str(part).encode() for part in header.fields(payload)]
 
 
-@pytest.mark.parametrize("declared", [True, False])
-def test_an_entry_says_whether_its_behaviour_is_declared(declared):
-    header = Header(0, 0, 8, 1, NOW, declared=declared)
+@pytest.mark.parametrize("imported", [True, False])
+def test_an_entry_says_whether_its_trajectory_is_imported(imported):
+    header = Header(0, 0, 8, 1, NOW, imported=imported)
     raw = on_the_wire(header)
     assert parse_entry(raw) == (header, b"p")
-    assert (b"b" in raw[::2]) == declared
+    assert (b"b" in raw[::2]) == imported
 
 
 @pytest.mark.parametrize(
@@ -49,18 +49,18 @@ def test_an_entry_says_whether_its_behaviour_is_declared(declared):
         lambda raw: raw[:-1],
     ],
 )
-def test_a_declaration_that_is_not_one_is_refused(change):
+def test_a_mark_that_is_not_the_importers_is_rejected(change):
     with pytest.raises(WireError, match=r"^entry: "):
-        parse_entry(change(on_the_wire(Header(0, 0, 8, 1, NOW, declared=True))))
+        parse_entry(change(on_the_wire(Header(0, 0, 8, 1, NOW, imported=True))))
 
 
-def test_how_a_declared_game_ended_may_be_unknown_and_no_others():
+def test_how_an_imported_game_ended_may_be_unknown_and_no_others():
     spec = replace(SPEC, game=replace(SPEC.game, wins=True))
     played = trajectory()
     payload = encode_trajectory(played, "a", spec)
     assert decode_trajectory(payload, a_header(played), "a", spec).wins is None
     with pytest.raises(WireError, match=r"^wins: "):
-        decode_trajectory(payload, a_header(played, declared=False), "a", spec)
+        decode_trajectory(payload, a_header(played, imported=False), "a", spec)
     known = encode_trajectory(replace(played, wins=np.array([True])), "a", spec)
     assert decode_trajectory(known, a_header(played), "a", spec).wins.all()
 
@@ -72,8 +72,8 @@ def test_how_a_declared_game_ended_may_be_unknown_and_no_others():
         (ASKED, 60_000, None),
         (ASKED, 60_001, "too_old"),
         (replace(ASKED, max_staleness=0), 0, None),
-        (replace(ASKED, accept_declared=False), 0, "foreign"),
-        (replace(ASKED, accept_declared=False), 60_001, "foreign"),
+        (replace(ASKED, accept_imported=False), 0, "off_run"),
+        (replace(ASKED, accept_imported=False), 60_001, "off_run"),
     ],
 )
 @pytest.mark.parametrize(("epoch", "version"), [(0, 0), (3, 20), (9, 99)])
@@ -103,13 +103,13 @@ def test_it_is_counted_among_the_accepted_and_apart():
     played = trajectory()
     ours = Header(19, 3, played.steps, played.games, NOW)
     _, commit = a_run_after(a_header(played), ours, a_header(played))
-    assert {name: commit.counters[name] for name in ("accepted", "declared", "steps", "games")} == {
+    assert {name: commit.counters[name] for name in ("accepted", "imported", "steps", "games")} == {
         "accepted": 3,
-        "declared": 2,
+        "imported": 2,
         "steps": 24,
         "games": 3,
     }
-    assert commit.stats["accept_declared"] == 1
+    assert commit.stats["accept_imported"] == 1
 
 
 def test_it_shows_in_no_figure_of_what_the_runs_own_versions_do():
@@ -118,11 +118,11 @@ def test_it_shows_in_no_figure_of_what_the_runs_own_versions_do():
     history, alone = History(), History()
     for each in (history, alone):
         each.accept(ours, played, 20, NOW)
-        each.refuse(ours, 20)
+        each.reject(ours, 20)
     vast = replace(played, returns=np.full(1, 1e6, np.float32), lengths=np.full(1, 999, np.int32))
     for _ in range(200):
         history.accept(a_header(played), vast, 20, NOW)
-        history.refuse(a_header(played), 20)
+        history.reject(a_header(played), 20)
     assert history.state() == alone.state()
     assert history.mean_return is None
 
