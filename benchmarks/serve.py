@@ -26,7 +26,7 @@ import numpy as np
 from servers import Machine, binaries
 
 from broodmind import connect
-from broodmind.actors.serve.request_batcher import Batch
+from broodmind.actors.serve.request_batcher import RequestBatcher
 from broodmind.actors.serve.server import listen, serve
 from broodmind.common.process.shutdown import stop_on_signal
 
@@ -123,7 +123,7 @@ def serve_here(url: str, most: int) -> None:
     with stop_on_signal() as stop, listen("127.0.0.1:0") as listener, connect(url, "benchmark") as agent:
         agent.wait_until_ready(30)
         print(listener.getsockname()[1], flush=True)
-        serve(agent, listener, stop, Batch(most))
+        serve(agent, listener, stop, RequestBatcher(most))
 
 
 @click.command()

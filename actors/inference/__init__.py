@@ -1,1 +1,1 @@
-"""Acting: a pulled version of the policy, its exploration noise, and one forward pass for many requests."""
+"""Inference on the actors: one version of the policy, exploration noise, and batched requests."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...common.actions import Box, Discrete
-from .exploration_noise import NoiseRows
+from .exploration_noise import PerEpisodeNoise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ def _ask(group: Sequence[InferenceRequest]) -> tuple[ActionArray, NDArray[np.flo
             np.stack([question.seen for question in group]),
             np.stack(masks) if masks else None,
             GeneratorRows(rngs),
-            NoiseRows(noises, rngs) if noises else None,
+            PerEpisodeNoise(noises, rngs) if noises else None,
         )
 
 

@@ -1,4 +1,4 @@
-"""A pulled version of the policy, ready to act."""
+"""One version of the policy, as the actors use it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from ...common.process.seeding import Source
     from ...common.spec import RunSpec
     from ...common.wire.weights import Pointer
-    from .exploration_noise import CorrelatedNoise, NoiseRows
+    from .exploration_noise import CorrelatedNoise, PerEpisodeNoise
 
 
 class Policy:
-    """One immutable version."""
+    """One version of the policy. Immutable."""
 
     def __init__(self, pointer: Pointer, params: Params, spec: RunSpec) -> None:
         self.pointer = pointer
@@ -32,18 +32,25 @@ class Policy:
         observations: Floats,
         masks: NDArray[np.bool_] | None,
         rng: Source,
-        noise: CorrelatedNoise | NoiseRows | None = None,
+        noise: CorrelatedNoise | PerEpisodeNoise | None = None,
     ) -> tuple[ActionArray, Floats]:
-        """Draw actions [B, ...] for observations [B, ...], and give their log-probabilities [B].
+        """Sample actions [B, ...] for observations [B, ...].
 
-        With `noise`, actions that are numbers are drawn by it; it must be the same object from step to step.
+        Args:
+            observations: [B, *observation shape].
+            masks: [B, A], the legal actions; None if the game has no action mask.
+            rng: the source of random numbers.
+            noise: correlated noise for continuous actions; must be the same object in every step.
+
+        Returns:
+            The actions [B, ...] and their log-probabilities [B].
         """
-        choice = self._distribution(observations, masks)
-        if noise is not None and isinstance(choice, Gaussian):
-            actions = choice.at(noise.draw(choice.means.shape, rng))
+        policy = self._distribution(observations, masks)
+        if noise is not None and isinstance(policy, Gaussian):
+            actions = policy.at(noise.draw(policy.means.shape, rng))
         else:
-            actions = choice.sample(rng)
-        return actions, choice.log_prob(actions)
+            actions = policy.sample(rng)
+        return actions, policy.log_prob(actions)
 
     def best(self, observations: Floats, masks: NDArray[np.bool_] | None) -> ActionArray:
         """The most probable actions [B, ...]."""

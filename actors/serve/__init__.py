@@ -1,1 +1,1 @@
-"""`broodmind actors --serve`: games in other languages play through one process, over a small local protocol."""
+"""`broodmind actors --serve`: a local server that games in other languages use as their client."""

@@ -1,4 +1,4 @@
-"""The protocol of `broodmind actors --serve`: frames, and the requests in them, as docs/serve.md has them."""
+"""The protocol of `broodmind actors --serve`: frames and the requests in them, as described in docs/serve.md."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from ...common.spec import GameSpec
 
 PROTOCOL = 1
-MAX_FRAME = 4 << 20  # bytes of one message: a million numbers, as bytes
-MAX_LIST = 4096  # what is longer goes as bytes; a list of numbers takes tenfold memory
+MAX_FRAME = 4 << 20  # bytes of one message: enough for a million 32-bit floats
+MAX_LIST = 4096  # longer arrays must be sent as bytes: a decoded list of numbers takes ten times the memory
 MAX_LABELS = 32
 MAX_WAIT_S = 3600
-_MAX_CONTAINERS = 16  # lists and maps of one message
+_MAX_CONTAINERS = 16  # lists and maps in one message
 _ID_MAX = 2**63 - 1
 _SIZE_BYTES = 4
-_SIZE_MAX = 1 << 16  # of a choice
-_BOUND_MAX = 1e30  # of a number; the span between two must be a number too
+_SIZE_MAX = 1 << 16  # of a discrete action
+_BOUND_MAX = 1e30  # of a Box; the difference of two bounds must be finite in 32 bits too
 
 Reply = dict[str, Any]
 
 
 class InvalidRequest(BroodmindError):
-    """A request that cannot be; `id` is of the episode it ends, None where it ends the connection."""
+    """An invalid request. It ends the episode with this `id`; if `id` is None, it ends the connection."""
 
     def __init__(self, message: str, episode_id: int | None = None) -> None:
         super().__init__(message)
@@ -44,16 +44,16 @@ class InvalidRequest(BroodmindError):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first request. What it says of the game is held against the run's."""
+    """The first request. The fields about the game are optional and are compared with the run's game."""
 
     protocol: int
     observation_shape: tuple[int, ...] | None = None
     actions: ActionSpace | None = None
     masked: bool | None = None
-    wait_s: float = 0.0  # for a policy, before the reply
+    wait_s: float = 0.0  # how long to wait for a policy before the reply
 
     def check(self, game: GameSpec) -> None:
-        """Raise SpecMismatch, naming the field and both values, unless the run's game is the one expected."""
+        """Raise SpecMismatch, naming the field and both values, if the run's game is another one."""
         for name in ("observation_shape", "actions", "masked"):
             theirs, ours = getattr(self, name), getattr(game, name)
             if theirs not in {None, ours}:
@@ -62,7 +62,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """An episode begins."""
+    """Starts an episode."""
 
     id: int
     labels: Mapping[str, object] = field(default_factory=dict)
@@ -70,16 +70,16 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """An action is asked for."""
+    """Requests an action."""
 
     id: int
-    observation: NDArray[np.float32]  # laid flat
+    observation: NDArray[np.float32]  # flat, in C order
     mask: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """The last action earned something."""
+    """Adds to the reward of the last action."""
 
     id: int
     value: float
@@ -87,7 +87,7 @@ class Reward:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """An episode is over."""
+    """Ends an episode with its outcome."""
 
     id: int
     outcome: str
@@ -97,7 +97,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """An episode shall count as never played."""
+    """Aborts an episode, which is then not trained on."""
 
     id: int
     reason: str
@@ -116,13 +116,13 @@ _FIELDS: dict[str, tuple[set[str], set[str]]] = {  # required and optional
 
 
 def frame(reply: Mapping[str, Any]) -> bytes:
-    """A message as it travels: its size in four bytes, the highest first, and its msgpack."""
+    """Encode a message: its size as four bytes, big-endian, then its msgpack."""
     packed = codec.encode(reply)
     return len(packed).to_bytes(_SIZE_BYTES, "big") + packed
 
 
 def parse(data: bytes) -> Request:
-    """The request in a frame. Raises Refused."""
+    """Decode the request in a frame. Raises InvalidRequest."""
     try:
         raw = codec.decode(
             data, max_bytes=MAX_FRAME, max_list=MAX_LIST, max_map=MAX_LABELS, max_containers=_MAX_CONTAINERS
@@ -193,19 +193,19 @@ def _number(raw: dict[str, Any], name: str) -> float:
 
 
 def _floats(raw: object) -> NDArray[np.float32]:
-    """Numbers laid flat: a list, or the bytes of 32-bit floats, the lowest byte first."""
+    """Decode a flat array of numbers: a list, or the bytes of little-endian 32-bit floats."""
     if isinstance(raw, bytes):
         if len(raw) % 4:
             raise WireError(f"observation: {len(raw)} bytes, expected four for each number")
         return np.frombuffer(raw, "<f4")
     if not isinstance(raw, list) or any(type(each) not in {int, float} for each in raw):
         raise WireError(f"observation: {raw!r:.80}, expected numbers in a list, or bytes")
-    with np.errstate(over="ignore"):  # becomes infinite, which is found later
+    with np.errstate(over="ignore"):  # an overflow becomes infinite, which is detected later
         return np.array(raw, np.float32)
 
 
 def _mask(raw: object) -> NDArray[np.bool_] | None:
-    """Flags: a list of booleans, or a byte each."""
+    """Decode an action mask: a list of booleans, or one byte (0 or 1) for each action."""
     if raw is None:
         return None
     if isinstance(raw, bytes):
@@ -244,7 +244,7 @@ def _actions(raw: object) -> ActionSpace:
 
 
 def game_fields(game: GameSpec) -> Reply:
-    """A game as the reply to a hello tells it."""
+    """The description of a game in the reply to a hello."""
     return {
         "name": game.name,
         "observation_shape": list(game.observation_shape),

@@ -1,4 +1,4 @@
-"""A batch: what the episodes of all clients ask in one turn of the event loop, decided together at the next."""
+"""Collects the inference requests that arrive in one turn of the event loop, and runs them in the next, together."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ if TYPE_CHECKING:
     from ..inference.batched_inference import Action, InferenceRequest
 
 
-class Batch:
-    """Collects questions, one of each episode at most. For the event loop's thread."""
+class RequestBatcher:
+    """A batch of inference requests, at most one from each episode. For the event loop's thread only."""
 
-    def __init__(self, most: int = 1024) -> None:
-        """Args: most: questions decided at once; with 1 each is decided alone."""
-        self._most = most
-        self._asked: dict[Episode, tuple[InferenceRequest, Callable[[Action], None]]] = {}
-        self._due: asyncio.Handle | None = None
+    def __init__(self, max_requests: int = 1024) -> None:
+        """Args: max_requests: the largest batch; with 1, every request has a forward pass of its own."""
+        self._max_requests = max_requests
+        self._requests: dict[Episode, tuple[InferenceRequest, Callable[[Action], None]]] = {}
+        self._scheduled: asyncio.Handle | None = None
 
     def __contains__(self, episode: Episode) -> bool:
-        """Whether a question of the episode's is waiting."""
-        return episode in self._asked
+        """Whether a request of the episode is waiting."""
+        return episode in self._requests
 
-    def add(self, episode: Episode, question: InferenceRequest, tell: Callable[[Action], None]) -> None:
-        """Have a question decided before the loop waits again; its move is then told."""
-        self._asked[episode] = (question, tell)
-        if len(self._asked) >= self._most:
-            self.run_inference()
-        elif self._due is None:
-            self._due = asyncio.get_running_loop().call_soon(self.run_inference)
+    def add(self, episode: Episode, request: InferenceRequest, on_action: Callable[[Action], None]) -> None:
+        """Add a request. `on_action` is called with its action, before the event loop waits for events again."""
+        self._requests[episode] = (request, on_action)
+        if len(self._requests) >= self._max_requests:
+            self.run()
+        elif self._scheduled is None:
+            self._scheduled = asyncio.get_running_loop().call_soon(self.run)
 
-    def run_inference(self) -> None:
-        """Decide what has been asked so far."""
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
-        asked, self._asked = list(self._asked.values()), {}
-        for move, (_, tell) in zip(run_inference([question for question, _ in asked]), asked, strict=True):
-            tell(move)
+    def run(self) -> None:
+        """Run all waiting requests and deliver their actions."""
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+        waiting, self._requests = list(self._requests.values()), {}
+        actions = run_inference([request for request, _ in waiting])
+        for action, (_, on_action) in zip(actions, waiting, strict=True):
+            on_action(action)

@@ -1,6 +1,6 @@
-"""Serves games in other languages: their actions and their games go through one agent, over a small local protocol.
+"""The local server for games in other languages: one agent plays for all of them, over the protocol in docs/serve.md.
 
-One event loop plays all games, in the thread that computes their actions; the agent's own threads own Redis.
+One event loop, in one thread, handles all connections and computes all actions. The agent's own threads talk to Redis.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ...common.errors import ConfigError
 from ...common.process.log import Log
 from .protocol import MAX_FRAME, InvalidRequest, frame
-from .request_batcher import Batch
+from .request_batcher import RequestBatcher
 from .session import ClientSession
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ _log = Log("serve")
 
 _MAX_CONNECTIONS = 1024
 _POLL_S = 0.1
-_FAREWELL_S = 1.0  # for the last replies to be read
+_LINGER_S = 1.0  # time for the client to read the last replies
 
 
 def listen(address: str) -> socket.socket:
-    """Take a place to be found at: HOST:PORT, [HOST]:PORT for IPv6; port 0 is any that is free.
+    """Listen on an address: HOST:PORT, or [HOST]:PORT for IPv6; port 0 chooses a free port.
 
     Raises:
-        ConfigError: for what is no address, not one of this machine's, or taken.
+        ConfigError: if it is not a valid address, not one of this machine, or already in use.
     """
     host, colon, port = address.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
@@ -48,23 +48,23 @@ def listen(address: str) -> socket.socket:
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"serve: {address}: {error}, expected a free address of this machine") from error
     if not ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback:
-        _log.warning("anybody who reaches this address can play for the run: there is no password", address=address)
+        _log.warning("there is no password: everybody who reaches this address can play for the run", address=address)
     return listener
 
 
-def serve(agent: Agent, listener: socket.socket, stop: Stop, batch: Batch | None = None) -> None:
-    """Serve clients until the stop; what they have open then is aborted. The agent stays the caller's."""
-    asyncio.run(_Service(agent, batch or Batch()).run(listener, lambda: stop.requested))
+def serve(agent: Agent, listener: socket.socket, stop: Stop, batcher: RequestBatcher | None = None) -> None:
+    """Serve clients until `stop`, then abort their open episodes. The caller must close the agent."""
+    asyncio.run(_Service(agent, batcher or RequestBatcher()).run(listener, lambda: stop.requested))
 
 
 class _Service:
-    def __init__(self, agent: Agent, batch: Batch) -> None:
-        self._agent, self._batch = agent, batch
+    def __init__(self, agent: Agent, batcher: RequestBatcher) -> None:
+        self._agent, self._batcher = agent, batcher
         self._connections: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     async def run(self, listener: socket.socket, requested: Callable[[], bool]) -> None:
-        server = await asyncio.start_server(self._connected, sock=listener)
+        server = await asyncio.start_server(self._on_connection, sock=listener)
         while not requested():  # noqa: ASYNC110 - a signal handler sets a plain flag
             await asyncio.sleep(_POLL_S)
         self._stopping = True
@@ -72,48 +72,48 @@ class _Service:
         for connection in self._connections:
             connection.cancel()
         if self._connections:
-            await asyncio.wait(self._connections, timeout=2 * _FAREWELL_S)
+            await asyncio.wait(self._connections, timeout=2 * _LINGER_S)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
         try:
-            await self._converse(reader, writer)
+            await self._run_session(reader, writer)
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
         finally:
             self._connections.discard(task)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _run_session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def send(reply: Reply) -> None:
             if not writer.transport.is_closing():
                 writer.write(frame(reply))
 
-        conversation = ClientSession(self._agent, self._batch, send)
+        session = ClientSession(self._agent, self._batcher, send)
         reason = "the connection was closed"
         try:
             if len(self._connections) > _MAX_CONNECTIONS:
                 raise InvalidRequest(f"connections: {_MAX_CONNECTIONS} are open, expected fewer")  # noqa: TRY301
-            while (data := await read_frame(reader)) is not None and await conversation.handle(data):
-                await writer.drain()  # who does not read its replies is not read either
-        except InvalidRequest as refused:
-            conversation.refuse(refused)
+            while (data := await read_frame(reader)) is not None and await session.handle(data):
+                await writer.drain()  # if a client stops reading its replies, its requests are no longer read
+        except InvalidRequest as error:
+            session.send_error(error)
         except OSError as error:
             reason = f"the connection was lost: {error}"
         except asyncio.CancelledError:
             reason = "the server was stopped"
-            conversation.refuse(InvalidRequest(reason))
+            session.send_error(InvalidRequest(reason))
             raise
         finally:
-            self._batch.run_inference()
-            conversation.close(reason)
-            await _say_goodbye(reader, writer)
+            self._batcher.run()
+            session.close(reason)
+            await _close_politely(reader, writer)
 
 
 async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
-    """The next message, or None at the end. Raises Refused for one that is too large or not whole."""
+    """The next message, or None at the end of the stream. Raises InvalidRequest if it is too large or incomplete."""
     try:
         size = int.from_bytes(await reader.readexactly(4), "big")
         if size > MAX_FRAME:
@@ -125,10 +125,13 @@ async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
         return None
 
 
-async def _say_goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Let the last reply be read: a socket closed with something unread in it takes back what it sent."""
+async def _close_politely(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Close the connection after the client has read the last reply.
+
+    Closing a socket that has unread input would discard the replies that were sent but not yet read.
+    """
     with contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(_FAREWELL_S):
+        async with asyncio.timeout(_LINGER_S):
             writer.write_eof()
             while await reader.read(1 << 16):
                 pass

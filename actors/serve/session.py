@@ -1,7 +1,7 @@
-"""A conversation: what one client of `broodmind actors --serve` asks, and what it is told. Nothing here knows sockets.
+"""The session of one client of `broodmind actors --serve`: handles its requests and sends the replies. No socket I/O.
 
-An error that names an episode ends that episode, as nobody knows what became of it; one that names none ends the
-conversation. What has been ended in either way is recorded as aborted, and never trained on.
+An error with an episode id aborts that episode, because its state is unknown. An error without an id ends the session
+and aborts all its episodes. Aborted episodes are recorded and not trained on.
 """
 
 from __future__ import annotations
@@ -26,52 +26,52 @@ if TYPE_CHECKING:
     from ..client.agent import Agent
     from ..client.episode import Episode
     from ..inference.batched_inference import Action
-    from .request_batcher import Batch
+    from .request_batcher import RequestBatcher
 
 MAX_EPISODES = 4096  # open at a time, of all clients together
-_MAX_ERROR = 1000  # characters; some of them are the client's own
+_MAX_ERROR = 1000  # characters; an error message may quote what the client sent
 _POLL_S = 0.02
 
 
 class ClientSession:
-    """Of one connection, from its beginning to its end. For the event loop's thread."""
+    """The session of one connection. For the event loop's thread only."""
 
-    def __init__(self, agent: Agent, batch: Batch, send: Callable[[Reply], None]) -> None:
-        self._agent, self._batch, self._send = agent, batch, send
+    def __init__(self, agent: Agent, batcher: RequestBatcher, send: Callable[[Reply], None]) -> None:
+        self._agent, self._batcher, self._send = agent, batcher, send
         self._hello: Hello | None = None
         self._episodes: dict[int, Episode] = {}
         self._rng = np.random.default_rng()
 
     async def handle(self, data: bytes) -> bool:
-        """Deal with one message; whether the conversation goes on."""
+        """Handle one message. Returns False if the session must end."""
         try:
             request = parse(data)
             if isinstance(request, Hello):
-                await self._greet(request)
+                await self._handle_hello(request)
             else:
-                self._answer(request)
-        except InvalidRequest as refused:
-            return self.refuse(refused)
+                self._handle_request(request)
+        except InvalidRequest as error:
+            return self.send_error(error)
         return True
 
-    def refuse(self, refused: InvalidRequest) -> bool:
-        """Tell what was wrong, and end what it was wrong with; whether the conversation goes on."""
-        error = str(refused)[:_MAX_ERROR]
-        if refused.id is not None:
-            self._abort(refused.id, error)
-        self._send({"type": "error", "id": refused.id, "error": error})
-        return refused.id is not None
+    def send_error(self, error: InvalidRequest) -> bool:
+        """Send the error, and abort its episode. Returns False if the session must end: the error has no id."""
+        message = str(error)[:_MAX_ERROR]
+        if error.id is not None:
+            self._abort(error.id, message)
+        self._send({"type": "error", "id": error.id, "error": message})
+        return error.id is not None
 
     def close(self, reason: str) -> None:
         """Abort what is still open."""
         for episode_id in list(self._episodes):
             self._abort(episode_id, reason)
 
-    async def _greet(self, hello: Hello) -> None:
+    async def _handle_hello(self, hello: Hello) -> None:
         if self._hello is not None:
             raise InvalidRequest("type: a second hello, expected one")
         deadline = monotonic_s() + hello.wait_s
-        while not self._agent.status.version and monotonic_s() < deadline:  # noqa: ASYNC110 - a thread brings it
+        while not self._agent.status.version and monotonic_s() < deadline:  # noqa: ASYNC110 - another thread sets it
             await asyncio.sleep(_POLL_S)
         spec, status = self._agent.spec, self._agent.status
         if spec is not None:
@@ -85,14 +85,14 @@ class ClientSession:
             {"type": "hello", "protocol": PROTOCOL, "actor": status.actor, "version": status.version, "game": game}
         )
 
-    def _answer(self, request: Begin | Act | Reward | End | Abort) -> None:
+    def _handle_request(self, request: Begin | Act | Reward | End | Abort) -> None:
         if self._hello is None:
             raise InvalidRequest(f"type: {type(request).__name__.lower()!r} before a hello, expected a hello")
         try:
             if isinstance(request, Begin):
                 self._begin(request, self._hello)
             else:
-                self._play(request)
+                self._handle_episode_request(request)
         except (ConfigError, SpecMismatch) as error:
             raise InvalidRequest(str(error), request.id) from error
 
@@ -101,39 +101,41 @@ class ClientSession:
             raise ConfigError(f"id: {request.id} is that of an open episode, expected another one")
         if self._agent.status.playing >= MAX_EPISODES:
             raise ConfigError(f"episode: {MAX_EPISODES} are open, expected fewer")
-        episode = self._agent.begin(request.labels, self._improvise if hello.actions else None, ErrorPolicy())
+        episode = self._agent.begin(request.labels, self._fallback_action if hello.actions else None, ErrorPolicy())
         self._episodes[request.id] = episode
         if episode.game is not None:
-            hello.check(episode.game)  # there was no run yet when it was said
+            hello.check(episode.game)  # again, because there may have been no run when the hello arrived
         self._send({"type": "episode", "id": request.id, "version": episode.version})
 
-    def _play(self, request: Act | Reward | End | Abort) -> None:
+    def _handle_episode_request(self, request: Act | Reward | End | Abort) -> None:
         episode = self._episodes.get(request.id)
         if episode is None:
             raise ConfigError(f"id: {request.id}, expected that of an open episode")
-        if episode in self._batch:  # its last question is yet to be answered, and comes first
-            self._batch.run_inference()
+        if episode in self._batcher:  # its last request must be answered first
+            self._batcher.run()
         match request:
             case Act(episode_id, observation, mask):
-                asked = episode.ask(_shaped(observation, episode), mask)
-                if isinstance(asked, InferenceRequest):
-                    self._batch.add(episode, asked, lambda move: self._move(episode_id, move))
+                requested = episode.ask(_shaped(observation, episode), mask)
+                if isinstance(requested, InferenceRequest):
+                    self._batcher.add(episode, requested, lambda action: self._send_action(episode_id, action))
                 else:
-                    self._move(episode_id, asked.move)
+                    self._send_action(episode_id, requested.move)
             case Reward(_, value):
                 episode.reward(value)
             case End(episode_id, outcome, reward, observation):
                 final = None if observation is None else _shaped(observation, episode)
                 episode.end(outcome, reward, final)  # type: ignore[arg-type] # checked there
-                self._tell_end("end", episode_id, episode)
+                self._send_end("end", episode_id, episode)
             case Abort(episode_id, reason):
                 episode.abort(reason)
-                self._tell_end("abort", episode_id, episode)
+                self._send_end("abort", episode_id, episode)
 
-    def _move(self, episode_id: int, move: Action) -> None:
-        self._send({"type": "act", "id": episode_id, "action": move.tolist() if isinstance(move, np.ndarray) else move})
+    def _send_action(self, episode_id: int, action: Action) -> None:
+        self._send(
+            {"type": "act", "id": episode_id, "action": action.tolist() if isinstance(action, np.ndarray) else action}
+        )
 
-    def _tell_end(self, kind: str, episode_id: int, episode: Episode) -> None:
+    def _send_end(self, kind: str, episode_id: int, episode: Episode) -> None:
         del self._episodes[episode_id]
         attempt = episode.attempt
         assert attempt is not None
@@ -154,8 +156,8 @@ class ClientSession:
         if episode is not None:
             episode.abort(reason)
 
-    def _improvise(self, _observation: Any, mask: Any) -> Action:  # noqa: ANN401 - whatever the game has
-        """Without a policy, what the client itself said of its actions is known."""
+    def _fallback_action(self, _observation: Any, mask: Any) -> Action:  # noqa: ANN401 - of any game
+        """An action drawn uniformly from the action space in the hello, for games without a policy."""
         assert self._hello is not None
         assert self._hello.actions is not None
         return uniform(self._hello.actions, flags(mask), self._rng)

@@ -22,7 +22,7 @@ from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
 from broodmind import connect
 from broodmind.actors.inference.policy import Policy
 from broodmind.actors.serve.protocol import MAX_FRAME
-from broodmind.actors.serve.request_batcher import Batch
+from broodmind.actors.serve.request_batcher import RequestBatcher
 from broodmind.common.actions import Discrete
 from broodmind.common.policy.network import initial_params
 from broodmind.common.server.keys import Keys
@@ -151,7 +151,7 @@ def test_what_is_asked_at_once_is_decided_together(shared_server, redis, run, mo
             it.writer.write(b"".join(framed(each) for each in acts + aborts))
             return begun + [await it.reply() for _ in range(20)]
 
-    with connect(shared_server.url, run) as agent, served(agent, Batch(most)) as port:
+    with connect(shared_server.url, run) as agent, served(agent, RequestBatcher(most)) as port:
         assert agent.wait_until_ready(PATIENCE_S)
         replies = asyncio.run(play(port))
     assert [reply["type"] for reply in replies[:10]] == ["episode"] * 10
