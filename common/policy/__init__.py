@@ -1,1 +1,1 @@
-"""The policy's forward pass: networks, actions, distributions."""
+"""The policy's forward pass: the network and the distributions of actions."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def log_softmax(logits: Floats, masks: NDArray[np.bool_] | None = None) -> Floats:
-    """Log-probabilities [N, A] of logits [N, A]; -inf where the mask forbids the action.
+    """Log-probabilities [N, A] of logits [N, A]; -inf where `masks` [N, A] forbids the action.
 
     Every row of `masks` must allow at least one action.
     """
@@ -26,23 +26,26 @@ def log_softmax(logits: Floats, masks: NDArray[np.bool_] | None = None) -> Float
 
 
 def sample(log_probs: Floats, rng: Source) -> NDArray[np.int32]:
-    """One action a row, [N], by inverting the distribution function; consumes one uniform number a row."""
+    """Sample one action for each row of `log_probs` [N, A], [N]. Draws one uniform number for each row.
+
+    The action is found by inverting the cumulative distribution function.
+    """
     cumulative = np.exp(log_probs).cumsum(axis=-1)
-    # Float64 uniforms below 1 times the last sum stay below it: a forbidden last action cannot be drawn by rounding.
+    # A float64 number below 1 times the last sum stays below that sum, so rounding cannot draw a forbidden last action.
     drawn = rng.random(len(log_probs))[:, None] * cumulative[:, -1:]
     return (cumulative <= drawn).sum(axis=-1, dtype=np.int32)
 
 
 def take(log_probs: Floats, actions: NDArray[np.integer]) -> Floats:
-    """The log-probabilities [N] of the actions [N]."""
+    """The log-probabilities [N] of the actions [N], from those of all actions [N, A]."""
     return log_probs[np.arange(len(actions)), actions]
 
 
 def entropy(log_probs: Floats) -> Floats:
-    """Entropy [N] in nats; forbidden actions contribute nothing."""
+    """Entropy [N] in nats of `log_probs` [N, A]; forbidden actions contribute 0."""
     return -(np.exp(log_probs) * finite(log_probs)).sum(axis=-1)
 
 
 def finite(log_probs: Floats) -> Floats:
-    """Log-probabilities with the lowest number for -inf: times a probability of 0 that is 0, and not nan."""
+    """Replace -inf by the lowest finite number, so that its product with a probability of 0 is 0 and not NaN."""
     return np.maximum(log_probs, np.finfo(log_probs.dtype).min)

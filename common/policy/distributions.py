@@ -1,4 +1,4 @@
-"""The policy's distribution over actions, one row a decision."""
+"""The policy's distributions over actions, one row for each step."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ ActionArray = np.ndarray[Any, np.dtype[Any]]
 
 
 class Distribution(Protocol):
-    """N distributions side by side."""
+    """A batch of N distributions."""
 
     def sample(self, rng: Source) -> ActionArray:
-        """Draw one action a row, [N, *action shape]."""
+        """Sample one action from each distribution, [N, *action shape]."""
 
     def best(self) -> ActionArray:
-        """The most probable action of each row."""
+        """The most probable action of each distribution, [N, *action shape]."""
 
     def log_prob(self, actions: ActionArray) -> Floats:
-        """Log-probability or log-density [N] of one action a row."""
+        """The log-probability or log-density [N] of one action for each distribution, [N, *action shape]."""
 
     def entropy(self) -> Floats:
-        """Entropy [N] in nats; of a density, its differential entropy."""
+        """The entropy [N] in nats; the differential entropy of a density."""
 
 
 def distribution(
     actions: ActionSpace, outputs: Floats, log_std: Floats | None, masks: NDArray[np.bool_] | None
 ) -> Distribution:
-    """The distribution that a policy's outputs stand for.
+    """The distributions for the outputs of a policy head.
 
     Args:
-        actions: what an action is.
-        outputs: [N, actions.outputs] of the policy's head.
-        log_std: [D] where the actions are numbers, None otherwise.
-        masks: [N, sum(actions.sizes)], what is allowed; None where everything is.
+        actions: the action space.
+        outputs: [N, actions.outputs], the outputs of the policy head.
+        log_std: [D], the log standard deviations for a Box; None for other action spaces.
+        masks: [N, sum(actions.sizes)], the legal actions; None if all are legal.
     """
     match actions:
         case Discrete():
@@ -59,7 +59,7 @@ def distribution(
 
 
 class Categorical:
-    """One choice; an action is an int."""
+    """One discrete choice; an action is an int."""
 
     def __init__(self, logits: Floats, masks: NDArray[np.bool_] | None = None) -> None:
         self.log_probs = categorical.log_softmax(logits, masks)
@@ -82,7 +82,7 @@ class Categorical:
 
 
 class MultiCategorical:
-    """Several independent choices; an action is [D] ints."""
+    """Several independent discrete choices; an action is [D] ints."""
 
     def __init__(self, logits: Floats, sizes: tuple[int, ...], masks: NDArray[np.bool_] | None = None) -> None:
         ends = np.cumsum(sizes)
@@ -107,7 +107,7 @@ class MultiCategorical:
 
 
 class Gaussian:
-    """Independent normal distributions; an action is [D] floats. The deviations are parameters of their own."""
+    """Independent normal distributions; an action is [D] floats. The standard deviations do not depend on the state."""
 
     def __init__(self, means: Floats, log_std: Floats) -> None:
         self.means, self.log_std = means, log_std
@@ -118,7 +118,7 @@ class Gaussian:
         return self.at(rng.standard_normal(self.means.shape, dtype=np.float32))
 
     def at(self, noise: Floats) -> ActionArray:
-        """The actions that are `noise` [N, D] deviations from the means."""
+        """The actions mean + deviation x `noise`, for standard normal noise [N, D]."""
         return (self.means + self.std * noise).astype(np.float32, copy=False)
 
     def best(self) -> ActionArray:
@@ -126,7 +126,7 @@ class Gaussian:
         return self.means.astype(np.float32, copy=False)
 
     def standardised(self, actions: ActionArray) -> Floats:
-        """(a - mean) / deviation, [N, D]."""
+        """(action - mean) / deviation, [N, D]."""
         return (actions - self.means) / self.std
 
     def log_prob(self, actions: ActionArray) -> Floats:

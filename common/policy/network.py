@@ -1,7 +1,8 @@
-"""The network both sides run: a multi-layer perceptron with a policy head and a value head.
+"""The network of actors and learner: a multi-layer perceptron with a policy head and a value head.
 
-Parameters are a flat map: `policy/w0` [fan in, fan out], `policy/b0` [fan out], and so on. With a torso of its own
-each, the policy and the value function are the networks `policy` and `value`; shared, both heads stand on `torso`.
+Parameters are a flat map: `policy/w0` [fan in, fan out], `policy/b0` [fan out], and so on. With separate torsos, policy
+and value function are the stacks `policy` and `value`. With a shared torso, the heads `policy` and `value` use the
+outputs of the stack `torso`.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ Floats = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
 Params = dict[str, Floats]
 
 LOG_STD = "policy/log_std"  # [D], of a Gaussian policy
-MEAN, SCALE = "observations/mean", "observations/scale"  # [F]; a scale is one over a deviation
+MEAN, SCALE = "observations/mean", "observations/scale"  # [F]; the scale is 1 / standard deviation
 
-_NORMALISED_MAX = 10.0  # deviations: what has hardly ever varied may not blow up when it does
-_BLOCK = 1024  # rows at a time where only the outputs count: what lies between the layers then stays in the cache
+_NORMALISED_MAX = 10.0  # in deviations; limits features that hardly varied before and have a small deviation
+_BLOCK = 1024  # rows computed at a time in inference, so that the hidden layers' outputs stay in the cache
 _GAIN = math.sqrt(2)
 _HEAD_GAINS = {"policy": 0.01, "value": 1.0}
 
 
 def stacks(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
-    """The widths of each stack of dense layers, input first."""
+    """Name to widths of each stack of dense layers: the input's, then each layer's."""
     widths, outputs = (game.features, *network.hidden), game.actions.outputs
     if network.shared:
         return {"torso": widths, "policy": (widths[-1], outputs), "value": (widths[-1], 1)}
@@ -40,10 +41,10 @@ def stacks(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
 
 
 def shapes(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
-    """Name to shape of every trained parameter."""
+    """Name to shape of every trained parameter, in the order of `learner.maths.flat_parameters`."""
     result: dict[str, tuple[int, ...]] = {}
     every = stacks(network, game)
-    # Layer by layer, so that equal layers of policy and value function lie side by side: see `learner.parameters`.
+    # Layer by layer, so that equal layers of policy and value function are adjacent in memory and can be stacked.
     for layer in range(max(map(len, every.values())) - 1):
         of_layer = {name: widths[layer : layer + 2] for name, widths in every.items() if layer + 1 < len(widths)}
         result |= {f"{name}/w{layer}": widths for name, widths in of_layer.items()}
@@ -54,7 +55,7 @@ def shapes(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
 
 
 def carried_shapes(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
-    """Name to shape of what travels with the parameters and is not trained: the observations' normaliser."""
+    """Name to shape of the arrays that are sent with the parameters and not trained: the observation normaliser."""
     return {MEAN: (game.features,), SCALE: (game.features,)} if network.normalise else {}
 
 
@@ -63,13 +64,13 @@ def forward(params: Params, name: str, inputs: Floats, activation: Activation, *
 
     Args:
         params: the network's parameters.
-        name: the stack to run: torso, policy or value.
+        name: the stack: torso, policy or value.
         inputs: [N, fan in].
-        activation: between the layers.
-        head: whether the last layer is linear; in a torso it is not.
+        activation: the activation after each layer.
+        head: whether the last layer is linear, without an activation; it is not in a torso.
 
     Returns:
-        The inputs and each layer's output, [N, fan out]; the last one is the result.
+        The inputs and each layer's outputs, [N, fan out]; the last one is the stack's result.
     """
     outputs = [inputs]
     layers = sum(key.startswith(f"{name}/w") for key in params)
@@ -91,7 +92,7 @@ def activate(values: Floats, activation: Activation) -> None:
 
 
 def prepare(params: Params, observations: Floats) -> Floats:
-    """Observations [N, ...] as the network takes them, [N, F]: flat, and normalised if the parameters say how."""
+    """The network's inputs [N, F] for observations [N, ...]: flat, and normalised if `params` has a normaliser."""
     flat = observations.reshape(len(observations), -1)
     if MEAN not in params:
         return flat
@@ -100,7 +101,7 @@ def prepare(params: Params, observations: Floats) -> Floats:
 
 
 def policy_outputs(params: Params, network: NetworkSpec, observations: Floats) -> Floats:
-    """The policy head's outputs [N, K] for prepared observations [N, F]: all that acting needs."""
+    """The policy head's outputs [N, K] for prepared observations [N, F]."""
     return _head_outputs(params, "policy", network, observations)
 
 
@@ -126,8 +127,8 @@ def _block_outputs(params: Params, head: str, network: NetworkSpec, observations
 def initial_params(network: NetworkSpec, game: GameSpec, rng: np.random.Generator) -> Params:
     """Orthogonal weights (Saxe et al. 2013), zero biases.
 
-    Gains as is usual for policy gradients: sqrt(2) inside, 1 for the value, 0.01 for the policy, so that the first
-    policy is about uniform. `rng` is drawn from once a layer, in the order of `shapes`.
+    The gains are the usual ones for policy gradients: sqrt(2) for hidden layers, 1 for the value head, and 0.01 for the
+    policy head, so that the first policy is almost uniform. `rng` is used once for each layer, stack by stack.
     """
     params: Params = {}
     for name, widths in stacks(network, game).items():
@@ -144,5 +145,5 @@ def initial_params(network: NetworkSpec, game: GameSpec, rng: np.random.Generato
 def _orthogonal(rows: int, columns: int, rng: np.random.Generator) -> NDArray[np.float64]:
     normal = rng.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(normal)
-    q *= np.sign(np.diag(r))  # without this the result is not uniform over orthogonal matrices
+    q *= np.sign(np.diag(r))  # otherwise the result would not be distributed uniformly over orthogonal matrices
     return q if rows >= columns else q.T

@@ -1,4 +1,4 @@
-"""All parameters of a network in one vector, so that an optimizer step is a handful of array operations."""
+"""All parameters of a network in one vector, so that an optimizer step needs only a few array operations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Parameters:
-    """A vector and, by name, the views of it that the network computes with."""
+    """The parameters [P] of a network as the vector `flat`, and by name as `views` of it."""
 
     def __init__(self, network: NetworkSpec, game: GameSpec, dtype: np.dtype | type = np.float32) -> None:
         self._network, self._game = network, game
@@ -28,7 +28,7 @@ class Parameters:
             starts[name] = start
             self.views[name] = self.flat[start : start + math.prod(shape)].reshape(shape)
             start += math.prod(shape)
-        # Where policy and value function have a torso each, its layers are twins: [2, *shape] of the same memory.
+        # If policy and value function have separate torsos, equal layers are stacked: [2, *shape] views of the vector.
         self.stacked: Params = {}
         for layer in range(0 if network.shared else len(network.hidden)):
             for part in (f"w{layer}", f"b{layer}"):
@@ -44,11 +44,11 @@ class Parameters:
         return result
 
     def like(self) -> Parameters:
-        """Zeros of the same shapes: the place for a gradient."""
+        """Zeros of the same shapes, for example for a gradient."""
         return Parameters(self._network, self._game, self.flat.dtype)
 
     def copy(self) -> Parameters:
-        """The same values in memory of their own."""
+        """A copy with memory of its own."""
         result = self.like()
         result.flat[...] = self.flat
         return result

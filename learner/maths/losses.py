@@ -1,6 +1,6 @@
 """Losses and their gradients with respect to the network's outputs: logits [N, A] and values [N].
 
-Everything is a mean over the N rows, except where a weight a row says otherwise; nothing is silently summed.
+A loss is a mean over the N rows, except where its docstring says that it is a weighted sum.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _LOG_RATIO_MAX = 60.0
 
 
 def bounded(log_ratios: Floats) -> Floats:
-    """Log-ratios within what single precision can exponentiate; e^60 is as good as never."""
-    return np.minimum(np.maximum(log_ratios, -_LOG_RATIO_MAX), _LOG_RATIO_MAX)  # a third of np.clip's time
+    """Clip log-ratios [N] to [-60, 60], so that exp does not overflow in single precision."""
+    return np.minimum(np.maximum(log_ratios, -_LOG_RATIO_MAX), _LOG_RATIO_MAX)  # takes a third of np.clip's time
 
 
 def clipped_surrogate(ratios: Floats, advantages: Floats, clip: float) -> tuple[float, Floats]:
@@ -43,7 +43,7 @@ def clipped_surrogate(ratios: Floats, advantages: Floats, clip: float) -> tuple[
     assert ratios.shape == advantages.shape
     plain = ratios * advantages
     clipped = np.minimum(np.maximum(ratios, 1 - clip), 1 + clip) * advantages
-    # Where the clipped term is the smaller one it is constant in pi: no gradient.
+    # Where the clipped term is the smaller one, it does not depend on pi: the gradient is 0.
     gradient = np.where(plain <= clipped, plain, 0) / -len(ratios)
     return float(-np.minimum(plain, clipped).sum()) / len(ratios), gradient.astype(ratios.dtype, copy=False)
 
@@ -53,7 +53,7 @@ def policy_gradient(log_probs: Floats, weights: Floats) -> tuple[float, Floats]:
 
     Args:
         log_probs: [N] of the actions taken.
-        weights: [N], advantages times whatever average the caller wants (1 / N, 1 / games). Not differentiated.
+        weights: [N], advantages times the factor of the average (1 / N or 1 / games). Not differentiated.
 
     Returns:
         The loss, and its gradient [N] with respect to log pi(a|x).
@@ -72,15 +72,15 @@ def squared_error(values: Floats, targets: Floats, coefficient: float) -> tuple[
 def to_logits(
     log_probs: Floats, actions: NDArray[np.integer], taken_grad: Floats, entropy_weights: Floats | float
 ) -> Floats:
-    """Carry a gradient with respect to log pi(a|x) on to the logits, and add an entropy bonus's.
+    """The gradient with respect to the logits, from that with respect to log pi(a|x), with an entropy bonus.
 
     d log pi(a) / d logits = onehot(a) - pi;  d H / d logits = -pi (log pi + H).
 
     Args:
-        log_probs: [N, A], all actions'; -inf where forbidden.
-        actions: [N], the ones taken.
-        taken_grad: [N].
-        entropy_weights: [N] or a number: the loss contains -weight x H of each row.
+        log_probs: [N, A] of all actions; -inf where the action mask forbids one.
+        actions: [N], the actions taken.
+        taken_grad: [N], the gradient with respect to log pi(a|x).
+        entropy_weights: [N] or a number: the loss contains -weight x H for each row.
 
     Returns:
         [N, A]; 0 where an action is forbidden.
@@ -97,16 +97,17 @@ def to_logits(
 def to_outputs(
     choice: Distribution, actions: ActionArray, taken_grad: Floats, entropy_weights: Floats | float
 ) -> tuple[Floats, Floats | None]:
-    """Carry a gradient with respect to log pi(a|x) on to the policy's outputs, and add an entropy bonus's.
+    """The gradient with respect to the policy's outputs, from that to log pi(a|x), with an entropy bonus.
 
     Args:
         choice: the N distributions.
-        actions: [N, *action shape], the ones taken.
-        taken_grad: [N].
-        entropy_weights: [N] or a number: the loss contains -weight x H of each row.
+        actions: [N, *action shape], the actions taken.
+        taken_grad: [N], the gradient with respect to log pi(a|x).
+        entropy_weights: [N] or a number: the loss contains -weight x H for each row.
 
     Returns:
-        The gradients with respect to the outputs, [N, K], and to the deviations of a Gaussian, [D].
+        The gradients with respect to the outputs, [N, K], and to the log standard deviations of a Gaussian policy, [D];
+        None for other policies.
     """
     match choice:
         case Categorical():
@@ -120,7 +121,7 @@ def to_outputs(
         case Gaussian():
             z = choice.standardised(actions)
             means_grad = taken_grad[:, None] * z / choice.std
-            # d log pi / d log_std = z^2 - 1;  d H / d log_std = 1, a row
+            # d log pi / d log_std = z^2 - 1;  d H / d log_std = 1 for each row
             total_weight = float(np.broadcast_to(entropy_weights, taken_grad.shape).sum())
             log_std_grad = (taken_grad[:, None] * (z * z - 1)).sum(axis=0) - total_weight
             return means_grad, log_std_grad
@@ -128,11 +129,14 @@ def to_outputs(
 
 
 def effective_sample_size(log_ratios: Floats) -> float:
-    """(sum w)^2 / (N sum w^2) of unclipped weights w = exp(log_ratios) [N], in (0, 1], by log-sum-exp."""
+    """The effective sample size over N: (sum w)^2 / (N sum w^2), w = exp(log_ratios) [N] unclipped. In (0, 1]."""
     scaled = np.exp(log_ratios - log_ratios.max())
     return float(scaled.sum() ** 2 / (len(scaled) * np.vdot(scaled, scaled)))
 
 
 def kl_k3(log_ratios: Floats) -> float:
-    """KL(old || new) estimated from samples of old: mean(rho - 1 - log rho), never negative, low variance."""
+    """KL(old || new) estimated from samples of the old policy: mean(rho - 1 - log rho), log rho = log_ratios [N].
+
+    The estimate is never negative and has a low variance (J. Schulman, "Approximating KL divergence", k3).
+    """
     return float((np.expm1(log_ratios) - log_ratios).sum()) / len(log_ratios)

@@ -1,4 +1,4 @@
-"""Optimizers over one vector of parameters. All state is in named arrays that travel with the run."""
+"""Optimizers of one parameter vector. All their state is in named arrays, which are stored with the run."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Name = Literal["adam", "adamw", "rmsprop", "sgd"]
 
 
 class Optimizer(Protocol):
-    """Moves parameters against a gradient."""
+    """Updates parameters with a gradient."""
 
     def step(self, params: Floats, gradient: Floats, rate: float) -> None:
-        """Change `params` [P] in place. `gradient` [P] may be used as scratch."""
+        """Update `params` [P] in place with the learning rate `rate`. May overwrite `gradient` [P]."""
 
     def state(self) -> dict[str, Array]:
-        """Copies of everything the next step depends on."""
+        """Copies of everything that the next step depends on."""
 
     def restore(self, state: dict[str, Array]) -> None:
-        """Go on from what `state` gave, bit for bit."""
+        """Continue from a result of `state`, bit for bit."""
 
 
 class SGD:
@@ -58,7 +58,7 @@ class Adam:
         self, size: int, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-5, decay: float = 0.0
     ) -> None:
         self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
-        self._decay = decay  # of the weights, decoupled from the gradient: AdamW (Loshchilov and Hutter, 1711.05101)
+        self._decay = decay  # weight decay, decoupled from the gradient: AdamW (Loshchilov and Hutter, 1711.05101)
         self._mean: Floats = np.zeros(size, np.float32)
         self._square: Floats = np.zeros(size, np.float32)
         self._steps = np.zeros(1, np.int64)
@@ -131,9 +131,9 @@ def make_optimizer(name: Name, size: int) -> Optimizer:
 
 
 def clip_by_global_norm(gradient: Floats, limit: float) -> float:
-    """Scale the gradient [P] in place to a norm of at most `limit`; return the norm it had."""
+    """Scale the gradient [P] in place to a norm of at most `limit`. Returns the norm before."""
     norm = math.sqrt(np.vdot(gradient, gradient))
-    if math.isinf(norm):  # single precision squares 2e19 to infinity, and one such entry is to be clipped
+    if math.isinf(norm):  # in single precision the square of 2e19 overflows; such a gradient must be clipped too
         wide = gradient.astype(np.float64)
         norm = math.sqrt(np.vdot(wide, wide))
     if norm > limit:

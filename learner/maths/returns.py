@@ -1,7 +1,7 @@
-"""Returns and advantages over columns of play, [T, B], time first.
+"""Returns and advantages over columns of steps, [T, B], time first.
 
-In all of them termination removes the bootstrap and truncation keeps it; both cut the trace. Steps that are not valid
-get 0 and pass nothing on.
+Termination removes the bootstrap value and truncation keeps it; both end the trace. Steps that are not valid get 0 and
+do not affect other steps.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def discounted_returns(rewards: Floats, valid: NDArray[np.bool_], gamma: float) -> Floats:
-    """Returns to go of whole games: G_t = r_t + gamma G_{t+1}.
+    """Discounted returns of whole games: G_t = r_t + gamma G_{t+1}.
 
-    By doubling: what stands at t is the sum over its next 1, 2, 4, ... steps, so that a game of T steps takes log2 T
-    operations on all of it instead of T on one step.
+    Computed by doubling: the entry at t is the sum over its next 1, 2, 4, ... steps. T steps take log2 T operations on
+    the whole array instead of T operations on single steps.
 
     Args:
         rewards: [T, B], one whole game a column.
         valid: [T, B].
-        gamma: discount, in [0, 1].
+        gamma: the discount, in [0, 1].
 
     Returns:
         [T, B], in the rewards' dtype.
@@ -33,7 +33,7 @@ def discounted_returns(rewards: Floats, valid: NDArray[np.bool_], gamma: float) 
     assert rewards.ndim == 2
     assert rewards.shape == valid.shape
     returns = np.where(valid, rewards, 0)
-    decay = np.where(valid, returns.dtype.type(gamma), 0)  # from t to where the sum at t ends
+    decay = np.where(valid, returns.dtype.type(gamma), 0)  # the discount from t to the end of the sum at t
     span = 1
     while span < len(returns):
         returns[:-span] += decay[:-span] * returns[span:]
@@ -54,7 +54,7 @@ def generalized_advantages(
     """GAE (Schulman et al. 2015, arXiv 1506.02438, eq. 11 and 16).
 
     delta_t = r_t + gamma_t V(x_{t+1}) - V(x_t), with gamma_t = 0 where the game terminated;
-    A_t = delta_t + gamma lambda A_{t+1}, cut at both ends of a game.
+    A_t = delta_t + gamma lambda A_{t+1}; the trace ends where a game was terminated or truncated.
 
     Args:
         rewards: [T, B].
@@ -62,11 +62,11 @@ def generalized_advantages(
         terminated: [T, B].
         truncated: [T, B].
         valid: [T, B].
-        gamma: discount, in [0, 1].
-        lambda_: decay of the trace, in [0, 1].
+        gamma: the discount, in [0, 1].
+        lambda_: the decay of the trace, in [0, 1].
 
     Returns:
-        [T, B], in the values' dtype. Targets for the value function are these plus values[:-1].
+        The advantages [T, B], in the values' dtype. The targets of the value function are advantages + values[:-1].
     """
     assert values.shape == (len(rewards) + 1, *rewards.shape[1:])
     assert rewards.shape == terminated.shape == truncated.shape == valid.shape

@@ -1,4 +1,4 @@
-"""Running mean and variance of vectors: what observations and value targets are normalised by."""
+"""Running mean and variance of vectors, for the normalisation of observations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Moments:
-    """Mean and variance of all rows ever seen, by Chan's parallel update (Chan, Golub and LeVeque 1979, eq. 2.1)."""
+    """Mean and variance of all rows so far, by Chan's parallel update (Chan, Golub and LeVeque 1979, eq. 2.1)."""
 
     def __init__(self, width: int) -> None:
         self._count = np.zeros(1, np.float64)
@@ -21,7 +21,7 @@ class Moments:
         self._m2: NDArray[np.float64] = np.zeros(width, np.float64)  # sum of squared deviations from the mean
 
     def update(self, rows: NDArray[np.floating]) -> None:
-        """Take in rows [N, width]."""
+        """Update the moments with rows [N, width]."""
         count = len(rows)
         if not count:
             return
@@ -34,21 +34,21 @@ class Moments:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """[width]; 0 before the first row."""
+        """The mean [width]; 0 before the first row."""
         return self._mean
 
     @property
     def deviation(self) -> NDArray[np.float64]:
-        """Standard deviation [width]; 1 before there are two rows, and where nothing ever varied."""
+        """The standard deviation [width]; 1 before there are two rows, and where all values were equal."""
         if self._count[0] < 2:
             return np.ones_like(self._mean)
         deviation = np.sqrt(self._m2 / self._count[0])
         return np.where(deviation > 1e-6, deviation, 1.0)
 
     def state(self) -> dict[str, Array]:
-        """Copies of everything the next update depends on."""
+        """Copies of everything that the next update depends on."""
         return {"count": self._count.copy(), "mean": self._mean.copy(), "m2": self._m2.copy()}
 
     def restore(self, state: dict[str, Array]) -> None:
-        """Go on from what `state` gave, bit for bit."""
+        """Continue from a result of `state`, bit for bit."""
         self._count[...], self._mean[...], self._m2[...] = state["count"], state["mean"], state["m2"]

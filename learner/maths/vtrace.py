@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VTrace:
-    """What V-trace gives."""
+    """The result of V-trace."""
 
     targets: Floats  # [T, B], v_t for the value function; V(x_t) where the step is not valid
-    advantages: Floats  # [T, B] for the policy gradient, its importance weight included; 0 where not valid
+    advantages: Floats  # [T, B] for the policy gradient, including the importance weight; 0 where not valid
 
 
 def vtrace(
@@ -42,7 +42,7 @@ def vtrace(
     v_t = V(x_t) + delta_t + gamma_t c_t (v_{t+1} - V(x_{t+1})), backwards from v_T = V(x_T);
     advantage_t = min(policy_rho_bar, pi/mu) (r_t + gamma_t v_{t+1} - V(x_t)).
 
-    gamma_t is 0 where the game terminated. Truncation keeps the bootstrap; both cut the trace.
+    gamma_t is 0 where the game terminated. Truncation keeps the bootstrap value; both end the trace.
 
     Args:
         rewards: [T, B].
@@ -51,22 +51,23 @@ def vtrace(
         terminated: [T, B].
         truncated: [T, B].
         valid: [T, B].
-        gamma: discount, in [0, 1].
-        lambda_: decay of the trace, in [0, 1].
-        rho_bar: truncation of the weights of the deltas, positive: which policy's values are the fixed point.
-        c_bar: truncation of the weights of the trace, positive: how fast, not to where.
-        policy_rho_bar: truncation of the weights of the policy gradient, positive.
+        gamma: the discount, in [0, 1].
+        lambda_: the decay of the trace, in [0, 1].
+        rho_bar: the truncation of the weights of the deltas, positive. Determines which policy's values are learnt.
+        c_bar: the truncation of the weights of the trace, positive. Affects the speed of convergence, not the result.
+        policy_rho_bar: the truncation of the weights of the policy gradient, positive.
     """
     assert values.shape == (len(rewards) + 1, *rewards.shape[1:])
     assert rewards.shape == log_ratios.shape == terminated.shape == truncated.shape == valid.shape
-    ratios = np.exp(np.minimum(log_ratios, math.log(max(rho_bar, c_bar, policy_rho_bar))))  # no bar is above that
+    largest = max(rho_bar, c_bar, policy_rho_bar)  # larger ratios are truncated anyway; exp of them could overflow
+    ratios = np.exp(np.minimum(log_ratios, math.log(largest)))
     discounts = gamma * ~terminated
     deltas = np.minimum(rho_bar, ratios) * (rewards + discounts * values[1:] - values[:-1]) * valid
     trace = lambda_ * np.minimum(c_bar, ratios) * discounts * (valid & ~terminated & ~truncated)
     excess = np.zeros_like(values)  # v_t - V(x_t)
     for t in reversed(range(len(rewards))):
         excess[t] = deltas[t] + trace[t] * excess[t + 1]
-    # After an ending comes a step that is not valid, or the last observation: nothing is left over there to leak back.
+    # The step after the end of a game is not valid or does not exist. Its excess is 0, so nothing leaks back.
     following = values[1:] + np.where(truncated, 0, excess[1:])
     advantages = np.minimum(policy_rho_bar, ratios) * (rewards + discounts * following - values[:-1]) * valid
     dtype = values.dtype

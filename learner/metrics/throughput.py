@@ -1,4 +1,4 @@
-"""Trained steps per second, over the last few seconds."""
+"""The number of trained steps per second, over the last few seconds."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ _WINDOW_S = 3.0
 
 
 class Throughput:
-    """Follows a rising total."""
+    """The rate of change of a total that only grows."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
     def add(self, total: int) -> None:
-        """The total has reached `total` now."""
+        """Record that the total is `total` now."""
         now = monotonic_s()
         self._seen.append((now, total))
         while now - self._seen[0][0] > _WINDOW_S and len(self._seen) > 2:
             self._seen.popleft()
 
     def per_second(self) -> float:
-        """0 before there are two totals to compare."""
+        """The rate over the window; 0 before there are two totals."""
         if len(self._seen) < 2:
             return 0.0
         (began, low), (ended, high) = self._seen[0], self._seen[-1]

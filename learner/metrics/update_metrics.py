@@ -1,4 +1,4 @@
-"""The figures of an update: names to numbers, as they appear in `stats` and in the versions stream."""
+"""The metrics of an update: names to numbers, as in the `stats` hash and in the versions stream."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Metrics = dict[str, float]
 
 
 class NonFinite(BroodmindError):
-    """A loss or a gradient is infinite or not a number: the update must not be published."""
+    """A metric of an update (a loss or a norm) is infinite or NaN. The update must not be published."""
 
 
 def check_finite(metrics: Metrics) -> None:
-    """Raise NonFinite, naming the first figure that is not finite."""
+    """Raise NonFinite, naming the first metric that is not finite."""
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise NonFinite(f"{name}: {value}, expected a finite number")
