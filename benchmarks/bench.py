@@ -1,9 +1,9 @@
-"""All figures of speed, one script after another.
+"""All results of speed, one script after another.
 
     make bench                                                # or: python benchmarks/bench.py
-    python benchmarks/bench.py wire commit --out figures.jsonl
+    python benchmarks/bench.py wire commit --out results.jsonl
 
-Each script is a process of its own and prints its figures as JSON, one a line; they are passed on to standard output,
+Each script is a process of its own and prints its results as JSON, one a line; they are passed on to standard output,
 and to a file if one is given. At the end comes a Markdown table, on standard error. A script that fails fails all of
 it, after the others have run. The comparison with other systems takes long and installs them: it is not among these
 unless it is named (`peers`).
@@ -19,39 +19,39 @@ from importlib.metadata import version
 from pathlib import Path
 
 import click
-from figures import Figure, collect
+from results import Result, parse_result
 
 HERE = Path(__file__).parent
-SCRIPTS = ("wire", "commit", "update", "original", "footprint", "solved", "throughput", "scaling", "thousand")
+SCRIPTS = ("wire", "commit", "update", "original", "footprint", "cartpole", "throughput", "scaling", "many_actors")
 
 
-def run(script: str, out: Path | None) -> tuple[list[Figure], int]:
-    """One script's figures, as it prints them, and its exit code."""
+def run(script: str, out: Path | None) -> tuple[list[Result], int]:
+    """One script's results, as it prints them, and its exit code."""
     process = subprocess.Popen([sys.executable, str(HERE / f"{script}.py")], stdout=subprocess.PIPE, text=True)
-    figures = []
+    results = []
     assert process.stdout is not None
     for line in process.stdout:
-        figure = collect(line)
-        if figure is None:
+        result = parse_result(line)
+        if result is None:
             continue
-        figures.append(figure)
+        results.append(result)
         print(line, end="", flush=True)
         if out is not None:
             with out.open("a") as file:
                 file.write(line)
-    return figures, process.wait()
+    return results, process.wait()
 
 
-def row(figure: Figure) -> str:
+def row(result: Result) -> str:
     """One line of the table."""
-    target = "-" if figure.target is None else f"{'at most' if figure.at_most else 'at least'} {figure.target:,.6g}"
-    reached = {None: "-", True: "yes", False: "no"}[figure.reached]
-    spread = f"{min(figure.values):,.6g} to {max(figure.values):,.6g}"
-    return f"| {figure.name} | {figure.median:,.6g} {figure.unit} | {spread} | {target} | {reached} |"
+    target = "-" if result.target is None else f"{'at most' if result.at_most else 'at least'} {result.target:,.6g}"
+    reached = {None: "-", True: "yes", False: "no"}[result.reached]
+    spread = f"{min(result.values):,.6g} to {max(result.values):,.6g}"
+    return f"| {result.name} | {result.median:,.6g} {result.unit} | {spread} | {target} | {reached} |"
 
 
 def machine() -> str:
-    """What the figures are of."""
+    """What the results are of."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "redis", "msgpack", "gymnasium"))
     system = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
     return f"{system}, Python {platform.python_version()}, {packages}"
@@ -59,20 +59,20 @@ def machine() -> str:
 
 @click.command()
 @click.argument("scripts", nargs=-1, type=click.Choice([*SCRIPTS, "peers"]))
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A file that the figures are added to.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A file that the results are added to.")
 def main(scripts: tuple[str, ...], out: Path | None) -> None:
     """Measure everything."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as our processes have it
-    table: list[Figure] = []
+    table: list[Result] = []
     failed = []
     for script in scripts or SCRIPTS:
-        figures, code = run(script, out)
-        table += figures
+        results, code = run(script, out)
+        table += results
         if code:
             failed.append(script)
-    print(f"\n{machine()}\n\n| figure | median | range | target | reached |\n|---|---|---|---|---|", file=sys.stderr)
-    for figure in table:
-        print(row(figure), file=sys.stderr)
+    print(f"\n{machine()}\n\n| result | median | range | target | reached |\n|---|---|---|---|---|", file=sys.stderr)
+    for result in table:
+        print(row(result), file=sys.stderr)
     if failed:
         raise click.ClickException(f"failed: {', '.join(failed)}")
 

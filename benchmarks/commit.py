@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-from figures import Figure
+from results import Result
 from servers import Machine, binaries
 
 from broodmind.actors.games.tinyzerg import TinyZerg
@@ -180,12 +180,12 @@ def main(times: int, actors: int, envs: int, seconds: float, server: str, acting
     with Machine(binaries()[server]) as machine:
         sent_ms, detail = commits(machine, times)
     tenths = [float(np.median(part)) for part in np.array_split(sent_ms[times // 10 :], 10)]  # the first tenth warms up
-    Figure("commit: 1 MB of weights", tenths, "ms", 2, at_most=True, detail=detail).emit()
+    Result("commit: 1 MB of weights", tenths, "ms", 2, at_most=True, detail=detail).emit()
     with Machine(binaries()[server]) as machine:
         adopted_ms = adoption_ms(machine, actors, envs, seconds)
     p50, p99, top = np.percentile(adopted_ms, [50, 99, 100]).tolist()
     detail = {"versions": len(adopted_ms) // actors, "actors": actors, "envs": envs, "p50_ms": p50, "max_ms": top}
-    Figure("commit: until actors play with it, 99th percentile", [p99], "ms", 50, at_most=True, detail=detail).emit()
+    Result("commit: until actors play with it, 99th percentile", [p99], "ms", 50, at_most=True, detail=detail).emit()
 
 
 if __name__ == "__main__":

@@ -23,9 +23,9 @@ from pathlib import Path
 
 import click
 import psutil
-from environments import make
-from figures import Figure
-from runs import up
+from results import Result
+from up_runs import up
+from virtual_environments import make
 
 ROOT = Path(__file__).parents[1]
 EVERY_S = 0.25
@@ -102,12 +102,12 @@ def main(seconds: float, runs: int) -> None:
         "said_mb": max(summary["peak_memory_mb"] for _, summary in seen),
         "processes": max(watch.processes for watch, _ in seen),
     }
-    Figure(
+    Result(
         "memory of a run", [watch.peak_mb["rss"] for watch, _ in seen], "MB", 250, at_most=True, detail=detail
     ).emit()
     sizes = installed_mb()
     largest = dict(sorted(sizes.items(), key=lambda each: -each[1])[:6])
-    Figure("an actor's installation", [sum(sizes.values())], "MB", 100, at_most=True, detail=largest).emit()
+    Result("an actor's installation", [sum(sizes.values())], "MB", 100, at_most=True, detail=largest).emit()
 
 
 if __name__ == "__main__":

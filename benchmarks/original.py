@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-from figures import Figure
-from made_up import game
+from random_games import random_game
+from results import Result
 
 from broodmind.common.process.process_setup import prepare_to_compute
 from broodmind.common.spec import RolloutSpec, RunSpec
@@ -128,7 +128,7 @@ def original(arrays: dict[str, np.ndarray]) -> Original:
 def gradients_apart(steps: int) -> float:
     """How far both gradients of one game are from each other, relative to their length."""
     rate = 100.0  # of one plain step, so long that the weights' own last digits do not show
-    ours, played = Ours(steps, replace(CONFIG, optimizer="sgd", rate=rate)), game(steps, 0, wins=True)
+    ours, played = Ours(steps, replace(CONFIG, optimizer="sgd", rate=rate)), random_game(steps, 0, wins=True)
     before = ours.arrays()
     theirs = original(before)
     theirs.add_game(played)
@@ -160,14 +160,14 @@ def main(steps: int, rounds: int) -> None:
     apart = gradients_apart(steps)
     if apart > 1e-4:
         raise click.ClickException(f"gradients {apart} apart, expected the same")
-    games = [game(steps, number, wins=True) for number in range(TOGETHER)]
+    games = [random_game(steps, number, wins=True) for number in range(TOGETHER)]
     ours = Ours(steps)
     theirs = original(ours.arrays())
     turns = [(milliseconds_a_game(ours, games, 10), milliseconds_a_game(theirs, games, 1)) for _ in range(rounds + 1)]
     own_ms, other_ms = (statistics.median(each) for each in zip(*turns[1:], strict=True))
     detail = {"steps": steps, "ours_ms_a_game": own_ms, "original_ms_a_game": other_ms, "gradients_apart": apart}
     ratios = [other / own for own, other in turns[1:]]  # the first turn warms up
-    Figure("training on a game, to the original way", ratios, "x", 100, detail=detail).emit()
+    Result("training on a game, to the original way", ratios, "x", 100, detail=detail).emit()
 
 
 if __name__ == "__main__":

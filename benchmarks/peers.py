@@ -29,9 +29,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
-from environments import environment
-from figures import Figure
 from processes import watch
+from results import Result
+from virtual_environments import python_of
 
 GOAL, WINDOW = 475.0, 100
 WARM_S = 15.0
@@ -58,7 +58,7 @@ class Peer:
 
     def command(self, seed: int) -> list[str]:
         """Without the script's folder on the path, where it would hide the library of the same name."""
-        python = environment(self.environment, *self.requirements)
+        python = python_of(self.environment, *self.requirements)
         return [str(python), "-P", str(SCRIPTS / self.script), str(seed), *self.arguments]
 
 
@@ -160,12 +160,12 @@ def main(wanted: str, seeds: int, limit: float, threads: int) -> None:
     for label, runs in theirs.items():
         ratios = [round(run.seconds / our.seconds, 2) for run, our in zip(runs, own, strict=True)]
         solved = f"{sum(run.solved for run in runs)} of {seeds}"
-        Figure(f"seconds to solve CartPole-v1, {label} to ours", ratios, "x", detail={"solved": solved}).emit()
+        Result(f"seconds to solve CartPole-v1, {label} to ours", ratios, "x", detail={"solved": solved}).emit()
 
 
 def emit(label: str, run: Run) -> None:
     """Print a run."""
-    Figure(f"seconds to solve CartPole-v1, {label}", [run.seconds], "s", detail=asdict(run)).emit()
+    Result(f"seconds to solve CartPole-v1, {label}", [run.seconds], "s", detail=asdict(run)).emit()
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ import time
 from dataclasses import dataclass
 
 import click
-from figures import Figure
-from live import Live, Window, on_cores
-from runs import spread
+from benchmark_run import BenchmarkRun, Window, on_cores
+from results import Result
+from up_runs import spread
 
 from broodmind.common.spec import RolloutSpec
 
@@ -42,11 +42,11 @@ class Setup:
     hidden: str = "64,64"
     envs: int = ENVS
 
-    def live(self) -> Live:
+    def live(self) -> BenchmarkRun:
         """The run."""
         batch = str(self.actors * self.envs * RolloutSpec().length)
         learner = ("--game", "CartPole-v1", "--algo", "vtrace", "--hidden", self.hidden, "--batch-steps", batch)
-        return Live(learner, ("--game", "CartPole-v1", "--actors", str(self.actors), "--envs", str(self.envs)))
+        return BenchmarkRun(learner, ("--game", "CartPole-v1", "--actors", str(self.actors), "--envs", str(self.envs)))
 
     def measure(self, warm_up: float, seconds: float) -> Window:
         """A run of its own, for so long after a warm-up."""
@@ -69,10 +69,10 @@ def emit(what: str, value: object, setup: Setup, windows: list[Window]) -> str:
     rates = [window.steps_per_second for window in windows]
     stale = [window.staleness_p95 for window in windows]
     backlog, lag = ([round(statistics.mean(getattr(each, name)), 2) for each in windows] for name in ("backlog", "lag"))
-    Figure(f"steps/s, {where}", rates, "steps/s", detail=detail).emit()
-    Figure(f"backlog, {where}", backlog, "entries").emit()
-    Figure(f"lag, {where}", lag, "entries").emit()
-    Figure(f"staleness p95, {where}", stale, "versions", STALENESS, at_most=True).emit()
+    Result(f"steps/s, {where}", rates, "steps/s", detail=detail).emit()
+    Result(f"backlog, {where}", backlog, "entries").emit()
+    Result(f"lag, {where}", lag, "entries").emit()
+    Result(f"staleness p95, {where}", stale, "versions", STALENESS, at_most=True).emit()
     cores = statistics.median(window.cores["learner"] for window in windows)
     return f"| {value} | {spread(rates)} | {spread(backlog)} | {spread(lag)} | {spread(stale)} | {cores:.2f} |"
 
@@ -117,7 +117,7 @@ def main(rounds: int, warm_up: float, seconds: float, memory_seconds: float) -> 
     third = len(samples) // 3
     first, last = statistics.median(samples[:third]), statistics.median(samples[-third:])
     detail = {"first_mb": first, "last_mb": last, "highest_mb": max(samples), "seconds": memory_seconds}
-    Figure("learner's memory, last third to first", [last / first], "x", GROWTH, at_most=True, detail=detail).emit()
+    Result("learner's memory, last third to first", [last / first], "x", GROWTH, at_most=True, detail=detail).emit()
     tables += ["", "| learner's memory, MB | first third | last third | highest |", "|---|---|---|---|"]
     tables.append(f"| median | {first:.1f} | {last:.1f} | {max(samples):.1f} |")
     print("\n".join(tables), file=sys.stderr)

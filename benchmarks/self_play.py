@@ -11,7 +11,7 @@ Markdown table, and each run as JSON on standard error.
 from __future__ import annotations
 
 import click
-from runs import up
+from up_runs import up
 
 SETTINGS = (
     *("--game", "ConnectFour", "--envs", "128", "--hidden", "128,128", "--activation", "relu"),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import click
-from runs import spread, up
+from up_runs import spread, up
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 
 import click
-from runs import spread, up
+from up_runs import spread, up
 
 GOAL = ("--game", "CartPole-v1", "--until-return", "475", "--eval-episodes", "5")
 EXACT = ("--lock-step", "--max-staleness", "{behind}", "--hold-back", "{behind}")

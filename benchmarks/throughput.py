@@ -15,8 +15,8 @@ from __future__ import annotations
 import sys
 
 import click
-from figures import Figure
-from live import Live, Window, on_cores
+from benchmark_run import BenchmarkRun, Window, on_cores
+from results import Result
 
 from broodmind.common.spec import RolloutSpec
 
@@ -28,7 +28,7 @@ def measure(algo: str, actors: int, envs: int, extra: tuple[str, ...], warm_up: 
     """One run."""
     fragments = actors * envs * RolloutSpec().length  # one of each actor makes a batch, as with `broodmind up`
     learner = ("--game", "CartPole-v1", "--algo", algo, "--hidden", "64,64", "--batch-steps", str(fragments), *extra)
-    with Live(learner, ("--game", "CartPole-v1", "--actors", str(actors), "--envs", str(envs))) as live:
+    with BenchmarkRun(learner, ("--game", "CartPole-v1", "--actors", str(actors), "--envs", str(envs))) as live:
         live.warm_up(warm_up)
         window = live.window(seconds)
     print(f"{algo}: {window.steps_per_second:,.0f} steps/s, {window.detail()}", file=sys.stderr, flush=True)
@@ -70,8 +70,8 @@ def main(
         }
         rates = [window.steps_per_second for window in each]
         stale = [window.staleness_p95 for window in each]
-        Figure(f"sustained steps/s, {algo}", rates, "steps/s", TARGETS[algo], detail=detail).emit()
-        Figure(f"staleness p95 at that rate, {algo}", stale, "versions", STALENESS, at_most=True).emit()
+        Result(f"sustained steps/s, {algo}", rates, "steps/s", TARGETS[algo], detail=detail).emit()
+        Result(f"staleness p95 at that rate, {algo}", stale, "versions", STALENESS, at_most=True).emit()
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-from environments import environment
-from figures import Figure
+from results import Result
+from virtual_environments import python_of
 
 from broodmind.common.actions import Discrete
 from broodmind.common.process.process_setup import prepare_to_compute
@@ -100,10 +100,10 @@ def gradient(case: str) -> tuple[dict[str, float], Params]:
     plain = replace(config, optimizer="sgd", rate=rate, epochs=1, minibatch=1 << 30, clip_norm=math.inf)
     trainer = Trainer(spec(width), plain)
     before = weights_of(trainer, width)
-    figures = trainer.update(batch())
+    metrics = trainer.update(batch())
     after = weights_of(trainer, width)
-    losses = {name: figures[name] for name in ("policy_loss", "value_loss")}
-    losses["entropy_loss"] = -config.entropy * figures["entropy"]
+    losses = {name: metrics[name] for name in ("policy_loss", "value_loss")}
+    losses["entropy_loss"] = -config.entropy * metrics["entropy"]
     return losses, {name: (before[name] - after[name]) / rate for name in before}
 
 
@@ -181,7 +181,7 @@ def main(rounds: int, times: int, *, ours: bool) -> None:
         prepare_to_compute()  # as the learner does
         serve()
         return
-    python = environment("torch", *REQUIREMENTS)
+    python = python_of("torch", *REQUIREMENTS)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         prepare(folder)
@@ -195,7 +195,7 @@ def main(rounds: int, times: int, *, ours: bool) -> None:
             ratios = [other / own for own, other in turns[1:]]  # the first turn warms up
             own_ms, other_ms = (1000 / times * statistics.median(each) for each in zip(*turns[1:], strict=True))
             detail = {"ours_ms": own_ms, "torch_ms": other_ms, "gradients_apart": apart, "torch": theirs.version}
-            Figure(f"update: {case} to PyTorch", ratios, "x", TARGETS[width], detail=detail).emit()
+            Result(f"update: {case} to PyTorch", ratios, "x", TARGETS[width], detail=detail).emit()
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 import redis
-from figures import Figure
-from made_up import game
+from random_games import random_game
+from results import Result
 from servers import Machine, binaries
 
 from broodmind.common.actions import Discrete
@@ -72,7 +72,7 @@ def header(steps: int) -> Header:
 
 def there_and_back(server: Server, times: int) -> dict[str, float]:
     """Milliseconds of each part, medians over so many times."""
-    stream, played = KEYS.trajectories("there"), game(500, seed=500, wins=False)
+    stream, played = KEYS.trajectories("there"), random_game(500, seed=500, wins=False)
     server.call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
     decoder, marks = Decoder(SPEC), []
     for sequence in range(1, times + 1):
@@ -114,7 +114,10 @@ def awake() -> Iterator[None]:
 def fill(server: Server, games: int) -> None:
     """Streams of four actors, so many games in each, and the learner's group on each."""
     for actor, steps in STEPS.items():
-        stream, payload = KEYS.trajectories(actor), encode_trajectory(game(steps, seed=steps, wins=False), actor, SPEC)
+        stream, payload = (
+            KEYS.trajectories(actor),
+            encode_trajectory(random_game(steps, seed=steps, wins=False), actor, SPEC),
+        )
         server.pipeline([("DEL", stream), ("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")])
         for sequence in range(1, games + 1):
             server.call("XADD", stream, f"1-{sequence}", *header(steps).fields(payload))
@@ -194,22 +197,23 @@ def main(times: int, games: int, rounds: int, server: str) -> None:
                 fill(connection, games)
                 rates[name].append(games * len(STEPS) / seconds(games))
     rates = {name: values[1:] for name, values in rates.items()}  # the first round warms up
-    payload_bytes = len(encode_trajectory(game(500, seed=500, wins=False), "there", SPEC))
+    payload_bytes = len(encode_trajectory(random_game(500, seed=500, wins=False), "there", SPEC))
     name = "wire: a rollout of 500 steps there and back"
     for kind, rounds_ms in (("", sent[1:]), (", cores awake", sent_awake[1:])):
         parts = {part: statistics.median(each[part] for each in rounds_ms) for part in rounds_ms[0] if part != "all"}
         detail = {"payload_bytes": payload_bytes, **parts}
-        Figure(name + kind, [each["all"] for each in rounds_ms], "ms", 0.25, at_most=True, detail=detail).emit()
+        Result(name + kind, [each["all"] for each in rounds_ms], "ms", 0.25, at_most=True, detail=detail).emit()
     ratios = [ours / theirs for ours, theirs in zip(rates["learner"], rates["bare"], strict=True)]
     megabytes = (
         statistics.mean(
-            len(encode_trajectory(game(steps, seed=steps, wins=False), actor, SPEC)) for actor, steps in STEPS.items()
+            len(encode_trajectory(random_game(steps, seed=steps, wins=False), actor, SPEC))
+            for actor, steps in STEPS.items()
         )
         / 1e6
     )
     detail = {f"{name}_entries_per_second": statistics.median(values) for name, values in rates.items()}
     detail |= {f"{name}_mb_per_second": megabytes * statistics.median(values) for name, values in rates.items()}
-    Figure("ingest: entries a second, to a bare loop", ratios, "x", 0.8, detail=detail).emit()
+    Result("ingest: entries a second, to a bare loop", ratios, "x", 0.8, detail=detail).emit()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from broodmind.common.wire.trajectory import Trajectory
 FEATURES, CHOICES = 15, 5
 
 
-def game(steps: int, seed: int, *, wins: bool) -> Trajectory:
+def random_game(steps: int, seed: int, *, wins: bool) -> Trajectory:
     """One whole game of random numbers, by a policy that draws any action alike; `wins`: it says that it was won."""
     rng = np.random.default_rng(seed)
     terminated = np.zeros((steps, 1), np.bool_)

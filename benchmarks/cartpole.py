@@ -1,6 +1,6 @@
 """How soon CartPole-v1 is solved, from the start of `broodmind up`.
 
-    python benchmarks/solved.py --seeds 5
+    python benchmarks/cartpole.py --seeds 5
 
 A run of default settings for each seed, through a real server between separate processes, to the first time the mean
 return of the last 100 training games reached 475; the seconds are from process start, as the run says itself.
@@ -9,8 +9,8 @@ return of the last 100 training games reached 475; the seconds are from process 
 from __future__ import annotations
 
 import click
-from figures import Figure
-from runs import up
+from results import Result
+from up_runs import up
 
 GAME, GOAL, MAX_STEPS = "CartPole-v1", 475, 150_000
 MEDIAN_S, LONGEST_S = 3.0, 6.0
@@ -29,8 +29,8 @@ def main(seeds: int) -> None:
         "peak_memory_mb": max(run["peak_memory_mb"] for run in runs),
     }
     seconds = [run["seconds"] for run in runs]
-    Figure(f"{GAME} solved, from process start", seconds, "s", MEDIAN_S, at_most=True, detail=detail).emit()
-    Figure(f"{GAME} solved, the slowest seed", [max(seconds)], "s", LONGEST_S, at_most=True).emit()
+    Result(f"{GAME} solved, from process start", seconds, "s", MEDIAN_S, at_most=True, detail=detail).emit()
+    Result(f"{GAME} solved, the slowest seed", [max(seconds)], "s", LONGEST_S, at_most=True).emit()
 
 
 if __name__ == "__main__":

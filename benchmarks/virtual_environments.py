@@ -16,7 +16,7 @@ import click
 PEERS = Path(__file__).parents[1] / "build" / "peers"
 
 
-def environment(name: str, *requirements: str) -> Path:
+def python_of(name: str, *requirements: str) -> Path:
     """The Python of the environment `name`, made anew where it is missing or was made of other requirements.
 
     Args:

@@ -41,7 +41,7 @@ def on_cores(count: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class CommitSample:
     """A run at a commit."""
 
     at_s: float  # when it was seen
@@ -74,9 +74,9 @@ class Window:
     @property
     def staleness_p95(self) -> float:
         """In versions: over the updates, the 95th percentile of each batch's own."""
-        return float(np.percentile(self.figures("batch_staleness_p95"), 95))
+        return float(np.percentile(self.metric("batch_staleness_p95"), 95))
 
-    def figures(self, name: str) -> list[float]:
+    def metric(self, name: str) -> list[float]:
         """A figure of each update that has it."""
         return [float(update[name]) for update in self.updates if name in update]
 
@@ -93,7 +93,7 @@ class Window:
         }
 
 
-class Live:
+class BenchmarkRun:
     """A run that is on; a context manager, all of whose processes have ended when it is left.
 
     Args:
@@ -161,14 +161,14 @@ class Live:
             lag=[view.lag for view in views],
         )
 
-    def next_commit(self) -> Sight:
+    def next_commit(self) -> CommitSample:
         """Wait for one. Raises ClickException if it does not come, with what the processes said."""
         before, deadline = self.server.call("HGET", self.keys.head, "commit"), time.monotonic() + _SILENT_S
         while True:
             head = _mapping(self.server.call("HGETALL", self.keys.head))
             if head and head["commit"].encode() != before:
                 version_id = f"{head['epoch']}-{head['version']}"
-                return Sight(time.perf_counter(), version_id, Counters.from_fields(head), self._cpu_s())
+                return CommitSample(time.perf_counter(), version_id, Counters.from_fields(head), self._cpu_s())
             if time.monotonic() > deadline or any(each.poll() is not None for each in self._processes()):
                 raise click.ClickException(f"the run stands still\n{self._said()}")
             time.sleep(_POLL_S)

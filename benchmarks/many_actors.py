@@ -1,7 +1,7 @@
 """What a thousand actors at once cost: entries, commits, how soon all have a new version, memory and processor time.
 
-    python benchmarks/thousand.py
-    python benchmarks/thousand.py --actors 2000 --seconds 30
+    python benchmarks/many_actors.py
+    python benchmarks/many_actors.py --actors 2000 --seconds 30
 
 Real: the server; `broodmind learner`, which trains TinyZerg by PPO with a network of 64 and 64 on what comes; and each
 actor's line, the product's own `Uplink` on a connection of its own: its stream, its place in the roster, heartbeats,
@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-from figures import Figure
-from live import RUN, Live, Window, end, on_cores
+from benchmark_run import RUN, BenchmarkRun, Window, end, on_cores
+from results import Result
 
 from broodmind.actors.games.registry import make_game
 from broodmind.actors.rollout import make_rollout
@@ -118,7 +118,7 @@ def measure(actors: int, seconds: float, *, lock_step: bool) -> tuple[Window, di
     learner = ["--game", GAME, "--algo", "ppo", "--hidden", "64,64", "--batch-steps", batch]
     if lock_step:
         learner += ["--lock-step", "--max-staleness", "0"]
-    with Live(learner, None) as run:
+    with BenchmarkRun(learner, None) as run:
         bounds = [str(actors * index // SIMULATORS) for index in range(SIMULATORS + 1)]
         simulators = [
             run.start("actors", sys.executable, __file__, "--simulate", run.url, *ends) for ends in pairwise(bounds)
@@ -144,13 +144,13 @@ def emit(name: str, window: Window, took_ms: dict[int, list[int]], memory_mb: fl
     """The figures of one run; values are of its updates, or the run's own."""
     adopted = [times for times in took_ms.values() if times]
     detail = {**window.detail(), "staleness_p95": window.staleness_p95, "backlog": window.backlog, "lag": window.lag}
-    Figure(f"entries/s, {name}", [window.entries_per_second], "entries/s", detail=detail).emit()
-    Figure(f"ms a commit, {name}", window.figures("commit_ms"), "ms").emit()
-    Figure(f"ms to adoption p50, {name}", [float(np.percentile(each, 50)) for each in adopted], "ms").emit()
-    Figure(f"ms to adoption p99, {name}", [float(np.percentile(each, 99)) for each in adopted], "ms").emit()
-    Figure(f"actors that adopted a version, {name}", [float(len(each)) for each in adopted], "actors").emit()
-    Figure(f"server's memory, {name}", [memory_mb], "MB").emit()
-    Figure(f"learner's cores, {name}", [window.cores["learner"]], "cores").emit()
+    Result(f"entries/s, {name}", [window.entries_per_second], "entries/s", detail=detail).emit()
+    Result(f"ms a commit, {name}", window.metric("commit_ms"), "ms").emit()
+    Result(f"ms to adoption p50, {name}", [float(np.percentile(each, 50)) for each in adopted], "ms").emit()
+    Result(f"ms to adoption p99, {name}", [float(np.percentile(each, 99)) for each in adopted], "ms").emit()
+    Result(f"actors that adopted a version, {name}", [float(len(each)) for each in adopted], "actors").emit()
+    Result(f"server's memory, {name}", [memory_mb], "MB").emit()
+    Result(f"learner's cores, {name}", [window.cores["learner"]], "cores").emit()
 
 
 @click.command()

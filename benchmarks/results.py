@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Result:
     """One measured figure.
 
     Args:
@@ -44,9 +44,9 @@ class Figure:
         print(json.dumps({**asdict(self), "median": self.median, "reached": self.reached}), flush=True)
 
 
-def collect(line: str) -> Figure | None:
+def parse_result(line: str) -> Result | None:
     """What `emit` printed, or None for any other line."""
     if not line.startswith("{"):
         return None
     raw = json.loads(line)
-    return Figure(**{name: raw[name] for name in Figure.__slots__})
+    return Result(**{name: raw[name] for name in Result.__slots__})
