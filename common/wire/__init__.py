@@ -1,1 +1,1 @@
-"""What travels or lies on disk: msgpack with limits, trajectories, weights, archives, npz files."""
+"""Formats on the wire and on disk: msgpack with limits, trajectories, weights, archive segments, npz files."""

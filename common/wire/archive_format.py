@@ -1,9 +1,10 @@
-"""Archive segments: files of what a learner consumed, entry by entry, to train on again.
+"""Archive segments: files with the entries that a learner consumed, for training on them again.
 
-A segment is 8 bytes of magic and then records, each a length and a CRC-32 (32 bits little-endian) before so many bytes
-of msgpack. The first record says what run it is of; each other one is an entry: its header, its payload as it came
-through Redis, and what became of it. A segment's name ends in `.archive` once it is finished; until then, and after a
-crash, in `.archive.part`, and may end in the middle of a record.
+A segment starts with 8 bytes of magic, followed by records. A record is its length and its CRC-32 (32 bits each,
+little-endian), and then that many bytes of msgpack. The first record describes the run. Each other record is an entry:
+its header, its payload as received from Redis, and whether it was trained on or rejected. The name of a finished
+segment ends in `.archive`. Until it is finished, and after a crash, the name ends in `.archive.part`, and the file may
+end in the middle of a record.
 """
 
 from __future__ import annotations
@@ -42,22 +43,22 @@ class ArchivedEntry:
 
     actor: str
     id: tuple[int, int]
-    header: Header | None  # None where it was not even shaped like an entry
+    header: Header | None  # None if it did not have the fields of an entry
     payload: bytes
-    rejected: str  # the reason; empty where it was trained on
-    problem: str  # why it was invalid
+    rejected: str  # the reason; empty if it was trained on
+    problem: str  # why it was invalid; empty for other reasons
     commit: str
-    version: int  # of the run after that commit
+    version: int  # the run's version after that commit
 
     def trajectory(self, spec: RunSpec) -> Trajectory:
-        """What was played, held against the spec of the run it is of. Raises WireError naming the field."""
+        """Decode the trajectory and check it against the spec of its run. Raises WireError naming the field."""
         if self.header is None:
             raise WireError("entry: none, expected one with a header")
         return decode_trajectory(self.payload, self.header, self.actor, spec)
 
 
 def frame(record: bytes) -> bytes:
-    """A record as it stands in the file."""
+    """A record with its length and checksum, as it is written to the file."""
     return _FRAME.pack(len(record), zlib.crc32(record)) + record
 
 
@@ -67,7 +68,7 @@ def encode_head(run: str, spec: RunSpec) -> bytes:
 
 
 def encode_entry(entry: ArchivedEntry) -> bytes:
-    """Any other record."""
+    """The record of an entry."""
     header = entry.header
     numbers = header and [header.version, header.epoch, header.steps, header.games, header.created_ms]
     return codec.encode(
@@ -86,10 +87,10 @@ def encode_entry(entry: ArchivedEntry) -> bytes:
 
 
 def read_segment(path: Path) -> tuple[RunSpec, Iterator[ArchivedEntry]]:
-    """The spec of the run that a segment is of, and its entries, read as they are asked for.
+    """The spec of a segment's run, and an iterator that reads its entries one by one.
 
     Raises:
-        WireError: if the file is no segment; from the iterator, where a record is torn or is none.
+        WireError: if the file is not a segment; the iterator raises it at a record that is incomplete or invalid.
     """
     records = _records(path)
     head = codec.decode(next(records, b""), max_bytes=_RECORD_BYTES_MAX)
@@ -103,7 +104,7 @@ def read_segment(path: Path) -> tuple[RunSpec, Iterator[ArchivedEntry]]:
 
 
 def whole_bytes(path: Path) -> int:
-    """How many bytes of a segment are whole records; what a crash left behind them can be cut off."""
+    """The number of bytes of a segment that are complete records. After a crash, the rest can be removed."""
     whole = 0
     try:
         for record in _records(path):

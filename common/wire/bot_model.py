@@ -1,8 +1,8 @@
-"""The original bot's model file, which we read and write so that its users can go either way.
+"""Reads and writes the model file of the original bot, so that its users can move in both directions.
 
-It is an npz of float64 arrays, `W1 b1 W2 b2 W3 b3`, of a policy 15-64-64-5 with ReLU and softmax, with `baseline` (its
-moving average of returns) and `episode_count`, one number each. Its name is `rl_agent_model.npz` or, because of a bug,
-`rl_agent_model.tmp.npz`; a `timestamp` may be there and is not needed. Ours is float32 and has [fan in, fan out] too.
+The file is an npz of float64 arrays, `W1 b1 W2 b2 W3 b3` [fan in, fan out], of a policy 15-64-64-5 with ReLU and
+softmax. It also has `baseline` (the moving average of returns) and `episode_count`, one number each; `timestamp` is
+ignored. Its name is `rl_agent_model.npz` or, because of a bug, `rl_agent_model.tmp.npz`. Our parameters are float32.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _EPISODES_MAX = 2**53
 
 @dataclass(frozen=True, slots=True)
 class BotModel:
-    """What the file holds, under our names."""
+    """The contents of a model file."""
 
     params: Params  # policy/w0, policy/b0, ...
-    baseline: float = 0.0  # of returns, for the bot's own training
+    baseline: float = 0.0  # moving average of returns, for the bot's own training
     episode_count: int = 0
 
     def logits(self, observations: Floats) -> Floats:
@@ -45,7 +45,7 @@ class BotModel:
         return policy_outputs(self.params, NETWORK, observations)
 
     def arrays(self) -> dict[str, Array]:
-        """As the bot's own numpy.load expects them."""
+        """The arrays of the file, under the bot's names and in its dtypes."""
         return {
             **{theirs: self.params[ours].astype(np.float64) for ours, theirs in _LAYERS.items()},
             "baseline": np.array([self.baseline], np.float64),
@@ -54,7 +54,7 @@ class BotModel:
 
 
 def is_bot_model(arrays: dict[str, Array]) -> bool:
-    """Whether these are the arrays of such a file, sound or not."""
+    """Whether these arrays are those of such a file; they may still be invalid."""
     return not arrays.keys().isdisjoint(_SHAPES)
 
 
@@ -62,7 +62,7 @@ def read_bot_model(path: Path) -> BotModel:
     """Read a model file of the original bot.
 
     Raises:
-        ConfigError: naming the file and the first array that is not what it must be.
+        ConfigError: naming the file and the first invalid array.
     """
     try:
         return take_bot_model(read_npz(path, (*_SHAPES, *_COUNTS)))
@@ -71,7 +71,7 @@ def read_bot_model(path: Path) -> BotModel:
 
 
 def take_bot_model(arrays: dict[str, Array]) -> BotModel:
-    """Check the arrays of a model file; raises WireError naming the first that is not what it must be."""
+    """Check the arrays of a model file. Raises WireError naming the first invalid one."""
     params: Params = {}
     for ours, theirs in _LAYERS.items():
         if theirs not in arrays:
@@ -90,7 +90,7 @@ def take_bot_model(arrays: dict[str, Array]) -> BotModel:
 
 
 def check_exportable(game: GameSpec, network: NetworkSpec) -> None:
-    """Raise ConfigError, naming the field, unless the bot's file can hold such a policy."""
+    """Raise ConfigError, naming the field, if the bot's file cannot hold such a policy."""
     for name, ours, theirs in (
         ("observation_shape", game.observation_shape, GAME.observation_shape),
         ("actions", game.actions, GAME.actions),
@@ -105,7 +105,7 @@ def check_exportable(game: GameSpec, network: NetworkSpec) -> None:
 
 
 def _number(arrays: dict[str, Array], name: str) -> float:
-    """One number; a file that an early version of the bot wrote may lack it."""
+    """A number of the file; 0 if it is missing, as in files of an early version of the bot."""
     array = arrays.get(name, np.zeros(1))
     if array.size != 1 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         raise WireError(f"{name}: {array.dtype} {array.shape}, expected one finite number")

@@ -1,7 +1,7 @@
-"""msgpack with every limit set: arrays as (dtype, shape, little-endian bytes), and nothing that can execute.
+"""msgpack with limits: arrays are (dtype, shape, little-endian bytes), and nothing that is decoded can execute.
 
-msgpack's own defaults are not enough against hostile bytes: five megabytes of empty maps decode into 270 MB of
-objects. Here a message is one map of a few known fields, and anything else is refused before it can grow.
+msgpack's default limits do not protect against hostile input: five megabytes of empty maps decode to 270 MB of objects.
+Here a message is one map of a few known fields, and everything else is an error before it can use much memory.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-# numpy itself would accept 'O', 'V8', 'U4' and 'datetime64' too.
+# The dtypes that are allowed. numpy itself would accept 'O', 'V8', 'U4' and 'datetime64' too.
 DTYPES = {name: np.dtype(name) for name in ("?", "|u1", "<i4", "<i8", "<f2", "<f4", "<f8")}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 MAX_DIMS = 8
-_DIM_MAX = 2**31  # beyond, products of dimensions leave what numpy counts with
-MAX_FIELDS = 64  # a map's or a list's length: the arrays of a network with 30 layers
+_DIM_MAX = 2**31  # larger dimensions could overflow numpy's 64-bit sizes
+MAX_FIELDS = 64  # of a map or a list: enough for the arrays of a network with 30 layers
 MAX_TEXT = 1 << 12
 
 
@@ -35,16 +35,19 @@ def encode(fields: Mapping[str, Any]) -> bytes:
 
 
 def frames(fields: Mapping[str, Any]) -> list[bytes]:
-    """What `encode` writes around the bytes of the arrays in `fields`: a piece before each, and one behind the last."""
+    """The bytes that `encode` writes around the contents of the arrays in `fields`.
+
+    The result has one part before each array's contents, and one part after the last.
+    """
     packer = msgpack.Packer(default=_pack_array)
-    pieces: list[bytes] = []
-    piece: bytes = packer.pack_map_header(len(fields))
+    parts: list[bytes] = []
+    part: bytes = packer.pack_map_header(len(fields))
     for name, value in fields.items():
-        piece += packer.pack(name) + packer.pack(value)
+        part += packer.pack(name) + packer.pack(value)
         if isinstance(value, np.ndarray):
-            pieces.append(piece[: len(piece) - value.nbytes])
-            piece = b""
-    return [*pieces, piece]
+            parts.append(part[: len(part) - value.nbytes])
+            part = b""
+    return [*parts, part]
 
 
 def _pack_array(value: object) -> list[Any]:
@@ -68,17 +71,20 @@ def decode(
     max_map: int = MAX_FIELDS,
     max_containers: int | None = None,
 ) -> dict[str, Any]:
-    """Unpack a map; raises WireError for anything that `encode` would not have written.
+    """Unpack a map.
 
-    Arrays stay as their three parts until `take_array` checks them against what is expected. Memory stays within a
-    small multiple of `data`, whatever it holds: lists and maps are limited in their length and in their number.
+    Arrays stay lists of their three parts until `take_array` checks them. The memory used is at most a small multiple
+    of the size of `data`, because the length and the number of lists and maps are limited.
 
     Args:
         data: one message.
-        max_bytes: of it.
-        max_list: items of one list.
-        max_map: fields of one map.
-        max_containers: lists and maps in all; by default as many as the longest list or map could need.
+        max_bytes: the largest size of `data`.
+        max_list: the largest number of items in one list.
+        max_map: the largest number of fields in one map.
+        max_containers: the largest number of lists and maps; by default four times the larger of the two limits above.
+
+    Raises:
+        WireError: for everything that `encode` would not have written.
     """
     if len(data) > max_bytes:
         raise WireError(f"payload: {len(data)} bytes, expected at most {max_bytes}")
@@ -88,7 +94,7 @@ def decode(
             data,
             raw=False,
             strict_map_key=True,
-            # A list is made in the length it declares, before its items: never longer than could follow.
+            # msgpack allocates a list in its declared length, so that may not exceed the number of bytes.
             max_array_len=min(max_list, len(data)),
             max_map_len=min(max_map, len(data)),
             max_str_len=MAX_TEXT,
@@ -110,7 +116,7 @@ def decode(
 
 
 class _Count:
-    """Lets so many lists and maps pass: millions of empty ones fit into few bytes, and not into memory."""
+    """Limits the number of lists and maps: millions of empty ones fit into a few bytes but not into memory."""
 
     def __init__(self, left: int) -> None:
         self._left = left
@@ -123,7 +129,7 @@ class _Count:
 
 
 def _brief(value: object) -> str:
-    """A value of unknown kind and size, for a message."""
+    """A short description of a value of unknown type and size, for an error message."""
     if isinstance(value, (int, float)) or value is None:
         return repr(value)
     return repr(value[:40]) if isinstance(value, (str, bytes)) else type(value).__name__
@@ -143,23 +149,23 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
 
 
 def check_fields(fields: Mapping[str, Any], expected: set[str]) -> None:
-    """Raise WireError unless the fields are exactly the expected ones."""
+    """Raise WireError if the fields are not exactly the expected ones."""
     if fields.keys() != expected:
         missing, unknown = sorted(expected - fields.keys()), sorted(fields.keys() - expected)
         raise WireError(f"payload: missing fields {missing}, unknown fields {unknown}, expected {sorted(expected)}")
 
 
 def take_array(fields: Mapping[str, Any], name: str, dtypes: tuple[str, ...], shape: tuple[int | None, ...]) -> Array:
-    """Give the array in `fields[name]`: a read-only view of the received bytes.
+    """The array in `fields[name]`, as a read-only view of the received bytes.
 
     Args:
-        fields: what `decode` returned.
-        name: the field; each error names it.
-        dtypes: the dtypes allowed for it, each a key of DTYPES.
-        shape: the shape expected; None stands for any size, 0 only where the shape itself says 0.
+        fields: a result of `decode`.
+        name: the field; errors name it.
+        dtypes: the allowed dtypes, each a key of DTYPES.
+        shape: the expected shape; None means any size.
 
     Raises:
-        WireError: on a dtype, shape, byte length or non-finite value that is not allowed.
+        WireError: for another dtype, shape or byte length, and for values that are not finite.
     """
     raw = fields[name]
     if not (isinstance(raw, list) and len(raw) == 3):
@@ -185,7 +191,7 @@ def take_array(fields: Mapping[str, Any], name: str, dtypes: tuple[str, ...], sh
 
 
 def check_contents(name: str, array: Array) -> None:
-    """Raise WireError for numbers that are not finite, and for booleans that are none."""
+    """Raise WireError for numbers that are not finite, and for booleans other than 0 and 1."""
     kind = array.dtype.kind
     if kind == "f" and not _finite(array):
         raise WireError(f"{name}: not finite, expected finite values")
@@ -194,16 +200,16 @@ def check_contents(name: str, array: Array) -> None:
 
 
 def _finite(array: Array) -> bool:
-    """Whether all values are.
+    """Whether all values of an array are finite.
 
-    A sum of squares tells it of most arrays, and takes BLAS a fraction of the time of isfinite. What overflows, and
-    half floats, which BLAS does not know, are looked at one by one.
+    A finite sum of squares proves it for most arrays, and BLAS computes that in a fraction of the time of isfinite.
+    isfinite is used if the sum overflows, and for half floats, which BLAS does not support.
     """
     return (array.itemsize >= 4 and math.isfinite(np.vdot(array, array))) or bool(np.isfinite(array).all())
 
 
 def take_int(fields: Mapping[str, Any], name: str, low: int, high: int) -> int:
-    """Give the integer in `fields[name]`, within [low, high]."""
+    """The integer in `fields[name]`. Raises WireError if it is not one in [low, high]."""
     value = fields[name]
     if type(value) is not int or not low <= value <= high:
         raise WireError(f"{name}: {_brief(value)}, expected an integer from {low} to {high}")
@@ -211,7 +217,7 @@ def take_int(fields: Mapping[str, Any], name: str, low: int, high: int) -> int:
 
 
 def take_bytes(fields: Mapping[str, Any], name: str) -> bytes:
-    """Give the bytes in `fields[name]`."""
+    """The bytes in `fields[name]`. Raises WireError for another type."""
     value = fields[name]
     if not isinstance(value, bytes):
         raise WireError(f"{name}: {type(value).__name__}, expected bytes")
@@ -219,7 +225,7 @@ def take_bytes(fields: Mapping[str, Any], name: str) -> bytes:
 
 
 def take_text(fields: Mapping[str, Any], name: str) -> str:
-    """Give the text in `fields[name]`."""
+    """The text in `fields[name]`. Raises WireError for another type."""
     value = fields[name]
     if not isinstance(value, str):
         raise WireError(f"{name}: {type(value).__name__}, expected text")

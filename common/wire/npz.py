@@ -1,7 +1,7 @@
-"""Arrays out of an .npz file of somebody else's: nothing in it is executed, and nothing is allocated on its word.
+"""Reads arrays from an untrusted .npz file. Nothing in it is executed, and memory is limited by its actual size.
 
-`numpy.load(allow_pickle=False)` executes nothing either, but makes room for whatever shape a header declares before it
-looks at how many bytes there are. Here the bytes come first, and a member's name never becomes a path.
+`numpy.load(allow_pickle=False)` executes nothing either, but it allocates the shape that a header declares before it
+checks the number of bytes. This module reads the bytes first, and never uses a member's name as a path.
 """
 
 from __future__ import annotations
@@ -22,19 +22,23 @@ if TYPE_CHECKING:
 
     from .codec import Array
 
-FILE_BYTES_MAX = 16 << 20  # as stored: hundreds of times the largest that is known
-UNPACKED_BYTES_MAX = 64 << 20  # of all that is read of one file
+FILE_BYTES_MAX = 16 << 20  # of the file: hundreds of times the largest known one
+UNPACKED_BYTES_MAX = 64 << 20  # of all arrays that are read from one file
 _MEMBERS_MAX = 64
-_CENTRAL_ENTRY = b"PK\x01\x02"  # begins each line of a zip file's table of contents
-_KINDS = "biuf"  # truth values and numbers; objects, text, dates and records are none
+_CENTRAL_ENTRY = b"PK\x01\x02"  # the first bytes of each entry in a zip file's directory
+_KINDS = "biuf"  # booleans and numbers; not objects, text, dates or records
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, Array]:
-    """The arrays of a file by name: those in `names` that it has, or all of them.
+    """The arrays of a file by name.
+
+    Args:
+        path: the file.
+        names: the arrays to read, of which the file may lack some; None: all.
 
     Raises:
-        WireError: naming what is wrong, for anything that numpy.savez would not have written of numbers.
+        WireError: naming the problem, if the file is not an npz of numbers.
     """
     data = _read(path)
     if data.count(_CENTRAL_ENTRY) > _MEMBERS_MAX:
@@ -56,7 +60,7 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, Arra
 
 
 def _read(path: Path) -> bytes:
-    """The whole file; a pipe or a device, which might never end, is refused unopened."""
+    """The contents of a file. A pipe or a device, which might never end, is an error and is not opened."""
     try:
         if not path.is_file():
             raise WireError(f"file: {'not a plain file' if path.exists() else 'missing'}, expected an npz")
@@ -83,7 +87,7 @@ def _array(name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: i
     if member.file_size > room:
         raise WireError(f"{name!r:.80}: {member.file_size} bytes unpacked, expected at most {room}")
     with archive.open(member) as stream:
-        raw = stream.read(member.file_size + 1)  # to the end, where the checksum is looked at
+        raw = stream.read(member.file_size + 1)  # to the end, because zipfile checks the checksum there
     buffer = io.BytesIO(raw)
     version = npy.read_magic(buffer)
     if version not in _HEADERS:

@@ -1,7 +1,7 @@
-"""A trajectory, and the stream entry that carries it.
+"""A trajectory, and the stream entry that contains it.
 
-What the learner decides by stands outside the payload, so that a stale entry is rejected without decoding it and a
-person can read it in redis-cli.
+The fields by which the learner accepts or rejects an entry are outside the payload. So a stale entry can be rejected
+without decoding it, and a person can read the fields in redis-cli.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ..spec import RunSpec
 
 FORMAT = 1
-MAX_BYTES = 64 << 20  # of one payload: a thousand times the usual, and well under what stalls a server
+MAX_BYTES = 64 << 20  # of one payload: a thousand times the usual size, and too small to block a server for long
 MAX_COLUMNS = 4096
-_MAX_MAP = 16  # fields of a payload: a few more than it has, so that an unknown one is rejected by its name
+_MAX_MAP = 16  # fields of a payload: a few more than it has, so that the error for an unknown field can name it
 _FIELDS = {
     "format",
     "actor",
@@ -46,58 +46,62 @@ _ENTRY_FIELDS = ([b"v", b"e", b"c", b"n", b"g", b"t", b"p"], [b"v", b"e", b"c", 
 _COMMIT = re.compile(rb"[0-9a-f]{0,64}")
 _IMPORTED = b"imported"  # the one value of the field b, which says what the behaviour policy was
 _COUNT_MAX = 2**53
-# What single precision still squares and sums without an overflow.
+# Squares of larger values, and sums of them, could overflow in single precision.
 REWARD_MAX = 1e9
-_ACTION_MAX = 1e6  # of numbers that are meant for [-1, 1]
-_LOG_PROB_MAX = 50.0  # a choice
+_ACTION_MAX = 1e6  # of continuous actions, whose usual range is [-1, 1]
+_LOG_PROB_MAX = 50.0  # the largest negative log-probability of one choice
 
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """T steps of B games side by side, and the figures of the G games that ended in them.
+    """T steps of B games side by side, and the results of the G games that ended in them.
 
-    A whole game is T = its length, B = 1. A column goes on into its next game after an ending: the step after it is
-    not `valid` (its action was ignored; its observation is the ended game's final one, which a bootstrap may need).
+    For a whole game, T is its length and B is 1. After the end of a game the column continues with the next game. The
+    step after the end is not `valid`: its action was ignored, and its observation is the final observation of the game
+    that ended, which is needed to bootstrap a truncated game.
     """
 
     observations: NDArray[np.float32]  # [T + 1, B, *observation shape]
     actions: ActionArray  # [T, B, *action shape]
-    log_probs: NDArray[np.float32]  # [T, B] of the actions, by the policy that played
+    log_probs: NDArray[np.float32]  # [T, B] of the actions, under the behaviour policy
     rewards: NDArray[np.float32]  # [T, B]
     terminated: NDArray[np.bool_]  # [T, B]
     truncated: NDArray[np.bool_]  # [T, B]
     valid: NDArray[np.bool_]  # [T, B]
     returns: NDArray[np.float32]  # [G] undiscounted sums of reward
     lengths: NDArray[np.int32]  # [G] in steps
-    masks: NDArray[np.bool_] | None = None  # [T, B, A] what was allowed, choice by choice
+    masks: NDArray[np.bool_] | None = None  # [T, B, A] the legal actions, concatenated over the choices
     wins: NDArray[np.bool_] | None = None  # [G]
 
     @property
     def steps(self) -> int:
-        """Environment steps that were really played."""
+        """The number of valid environment steps."""
         return int(np.count_nonzero(self.valid))
 
     @property
     def games(self) -> int:
-        """Games that ended in it."""
+        """The number of games that ended in it."""
         return len(self.returns)
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an entry says outside its payload."""
+    """The fields of an entry outside its payload."""
 
-    version: int  # of the policy that played; the oldest one where it changed on the way
+    version: int  # of the policy that played; the oldest one if it changed during the fragment
     epoch: int
     steps: int
     games: int
     created_ms: int
-    commit: str = ""  # that published this version: after a loss another may bear its number; empty: not said
-    # No version of this run played it: version and epoch say nothing, the log-probabilities are the importer's word.
+    # The commit that published this version. After a loss of data another version may have the same number. Empty:
+    # not known.
+    commit: str = ""
+    # True if no version of this run played it. `version` and `epoch` then mean nothing, and the log-probabilities are
+    # those that the importer gave.
     imported: bool = False
 
     def fields(self, payload: bytes) -> list[bytes | str | int]:
-        """The entry as XADD takes it."""
+        """The fields and values of the entry, as arguments of XADD."""
         return [
             "v",
             self.version,
@@ -138,12 +142,12 @@ def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
 
 
 def encode_trajectory(trajectory: Trajectory, actor: str, spec: RunSpec) -> bytes:
-    """The payload, observations as the run's spec wants them."""
+    """The payload of a trajectory. Observations are float16 if the run's spec says so."""
     return codec.encode(payload_fields(trajectory, actor, spec))
 
 
 def payload_fields(trajectory: Trajectory, actor: str, spec: RunSpec) -> dict[str, Any]:
-    """What a payload says, in this order: what the shapes alone decide comes before the actor's name."""
+    """The fields of a payload, in order. The actor's name is last: the bytes before it depend on the shapes only."""
     return {
         "format": FORMAT,
         "observations": _narrow(trajectory.observations) if spec.rollout.float16 else trajectory.observations,
@@ -162,15 +166,15 @@ def payload_fields(trajectory: Trajectory, actor: str, spec: RunSpec) -> dict[st
 
 
 def payload_end(actor: str) -> bytes:
-    """How each payload of an actor ends."""
-    return codec.encode({"actor": actor})[1:]  # without the map's own byte
+    """The last bytes of every payload of an actor."""
+    return codec.encode({"actor": actor})[1:]  # without the map's header byte
 
 
 def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec) -> Trajectory:
-    """The inverse, held against the run's spec and the entry's header.
+    """Decode a payload, and check it against the run's spec and the entry's header.
 
     Raises:
-        WireError: naming the first field that is not what it must be.
+        WireError: naming the first invalid field.
     """
     fields = codec.decode(payload, max_bytes=MAX_BYTES, max_map=_MAX_MAP)
     codec.check_fields(fields, _FIELDS)
@@ -201,7 +205,7 @@ def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec)
         masks=_optional(fields, "masks", (*shape, sum(kind.sizes)), wanted=spec.game.masked),
         returns=returns,
         lengths=codec.take_array(fields, "lengths", ("<i4",), returns.shape),
-        # How an imported game ended may be unknown.
+        # The outcome of an imported game may be unknown.
         wins=_optional(
             fields, "wins", returns.shape, wanted=spec.game.wins and not (header.imported and fields["wins"] is None)
         ),
@@ -211,7 +215,7 @@ def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec)
 
 
 def _narrow(observations: NDArray[np.float32]) -> NDArray[np.float16]:
-    """As half floats; what is beyond their range becomes their largest, not infinite."""
+    """Convert to half floats. Values beyond their range become the largest half float, not infinity."""
     largest = np.finfo(np.float16).max
     return np.clip(observations, -largest, largest).astype(np.float16)
 
@@ -225,29 +229,29 @@ def _optional(fields: dict[str, Any], name: str, shape: tuple[int, ...], *, want
 
 
 def _check_choices(trajectory: Trajectory, sizes: tuple[int, ...]) -> None:
-    """Discrete actions: in range, allowed where there is a mask, and of a probability."""
+    """Check discrete actions: their range, the action masks, and that the log-probabilities are at most 0."""
     actions = trajectory.actions.reshape(*trajectory.valid.shape, len(sizes))
     first = 0
     for choice, size in enumerate(sizes):
         chosen = actions[..., choice]
-        if chosen.view(np.uint32).max() >= size:  # a negative one too: it is vast without its sign
+        if chosen.view(np.uint32).max() >= size:  # a negative action is a large unsigned number
             raise WireError(f"actions: {chosen.min()} to {chosen.max()}, expected 0 to {size - 1}")
         if trajectory.masks is not None:
             masks = trajectory.masks[..., first : first + size]
             if not masks.any(axis=-1).all():
                 raise WireError("masks: a step allows no action, expected at least one")
             if not np.take_along_axis(masks, chosen[..., None], axis=-1)[..., 0][trajectory.valid].all():
-                raise WireError("masks: an action that was played is not allowed, expected it to be")
+                raise WireError("masks: an action that was played is masked, expected a legal one")
         first += size
     if trajectory.log_probs.max() > 1e-3:
         raise WireError(f"log_probs: {trajectory.log_probs.max()}, expected at most 0")
 
 
 def check_values(trajectory: Trajectory, header: Header, spec: RunSpec) -> None:
-    """Hold the finite values of a decoded trajectory against the run's spec and the entry's header.
+    """Check the values of a decoded trajectory, which are finite, against the run's spec and the entry's header.
 
     Raises:
-        WireError: naming the first field that is not what it must be.
+        WireError: naming the first invalid field.
     """
     if spec.game.actions.sizes:
         _check_choices(trajectory, spec.game.actions.sizes)
@@ -257,12 +261,15 @@ def check_values(trajectory: Trajectory, header: Header, spec: RunSpec) -> None:
     if trajectory.log_probs.min() < least:
         raise WireError(f"log_probs: {trajectory.log_probs.min()}, expected at least {least}")
     rewards = trajectory.rewards
-    # The sum of their squares is a bound on each, and takes a third of the time.
+    # No reward can exceed the root of the sum of squares, which takes a third of the time to compute.
     if np.vdot(rewards, rewards) > REWARD_MAX**2 and np.abs(rewards).max() > REWARD_MAX:
         raise WireError(f"rewards: up to {np.abs(rewards).max()}, expected at most {REWARD_MAX} either way")
     ended = trajectory.terminated | trajectory.truncated
     if np.count_nonzero(ended > trajectory.valid) or np.count_nonzero(ended[:-1] & trajectory.valid[1:]):
-        raise WireError("valid: a step after an ending is, or an ending is not, expected the reverse")
+        raise WireError(
+            "valid: the last step of a game is not valid or the step after it is, expected a valid last step and an "
+            "invalid one after it"
+        )
     if (endings := np.count_nonzero(ended)) != trajectory.games:
         raise WireError(f"returns: of {trajectory.games} games, expected {endings} as ended in the steps")
     if trajectory.games and trajectory.lengths.min() < 1:
@@ -271,4 +278,4 @@ def check_values(trajectory: Trajectory, header: Header, spec: RunSpec) -> None:
     if counted != (header.steps, header.games):
         raise WireError(f"entry: n and g are {(header.steps, header.games)}, expected {counted} as in the payload")
     if not counted[0]:
-        raise WireError("valid: no step is, expected at least one")
+        raise WireError("valid: no step is valid, expected at least one")

@@ -1,4 +1,4 @@
-"""A version of the policy: the immutable blob that holds it, and the pointer that actors poll."""
+"""A version of the policy: its parameters as an immutable blob, and the pointer to the latest one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """The value of the key `latest`."""
+    """The value of the key `latest`, which actors poll."""
 
     epoch: int
     version: int
@@ -29,12 +29,12 @@ class Pointer:
     length: int  # bytes of the blob
 
     def to_json(self) -> str:
-        """As stored."""
+        """The JSON text as it is stored in Redis."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: bytes) -> Pointer:
-        """The inverse of `to_json`; raises WireError where the text is something else."""
+        """The inverse of `to_json`. Raises WireError for any other text."""
         try:
             raw = json.loads(text)
             pointer = cls(
@@ -52,20 +52,20 @@ class Pointer:
 
 
 def digest(blob: bytes) -> str:
-    """SHA-256 in hex."""
+    """The SHA-256 of a blob, in hex."""
     return hashlib.sha256(blob).hexdigest()
 
 
 def encode_weights(params: Params, spec: RunSpec) -> bytes:
-    """The blob; it names its spec, not its version: the same weights are the same bytes."""
+    """Encode parameters. The blob has the spec's digest and not its version: equal parameters give equal blobs."""
     return codec.encode({"format": FORMAT, "spec": spec.digest, "params": params})
 
 
 def decode_weights(blob: bytes, expected_digest: str, spec: RunSpec) -> Params:
-    """The parameters, as read-only views.
+    """Decode the parameters, as read-only views of the blob.
 
     Raises:
-        WireError: if the blob is not the one the pointer named, or does not fit the run's network.
+        WireError: if the blob's digest is not the expected one, or it does not fit the run's network.
     """
     found = digest(blob)
     if found != expected_digest:
@@ -79,7 +79,7 @@ def decode_weights(blob: bytes, expected_digest: str, spec: RunSpec) -> Params:
 
 
 def take_params(raw: object, spec: RunSpec) -> Params:
-    """Check a map of arrays against the network's shapes."""
+    """Check a decoded map of arrays against the network's shapes. Raises WireError."""
     if not isinstance(raw, dict):
         raise WireError(f"params: {type(raw).__name__}, expected a map")
     expected = {**shapes(spec.network, spec.game), **carried_shapes(spec.network, spec.game)}

@@ -1,4 +1,4 @@
-"""What a run's figures are made of: recent games, recent staleness, and which games the rejected entries were of."""
+"""The run's metrics over recent games: returns, lengths, wins, staleness, and which entries were rejected."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from ...common.wire.trajectory import Header, Trajectory
     from .update_metrics import Metrics
 
-GAMES = 100  # the mean return of a run is that of its last hundred games, as is usual for these tasks
-_ENTRIES = 256  # consumed entries that the staleness figures are about
+GAMES = 100  # the mean return of a run is over its last hundred games, as is usual for Gymnasium's tasks
+_ENTRIES = 256  # the staleness metrics are over this many accepted entries
 
 
 class History:
-    """Bounded memory of what was consumed. Travels with the learner's state, so that a successor's figures go on."""
+    """The most recent games and accepted entries. Stored with the learner's state, so that a successor continues it."""
 
     def __init__(self) -> None:
         self._returns: deque[float] = deque(maxlen=GAMES)
@@ -27,14 +27,20 @@ class History:
         self._wins: deque[bool] = deque(maxlen=GAMES)
         self._staleness: deque[int] = deque(maxlen=_ENTRIES)
         self._age_s: deque[float] = deque(maxlen=_ENTRIES)
-        # Dropping old data favours short games; these two show by how much.
+        # Rejecting old data favours short games. These two counters show by how much.
         self._rejected_by_lag: Counter[int] = Counter()
         self._rejected_by_length: Counter[int] = Counter()
 
     def accept(self, header: Header, trajectory: Trajectory, version: int, now_ms: int) -> None:
-        """Remember a trajectory that is trained on, and the games that ended in it.
+        """Add a trajectory that is trained on, and the games that ended in it.
 
-        Not one that no version of this run played: the figures are about what the run's own versions reach, and when.
+        Imported games are ignored: the metrics are about games that the run's own versions played.
+
+        Args:
+            header: of the entry.
+            trajectory: its contents.
+            version: the run's current version.
+            now_ms: the server's time.
         """
         if header.imported:
             return
@@ -46,7 +52,10 @@ class History:
         self._age_s.append((now_ms - header.created_ms) / 1000)
 
     def reject(self, header: Header, version: int) -> None:
-        """Remember one that was rejected for its age: by its lag (capped) and by length (the power of two above it)."""
+        """Count an entry that was rejected for its age, by its lag (at most 64) and by its games' mean length.
+
+        The length is rounded up to a power of two. `version` is the run's current version.
+        """
         if header.imported:
             return
         self._rejected_by_lag[min(max(version - header.version, 0), 64)] += 1
@@ -54,11 +63,11 @@ class History:
 
     @property
     def mean_return(self) -> float | None:
-        """Of the last GAMES games; None before there were as many."""
+        """The mean return of the last GAMES games; None before there were that many."""
         return float(np.mean(self._returns)) if len(self._returns) == GAMES else None
 
     def metrics(self) -> Metrics:
-        """The gauges, of what there is so far."""
+        """The metrics for which there is data."""
         result: Metrics = {}
         if self._returns:
             result["return_mean"] = float(np.mean(self._returns))
@@ -77,7 +86,7 @@ class History:
         return {"rejected_by_lag": dict(self._rejected_by_lag), "rejected_by_length": dict(self._rejected_by_length)}
 
     def state(self) -> dict[str, Any]:
-        """Everything in it."""
+        """The whole history, for `restore`."""
         return {
             "returns": list(self._returns),
             "lengths": list(self._lengths),
@@ -89,7 +98,7 @@ class History:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from a result of `state`. Raises TypeError or KeyError if it is not one."""
         state = stored_fields(state)
         for name in ("returns", "lengths", "wins", "staleness", "age_s"):
             getattr(self, f"_{name}").extend(_number(value) for value in state[name])
@@ -98,7 +107,7 @@ class History:
 
 
 def _number(value: Any) -> Any:  # noqa: ANN401 - from a decoded list
-    """The value, if it is one that figures can be made of, and that can be written again."""
+    """The value, if it is a finite number. Raises TypeError."""
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         raise TypeError(f"{value!r:.40}, expected a finite number")
     return value

@@ -460,7 +460,7 @@ def test_an_ending_is_played_and_the_step_after_it_is_not(how):
 
     assert receive_changed(PLAIN, **ending, valid=valid(at=True, after=False)).games == 1
     for at, after in ((False, False), (True, True)):
-        with pytest.raises(WireError, match=r"^valid: a step after an ending"):
+        with pytest.raises(WireError, match=r"^valid: the last step of a game is not valid or"):
             receive_changed(PLAIN, **ending, valid=valid(at, after))
 
 
