@@ -62,6 +62,9 @@ class Decoder:
         self.examples = self.make()
         self.folder = folder
 
+    def make(self):
+        raise NotImplementedError
+
 
 class Trajectories(Decoder):
     played = trajectory()

@@ -61,6 +61,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
         self.server, self.redis = server, server.connect()
         self.redis.call("FLUSHDB")
         self.uplinks = {}
+        self.faults = {}  # by actor, what happens to its next exchanges with the server
         self.learner, self.zombies = None, []
         self.read_ahead = []  # read and not yet taken: (entry, the learner's version at that time)
         # The model.
@@ -96,10 +97,10 @@ class StreamsAndCommit(RuleBasedStateMachine):
         if actor in self.uplinks:
             self.uplinks[actor]._server.close()
         uplink = self.uplinks[actor] = BlockingActorConnection(self.server.url, KEYS.run, actor)
-        uplink.faults, whole = [], uplink._server.replies
+        self.faults[actor], whole = [], uplink._server.replies
 
         def replies(commands):
-            fault = uplink.faults.pop(0) if uplink.faults else "none"
+            fault = self.faults[actor].pop(0) if self.faults[actor] else "none"
             if fault != "request lost":
                 found = whole(commands)
                 self.note_added(actor, commands, found)
@@ -133,7 +134,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
             made = fragment(version, epoch)
             fragments.append(replace(made, trajectory=BAD) if bad else made)
             self.sent[actor, (uplink._incarnation, number)] = (version, epoch, bad)
-        uplink.faults = {"none": [], "reply lost twice": ["reply lost"] * 2}.get(fault, [fault])
+        self.faults[actor] = {"none": [], "reply lost twice": ["reply lost"] * 2}.get(fault, [fault])
         uplink.push(fragments, NEVER)
 
     @rule(actor=ACTORS, numbers=st.integers(1, 3))

@@ -493,7 +493,7 @@ def test_one_step_on_v_traces_advantages_at_rate_one_moves_by_the_gradient_of_th
     flat = batch.observations.reshape(-1, FEATURES)
     values = slow_forward(params, spec.network, flat)[1].reshape(len(batch.observations), -1)
     ends = (batch.terminated, batch.truncated, batch.valid)
-    trace = vtrace(batch.rewards, values, log_ratios, *ends, *BARS.values(), 1.3)
+    trace = vtrace(batch.rewards, values, log_ratios, *ends, **BARS, policy_rho_bar=1.3)
     advantages, targets = trace.advantages[t, b] / trace.advantages[t, b].std(), trace.targets[t, b]
     if popart:  # the network has to give targets in these units from now on
         twin = params.copy()
@@ -552,7 +552,7 @@ def test_impacts_advantages_and_targets_are_those_of_the_proximal_policy(network
     log_ratios = np.zeros(batch.valid.shape)
     log_ratios[t, b] = taken - batch.log_probs[t, b]
     ends = (batch.terminated, batch.truncated, batch.valid)
-    trace = vtrace(batch.rewards, values, log_ratios, *ends, *BARS.values(), 1.3)
+    trace = vtrace(batch.rewards, values, log_ratios, *ends, **BARS, policy_rho_bar=1.3)
     np.testing.assert_allclose(rows.log_probs, taken, rtol=1e-9)
     np.testing.assert_allclose(rows.targets, trace.targets[t, b], rtol=1e-6)
     advantages = trace.advantages[t, b]

@@ -16,6 +16,7 @@ from broodmind.common.process.shutdown import stop_on_signal
 from broodmind.common.wire.trajectory import Header, encode_trajectory
 from broodmind.learner import loop
 from broodmind.learner import run_state as run
+from broodmind.learner.algorithms.batch import collate
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.ingest import cached_layout_decoder as decoder
 from broodmind.learner.ingest import stream_reader as ingest
@@ -46,7 +47,7 @@ def main(url, name, where):
     if where == "decode":
         decoder.Decoder.decode = dies_of_it(decoder.Decoder.decode, lambda decoded: decoded.rewards)
     elif where == "train":
-        run.collate = dies_of_it(run.collate, lambda batch: batch.rewards)
+        vars(run)["collate"] = dies_of_it(collate, lambda batch: batch.rewards)
     elif where == "never takes":
         ingest.Ingest.take = lambda _self, _timeout_s: None
     # More than there is: nothing is trained on in a batch, so that all of it is at risk together.

@@ -44,12 +44,13 @@ def learning(url, run, config=CONFIG, spec=SPEC):
 def head_of(redis, keys, **expected):
     """The head, once it has what is expected of it."""
 
+    head: dict[str, str] = {}
+
     def look():
         nonlocal head
         head = hash_of(redis, keys.head)
         return all(int(head.get(name, -1)) == value for name, value in expected.items())
 
-    head = {}
     wait_until(look, lambda: f"{expected} in {head}")
     return head
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import functools
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -22,6 +26,9 @@ KINDS = ("redis", "valkey")
 PATIENCE_S = 180.0
 WHOLE_RUN_S = 1500.0  # the same, of a run that learns something from its beginning to its end
 
+_PORTS = range(10_000, 32_000)
+_reserved: set[int] = set()
+
 
 def binary(kind: str) -> str:
     """The server's executable. A missing one is an error, never a reason to skip."""
@@ -37,9 +44,29 @@ def binary(kind: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, and that no other process of the tests is given while this one lives.
+
+    Below the range from which connections get theirs: a server that was killed finds its port free when it is started
+    again. A byte of a shared file is locked for each port, by the number of the port; the lock ends with the process.
+    """
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        if port in _reserved:
+            continue  # a lock of our own would be granted again
+        try:
+            fcntl.lockf(_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except BlockingIOError:
+            continue
+        _reserved.add(port)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"ports {_PORTS.start} to {_PORTS.stop - 1}: all taken, expected a free one")
+
+
+@functools.cache
+def _locks() -> int:
+    """The file whose bytes stand for ports, open as long as the process lives: closing it would end all its locks."""
+    return os.open(Path(tempfile.gettempdir(), f"broodmind-test-ports-{os.getuid()}"), os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def checker(kind: str) -> str:

@@ -34,9 +34,12 @@ def test_nothing_makes_the_repository_itself_a_package():
 @pytest.mark.parametrize("path", [p for name in FOLDERS for p in (ROOT / name).rglob("*.py")], ids=str)
 def test_the_code_imports_itself_relatively(path):
     for node in ast.walk(ast.parse(path.read_text())):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.level == 0:
-            names.append(node.module or "")
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module or ""]
+        else:
+            continue
         for name in names:
             assert name.partition(".")[0] not in {*FOLDERS, "broodmind", "pickle"}, f"{path}:{node.lineno}: {name}"
 

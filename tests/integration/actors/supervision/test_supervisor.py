@@ -253,8 +253,8 @@ while True:
 def test_without_sessions_the_descendants_are_ended_by_the_id_of_their_root(monkeypatch):
     """What is asked of Windows; that it is done can only be seen there."""
     asked = []
-    monkeypatch.setattr(shutdown.sys, "platform", "win32")
-    monkeypatch.setattr(shutdown.subprocess, "run", lambda command, **_: asked.append(command))
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: asked.append(command))
     shutdown.end_session(4321)
     assert asked == [["taskkill", "/F", "/T", "/PID", "4321"]]
 

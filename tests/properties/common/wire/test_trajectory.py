@@ -109,7 +109,7 @@ def receive(raw, spec):
 def decode_both(payload, header, spec):
     """By the definition, and by a learner's decoder that has seen payloads of the spec: what both give, or raise."""
     outcomes = []
-    for decode in (lambda *entry: decode_trajectory(*entry, spec), DECODERS[spec].decode):
+    for decode in (lambda body, header, actor: decode_trajectory(body, header, actor, spec), DECODERS[spec].decode):
         try:
             outcomes.append(decode(payload, header, ACTOR))
         except WireError as error:
@@ -348,7 +348,9 @@ def test_a_wrong_shape_is_refused_by_the_fields_name(name, how):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\0", lambda data: data[:-1], lambda data: data + b"\0", "text", None, 7, [0] * 8], ids=repr
+    "data",
+    [b"", b"\0", lambda data: data[:-1], lambda data: data + b"\0", "text", None, 7, [0] * 8],
+    ids=["none", "one", "one less", "one more", "text", "nothing", "a number", "a list"],
 )
 @each_array
 def test_a_wrong_number_of_bytes_is_refused_by_the_fields_name(name, data):

@@ -39,8 +39,8 @@ class Play:
         assert {how for *_, how in self.games} == {"terminated", "truncated", "cut"}
 
     def trace(self, gamma, *bars, dtype=np.float64):
-        floats = (each.astype(dtype, copy=False) for each in (self.rewards, self.values, self.log_ratios))
-        return vtrace(*floats, self.terminated, self.truncated, self.valid, gamma, *bars)
+        floats = [each.astype(dtype, copy=False) for each in (self.rewards, self.values, self.log_ratios)]
+        return vtrace(*floats, *(self.terminated, self.truncated, self.valid, gamma, *bars))
 
 
 def double_sum(play, gamma, lambda_, rho_bar, c_bar, policy_rho_bar):

@@ -3,6 +3,7 @@
 import copy
 import sys
 import types
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -163,7 +164,7 @@ def test_numbers_are_observed_in_single_precision_in_their_shape(space, shape):
 def test_the_mask_is_that_of_the_state_observed():
     game = from_id(TAXI, 4)
     assert (game.spec.masked, game.spec.actions, game.spec.observation_shape) == (True, Discrete(6), (500,))
-    taxi = gymnasium.make(TAXI).unwrapped
+    taxi: Any = gymnasium.make(TAXI).unwrapped
     rng = np.random.default_rng(2)
     step = game.reset(5)
     ended = 0
@@ -285,7 +286,7 @@ def test_minatars_games_are_registered_by_their_package_once(monkeypatch):
         gymnasium.register("MinAtar/Pretend-v1", lambda **_: gymnasium.make("CartPole-v1").unwrapped)
 
     package, module = types.ModuleType("minatar"), types.ModuleType("minatar.gym")
-    package.gym, module.register_envs = module, register_envs
+    vars(package)["gym"], vars(module)["register_envs"] = module, register_envs
     monkeypatch.setitem(sys.modules, "minatar", package)
     monkeypatch.setitem(sys.modules, "minatar.gym", module)
     monkeypatch.setattr(gymnasium, "registry", dict(gymnasium.registry))

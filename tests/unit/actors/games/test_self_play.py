@@ -179,6 +179,7 @@ def test_a_fragment_is_labelled_with_our_own_version_for_every_opponent():
         ).log_prob(fragment.trajectory.actions.ravel())
         np.testing.assert_allclose(fragment.trajectory.log_probs.ravel(), expected, rtol=1e-4)
     assert fragment.trajectory.wins.any()
+    assert isinstance(game.opponents, OpponentPool)
     assert {opponent.name for opponent in game.opponents.past} == {"1-1", "1-2", "1-9"}
 
 
@@ -209,8 +210,10 @@ def test_an_opponent_is_asked_once_a_step_for_all_of_its_games():
 
 
 def test_a_two_player_game_is_found_by_name_with_and_without_a_player():
-    assert isinstance(make_game("ConnectFour", 2).opponents, OpponentPool)
-    assert isinstance(make_game("ConnectFour@lookahead", 2).opponents, FixedOpponent)
+    for name, kind in (("ConnectFour", OpponentPool), ("ConnectFour@lookahead", FixedOpponent)):
+        game = make_game(name, 2)
+        assert isinstance(game, SelfPlay)
+        assert isinstance(game.opponents, kind)
     assert make_game("ConnectFour@random", 2).spec == make_game("ConnectFour", 2).spec
     assert make_game("ConnectFour", 2).spec.wins
     assert evaluation_games("ConnectFour") == ["ConnectFour@random", "ConnectFour@lookahead"]

@@ -15,9 +15,9 @@ from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
 from broodmind.common.wire.trajectory import Header, Trajectory
 from broodmind.learner.config import IntakeConfig
 from broodmind.learner.ingest.batcher import Batcher, rejection
-from broodmind.learner.ingest.stream_reader import Entry
 from broodmind.learner.ledger.counters import REJECTIONS, Counters
 from broodmind.learner.ledger.head import Head
+from broodmind.learner.ledger.stream_entry import Entry
 from broodmind.learner.metrics.run_metrics import GAMES, History
 
 NOW = 1_700_000_000_000

@@ -3,7 +3,7 @@ import pytest
 from support.runs import SPEC, trajectory
 
 from broodmind.common.errors import WireError
-from broodmind.common.wire.trajectory import Header, encode_trajectory
+from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory
 from broodmind.learner.ingest import cached_layout_decoder as module
 from broodmind.learner.ingest.cached_layout_decoder import Decoder
 
@@ -21,9 +21,8 @@ def long_way(monkeypatch):
 
     def decode(payload, *rest):
         taken.append(payload)
-        return whole(payload, *rest)
+        return decode_trajectory(payload, *rest)
 
-    whole = module.decode_trajectory
     monkeypatch.setattr(module, "decode_trajectory", decode)
     return taken
 
