@@ -1,4 +1,5 @@
-# Two commands for a newcomer: `make up` puts everything up and learns; `make test` runs everything that CI runs.
+# For a newcomer: `make up` puts everything up and learns. For a developer: `make dev`, then `make check` before each
+# commit; `make test` runs everything that CI runs. CONTRIBUTING.md says more.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,13 +7,31 @@ BIN := $(VENV)/bin
 PACKAGES := actors common deploy learner
 UP_ARGS ?= --max-steps 500000
 
-.PHONY: up test chaos bench lint servers clean
+# Most of a test is waiting for processes; a few more of them than cores keep the cores busy.
+WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
+PARALLEL := -n $(WORKERS) --dist loadgroup
+FAST := tests/unit tests/properties tests/reference -m "not reference"
+
+.PHONY: up dev check format lint pyright test chaos coverage bench servers clean
 
 up: $(VENV)/.up
 	$(BIN)/broodmind up $(UP_ARGS)
 
-test: $(VENV)/.dev build/types/broodmind servers lint
-	$(BIN)/pytest $(PYTEST_ARGS)
+# An environment to develop in, and the checks of every commit as hooks of git.
+dev: $(VENV)/.dev build/types/broodmind
+	test ! -e .git || $(BIN)/pre-commit install
+
+# What is fast: before every commit.
+check: lint
+	$(BIN)/pytest -q $(FAST) $(PARALLEL) $(PYTEST_ARGS)
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Everything that CI runs.
+test: $(VENV)/.dev $(VENV)/.reference build/types/broodmind servers lint pyright
+	$(BIN)/pytest $(PARALLEL) $(PYTEST_ARGS)
 
 # The fault tests at their full figures; `make test` runs them at a tenth. CHAOS_SEED=N repeats a run.
 chaos: $(VENV)/.dev build/types/broodmind servers
@@ -27,6 +46,18 @@ lint: $(VENV)/.dev build/types/broodmind
 	$(BIN)/ruff format --check
 	cd build/types && ../../$(BIN)/lint-imports --no-logo ../../pyproject.toml
 	MYPYPATH=build/types $(BIN)/mypy -p broodmind
+	MYPYPATH=build/types:tests $(BIN)/mypy --explicit-package-bases tests
+
+# What an editor shows: every import resolved, from the tests too.
+pyright: $(VENV)/.pyright build/types/broodmind
+	$(BIN)/pyright
+
+# Branches that no test takes, those in processes that the tests start included.
+coverage: $(VENV)/.dev $(VENV)/.reference build/types/broodmind servers
+	rm -f .coverage .coverage.*
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest -q $(PYTEST_ARGS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
 # The tests need a real Redis beside the Valkey of the wheel, and a compiler for the client in C, of which tcc is the
 # smallest (2 MB with the headers); what is missing is installed, or the target fails.
@@ -48,6 +79,10 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@ $(VENV)/.up
 
+$(VENV)/.reference $(VENV)/.pyright: $(VENV)/.%: $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	touch $@
+
 # Type checkers follow `broodmind.*` through these links: the folders stand at the root, under no package of that name.
 # One link a package: a single link to the root would be a folder that holds itself.
 build/types/broodmind: Makefile
@@ -55,5 +90,5 @@ build/types/broodmind: Makefile
 	ln -s $(addprefix ../../../,$(PACKAGES)) $(addprefix ../../../broodmind/,__init__.py py.typed) $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info runs
+	rm -rf $(VENV) build dist *.egg-info runs .coverage .coverage.*
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

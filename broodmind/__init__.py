@@ -8,17 +8,18 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .common import deprecated
+# By full names: in the repository the sub-packages do not stand beside this file, where an editor would look.
+from broodmind.common import deprecated
 
 if TYPE_CHECKING:
-    from .actors.client.agent import Agent, Status, connect
-    from .actors.client.episode import Episode
-    from .actors.client.send_queue import Limits
-    from .actors.games.two_player_game import TwoPlayerGame
-    from .actors.games.vector_game import Step, VectorGame
-    from .common.actions import Box, Discrete, MultiDiscrete
-    from .common.errors import BroodmindError, ConfigError
-    from .common.spec import GameSpec
+    from broodmind.actors.client.agent import Agent, Status, connect
+    from broodmind.actors.client.episode import Episode
+    from broodmind.actors.client.send_queue import Limits
+    from broodmind.actors.games.two_player_game import TwoPlayerGame
+    from broodmind.actors.games.vector_game import Step, VectorGame
+    from broodmind.common.actions import Box, Discrete, MultiDiscrete
+    from broodmind.common.errors import BroodmindError, ConfigError
+    from broodmind.common.spec import GameSpec
 
     __version__: str
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 
@@ -18,12 +19,33 @@ settings.load_profile("any machine")
 _runs = itertools.count(1)
 
 
+_OTHERS = ("pyspiel", "rlax")  # what tests marked `reference` compare with
+
+
+def pytest_runtest_setup(item):
+    """A missing installation fails, rather than to leave out what was asked for."""
+    if item.get_closest_marker("reference"):
+        missing = [name for name in _OTHERS if importlib.util.find_spec(name) is None]
+        if missing:
+            pytest.fail(f"{missing}: not installed, expected the extra `reference`, which `make test` installs")
+
+
+@pytest.fixture(scope="session")
+def shared_servers():
+    """The servers that run, by kind. A parameter that changes back and forth between tests ends none of them."""
+    servers: dict[str, RealServer] = {}
+    yield servers
+    for server in servers.values():
+        server.close()
+
+
 @pytest.fixture(scope="session", params=KINDS)
-def shared_server(request):
-    """One server of each kind for the whole session; tests keep apart by their run's name."""
-    server = RealServer(request.param)
-    yield server
-    server.close()
+def shared_server(request, shared_servers):
+    """One server of each kind for a whole worker; tests keep apart by their run's name."""
+    kind = request.param
+    if kind not in shared_servers:
+        shared_servers[kind] = RealServer(kind)
+    return shared_servers[kind]
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def _register_namespace(name: str) -> None:
     """Register the environments of a known namespace. Gymnasium no longer finds installed packages by itself."""
     namespace = name.partition("/")[0]
     if namespace == "MinAtar" and not any(known.startswith("MinAtar/") for known in gymnasium.registry):
-        import minatar.gym
+        import minatar.gym  # pyright: ignore[reportMissingImports] - an extra that no other includes
 
         minatar.gym.register_envs()
     elif namespace == "broodmind":

@@ -171,6 +171,7 @@ class TinyZerg:
     """`num_envs` games of TinyZerg.
 
     Every step draws the same number of random numbers for each game, so that the games do not affect each other.
+    `state` is what stands in all games now: who changes its arrays changes the games.
     """
 
     spec = GameSpec(name="TinyZerg", observation_shape=(_FEATURES,), actions=Discrete(len(Macro)), wins=True)
@@ -179,7 +180,7 @@ class TinyZerg:
         assert num_envs >= 1, f"num_envs: {num_envs}, expected at least 1"
         self.num_envs = num_envs
         self._packed = np.zeros((_ROWS, num_envs))
-        self._state = State(*self._packed)
+        self.state = State(*self._packed)
         self._ended = np.zeros(num_envs, np.bool_)
         self._potential = np.zeros(num_envs)
         self._rng = np.random.default_rng(0)
@@ -189,7 +190,7 @@ class TinyZerg:
         self._rng = np.random.default_rng(np.random.SeedSequence(seed))
         self._packed[:] = _new_games(self._draw())
         self._ended = np.zeros(self.num_envs, np.bool_)
-        self._potential = _potential(self._state)
+        self._potential = _potential(self.state)
         none_ended = np.zeros(self.num_envs, np.bool_)
         return Step(
             observations=_observe(self._packed),
@@ -202,7 +203,7 @@ class TinyZerg:
     def step(self, actions: NDArray[np.generic]) -> Step:
         """Advance every game by one step. `actions`: integers [B], values of `Macro`."""
         assert actions.shape == (self.num_envs,), f"actions: {actions.shape}, expected {(self.num_envs,)}"
-        state, began, draws = self._state, self._ended, self._draw()
+        state, began, draws = self.state, self._ended, self._draw()
         effect = MacroEffect(*_EFFECT_TABLE[:, actions])
         _produce(state, effect)
         _fight(state, effect, 1.0 + NOISE * (2.0 * draws[:2] - 1.0))

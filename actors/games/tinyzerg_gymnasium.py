@@ -43,18 +43,18 @@ class TinyZergEnv(gymnasium.Env[np.ndarray, np.int64]):
     def __init__(self) -> None:
         self.observation_space = observation_space()
         self.action_space = action_space()
-        self._game = TinyZerg(num_envs=1)
+        self.game = TinyZerg(num_envs=1)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start a new game. Without a seed, its seed is drawn from the environment's generator."""
         super().reset(seed=seed, options=options)
-        return self._game.reset(_game_seed(self.np_random)).observations[0], {}
+        return self.game.reset(_game_seed(self.np_random)).observations[0], {}
 
     def step(self, action: np.int64) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Advance the game by one action."""
-        step = self._game.step(np.array([action]))
+        step = self.game.step(np.array([action]))
         assert step.wins is not None, "TinyZerg reports wins"
         terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
         info = {"is_success": bool(step.wins[0])} if terminated or truncated else {}

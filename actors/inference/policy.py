@@ -25,7 +25,7 @@ class Policy:
     def __init__(self, pointer: Pointer, params: Params, spec: RunSpec) -> None:
         self.pointer = pointer
         self.spec = spec
-        self._params = params
+        self.params = params
 
     def act(
         self,
@@ -45,7 +45,7 @@ class Policy:
         Returns:
             The actions [B, ...] and their log-probabilities [B].
         """
-        policy = self._distribution(observations, masks)
+        policy = self.distribution(observations, masks)
         if noise is not None and isinstance(policy, Gaussian):
             actions = policy.at(noise.draw(policy.means.shape, rng))
         else:
@@ -54,8 +54,9 @@ class Policy:
 
     def best(self, observations: Floats, masks: NDArray[np.bool_] | None) -> ActionArray:
         """The most probable actions [B, ...]."""
-        return self._distribution(observations, masks).best()
+        return self.distribution(observations, masks).best()
 
-    def _distribution(self, observations: Floats, masks: NDArray[np.bool_] | None) -> Distribution:
-        outputs = policy_outputs(self._params, self.spec.network, prepare(self._params, observations))
-        return distribution(self.spec.game.actions, outputs, self._params.get(LOG_STD), masks)
+    def distribution(self, observations: Floats, masks: NDArray[np.bool_] | None) -> Distribution:
+        """The distribution of the actions, for observations [B, ...]."""
+        outputs = policy_outputs(self.params, self.spec.network, prepare(self.params, observations))
+        return distribution(self.spec.game.actions, outputs, self.params.get(LOG_STD), masks)

@@ -11,6 +11,8 @@ import pytest
 from support.paths import ROOT
 from support.servers import PATIENCE_S
 
+pytestmark = pytest.mark.xdist_group("wheel")  # built once, by the worker that gets them all
+
 
 @pytest.fixture(scope="session")
 def python(tmp_path_factory):

@@ -41,7 +41,7 @@ class Reader(threading.Thread):
             self.versions.append(version)
             self.under_way.set()
             # Whoever published a version filled all of it with its number.
-            self.mixed += any((value != version).any() for value in policy._params.values())
+            self.mixed += any((value != version).any() for value in policy.params.values())
             if version < self.last:
                 self.uplink.wait_for_newer(policy.pointer, never)
 

@@ -151,9 +151,7 @@ def test_a_standby_that_is_told_to_stop_ends_at_once_and_with_nothing_wrong(shar
 def played(shared_server, redis, run, keys, tmp_path):
     """A run with three commits and one entry on its way, and its actor's journal."""
     config = LearnerConfig(intake=IntakeConfig(batch_steps=SPEC.rollout.length * 2))
-    uplink = joined_uplink(shared_server.url, run, "a")
-    uplink._journals = tmp_path
-    uplink.join(SPEC)
+    uplink = joined_uplink(shared_server.url, run, "a", journals=tmp_path)
     session = Session(shared_server.url, run, SPEC, config, Lease(keys, 60_000), LastKnownState())
     assert session.open(NEVER)
     for accepted in (1, 2):

@@ -36,7 +36,7 @@ def of_the_run(url, run):
     server = Server(url)
     policy, spec = latest_policy(server, Keys(run))
     server.close()
-    return np.exp(log_softmax(policy_outputs(policy._params, spec.network, STATES)))
+    return np.exp(log_softmax(policy_outputs(policy.params, spec.network, STATES)))
 
 
 def test_the_bot_plays_what_was_learnt_from_its_own_model_and_games(shared_server, redis, run, tmp_path):

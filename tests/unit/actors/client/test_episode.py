@@ -325,7 +325,7 @@ def test_a_game_without_an_action_is_not_trained_on():
 )
 def test_bad_numbers_spoil_the_episode_and_never_the_game(spoil, reason, strict):
     table = Table(run_spec(), strict=strict)
-    table.policy._params["policy/w0"][:] = 2  # three of the largest numbers have no sum
+    table.policy.params["policy/w0"][:] = 2  # three of the largest numbers have no sum
     with table.begin() as episode:
         episode.act(SEEN)
         spoil(episode)

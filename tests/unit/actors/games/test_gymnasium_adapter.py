@@ -315,6 +315,7 @@ def test_a_factory_of_one_environment_is_called_once_a_copy():
         return made[-1]
 
     game = from_factory("mine:factory", factory, 3)
+    assert isinstance(game, GymnasiumGame)
     assert (game.num_envs, game.spec.name, game.spec.actions) == (3, "mine:factory", Discrete(3))
     game.reset(1)
     game.step(np.array([0, 1, 2], np.int32))

@@ -174,7 +174,7 @@ def test_a_fragment_is_labelled_with_our_own_version_for_every_opponent():
         (fragment,) = rollout.play(policy)
         assert fragment.played_with.version == version
         assert set(np.unique(fragment.trajectory.rewards)) <= {-1.0, 0.0, 1.0}
-        expected = policy._distribution(
+        expected = policy.distribution(
             fragment.trajectory.observations[:-1].reshape(-1, 6, 6, 7), fragment.trajectory.masks.reshape(-1, COLUMNS)
         ).log_prob(fragment.trajectory.actions.ravel())
         np.testing.assert_allclose(fragment.trajectory.log_probs.ravel(), expected, rtol=1e-4)
@@ -183,17 +183,17 @@ def test_a_fragment_is_labelled_with_our_own_version_for_every_opponent():
     assert {opponent.name for opponent in game.opponents.past} == {"1-1", "1-2", "1-9"}
 
 
-def test_each_games_result_is_recorded_for_the_opponent_who_played_it():
-    game, noted = SelfPlay(ConnectFour(GAMES)), []
+def test_each_games_result_is_recorded_for_the_opponent_who_played_it(monkeypatch):
+    """The opponents of the odd columns move first, so that their line of four is there before ours."""
+    opponents = [Opponent(str(column), always(column if column == 2 else 6)) for column in range(GAMES)]
+    noted: list[tuple[Opponent, float]] = []
+    monkeypatch.setattr(FixedOpponent, "draw", lambda _, count: (opponents * 2)[-count:])
+    monkeypatch.setattr(FixedOpponent, "record", lambda _, opponent, score: noted.append((opponent, score)))
+    game = SelfPlay(ConnectFour(GAMES), ("one of four", always(0)))
     game.reset(0)
-    game.opponents.record = lambda opponent, score: noted.append((opponent, score))
-    opponents = [Opponent(str(column), always(6 if column < 2 else column)) for column in range(GAMES)]
-    game._opponent_of = list(opponents)
-    game._game.reset(0)
-    game._players[:] = 0
     for _ in range(4):
-        game.step(np.array([0, 1, 2, 6]))
-    assert noted == [(opponents[0], 1.0), (opponents[1], 1.0), (opponents[3], 1.0)]
+        game.step(np.array([0, 1, 2, 3]))
+    assert noted == [(opponents[1], 0.0), (opponents[3], 0.0), (opponents[0], 1.0)]
 
 
 def test_an_opponent_is_asked_once_a_step_for_all_of_its_games():

@@ -1,5 +1,7 @@
 """The rules of TinyZerg, and what every game owes an actor: seeds, scaling, resets, how games end."""
 
+from dataclasses import astuple
+
 import gymnasium
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from broodmind.actors.games.tinyzerg import (
     Macro,
     TinyZerg,
 )
-from broodmind.actors.games.tinyzerg_gymnasium import ENV_ID
+from broodmind.actors.games.tinyzerg_gymnasium import ENV_ID, TinyZergEnv
 
 GAMES = 64
 
@@ -44,7 +46,7 @@ def play(actions, seed):
 
 def quiet(game, enemy_units=0.0):
     """An enemy that neither builds nor attacks, so that one rule at a time can be watched."""
-    state = game._state
+    state = game.state
     state.enemy_growth[:] = state.enemy_acceleration[:] = state.enemy_expansion[:] = 0.0
     state.wave_due[:] = 1e9
     state.enemy_units[:] = enemy_units
@@ -218,8 +220,8 @@ def test_returns_are_the_outcome_where_a_game_finished_and_small_where_it_was_cu
 def test_nothing_is_ever_negative_and_supply_is_never_exceeded(game):
     for row in random_actions(9, 400):
         game.step(row)
-        state = game._state
-        assert (game._packed[:15] >= -1e-9).all()
+        state = game.state
+        assert (np.array(astuple(state))[:15] >= -1e-9).all()
         assert (state.supply_used <= state.supply_cap + 1e-9).all()
         assert (state.supply_cap <= 200.0).all()
         assert (state.wave <= state.enemy_units + 1e-9).all()
@@ -240,7 +242,7 @@ def test_economy_makes_drones_and_expands_and_drones_earn(game):
     for _ in range(30):
         quiet(game)
         game.step(everywhere(Macro.ECONOMY))
-    state = game._state
+    state = game.state
     assert (state.workers > 40).all()
     assert (state.bases >= 2).all()
     np.testing.assert_allclose(state.units, 1.0)
@@ -250,7 +252,7 @@ def test_economy_makes_drones_and_expands_and_drones_earn(game):
     poor = TinyZerg(GAMES)
     poor.reset(0)
     poor.step(everywhere(Macro.TECH))
-    assert (rich > poor._state.minerals - 50.0).all()
+    assert (rich > poor.state.minerals - 50.0).all()
 
 
 def test_workers_beyond_what_the_bases_hold_earn_nothing(game):
@@ -353,6 +355,8 @@ def test_gymnasium_finds_the_game_and_its_checker_is_content():
 
 def test_gymnasium_says_at_the_end_who_won():
     env = gymnasium.make(ENV_ID)
+    inner = env.unwrapped
+    assert isinstance(inner, TinyZergEnv)
     env.reset(seed=0)
     for _ in range(STEP_LIMIT):
         _, reward, terminated, truncated, info = env.step(int(Macro.TECH))
@@ -362,9 +366,9 @@ def test_gymnasium_says_at_the_end_who_won():
     assert terminated
     assert reward < 0
     assert info["is_success"] is False
-    env.unwrapped._game._state.enemy_bases[:] = 0.0
+    inner.game.state.enemy_bases[:] = 0.0
     env.reset(seed=0)
-    env.unwrapped._game._state.enemy_bases[:] = 0.0
+    inner.game.state.enemy_bases[:] = 0.0
     assert env.step(int(Macro.TECH))[4]["is_success"] is True
 
 

@@ -78,7 +78,7 @@ def test_side_by_side_each_episode_does_what_it_would_do_alone(game, correlation
 def test_a_row_that_nothing_can_be_learnt_from_spoils_no_other():
     left = []
     policy = policy_of(TOY)
-    policy._params["policy/w0"][:] = 2
+    policy.params["policy/w0"][:] = 2
     episodes = [begin(policy, seed, left) for seed in range(3)]
     vast = np.full((2, 3), 3e38)
     moves = run_inference([episode.ask(vast if n == 1 else np.ones((2, 3))) for n, episode in enumerate(episodes)])
@@ -97,7 +97,7 @@ def test_without_a_policy_there_is_nothing_to_decide():
 
 def test_actions_side_by_side_are_distributed_as_the_policy_says():
     policy = policy_of(MASKED)
-    policy._params["policy/w1"] *= 0.01
+    policy.params["policy/w1"] *= 0.01
     seen, mask = np.full((2, 3), 0.3), np.array([True, True, False, True])
     count = 4000
     episodes = [begin(policy, seed, []) for seed in range(count)]
