@@ -35,8 +35,8 @@ def as_stored_by_0_1(redis, keys):
     ledger = redis.call("XRANGE", keys.ledger, "-", "+")
     redis.call("DEL", keys.ledger)
     for entry_id, raw in ledger:
-        fields = dict(zip(raw[::2], raw[1::2], strict=True))
-        renamed = {OLD.get(name.decode(), name.decode()): value for name, value in fields.items()}
+        entry = dict(zip(raw[::2], raw[1::2], strict=True))
+        renamed = {OLD.get(name.decode(), name.decode()): value for name, value in entry.items()}
         renamed["refused"] = renamed["refused"].replace(b'"off_run"', b'"foreign"')
         redis.call("XADD", keys.ledger, entry_id, *(part for pair in renamed.items() for part in pair))
     state = codec.decode(redis.call("GET", keys.learner), max_bytes=1 << 30)
