@@ -46,7 +46,7 @@ lint: $(VENV)/.dev build/types/broodmind
 	$(BIN)/ruff format --check
 	cd build/types && ../../$(BIN)/lint-imports --no-logo ../../pyproject.toml
 	MYPYPATH=build/types $(BIN)/mypy -p broodmind
-	MYPYPATH=build/types:tests $(BIN)/mypy --explicit-package-bases tests
+	MYPYPATH=build/types:tests $(BIN)/mypy --explicit-package-bases tests noxfile.py
 
 # What an editor shows: every import resolved, from the tests too.
 pyright: $(VENV)/.pyright build/types/broodmind

@@ -33,11 +33,12 @@ def adam_as_printed(params, steps, rates, beta1, beta2, epsilon):
         yield np.array(theta)
 
 
-def in_float64(adam):
+def in_float64(optimizer):
     """The same optimizer with its state in float64: what is left is the formula, without its rounding."""
-    for name in ("_mean", "_square", "_scratch"):
-        setattr(adam, name, getattr(adam, name).astype(np.float64))
-    return adam
+    single = {name: value for name, value in vars(optimizer).items() if getattr(value, "dtype", None) == np.float32}
+    assert single
+    vars(optimizer).update({name: value.astype(np.float64) for name, value in single.items()})
+    return optimizer
 
 
 @pytest.mark.parametrize(
@@ -76,8 +77,7 @@ def test_adams_first_step_is_the_rate_in_the_direction_of_the_sign():
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
 def test_sgd_is_its_definition(momentum):
     start, steps = np.random.default_rng(5).normal(size=SIZE), gradients(6)
-    sgd = SGD(SIZE, momentum)
-    sgd._velocity = sgd._velocity.astype(np.float64)
+    sgd = in_float64(SGD(SIZE, momentum))
     params, expected, velocity = start.copy(), start.copy(), np.zeros(SIZE)
     for t, gradient in enumerate(steps):
         rate = 1e-3 / (1 + t)
@@ -211,8 +211,7 @@ def rmsprop_as_printed(params, steps, rates, rho, epsilon):
 def test_rmsprop_is_the_lectures(rho, epsilon):
     start, steps = np.random.default_rng(13).normal(size=SIZE), gradients(14)
     rates = np.linspace(1e-2, 1e-3, STEPS)
-    params, rmsprop = start.copy(), RMSProp(SIZE, rho, epsilon)
-    rmsprop._square = rmsprop._square.astype(np.float64)
+    params, rmsprop = start.copy(), in_float64(RMSProp(SIZE, rho, epsilon))
     expected = rmsprop_as_printed(start, steps, rates, rho, epsilon)
     for gradient, rate, printed in zip(steps, rates, expected, strict=True):
         rmsprop.step(params, gradient.copy(), rate)
