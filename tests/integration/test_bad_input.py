@@ -101,7 +101,7 @@ def test_an_actor_of_another_game_harms_nobody(shared_server, redis, run):
     with running("learner", *common), running("actors", *common, "--envs", "4"):
         wait_until(lambda: int(hash_of(redis, Keys(run).head).get("accepted", 0)) > 0)
         line = ends("actors", *common, "--game", "CartPole-v1", code=errors.SpecMismatch.exit_code)
-        assert "exit code 8" in line
+        assert "exited with code 8" in line
         accepted = int(hash_of(redis, Keys(run).head)["accepted"])
         wait_until(lambda: int(hash_of(redis, Keys(run).head)["accepted"]) > accepted)
         assert len(redis.call("HKEYS", Keys(run).roster)) == 1

@@ -404,7 +404,7 @@ class BotAI(bot_ai.BotAI):
         ),
         (("--map", "Nowhere"), {}, "map: 'Nowhere', expected a file Nowhere.SC2Map in StarCraft II's Maps"),
         (("--map", MAP, "--opponent", "orc:easy"), {}, "opponent: 'orc:easy', expected terran|zerg"),
-        (("--map", MAP), {"SC2PATH": "/nowhere"}, "SC2PATH: no StarCraft II found there"),
+        (("--map", MAP), {"SC2PATH": "/nowhere"}, "SC2PATH: StarCraft II not found"),
     ],
 )
 def test_what_no_restart_would_mend_ends_the_actors_with_its_reason(table, arguments, environment, message):
