@@ -1,1 +1,1 @@
-"""Games that were played elsewhere, read from files and pushed into a run."""
+"""Reads games that were played elsewhere from files, and pushes them into a run."""

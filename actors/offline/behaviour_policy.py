@@ -1,4 +1,4 @@
-"""Behaviour policies by name: with what probabilities actions were drawn, where a file does not say it."""
+"""Behaviour policies of recorded games: the probabilities of the actions, for files that do not have them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
-    """Epsilon-greedy: with probability `epsilon` any action, otherwise the model's best; 1 is uniform."""
+class BehaviourPolicy:
+    """Epsilon-greedy: a uniformly random action with probability `epsilon`, otherwise the model's best action."""
 
     epsilon: float = 1.0
-    model: BotModel | None = None  # needed below 1
+    model: BotModel | None = None  # required if epsilon is below 1
 
     def log_probs(self, observations: Floats, actions: NDArray[np.integer], choices: int) -> Floats:
         """Log-probabilities [N] of actions [N] among `choices`, for observations [N, F]."""
@@ -32,8 +32,8 @@ class Behaviour:
         return np.log(probabilities).astype(np.float32)
 
 
-def parse_behaviour(text: str, model: BotModel | None) -> Behaviour:
-    """The behaviour that `uniform` or `epsilon:E` stands for.
+def parse_behaviour(text: str, model: BotModel | None) -> BehaviourPolicy:
+    """The behaviour policy for the text `uniform` or `epsilon:E`.
 
     Raises:
         ConfigError: if it is neither, or the model is missing or not needed.
@@ -42,16 +42,16 @@ def parse_behaviour(text: str, model: BotModel | None) -> Behaviour:
     if name == "uniform" and not value:
         if model is not None:
             raise ConfigError("model: given with behaviour uniform, expected it with epsilon:E only")
-        return Behaviour()
+        return BehaviourPolicy()
     try:
         epsilon = float(value) if name == "epsilon" else 0.0
     except ValueError:
         epsilon = 0.0
-    # At 0 the other actions would be impossible, and an action that was played cannot be.
+    # With 0, all but the best action would have probability 0, and recorded actions must have a positive one.
     if not 0 < epsilon <= 1:
         raise ConfigError(f"behaviour: {text!r}, expected uniform or epsilon:E with E above 0 and at most 1")
     if model is None:
         raise ConfigError(
-            f"behaviour: {text!r} without a model, expected --model FILE, whose best action it deviates from"
+            f"behaviour: {text!r} without a model, expected --model FILE, the model that chose the other actions"
         )
-    return Behaviour(epsilon, model)
+    return BehaviourPolicy(epsilon, model)

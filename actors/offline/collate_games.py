@@ -1,4 +1,4 @@
-"""Play that is over, whole games or pieces, as trajectories in the form that a run's spec asks for."""
+"""Collates recorded games, or fragments of games, into trajectories in the form that a run's spec requires."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _PER_GAME = {"returns", "lengths", "wins"}  # [G]; all else is [T, B, ...]
 
 
-def pack(games: Sequence[PlayedGame], spec: RunSpec) -> Trajectory:
-    """One trajectory of all the games.
+def collate_games(games: Sequence[PlayedGame], spec: RunSpec) -> Trajectory:
+    """One trajectory [T, B] of all the games.
 
-    The games are laid end to end, an invalid step between each two as after any ending, and the whole is cut into
-    columns of the run's rollout length. One game that is not longer than that is a trajectory as it stands.
+    The games are concatenated, with an invalid step after the end of each, and the result is cut into columns of the
+    run's rollout length. A single game that is not longer than that becomes one column.
     """
     steps = sum(len(game.actions) + 1 for game in games) - 1
     length = min(spec.rollout.length, steps)
@@ -56,8 +56,8 @@ def pack(games: Sequence[PlayedGame], spec: RunSpec) -> Trajectory:
     )
 
 
-def side_by_side(fragments: Sequence[Trajectory]) -> Trajectory:
-    """One trajectory of pieces that are equally long and know the same (masks, wins): their columns side by side."""
+def concatenate_columns(fragments: Sequence[Trajectory]) -> Trajectory:
+    """One trajectory with the columns of all fragments. `can_concatenate` must hold for each two of them."""
 
     def join(name: str) -> NDArray[np.generic]:
         return np.concatenate([getattr(fragment, name) for fragment in fragments], axis=0 if name in _PER_GAME else 1)
@@ -66,7 +66,7 @@ def side_by_side(fragments: Sequence[Trajectory]) -> Trajectory:
     return Trajectory(**{name: join(name) for name in names})  # type: ignore[arg-type]
 
 
-def alike(one: Trajectory, other: Trajectory) -> bool:
-    """Whether two pieces can stand side by side."""
-    known = [(each.masks is None, each.wins is None) for each in (one, other)]
-    return len(one.actions) == len(other.actions) and known[0] == known[1]
+def can_concatenate(one: Trajectory, other: Trajectory) -> bool:
+    """Whether two fragments have the same number of steps and the same optional fields (masks, wins)."""
+    missing = [(each.masks is None, each.wins is None) for each in (one, other)]
+    return len(one.actions) == len(other.actions) and missing[0] == missing[1]

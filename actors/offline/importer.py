@@ -1,6 +1,7 @@
-"""The importer: an actor whose games were played before, by no version of the run.
+"""Imports games that no version of the run has played: the original bot's experience files and archive segments.
 
-It joins the roster, pushes and waits for room as every actor does. Its entries say that they were imported.
+The importer acts as an actor: it joins the roster, pushes entries and waits at high water. Its entries are marked as
+imported.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ...common.wire.archive_format import SUFFIX, read_segment
 from ..rollout import Fragment
 from ..transport.blocking_connection import BlockingActorConnection
 from .bot_experience import check_readable, read_experience
-from .collate_games import alike, pack, side_by_side
+from .collate_games import can_concatenate, collate_games, concatenate_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,28 +29,28 @@ if TYPE_CHECKING:
     from ...common.spec import RunSpec
     from ...common.wire.archive_format import ArchivedEntry
     from ...common.wire.trajectory import Trajectory
-    from .bot_experience import PlayedGame, Reading
+    from .bot_experience import ExperienceOptions, PlayedGame
 
-_ENTRY_STEPS = 2048  # in one entry of games that are cut into pieces: an update's worth
+_ENTRY_STEPS = 2048  # steps in one entry of games that are cut into fragments: about one update
 _POLL_S = 0.05
-# An archived entry that was rejected for one of these was sound: only its time, or its run's policy, was against it.
-_SOUND = {"", "stale", "too_old", "wrong_epoch", "off_run"}
+# The contents of an archived entry are valid if it was accepted (""), or rejected for one of these reasons.
+_VALID = {"", "stale", "too_old", "wrong_epoch", "off_run"}
 
 
 @dataclass(slots=True)
-class Report:
-    """What became of the files."""
+class ImportReport:
+    """The result of an import."""
 
-    taken: int = 0  # files
-    rejected: dict[str, str] = field(default_factory=dict)  # file to why
+    taken: int = 0  # number of files imported
+    rejected: dict[str, str] = field(default_factory=dict)  # file to reason
     games: int = 0
     steps: int = 0
     entries: int = 0  # pushed
-    skipped: Counter[str] = field(default_factory=Counter)  # archived entries that were not sound, by reason
+    skipped: Counter[str] = field(default_factory=Counter)  # number of invalid archived entries, by reason
     interrupted: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """For scripts."""
+        """The object that `broodmind import --json` prints."""
         return {
             "taken": self.taken,
             "rejected": self.rejected,
@@ -62,55 +63,55 @@ class Report:
 
 
 def import_files(
-    url: str, keys: Keys, actor: str, files: Sequence[Path], reading: Reading | None, stop: Stop
-) -> Report:
-    """Push what is sound in the files into a run's streams, and say what became of each.
+    url: str, keys: Keys, actor: str, files: Sequence[Path], options: ExperienceOptions | None, stop: Stop
+) -> ImportReport:
+    """Push the games in valid files into the actor's stream.
 
     Args:
-        url: the server.
-        keys: the run's.
-        actor: the name to join under.
-        files: experience files of the original bot, and archive segments (which end in .archive).
-        reading: how experience files are to be understood; None if there are none.
-        stop: ends it early, between two entries.
+        url: the Redis server.
+        keys: the keys of the run.
+        actor: the importer's name as an actor.
+        files: experience files of the original bot, and archive segments (whose names end in .archive).
+        options: how to read experience files; None if there are none.
+        stop: ends the import early, between two entries.
 
     Raises:
-        ConfigError: if the run's learner does not take such games, or its game cannot have such files.
+        ConfigError: if the run's learner rejects imported games, or experience files cannot be of the run's game.
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
     """
-    report = Report()
-    uplink = BlockingActorConnection(url, keys.run, actor)
-    spec = uplink.read_spec(stop)
-    if spec is None or not _learner_takes_them(url, keys, stop):
+    report = ImportReport()
+    connection = BlockingActorConnection(url, keys.run, actor)
+    spec = connection.read_spec(stop)
+    if spec is None or not _learner_accepts_imports(url, keys, stop):
         report.interrupted = True
         return report
-    if reading is not None:
+    if options is not None:
         check_readable(spec.game)
-        reading = replace(reading, state_fit=reading.state_fit or spec.rollout.state_fit)
-    uplink.join(spec)
+        options = replace(options, state_fit=options.state_fit or spec.rollout.state_fit)
+    connection.join(spec)
     try:
-        for trajectory in _trajectories(files, reading, spec, report):
-            uplink.push([Fragment(trajectory, None)], stop)
+        for trajectory in _trajectories(files, options, spec, report):
+            connection.push([Fragment(trajectory, None)], stop)
             report.entries += 1
             report.games += trajectory.games
             report.steps += trajectory.steps
-            uplink.wait_for_room(stop)
+            connection.wait_for_room(stop)
             if stop.requested:
                 report.interrupted = True
                 break
     finally:
-        uplink.leave()
+        connection.leave()
     return report
 
 
-def _learner_takes_them(url: str, keys: Keys, stop: Stop) -> bool:
-    """Wait for the learner to have said whether it takes imported games; False if told to stop before."""
+def _learner_accepts_imports(url: str, keys: Keys, stop: Stop) -> bool:
+    """Wait until the run's stats tell whether its learner accepts imported games. Returns False if told to stop."""
     server = Server(url)
     try:
         while not stop.requested:
             accepts = server.call("HGET", keys.stats, "accept_imported") or server.call(
                 "HGET", keys.stats, old_name("accept_imported")
-            )  # a learner that resumed says so with its first commit only
+            )  # until its first commit, a learner that resumed a run leaves the old name there
             if accepts == b"1":
                 return True
             if accepts is not None:
@@ -125,11 +126,11 @@ def _learner_takes_them(url: str, keys: Keys, stop: Stop) -> bool:
 
 
 def _trajectories(
-    files: Sequence[Path], reading: Reading | None, spec: RunSpec, report: Report
+    files: Sequence[Path], options: ExperienceOptions | None, spec: RunSpec, report: ImportReport
 ) -> Iterator[Trajectory]:
-    """What is to be pushed, file by file; a file counts as taken once all of it was asked for."""
+    """The trajectories to push, file by file. A file counts as taken when its last trajectory has been yielded."""
     whole = spec.rollout.unroll == "games"
-    longest = spec.rollout.length if whole else None
+    max_steps = spec.rollout.length if whole else None
     waiting: list[PlayedGame] = []
     for file in files:
         try:
@@ -137,25 +138,25 @@ def _trajectories(
                 yield from _archived(file, spec, report)
                 report.taken += 1
                 continue
-            assert reading is not None
-            game = read_experience(file, spec.game, reading, longest)
+            assert options is not None
+            game = read_experience(file, spec.game, options, max_steps)
         except (WireError, OSError) as error:
             report.rejected[str(file)] = str(error)
             continue
         waiting.append(game)
         if whole or sum(len(each.actions) for each in waiting) >= _ENTRY_STEPS:
-            yield pack(waiting, spec)
+            yield collate_games(waiting, spec)
             report.taken += len(waiting)
             waiting.clear()
     if waiting:
-        yield pack(waiting, spec)
+        yield collate_games(waiting, spec)
         report.taken += len(waiting)
 
 
-def _archived(file: Path, spec: RunSpec, report: Report) -> Iterator[Trajectory]:
-    """The sound entries of an archive segment, as they were cut; short pieces, not whole games, together in one.
+def _archived(file: Path, spec: RunSpec, report: ImportReport) -> Iterator[Trajectory]:
+    """The valid entries of an archive segment. Short fragments (not whole games) are concatenated to larger entries.
 
-    What stands before a tear is taken; the tear is raised at the end.
+    If the segment is damaged, the entries before the damage are yielded; then the error is raised.
     """
     theirs, entries = read_segment(file)
     for name in ("observation_shape", "actions", "masked", "wins"):
@@ -166,34 +167,34 @@ def _archived(file: Path, spec: RunSpec, report: Report) -> Iterator[Trajectory]
             f"rollout: {theirs.rollout.unroll} of up to {theirs.rollout.length}, expected {spec.rollout.unroll} of up "
             f"to {spec.rollout.length}"
         )
-    fragments = _Pieces(theirs, entries, report)
+    fragments = _ArchivedFragments(theirs, entries, report)
     waiting: list[Trajectory] = []
     for fragment in fragments:
-        if waiting and not alike(waiting[0], fragment):
-            yield side_by_side(waiting)
+        if waiting and not can_concatenate(waiting[0], fragment):
+            yield concatenate_columns(waiting)
             waiting = []
         waiting.append(fragment)
         if spec.rollout.unroll == "games" or sum(each.valid.size for each in waiting) >= _ENTRY_STEPS:
-            yield side_by_side(waiting)
+            yield concatenate_columns(waiting)
             waiting = []
     if waiting:
-        yield side_by_side(waiting)
-    if fragments.torn is not None:
-        raise fragments.torn
+        yield concatenate_columns(waiting)
+    if fragments.error is not None:
+        raise fragments.error
 
 
-class _Pieces:
-    """The sound ones of a segment, up to its end or to where it is torn."""
+class _ArchivedFragments:
+    """The trajectories of a segment's valid entries, up to its end or to the first damaged record (`error`)."""
 
-    def __init__(self, spec: RunSpec, entries: Iterator[ArchivedEntry], report: Report) -> None:
+    def __init__(self, spec: RunSpec, entries: Iterator[ArchivedEntry], report: ImportReport) -> None:
         self._spec, self._entries, self._report = spec, entries, report
-        self.torn: WireError | None = None
+        self.error: WireError | None = None
 
     def __iter__(self) -> Iterator[Trajectory]:
         try:
             for entry in self._entries:
                 reason = entry.rejected
-                if reason in _SOUND:
+                if reason in _VALID:
                     try:
                         yield entry.trajectory(self._spec)
                         continue
@@ -201,4 +202,4 @@ class _Pieces:
                         reason = "invalid"
                 self._report.skipped[reason] += 1
         except WireError as error:
-            self.torn = error
+            self.error = error

@@ -19,8 +19,8 @@ from ...common.spec import StateFit
 from ..options import run_options
 
 if TYPE_CHECKING:
-    from ...actors.offline.bot_experience import Reading
-    from ...actors.offline.importer import Report
+    from ...actors.offline.bot_experience import ExperienceOptions
+    from ...actors.offline.importer import ImportReport
 
 
 _EPISODE = re.compile(r"_ep(\d+)\.npz$")
@@ -68,7 +68,7 @@ def expand(paths: tuple[Path, ...]) -> list[Path]:
 
 def _reading(
     files: list[Path], *, rewards_shift: bool, state_fit: StateFit | None, behaviour: str | None, model: Path | None
-) -> Reading | None:
+) -> ExperienceOptions | None:
     """How to understand experience files, if there are any."""
     from ...common.wire.archive_format import SUFFIX
 
@@ -87,13 +87,15 @@ def _reading(
             err=True,
         )
     from ...actors.offline.behaviour_policy import parse_behaviour
-    from ...actors.offline.bot_experience import Reading
+    from ...actors.offline.bot_experience import ExperienceOptions
     from ...common.wire.bot_model import read_bot_model
 
-    return Reading(parse_behaviour(behaviour, read_bot_model(model) if model else None), rewards_shift, state_fit)
+    return ExperienceOptions(
+        parse_behaviour(behaviour, read_bot_model(model) if model else None), rewards_shift, state_fit
+    )
 
 
-def _described(report: Report) -> str:
+def _described(report: ImportReport) -> str:
     lines = [f"rejected {file}: {why}" for file, why in report.rejected.items()]
     lines += [f"skipped {count} archived entries: {reason}" for reason, count in report.skipped.items()]
     ended = "interrupted: " if report.interrupted else ""

@@ -11,16 +11,16 @@ from support.bot_files import REAL, game_arrays, model_arrays, probabilities, wr
 
 from broodmind.actors.games.observation_fit import fit_states, fitted_game
 from broodmind.actors.games.tinyzerg import TinyZerg
-from broodmind.actors.offline.behaviour_policy import Behaviour, parse_behaviour
-from broodmind.actors.offline.bot_experience import Reading, check_readable, read_experience
-from broodmind.actors.offline.collate_games import alike, pack, side_by_side
+from broodmind.actors.offline.behaviour_policy import BehaviourPolicy, parse_behaviour
+from broodmind.actors.offline.bot_experience import ExperienceOptions, check_readable, read_experience
+from broodmind.actors.offline.collate_games import can_concatenate, collate_games, concatenate_columns
 from broodmind.common.actions import Box, Discrete
 from broodmind.common.errors import ConfigError, WireError
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
 from broodmind.common.wire.bot_model import GAME, read_bot_model
 from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory
 
-UNIFORM = Reading(Behaviour())
+UNIFORM = ExperienceOptions(BehaviourPolicy())
 
 
 def read(path, **options):
@@ -58,7 +58,7 @@ def test_rewards_and_states_are_of_either_precision_and_byte_order(tmp_path, dty
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"rewards": np.zeros(2560)}, "^rewards: 2560, expected 20, as many as states: one a frame"),
+        ({"rewards": np.zeros(2560)}, "^rewards: 2560, expected 20, as many as states: one for each frame"),
         ({"rewards": np.zeros(19)}, "^rewards: 19, expected 20, as many as states$"),
         ({"actions": np.zeros(21, np.int64)}, "^actions: 21"),
         ({"rewards": None}, "^rewards: missing"),
@@ -82,7 +82,7 @@ def test_a_game_that_is_not_sound_is_refused_by_its_array(tmp_path, changed, exp
 
 def test_a_game_without_a_decision_to_learn_from_is_refused(tmp_path):
     path = write_game(tmp_path / "x.npz", 1)
-    with pytest.raises(WireError, match="states: 1 decisions, expected at least 2"):
+    with pytest.raises(WireError, match="states: 1 steps, expected at least 2"):
         read(path)
     assert len(read(path, rewards_shifted=False).actions) == 1
     with pytest.raises(WireError, match="states: 0 decisions"):
@@ -92,7 +92,7 @@ def test_a_game_without_a_decision_to_learn_from_is_refused(tmp_path):
 def test_a_game_longer_than_the_run_takes_is_refused(tmp_path):
     path = write_game(tmp_path / "x.npz", 20)
     assert read_experience(path, GAME, UNIFORM, 20)
-    with pytest.raises(WireError, match="states: 20 decisions, expected at most 19"):
+    with pytest.raises(WireError, match="states: 20 steps, expected at most 19"):
         read_experience(path, GAME, UNIFORM, 19)
 
 
@@ -205,7 +205,7 @@ def timeline(trajectory):
 @pytest.mark.parametrize("length", [1, 2, 8, 100])
 def test_packed_games_are_what_they_were_and_a_learner_takes_them(tmp_path, decisions, length):
     games, spec = games_of(tmp_path, *decisions), a_run(length=length)
-    packed = pack(games, spec)
+    packed = collate_games(games, spec)
     steps = sum(decisions) - len(decisions)
     assert (packed.steps, packed.games) == (steps, len(games))
     taken = decode_trajectory(
@@ -224,7 +224,7 @@ def test_packed_games_are_what_they_were_and_a_learner_takes_them(tmp_path, deci
 
 def test_behind_each_step_stands_the_observation_that_followed_it(tmp_path):
     games = games_of(tmp_path, 20, 3, 17)
-    packed = pack(games, a_run(length=8))
+    packed = collate_games(games, a_run(length=8))
     before = packed.observations[:-1].swapaxes(0, 1)[packed.valid.T]
     behind = packed.observations[1:].swapaxes(0, 1)[packed.valid.T]
     np.testing.assert_array_equal(before, np.concatenate([game.observations[:-1] for game in games]))
@@ -233,7 +233,7 @@ def test_behind_each_step_stands_the_observation_that_followed_it(tmp_path):
 
 def test_a_whole_game_is_one_column(tmp_path):
     (game,) = games_of(tmp_path, 20)
-    packed = pack([game], a_run("games", 4096))
+    packed = collate_games([game], a_run("games", 4096))
     assert packed.actions.shape == (19, 1)
     assert packed.valid.all()
     np.testing.assert_array_equal(packed.observations[:, 0], game.observations)
@@ -255,9 +255,9 @@ def test_such_files_cannot_be_of_every_game(game, field):
 
 def test_pieces_side_by_side_are_what_they_were(tmp_path):
     spec = a_run(length=8)
-    fragments = [pack(games_of(tmp_path, *decisions), spec) for decisions in ((9,), (20, 12), (9, 9))]
-    assert all(alike(fragments[0], fragment) for fragment in fragments)
-    whole = side_by_side(fragments)
+    fragments = [collate_games(games_of(tmp_path, *decisions), spec) for decisions in ((9,), (20, 12), (9, 9))]
+    assert all(can_concatenate(fragments[0], fragment) for fragment in fragments)
+    whole = concatenate_columns(fragments)
     taken = decode_trajectory(
         encode_trajectory(whole, "a", spec), Header(0, 0, whole.steps, whole.games, 1, imported=True), "a", spec
     )
@@ -270,10 +270,10 @@ def test_pieces_side_by_side_are_what_they_were(tmp_path):
 
 
 def test_pieces_that_differ_in_length_or_in_what_they_know_stay_apart(tmp_path):
-    (fragment,) = [pack(games_of(tmp_path, 9), a_run(length=8))]
-    assert alike(fragment, fragment)
-    assert not alike(fragment, pack(games_of(tmp_path, 9), a_run(length=4)))
-    assert not alike(fragment, replace(fragment, wins=np.array([True])))
+    (fragment,) = [collate_games(games_of(tmp_path, 9), a_run(length=8))]
+    assert can_concatenate(fragment, fragment)
+    assert not can_concatenate(fragment, collate_games(games_of(tmp_path, 9), a_run(length=4)))
+    assert not can_concatenate(fragment, replace(fragment, wins=np.array([True])))
 
 
 # The real ones.
@@ -288,5 +288,5 @@ def test_the_real_files_are_sound_or_refused_as_their_folders_say_where_they_are
     corrupt = sorted((REAL / "corrupted").glob("*.npz"))
     assert len(corrupt) == 8
     for path in corrupt:
-        with pytest.raises(WireError, match=r"^rewards: \d{4}, expected \d\d, as many as states: one a frame"):
+        with pytest.raises(WireError, match=r"^rewards: \d{4}, expected \d\d, as many as states: one for each frame"):
             read(path)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from support.runs import SPEC, trajectory
 
-from broodmind.actors.offline.importer import Report, _trajectories
+from broodmind.actors.offline.importer import ImportReport, _trajectories
 from broodmind.common.wire.archive_format import ArchivedEntry
 from broodmind.common.wire.trajectory import Header, encode_trajectory
 from broodmind.learner.persistence.archive_writer import Archive, ArchiveConfig
@@ -30,7 +30,7 @@ def segment(folder, *entries):
 
 
 def given(path, spec=LONG):
-    report = Report()
+    report = ImportReport()
     return list(_trajectories([path], None, spec, report)), report
 
 
