@@ -85,7 +85,7 @@ def test_a_game_without_a_decision_to_learn_from_is_refused(tmp_path):
     with pytest.raises(WireError, match="states: 1 steps, expected at least 2"):
         read(path)
     assert len(read(path, rewards_shifted=False).actions) == 1
-    with pytest.raises(WireError, match="states: 0 decisions"):
+    with pytest.raises(WireError, match="states: 0 steps"):
         read(write_game(tmp_path / "y.npz", 0), rewards_shifted=False)
 
 
