@@ -1,12 +1,12 @@
-"""All results of speed, one script after another.
+"""Runs all speed benchmarks, one script after another.
 
     make bench                                                # or: python benchmarks/bench.py
     python benchmarks/bench.py wire commit --out results.jsonl
 
-Each script is a process of its own and prints its results as JSON, one a line; they are passed on to standard output,
-and to a file if one is given. At the end comes a Markdown table, on standard error. A script that fails fails all of
-it, after the others have run. The comparison with other systems takes long and installs them: it is not among these
-unless it is named (`peers`).
+Each script runs in a process of its own and prints its results as JSON, one a line. They are copied to standard output,
+and to a file if one is given. At the end a Markdown table is printed to standard error. If a script fails, the others
+still run, and the exit code is 1. The comparison with other libraries (`peers`) takes long and installs them; it runs
+only if it is named.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def row(result: Result) -> str:
 
 
 def machine() -> str:
-    """What the results are of."""
+    """A description of the machine and the package versions."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "redis", "msgpack", "gymnasium"))
     system = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
     return f"{system}, Python {platform.python_version()}, {packages}"
@@ -62,7 +62,7 @@ def machine() -> str:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A file that the results are added to.")
 def main(scripts: tuple[str, ...], out: Path | None) -> None:
     """Measure everything."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as our processes have it
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in Broodmind's processes
     table: list[Result] = []
     failed = []
     for script in scripts or SCRIPTS:

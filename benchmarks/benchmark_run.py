@@ -1,4 +1,4 @@
-"""A run as its users start it, each part in processes of its own, and what is seen of it from outside."""
+"""A complete run (server, learner, actors) in processes of its own, as users start it, and measurements of it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from broodmind.deploy.observe.run_view import RunView
 
 RUN = "benchmark"
-_SILENT_S = 60.0  # without a commit, the run is taken to be dead
+_SILENT_S = 60.0  # a run without a commit for this long is taken to be dead
 _POLL_S = 0.01
 _END_S = 30.0
 
 
 def on_cores(count: int) -> int:
-    """Keep this process, and all it starts from now on, to so many cores; returns how many there are of these."""
+    """Restrict this process, and all that it starts, to at most `count` cores. Returns the number of these cores."""
     allowed = sorted(os.sched_getaffinity(0))[:count]
     os.sched_setaffinity(0, allowed)
     return len(allowed)
@@ -42,64 +42,64 @@ def on_cores(count: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CommitSample:
-    """A run at a commit."""
+    """The state of a run at a commit."""
 
-    at_s: float  # when it was seen
+    at_s: float  # when it was read
     version_id: str  # in the versions stream
     counters: Counters
-    cpu_s: dict[str, float]  # spent so far, by part
+    cpu_s: dict[str, float]  # CPU time so far, by part
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What happened from one commit to another, some seconds later."""
+    """Measurements from one commit to another, some seconds later."""
 
     seconds: float
-    counted: Counters  # what was added to the run's
-    updates: list[dict[str, str]]  # what the versions stream says of each; at most the last thousand
-    cores: dict[str, float]  # that each part kept busy, by its name
-    backlog: list[int]  # entries in all streams, at each look
-    lag: list[int]  # of these, not yet read
+    counted: Counters  # the increase of the run's counters
+    updates: list[dict[str, str]]  # each update's fields in the versions stream; at most the last thousand
+    cores: dict[str, float]  # number of cores used, by part
+    backlog: list[int]  # entries in all streams, one number for each sample
+    lag: list[int]  # entries not read yet, one number for each sample
 
     @property
     def steps_per_second(self) -> float:
-        """Environment steps that were trained on and committed."""
+        """Environment steps per second that were trained on and committed."""
         return self.counted.steps / self.seconds
 
     @property
     def entries_per_second(self) -> float:
-        """Trajectories that were trained on and committed."""
+        """Trajectories per second that were trained on and committed."""
         return self.counted.accepted / self.seconds
 
     @property
     def staleness_p95(self) -> float:
-        """In versions: over the updates, the 95th percentile of each batch's own."""
+        """The 95th percentile over the updates of each batch's own 95th percentile, in versions."""
         return float(np.percentile(self.metric("batch_staleness_p95"), 95))
 
     def metric(self, name: str) -> list[float]:
-        """A figure of each update that has it."""
+        """A metric of each update that has it."""
         return [float(update[name]) for update in self.updates if name in update]
 
     def detail(self) -> dict[str, object]:
-        """What a reader of a figure may want to know beside it."""
+        """Further numbers that explain a result."""
         rejected = sum(self.counted.rejected().values())
         return {
             "seconds": round(self.seconds, 2),
             "updates": self.counted.updates,
             "rejected": round(rejected / max(self.counted.accepted + rejected, 1), 4),  # of the entries consumed
             "cores": {name: round(used, 2) for name, used in self.cores.items()},
-            # What each part would do with a core to itself: the least is the bottleneck of an idle machine.
+            # The rate of each part with a whole core: the lowest one is the bottleneck on an idle machine.
             "steps_a_core_second": {name: round(self.steps_per_second / used) for name, used in self.cores.items()},
         }
 
 
 class BenchmarkRun:
-    """A run that is on; a context manager, all of whose processes have ended when it is left.
+    """A running system. A context manager: when it is left, all its processes have ended.
 
     Args:
-        learner: options of `broodmind learner`, a game among them.
-        actors: options of `broodmind actors`; None: whoever made this has actors of another kind.
-        server: which of the servers.
+        learner: options of `broodmind learner`, including the game.
+        actors: options of `broodmind actors`; None: the caller starts other actors.
+        server: "Redis" or "Valkey".
     """
 
     def __init__(self, learner: Sequence[str], actors: Sequence[str] | None, server: str = "Valkey") -> None:
@@ -117,7 +117,7 @@ class BenchmarkRun:
             self._stack = stack.pop_all()
 
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
-        """One more process of a part; the last that was started is the first to be ended."""
+        """Start a process of a part. Processes are ended in the reverse order of their start."""
         with (self._logs / name).open("ab") as log:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         self._stack.callback(end, process)
@@ -137,13 +137,13 @@ class BenchmarkRun:
         self._stack.close()
 
     def warm_up(self, seconds: float) -> None:
-        """Wait for the first update, and then so long. Raises ClickException if it does not come."""
+        """Wait for the first update, and then for some seconds. Raises ClickException if there is no update."""
         while self.next_commit().counters.updates == 0:
             pass
         time.sleep(seconds)
 
     def window(self, seconds: float, look_every_s: float = 0.5) -> Window:
-        """Watch from the next commit on for so long, and then until there is another one."""
+        """Measure from the next commit on for at least `seconds`, until a commit."""
         first = self.next_commit()
         views: list[RunView] = []
         while (left_s := first.at_s + seconds - time.perf_counter()) > 0:
@@ -162,7 +162,7 @@ class BenchmarkRun:
         )
 
     def next_commit(self) -> CommitSample:
-        """Wait for one. Raises ClickException if it does not come, with what the processes said."""
+        """Wait for the next commit. Raises ClickException, with the processes' logs, if there is none."""
         before, deadline = self.server.call("HGET", self.keys.head, "commit"), time.monotonic() + _SILENT_S
         while True:
             head = _mapping(self.server.call("HGETALL", self.keys.head))
@@ -170,11 +170,11 @@ class BenchmarkRun:
                 version_id = f"{head['epoch']}-{head['version']}"
                 return CommitSample(time.perf_counter(), version_id, Counters.from_fields(head), self._cpu_s())
             if time.monotonic() > deadline or any(each.poll() is not None for each in self._processes()):
-                raise click.ClickException(f"the run stands still\n{self._said()}")
+                raise click.ClickException(f"the run made no commit\n{self._logs_text()}")
             time.sleep(_POLL_S)
 
     def memory_mb(self, name: str) -> float:
-        """What the processes of a part have resident, without what they started themselves."""
+        """The resident memory of the processes of a part, in MB, without their own children."""
         return sum(psutil.Process(each.pid).memory_info().rss for each in self._parts[name]) / 1e6
 
     def _cpu_s(self) -> dict[str, float]:
@@ -183,7 +183,7 @@ class BenchmarkRun:
     def _processes(self) -> list[subprocess.Popen[bytes]]:
         return [each for processes in self._parts.values() for each in processes]
 
-    def _said(self) -> str:
+    def _logs_text(self) -> str:
         return "\n".join(f"{log.name}: {log.read_text(errors='replace')[-2000:]}" for log in self._logs.iterdir())
 
 
@@ -193,7 +193,7 @@ def _cpu_s(pid: int) -> float:
 
 
 def end(process: subprocess.Popen[bytes]) -> bytes:
-    """Ask a process to drain; returns what it printed. May be done twice."""
+    """Let a process drain. Returns its standard output. May be called twice."""
     process.terminate()
     try:
         return process.communicate(timeout=_END_S)[0]

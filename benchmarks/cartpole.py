@@ -1,9 +1,9 @@
-"""How soon CartPole-v1 is solved, from the start of `broodmind up`.
+"""The time in which `broodmind up` solves CartPole-v1.
 
     python benchmarks/cartpole.py --seeds 5
 
-A run of default settings for each seed, through a real server between separate processes, to the first time the mean
-return of the last 100 training games reached 475; the seconds are from process start, as the run says itself.
+One run with default settings for each seed, with a real server and separate processes, until the mean return of the
+last 100 training games is 475. The seconds are from process start, as the run reports them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MEDIAN_S, LONGEST_S = 3.0, 6.0
 @click.command()
 @click.option("--seeds", default=5, show_default=True)
 def main(seeds: int) -> None:
-    """Measure and print the figures."""
+    """Measure and print the results."""
     options = ("--game", GAME, "--until-return", str(GOAL), "--max-steps", str(MAX_STEPS))
     runs = [up(*options, "--seed", str(seed)) for seed in range(1, seeds + 1)]
     detail = {

@@ -1,11 +1,11 @@
-"""How long `act` takes a game while Redis is up, hangs, is dead, and is back.
+"""The latency of `act` in the client while Redis is up, hangs, is dead, and is back.
 
     python benchmarks/client.py
     python benchmarks/client.py --seconds 30 --pause-ms 2
 
-Plays games of 200 decisions through the client, 15 features to 5 actions by way of 64 and 64, with a real server (Redis
-or the wheel's Valkey) and a learner in processes of their own; between decisions the game sleeps, as one that waits for
-its frames. Prints a Markdown table, in milliseconds, and what became of the games.
+Plays games of 200 steps through the client, with 15 features, 5 actions and hidden layers of 64 and 64. A real server
+(Redis or the wheel's Valkey) and a learner run in processes of their own. Between two steps the game sleeps, as if it
+waited for its next frame. Prints a Markdown table, in milliseconds, and the counts of games.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DECISIONS = 200
 
 
 def play(agent: Agent, seconds: float, pause_s: float) -> dict[str, np.ndarray]:
-    """Games for so long; how long each call took, in milliseconds."""
+    """Play games for some seconds. Returns the duration of each call, in milliseconds."""
     rng = np.random.default_rng(0)
     taken: dict[str, list[float]] = {"act": [], "end": []}
     until = time.perf_counter() + seconds
@@ -54,7 +54,7 @@ def row(phase: str, taken: dict[str, np.ndarray]) -> str:
 
 @click.command()
 @click.option("--seconds", default=12.0, show_default=True, help="Of each phase.")
-@click.option("--pause-ms", default=1.0, show_default=True, help="Between decisions.")
+@click.option("--pause-ms", default=1.0, show_default=True, help="Between two steps.")
 @click.option("--server", type=click.Choice(["Redis", "Valkey"]), default="Redis", show_default=True)
 def main(seconds: float, pause_ms: float, server: str) -> None:
     """Measure and print the table."""

@@ -1,19 +1,18 @@
-"""What a commit takes, and how soon actors play with what it published.
+"""The duration of a commit, and the time until actors play with the version that it published.
 
     python benchmarks/commit.py
 
-The commit: `learner.commit.send`, from the learner's call until the server has answered, with 1 MB of weights (two
-hidden layers of 355), 2 MB of learner state (Adam's two moments of each), and four entries of as many actors to
-consume. It stages both blobs, takes the weights' SHA-256 and runs the script, on a private socket and with no log on
-disk; what the logs cost is in durability.py. What the learner's main thread does before, encoding, is in the detail;
-sending is done by a thread of its own while the next update goes on.
+The commit: `learner.commit.commit.send`, from the call until the server has answered, with 1 MB of weights (two hidden
+layers of 355), 2 MB of learner state (Adam's two moments of each), and four entries of four actors to consume. It
+stages both blobs, computes the SHA-256 of the weights and runs the script, over a Unix socket and without a log on
+disk; durability.py measures the cost of the log. Encoding, which the learner's main thread does before, is in the
+detail; a thread of its own sends the commit while the next update runs.
 
-Adoption: `broodmind learner` as it is, and actors that play TinyZerg as they always do, a piece of 32 steps of all
-their games with one version, and a wait for room where two of their pieces are not yet consumed: processes that run
-`actors.loop.act`, and note the time at which each policy is first asked for actions. A version's time is that of its
-entry in the ledger, which the server dates when the commit's script runs, in whole milliseconds. What is measured is
-from then to the first action drawn from that version or a newer one, once for each version and actor, on one machine's
-clock.
+Adoption: an unmodified `broodmind learner`, and actors that play TinyZerg as usual: fragments of 32 steps with one
+version, and a wait when two fragments are not consumed yet. They are processes that run `actors.loop.act` and record
+the time at which each policy is first used. A version's time is that of its entry in the ledger, which the server sets
+when the commit's script runs, in whole milliseconds. The result is the time from then to the first action of that
+version or a newer one, once for each version and actor, by one machine's clock.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ ACTORS = ("a", "b", "c", "d")
 
 
 def commits(machine: Machine, times: int) -> tuple[list[float], dict[str, object]]:
-    """Milliseconds of each commit, and what was in it."""
+    """Milliseconds of each commit, and details of its contents."""
     server, lease, run = machine.connect(), Lease(KEYS, 600_000), RunState(RUN, SPEC, LearnerConfig())
     lease.acquire(server, Stop(), 0)
     send(server, KEYS, lease, run.first_version(Head(), 1)[0])
@@ -89,7 +88,7 @@ def commits(machine: Machine, times: int) -> tuple[list[float], dict[str, object
 
 
 def noting_first_use(url: str, actor: str, envs: int) -> None:
-    """Be an actor that says on standard output when each version was first asked for actions."""
+    """Run an actor that prints the time at which it first uses each version."""
     draw, last = Policy.act, (0, 0)
 
     def noted(self: Policy, *arguments: object) -> object:
@@ -107,7 +106,7 @@ def noting_first_use(url: str, actor: str, envs: int) -> None:
 
 @contextlib.contextmanager
 def process(*command: str, **options: object) -> Iterator[subprocess.Popen[str]]:
-    """One that is drained at the end."""
+    """A process that is drained at the end."""
     with subprocess.Popen(command, text=True, **options) as child:
         try:
             yield child
@@ -116,7 +115,7 @@ def process(*command: str, **options: object) -> Iterator[subprocess.Popen[str]]
 
 
 def adoption_ms(machine: Machine, actors: int, envs: int, seconds: float) -> list[float]:
-    """From each version's commit to each actor's first action by it, or by a newer one."""
+    """Milliseconds from each version's commit to each actor's first action with it or with a newer version."""
     server, deadline_s = machine.connect(), time.monotonic() + 60
     learner = (sys.executable, "-m", "broodmind.deploy.cli", "learner", "--redis", machine.url, "--run", RUN)
     with contextlib.ExitStack() as stack:
@@ -136,13 +135,13 @@ def adoption_ms(machine: Machine, actors: int, envs: int, seconds: float) -> lis
             time.sleep(0.05)
         time.sleep(seconds)
         committed = commit_times(server)
-        # A last line may be half written.
+        # The last line may be incomplete.
         uses = [[json.loads(line) for line in note.read_text().split("\n")[:-1]] for note in notes]
     return [delay for each in uses for delay in delays(committed, each)]
 
 
 def commit_times(server: Server) -> dict[tuple[int, int], int]:
-    """When each epoch and version was committed, in the server's milliseconds."""
+    """Epoch and version to the time of the commit, in milliseconds of the server's clock."""
     times = {}
     for entry_id, raw in server.call("XRANGE", KEYS.ledger, "-", "+"):
         fields = dict(zip(raw[::2], raw[1::2], strict=True))
@@ -152,7 +151,7 @@ def commit_times(server: Server) -> dict[tuple[int, int], int]:
 
 
 def delays(committed: dict[tuple[int, int], int], uses: list[tuple[list[int], float]]) -> Iterator[float]:
-    """Of the versions that one actor could have played: from the first it used on, to the last it did."""
+    """Milliseconds from the commit of each version to its use by one actor, between its first and last version."""
     played = [(tuple(version), at_ms) for version, at_ms in uses]
     first, last = played[0][0], played[-1][0]
     later = iter(played)
@@ -172,7 +171,7 @@ def delays(committed: dict[tuple[int, int], int], uses: list[tuple[list[int], fl
 @click.option("--server", type=click.Choice(["Redis", "Valkey"]), default="Valkey", show_default=True)
 @click.option("--act", "acting", type=(str, str, int), hidden=True)
 def main(times: int, actors: int, envs: int, seconds: float, server: str, acting: tuple[str, str, int] | None) -> None:
-    """Measure and print the figures."""
+    """Measure and print the results."""
     prepare_to_compute()  # as actors and learner do
     if acting:
         noting_first_use(*acting)

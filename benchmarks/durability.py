@@ -1,11 +1,11 @@
-"""What durability costs: pushes a second and milliseconds a commit, strict, fast, and with no log at all.
+"""The cost of durability: pushes per second and milliseconds per commit in strict and fast mode, and without a log.
 
     python benchmarks/durability.py
 
-Strict flushes each write to the disk before it is answered (appendfsync always, as in deploy/files/redis.conf), fast
-flushes once a second (everysec). The servers of all modes run side by side and are measured in turn, many times over,
-so that a machine that drifts drifts for all of them. Prints a Markdown table: medians over the rounds, and their ratio
-to strict.
+Strict mode flushes each write to disk before it is acknowledged (appendfsync always, as in deploy/files/redis.conf);
+fast mode flushes once a second (everysec). The servers of all modes run at the same time and are measured in turn, in
+many rounds, so that changes of the machine's speed affect all of them alike. Prints a Markdown table: medians over the
+rounds, and their ratio to strict mode.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from broodmind.common.server.streams import Server
 
 MODES = {"strict": {"appendfsync": "always"}, "fast": {"appendfsync": "everysec"}, "no log": {"appendonly": "no"}}
-ENTRY = secrets.token_bytes(40_000)  # a piece of TinyZerg's, 32 steps of 32 games
+ENTRY = secrets.token_bytes(40_000)  # the size of a fragment of TinyZerg, 32 steps of 32 games
 WEIGHTS, STATE = secrets.token_bytes(45_000), secrets.token_bytes(140_000)  # two hidden layers of 64, and Adam's
 PUSHES, COMMITS, CONSUMED = 40, 10, 4  # in a round; entries a commit consumes
 KEYS = Keys("durability")
@@ -48,7 +48,7 @@ class Measured:
         self.commit_ms: list[float] = []
 
     def round(self) -> None:
-        """Push as an actor does, one entry a round trip, then commit all of it."""
+        """Push as an actor does, one entry in each round trip, then commit all entries."""
         began_s = time.perf_counter()
         for _ in range(PUSHES):
             self._sequence += 1
@@ -74,7 +74,7 @@ class Measured:
 @click.option("--rounds", default=30, show_default=True)
 def main(rounds: int) -> None:
     """Measure and print the table."""
-    print("| server | mode | pushes/s | to strict | ms a commit | to strict |")
+    print("| server | mode | pushes/s | relative to strict | ms per commit | relative to strict |")
     print("|---|---|---|---|---|---|")
     for name, binary in binaries().items():
         with ExitStack() as stack:

@@ -1,16 +1,14 @@
-"""What a run takes of a machine's memory, and what an actor's installation takes of its disk.
+"""The memory that a run needs, and the disk space of an actor's installation.
 
     python benchmarks/footprint.py
 
-Memory: the most that server, learner, two actors and the watching process of `broodmind up` on CartPole-v1 hold
-together in so many seconds, and what its evaluation adds. It is the sum of their resident memory (RSS), in which the
-pages that they share, Python's and numpy's own, are counted in each of them; the sum in which each page counts once
-(PSS, Linux only) is in the detail, and so is what `broodmind up` says itself, which leaves out the evaluation. Looked
-at four times a second. An MB is a million bytes.
+Memory: the largest sum of resident memory (RSS) of all processes of `broodmind up` on CartPole-v1 (server, learner, two
+actors, the parent process) in some seconds, including its evaluation. Shared pages, such as those of Python and numpy,
+count in each process. The detail has the sum in which each page counts once (PSS, Linux only), and the number that
+`broodmind up` reports itself, without the evaluation. Sampled four times a second. An MB is a million bytes.
 
-Disk: this tree, packed as a wheel and installed with nothing but what it requires into a fresh environment, which is
-all that an actor needs: the bytes of all files in its site-packages, compiled ones included, but for pip and
-setuptools.
+Disk: the wheel of this source tree, installed with only its requirements into a new virtual environment, which is all
+that an actor needs. The result is the size of all files in its site-packages, without pip and setuptools.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ NOT_COUNTED = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "distuti
 
 
 class Memory(threading.Thread):
-    """Looks at all processes below this one, until it is told to stop."""
+    """Samples the memory of all child processes of this one, until it is stopped."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -42,7 +40,7 @@ class Memory(threading.Thread):
         self.processes = 0
 
     def run(self) -> None:
-        """Look again and again."""
+        """Sample until stopped."""
         while not self._over.wait(EVERY_S):
             sums, seen = dict.fromkeys(self.peak_mb, 0.0), 0
             for process in psutil.Process().children(recursive=True):
@@ -57,13 +55,13 @@ class Memory(threading.Thread):
             self.peak_mb = {name: max(peak, sums[name]) for name, peak in self.peak_mb.items()}
 
     def stop(self) -> None:
-        """And wait for the thread."""
+        """Stop, and wait for the thread."""
         self._over.set()
         self.join()
 
 
 def memory(seconds: float, seed: int) -> tuple[Memory, dict]:
-    """Of one run; and its summary."""
+    """The memory of one run, and its summary."""
     watch = Memory()
     watch.start()
     try:
@@ -74,7 +72,7 @@ def memory(seconds: float, seed: int) -> tuple[Memory, dict]:
 
 
 def installed_mb() -> dict[str, float]:
-    """Of each top-level entry of a fresh environment's site-packages that is not pip's or setuptools'."""
+    """Megabytes of each top-level entry in the site-packages of a new environment, without pip and setuptools."""
     with tempfile.TemporaryDirectory() as folder:
         wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, str(ROOT)]
         subprocess.run(wheel, check=True, stdout=sys.stderr)
@@ -86,7 +84,7 @@ def installed_mb() -> dict[str, float]:
 
 
 def size_mb(path: Path) -> float:
-    """Of a file, or of all files in a folder."""
+    """Megabytes of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.lstat().st_size for file in files if not file.is_dir()) / 1e6
 
@@ -95,7 +93,7 @@ def size_mb(path: Path) -> float:
 @click.option("--seconds", default=10.0, show_default=True, help="Of each run.")
 @click.option("--runs", default=3, show_default=True)
 def main(seconds: float, runs: int) -> None:
-    """Measure and print the figures."""
+    """Measure and print the results."""
     seen = [memory(seconds, seed) for seed in range(1, runs + 1)]
     detail = {
         "pss_mb": max(watch.peak_mb["pss"] for watch, _ in seen),

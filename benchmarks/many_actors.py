@@ -1,21 +1,21 @@
-"""What a thousand actors at once cost: entries, commits, how soon all have a new version, memory and processor time.
+"""A run with a thousand actors: entries per second, commit time, adoption time, memory and processor time.
 
     python benchmarks/many_actors.py
     python benchmarks/many_actors.py --actors 2000 --seconds 30
 
-Real: the server; `broodmind learner`, which trains TinyZerg by PPO with a network of 64 and 64 on what comes; and each
-actor's line, the product's own `Uplink` on a connection of its own: its stream, its place in the roster, heartbeats,
-pushes, waits at high water or for a version, and fetching, checking and decoding each version that it plays with.
-Simulated: the play. Every actor pushes the same piece, 32 steps of one game that the first version played, under its
-own name and as if by the version it holds; the time a piece takes is slept. So what is learnt means nothing. The actors
-are threads of two processes, and these share two cores with the server and the learner that are measured: adoption is
-mostly the time in which a thousand copies of the weights are checked and decoded one after another.
+Real: the server; `broodmind learner`, which trains TinyZerg by PPO with a network of 64 and 64; and each actor's
+connection (`BlockingActorConnection`): its stream, its entry in the roster, heartbeats, pushes, waits at high water or
+for a version, and fetching, checking and decoding each version. Simulated: the games. Every actor pushes the same
+fragment, 32 steps of one game that the first version played, under its own name and with the version that it has, and
+sleeps for the time that playing would take. So nothing meaningful is learnt. The actors are threads of two processes,
+which share two cores with the server and the learner that are measured: the adoption time is mostly the time in which
+a thousand copies of the weights are checked and decoded one after another.
 
-There are two runs. Free: a piece takes an actor one to three seconds, and it takes the newest version in between, as
-actors do; a batch is half as many pieces as there are actors. In lock-step: all push, and all wait for the version that
-comes of it. The time from a commit, by the server's clock, until an actor has its version decoded is that actor's
-adoption. In the free run this includes the rest of the piece that it was playing. The commit's time is the learner's
-own, from the first byte that it stages to the script's answer.
+There are two runs. Free: a fragment takes an actor one to three seconds, and before the next one it takes the newest
+version, as actors do; a batch has half as many fragments as there are actors. Lock-step: all actors push, and all wait
+for the next version. An actor's adoption time is from a commit, by the server's clock, until the actor has decoded its
+version. In the free run this includes the rest of the current fragment. The commit time is measured by the learner,
+from the first byte that it stages to the script's answer.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
 
 GAME = "TinyZerg"
 SIMULATORS = 2
-PLAY_S = (1.0, 3.0)  # a piece
-_STACK_BYTES = 1 << 18  # a thread's; the usual 8 MB each would look like a lot
-_SWITCH_S = 1.0  # each thread soon waits for the network; with the usual 5 ms, hundreds wake up to ask for their turn
-_LOOK_EVERY_S = 2.0  # a look asks for every stream
+PLAY_S = (1.0, 3.0)  # shortest and longest time of a fragment
+_STACK_BYTES = 1 << 18  # of a thread, instead of the default 8 MB
+_SWITCH_S = 1.0  # each thread soon waits for the network; with the default 5 ms hundreds of threads would be switched
+_LOOK_EVERY_S = 2.0  # each sample reads the length of every stream
 _WARM_UP_S = 3.0
 _POLL_S = 0.1
 
@@ -59,7 +59,7 @@ Adoption = tuple[int, int, int]  # epoch, version, and when an actor had it, in 
 
 
 def simulated(url: str, first: int, last: int, stop: Stop) -> list[Adoption]:
-    """Be the actors of these numbers until the stop; returns what each adopted, and when."""
+    """Run the simulated actors `first` to `last` until stopped. Returns their adoptions."""
     uplinks = [BlockingActorConnection(url, RUN, f"simulated-{number:05}") for number in range(first, last)]
     spec = uplinks[0].read_spec(stop)
     if spec is None:
@@ -95,7 +95,7 @@ def live(
     stop: Stop,
     over: threading.Event,
 ) -> None:
-    """Be one actor until the stop, as in actors/loop.py; `over` ends what it sleeps in place of play."""
+    """Run one simulated actor until stopped, as in actors/loop.py. Setting `over` ends its sleep."""
     rng, lock_step = np.random.default_rng(int(uplink.actor[-5:])), uplink.spec.rollout.lock_step
     while not stop.requested:
         if not lock_step:
@@ -112,7 +112,7 @@ def live(
 
 
 def measure(actors: int, seconds: float, *, lock_step: bool) -> tuple[Window, dict[int, list[int]], float]:
-    """One run: what was seen of it, milliseconds to adoption by version, and megabytes of the server's."""
+    """Measure one run. Returns its window, the adoption times in ms by version, and the server's memory in MB."""
     fragments = actors if lock_step else actors // 2
     batch = str(fragments * RolloutSpec().length)
     learner = ["--game", GAME, "--algo", "ppo", "--hidden", "64,64", "--batch-steps", batch]
@@ -141,7 +141,7 @@ def measure(actors: int, seconds: float, *, lock_step: bool) -> tuple[Window, di
 
 
 def emit(name: str, window: Window, took_ms: dict[int, list[int]], memory_mb: float) -> None:
-    """The figures of one run; values are of its updates, or the run's own."""
+    """Print the results of one run."""
     adopted = [times for times in took_ms.values() if times]
     detail = {**window.detail(), "staleness_p95": window.staleness_p95, "backlog": window.backlog, "lag": window.lag}
     Result(f"entries/s, {name}", [window.entries_per_second], "entries/s", detail=detail).emit()
@@ -158,7 +158,7 @@ def emit(name: str, window: Window, took_ms: dict[int, list[int]], memory_mb: fl
 @click.option("--seconds", default=20.0, show_default=True, help="Of each measurement.")
 @click.option("--simulate", nargs=3, hidden=True)
 def main(actors: int, seconds: float, simulate: tuple[str, str, str] | None) -> None:
-    """Measure and print the figures."""
+    """Measure and print the results."""
     if simulate:
         url, first, last = simulate
         with stop_on_signal() as stop:

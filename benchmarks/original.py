@@ -1,16 +1,16 @@
-"""Training on one game: the original bot's way, a Python loop over its steps, against ours.
+"""Training on one game: the original bot's Python loop over the steps, compared with Broodmind's trainer.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/original.py               # one thread, as the learner sets it
     OPENBLAS_NUM_THREADS=1 python benchmarks/original.py --steps 76    # as long as most of the bot's recorded games
 
-The original way, written anew after its description: a network 15-64-64-5 with ReLU in double precision; for each
-state vector of each game a forward pass and a backward pass, whose gradients are added up over all games; then one
-step by the rate divided by the number of games. Advantages are returns to go less their mean over the game, and the
-sign is the right one. Ours is `collate` and `Trainer.update` of REINFORCE on the same games as a learner has them,
-with the value network of the same size that each of its policies has beside it.
+The original bot's training was written again from its description: a network 15-64-64-5 with ReLU in double precision;
+a forward and a backward pass for each state vector of each game, whose gradients are summed over all games; then one
+step with the learning rate divided by the number of games. Advantages are the discounted returns minus their mean over
+the game, with the correct sign. Broodmind's side is `collate` and `Trainer.update` of REINFORCE on the same games, as
+in a learner, including the value network of the same size.
 
-First both give the gradient of one game, which must agree to 1e-4 of its length. Then they take turns on ten games.
-Prints how often ours trains on them while the original way does once.
+First both compute the gradient of one game; the difference must be at most 1e-4 of its norm. Then they train on ten
+games in turn. Prints the ratio of their speeds.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 GAMMA = 0.99
 CONFIG = ReinforceConfig(rate=1e-5, gamma=GAMMA, baseline="batch_mean", entropy=0.0, clip_norm=math.inf)
-TOGETHER = 10  # games a batch, as the bot took them
+TOGETHER = 10  # games in a batch, as in the bot
 
 
 @dataclass(slots=True)
 class Original:
-    """The network, its layers' weights and gradients."""
+    """The original bot's network: the weights and gradients of its layers."""
 
     weights: list[np.ndarray]  # [15, 64], [64, 64], [64, 5]
     biases: list[np.ndarray]  # [64], [64], [5]
@@ -52,7 +52,7 @@ class Original:
     bias_grads: list[np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with no gradient."""
+        """Set the gradients to 0."""
         self.weight_grads = [np.zeros_like(each) for each in self.weights]
         self.bias_grads = [np.zeros_like(each) for each in self.biases]
 
@@ -104,7 +104,7 @@ class Original:
 
 
 class Ours:
-    """A learner's trainer, and the bot's view of its policy."""
+    """Broodmind's trainer, with its policy in the bot's format."""
 
     def __init__(self, steps: int, config: ReinforceConfig = CONFIG) -> None:
         self._spec = RunSpec(GAME, NETWORK, RolloutSpec(unroll="games", length=steps))
@@ -115,19 +115,19 @@ class Ours:
         self._trainer.update(collate(games))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """W1 b1 W2 b2 W3 b3 as the bot has them."""
+        """W1 b1 W2 b2 W3 b3 in the bot's format."""
         blob = self._trainer.weights()
         return BotModel(decode_weights(blob, digest(blob), self._spec)).arrays()
 
 
 def original(arrays: dict[str, np.ndarray]) -> Original:
-    """The same policy the original way."""
+    """The same policy as the original bot's network."""
     return Original([arrays[f"W{layer}"] for layer in (1, 2, 3)], [arrays[f"b{layer}"] for layer in (1, 2, 3)])
 
 
 def gradients_apart(steps: int) -> float:
-    """How far both gradients of one game are from each other, relative to their length."""
-    rate = 100.0  # of one plain step, so long that the weights' own last digits do not show
+    """The distance of both gradients of one game, relative to the gradient's norm."""
+    rate = 100.0  # of one SGD step, so large that the weights' rounding errors do not matter
     ours, played = Ours(steps, replace(CONFIG, optimizer="sgd", rate=rate)), random_game(steps, 0, wins=True)
     before = ours.arrays()
     theirs = original(before)
@@ -144,7 +144,7 @@ def gradients_apart(steps: int) -> float:
 
 
 def milliseconds_a_game(trains: Original | Ours, games: list[Trajectory], times: int) -> float:
-    """Of so many batches."""
+    """Milliseconds for each game, over `times` batches."""
     began_s = time.perf_counter()
     for _ in range(times):
         trains.train(games)
@@ -155,8 +155,8 @@ def milliseconds_a_game(trains: Original | Ours, games: list[Trajectory], times:
 @click.option("--steps", default=500, show_default=True, help="Of each game.")
 @click.option("--rounds", default=9, show_default=True, help="In which both take turns.")
 def main(steps: int, rounds: int) -> None:
-    """Measure and print the figure."""
-    prepare_to_compute()  # as the learner does; both have it
+    """Measure and print the result."""
+    prepare_to_compute()  # as in the learner, for both
     apart = gradients_apart(steps)
     if apart > 1e-4:
         raise click.ClickException(f"gradients {apart} apart, expected the same")

@@ -1,21 +1,21 @@
-"""How long Broodmind and other libraries take to solve CartPole-v1 on this machine, in turn.
+"""The time that Broodmind and other libraries take to solve CartPole-v1 on this machine.
 
     python benchmarks/peers.py                                  # three seeds of the default ones
     python benchmarks/peers.py --peers sb3,cleanrl --seeds 1
     python benchmarks/peers.py --peers rllib-appo,rllib-impala  # not among the default ones: they take minutes
 
 Each run is a process of its own. Its seconds are from the start of that process until the mean return of the last 100
-training games reached 475: for a peer, the rule is applied here, to the games as its script in `benchmarks/peers`
-prints them; for Broodmind the seconds are those that `broodmind up` gives. In each seed all take turns, ours first. A
-run that does not get there counts with the seconds that it had: the limit, or until the steps that its settings are for
-ended. What the runs read from the disk is read beforehand, by runs that count for nothing.
+training games is 475. For a peer the rule is applied here, to the games that its script in `benchmarks/peers` prints;
+for Broodmind the seconds are those that `broodmind up` reports. For each seed all libraries run one after the other,
+Broodmind first. A run that does not solve the game counts with its whole duration: the time limit, or the end of the
+steps that its settings are for. Before the measurement each runs once, so that its files are in the disk cache.
 
-Prints a figure for each run: steps a second from the start of the process on, the largest sum of resident memory of all
-processes, five times a second (pages that they share count in each), and the most processes at once. Then the seconds
-of each peer divided by ours, seed by seed. The peers' environments are made in `build/peers` the first time, a gigabyte
-each; their settings, and where these come from, are at the head of each script.
+Prints a result for each run: steps per second since the start of the process, the largest sum of resident memory of all
+processes, sampled five times a second (shared pages count in each), and the largest number of processes. Then it prints
+the ratio of each peer's seconds to Broodmind's, for each seed. The peers' virtual environments are created in
+`build/peers` on first use, a gigabyte each. The head of each script has its settings and their source.
 
-Mathematical libraries get one thread a process (`--threads`), which is faster for networks of this size.
+Mathematical libraries get one thread in each process (`--threads`), which is faster for networks of this size.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from virtual_environments import python_of
 GOAL, WINDOW = 475.0, 100
 WARM_S = 15.0
 SCRIPTS = Path(__file__).parent / "peers"
-TORCH = "torch==2.13.0"  # where pip finds its CPU build, that is taken
+TORCH = "torch==2.13.0"  # the CPU build is used if pip finds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,11 @@ class Peer:
     """A library to compare with.
 
     Args:
-        label: what it is.
-        environment: of which it is part, and which `requirements` make.
-        script: in `benchmarks/peers`.
-        arguments: of the script, after the seed.
+        label: its name in the results.
+        environment: the name of its virtual environment.
+        requirements: what is installed there.
+        script: its script in `benchmarks/peers`.
+        arguments: arguments of the script, after the seed.
     """
 
     label: str
@@ -57,7 +58,7 @@ class Peer:
     arguments: tuple[str, ...] = ()
 
     def command(self, seed: int) -> list[str]:
-        """Without the script's folder on the path, where it would hide the library of the same name."""
+        """The command of a run. With -P: on the module path, the script's folder would hide the library."""
         python = python_of(self.environment, *self.requirements)
         return [str(python), "-P", str(SCRIPTS / self.script), str(seed), *self.arguments]
 
@@ -68,7 +69,7 @@ PEERS = {
     "sb3": Peer("stable-baselines3 PPO", "sb3", (TORCH, "stable-baselines3==2.9.2"), "sb3.py"),
     "cleanrl": Peer("CleanRL-style PPO", "cleanrl", (TORCH, "gymnasium==1.4.0"), "cleanrl.py"),
     "sample-factory": Peer("Sample Factory APPO", *_FACTORY),
-    # Its documented settings have two processes decide, beside two that play and one that learns.
+    # Its documented settings use two processes for inference, two for playing and one for learning.
     "sample-factory-1": Peer("Sample Factory APPO, one policy worker", *_FACTORY, ("--policy_workers_per_policy=1",)),
     "rllib": Peer("RLlib PPO", *_RAY, ("ppo",)),
     "rllib-appo": Peer("RLlib APPO", *_RAY, ("appo",)),
@@ -79,7 +80,7 @@ DEFAULT = "sb3,cleanrl,sample-factory,sample-factory-1,rllib"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run; steps are those that it had played, or trained on, when its seconds ended."""
+    """The result of one run. `steps` were played, or trained on, when its seconds ended."""
 
     seed: int
     solved: bool
@@ -96,7 +97,7 @@ def ours(seed: int, limit_s: float) -> Run:
 
     def heard(line: str) -> bool:
         summary.update(json.loads(line))
-        return False  # it is to end by itself
+        return False  # it ends by itself
 
     command = ["broodmind", "up", "--game", "CartPole-v1", "--seed", str(seed), "--until-return", str(GOAL)]
     with tempfile.TemporaryDirectory(prefix="broodmind-", ignore_cleanup_errors=True) as folder:
@@ -116,7 +117,7 @@ def of_peer(peer: Peer, seed: int, limit_s: float) -> Run:
     def heard(line: str) -> bool:
         nonlocal steps
         if not line.startswith("{"):
-            return False  # libraries print this and that
+            return False  # something else that a library prints
         game = json.loads(line)
         steps = game["steps"]
         returns.append(game["return"])
@@ -141,7 +142,7 @@ def _failed(command: list[str], exit_code: int | None, folder: Path) -> str:
 @click.option("--limit", default=300.0, show_default=True, help="Seconds a run.")
 @click.option("--threads", default=1, show_default=True, help="Of mathematical libraries, in each process.")
 def main(wanted: str, seeds: int, limit: float, threads: int) -> None:
-    """Run everything in turn and print the figures."""
+    """Run everything in turn and print the results."""
     if unknown := set(wanted.split(",")) - set(PEERS):
         raise click.BadParameter(f"{', '.join(unknown)}, expected some of {', '.join(PEERS)}", param_hint="--peers")
     peers = [PEERS[name] for name in wanted.split(",")]
@@ -164,7 +165,7 @@ def main(wanted: str, seeds: int, limit: float, threads: int) -> None:
 
 
 def emit(label: str, run: Run) -> None:
-    """Print a run."""
+    """Print the result of a run."""
     Result(f"seconds to solve CartPole-v1, {label}", [run.seconds], "s", detail=asdict(run)).emit()
 
 

@@ -1,4 +1,4 @@
-"""Watching a command and all the processes that come of it: what they say, and what memory they take."""
+"""Runs a command and measures its output, its processes and their memory."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SAMPLE_S = 0.2  # a sample of a dozen processes takes a few milliseconds, of one of two cores
-END_S = 10.0  # for a command that was asked to end
+SAMPLE_S = 0.2  # a sample of a dozen processes takes a few milliseconds of one core
+END_S = 10.0  # time for a command to end when it is asked to
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What became of a command.
+    """The result of a watched command.
 
     Args:
-        seconds: from its start until `heard` was content, or it ended, or the limit passed.
-        content: whether `heard` was.
-        exit_code: its own, or None where it was ended from here.
-        peak_mb: the largest sum of resident memory of all its processes, each with what it shares with others.
-        processes: the most that there were at once.
+        seconds: from its start until `heard` returned True, or it ended, or the limit was reached.
+        content: whether `heard` returned True.
+        exit_code: its exit code; None if it was ended by `watch`.
+        peak_mb: the largest sum of resident memory of all its processes; shared pages count in each.
+        processes: the largest number of its processes.
     """
 
     seconds: float
@@ -41,13 +41,13 @@ class Watched:
 
 
 def watch(command: list[str], folder: Path, heard: Callable[[str], bool], limit_s: float) -> Watched:
-    """Run a command until it has said what was waited for, and end it with all its processes.
+    """Run a command until `heard` returns True, and end it with all its processes.
 
     Args:
-        command: what to run; its standard error goes to `folder / "log"`.
+        command: the command; its standard error is written to `folder / "log"`.
         folder: its working directory.
-        heard: takes each line of its standard output as it comes; true if that is enough.
-        limit_s: it is ended after so long.
+        heard: called with each line of its standard output; returns True to end the command.
+        limit_s: time limit in seconds.
     """
     began_s = time.perf_counter()
     with (folder / "log").open("wb") as log:
@@ -73,7 +73,7 @@ def watch(command: list[str], folder: Path, heard: Callable[[str], bool], limit_
 
 
 class _Tree:
-    """A process and its descendants, those included whose own parent has ended since they were seen."""
+    """A process and its descendants, including those whose parent has ended since they were found."""
 
     def __init__(self, root: psutil.Process) -> None:
         self._root, self._seen, self._due_s = root, {root}, 0.0
@@ -92,7 +92,7 @@ class _Tree:
         self.processes = max(self.processes, sum(each > 0 for each in resident))
 
     def end(self) -> None:
-        """Ask the root to end, as a person would at its terminal, then make all end that have not."""
+        """Send SIGINT to the root process, wait, and kill the processes that have not ended."""
         self._look()
         with contextlib.suppress(psutil.NoSuchProcess):
             self._root.send_signal(signal.SIGINT)

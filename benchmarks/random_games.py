@@ -1,4 +1,4 @@
-"""Games that nobody played, for benchmarks that need no more than their arrays."""
+"""Games of random numbers, for benchmarks that only need arrays of the right shapes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FEATURES, CHOICES = 15, 5
 
 
 def random_game(steps: int, seed: int, *, wins: bool) -> Trajectory:
-    """One whole game of random numbers, by a policy that draws any action alike; `wins`: it says that it was won."""
+    """One whole game of random numbers, with uniformly random actions. With `wins` it is marked as won."""
     rng = np.random.default_rng(seed)
     terminated = np.zeros((steps, 1), np.bool_)
     terminated[-1] = True

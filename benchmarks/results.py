@@ -1,4 +1,4 @@
-"""Figures as JSON: one object a line on standard output, so that one run of everything can collect them."""
+"""Benchmark results as JSON: one object a line on standard output, which bench.py collects."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One measured figure.
+    """One measured quantity.
 
     Args:
-        name: what was measured, the same each time.
-        values: one of each round, seed or pair measured in turn; the figure is their median.
-        unit: of the values, "x" for a ratio.
-        target: what was to be reached, if anything.
+        name: what was measured; the same in each run.
+        values: one value for each round, seed or pair; the result is their median.
+        unit: the unit of the values; "x" for a ratio.
+        target: the target value, if there is one.
         at_most: whether the target is an upper bound.
-        detail: whatever else a reader needs, by name.
+        detail: further information, by name.
     """
 
     name: str
@@ -29,23 +29,23 @@ class Result:
 
     @property
     def median(self) -> float:
-        """The figure itself."""
+        """The median of the values."""
         return statistics.median(self.values)
 
     @property
     def reached(self) -> bool | None:
-        """Whether the median is on the right side of the target."""
+        """Whether the median reaches the target; None if there is none."""
         if self.target is None:
             return None
         return self.median <= self.target if self.at_most else self.median >= self.target
 
     def emit(self) -> None:
-        """Print it."""
+        """Print it as one line of JSON."""
         print(json.dumps({**asdict(self), "median": self.median, "reached": self.reached}), flush=True)
 
 
 def parse_result(line: str) -> Result | None:
-    """What `emit` printed, or None for any other line."""
+    """The result that `emit` printed as this line; None for any other line."""
     if not line.startswith("{"):
         return None
     raw = json.loads(line)

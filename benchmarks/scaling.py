@@ -1,15 +1,15 @@
-"""How a run scales: with its actors, with its network, and whether its learner's memory grows with time.
+"""How a run scales with its actors and with its network, and whether its learner's memory grows with time.
 
     python benchmarks/scaling.py
     python benchmarks/scaling.py --rounds 3 --seconds 10 --memory-seconds 600
 
-Trained steps a second, entries that wait (backlog; lag, the ones not yet read) and staleness against 1, 2, 4 and 8
-actor processes of 64 games with a network of 64 and 64, and of one actor against networks of 64, 256 and 1,024 twice. A
-batch is one piece of 32 steps from each actor, as with `broodmind up`; V-trace, CartPole-v1, all on the same two cores.
-There one actor already plays faster than the learner learns: more actors cannot make the run faster, and must not make
-it slower. The configurations take turns, each round a new run. The learner's memory is looked at four times a second in
-a run of two actors of 32 games; what is compared is the median of the last third of the time with that of the first,
-warm-up aside. Markdown tables on standard error.
+Measures trained steps per second, backlog, lag and staleness with 1, 2, 4 and 8 actor processes of 64 games and a
+network of 64 and 64, and with one actor and networks with two layers of 64, 256 and 1,024. A batch is one fragment of
+32 steps from each actor, as with `broodmind up`; V-trace, CartPole-v1, everything on the same two cores. There one
+actor already plays faster than the learner learns: more actors cannot make the run faster, and must not make it slower.
+The configurations are measured in turn, each round with new runs. The learner's memory is sampled four times a second
+in a run of two actors of 32 games; the result is the ratio of its median in the last third of the time to that in the
+first, after the warm-up. Prints Markdown tables to standard error.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ ACTORS = (1, 2, 4, 8)
 NETWORKS = ("64,64", "256,256", "1024,1024")
 ENVS = 64
 MEMORY = (2, 32)  # actors and games in each
-GROWTH = 1.05  # that passes for flat: what is garbage comes and goes
+GROWTH = 1.05  # the largest ratio that counts as constant: garbage is collected at irregular times
 STALENESS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What one run is made with."""
+    """The configuration of one run."""
 
     actors: int = 1
     hidden: str = "64,64"
     envs: int = ENVS
 
     def live(self) -> BenchmarkRun:
-        """The run."""
+        """Start the run."""
         batch = str(self.actors * self.envs * RolloutSpec().length)
         learner = ("--game", "CartPole-v1", "--algo", "vtrace", "--hidden", self.hidden, "--batch-steps", batch)
         return BenchmarkRun(learner, ("--game", "CartPole-v1", "--actors", str(self.actors), "--envs", str(self.envs)))
 
     def measure(self, warm_up: float, seconds: float) -> Window:
-        """A run of its own, for so long after a warm-up."""
+        """Measure a new run for some seconds after a warm-up."""
         with self.live() as live:
             live.warm_up(warm_up)
             window = live.window(seconds)
@@ -58,7 +58,7 @@ class Setup:
 
 
 def emit(what: str, value: object, setup: Setup, windows: list[Window]) -> str:
-    """The figures of one configuration; its row of the table."""
+    """Print the results of one configuration. Returns its row of the table."""
     detail = {
         "actors": setup.actors,
         "hidden": setup.hidden,
@@ -78,7 +78,7 @@ def emit(what: str, value: object, setup: Setup, windows: list[Window]) -> str:
 
 
 def memory_over_time(warm_up: float, seconds: float) -> list[float]:
-    """What the learner has resident, in megabytes, four times a second."""
+    """The learner's resident memory in megabytes, four times a second."""
     actors, envs = MEMORY
     with Setup(actors=actors, envs=envs).live() as live:
         live.warm_up(warm_up)
@@ -86,7 +86,7 @@ def memory_over_time(warm_up: float, seconds: float) -> list[float]:
         while time.monotonic() < until:
             samples.append(live.memory_mb("learner"))
             time.sleep(0.25)
-        live.next_commit()  # or it measured the memory of a run that stood still
+        live.next_commit()  # raises if the run has stopped making progress
     return samples
 
 
@@ -96,7 +96,7 @@ def memory_over_time(warm_up: float, seconds: float) -> list[float]:
 @click.option("--seconds", default=4.0, show_default=True, help="Of each measurement.")
 @click.option("--memory-seconds", default=30.0, show_default=True, help="Of the run whose memory is looked at.")
 def main(rounds: int, warm_up: float, seconds: float, memory_seconds: float) -> None:
-    """Measure; print figures and tables."""
+    """Measure, and print results and tables."""
     on_cores(2)
     setups = list(dict.fromkeys([*(Setup(actors=each) for each in ACTORS), *(Setup(hidden=each) for each in NETWORKS)]))
     windows: dict[Setup, list[Window]] = {setup: [] for setup in setups}

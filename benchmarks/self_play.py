@@ -1,11 +1,11 @@
-"""Connect four by self-play: how often it then beats a random player, and one that looks one step ahead.
+"""Connect four by self-play: how often the policy then beats a random player, and one that looks one move ahead.
 
     python benchmarks/self_play.py            # three seeds
     python benchmarks/self_play.py --seeds 1 --max-steps 300000
 
-Each run is a `broodmind up` of its own, from random weights; the lookahead player is not met before the end. Then there
-are a thousand games against each player, with the most probable actions and the first move in half of them. Prints a
-Markdown table, and each run as JSON on standard error.
+Each run is a `broodmind up` of its own, from random weights; the lookahead player is not used in training. Then the
+policy plays a thousand games against each player, with its most probable actions and the first move in half of them.
+Prints a Markdown table, and each run as JSON to standard error.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""Acts a second through `broodmind actors --serve`, decided together and each alone.
+"""Actions per second through `broodmind actors --serve`, computed in batches and one by one.
 
     python benchmarks/serve.py
     python benchmarks/serve.py --seconds 5 --rounds 7
 
-A server that decides together what one turn of its loop brings, and one that decides each act alone, each in a process
-of its own, take turns with the same load: 1, 16 and 256 games at once, 15 features to 5 actions by way of 64 and 64. A
-game asks for its next action as soon as it has the last; each has a connection of its own, or all share one. The load
-is one process too: with two cores, it is half of what is measured. Prints a Markdown table: medians over the rounds.
+One server batches the requests of one turn of its event loop, another computes each request alone, each in a process of
+its own. They get the same load in turn: 1, 16 and 256 games at once, 15 features, 5 actions, hidden layers of 64 and
+64. A game requests its next action as soon as it has the last one; each game has a connection of its own, or all share
+one. The load generator is one process too: with two cores it takes half of the machine. Prints a Markdown table with
+medians over the rounds.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ GAMES = (1, 16, 256)
 
 
 class Load(asyncio.Protocol):
-    """Plays some games on one connection: each reply is answered with that game's next act."""
+    """Plays some games on one connection: after each reply it sends that game's next request."""
 
     def __init__(self, games: int) -> None:
         packer, self._acts, self._unread = msgpack.Packer(), {}, b""
@@ -47,7 +48,7 @@ class Load(asyncio.Protocol):
         self.replies = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin all games."""
+        """Start all games."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         requests = [{"type": "hello", "protocol": 1, "wait_s": 30}]
@@ -55,7 +56,7 @@ class Load(asyncio.Protocol):
         transport.write(b"".join(_framed(msgpack.packb(each)) for each in requests))
 
     def data_received(self, data: bytes) -> None:
-        """Go on in each game that has been answered."""
+        """Continue each game that got a reply."""
         self._unread += data
         asks, at = [], 0
         while len(self._unread) >= at + 4:
@@ -72,7 +73,7 @@ class Load(asyncio.Protocol):
         self._transport.write(b"".join(asks))
 
     def close(self) -> None:
-        """Break off."""
+        """Close the connection."""
         self._transport.abort()
 
 
@@ -81,7 +82,7 @@ def _framed(packed: bytes) -> bytes:
 
 
 async def acts_per_second(port: int, games: int, connections: int, seconds: float) -> float:
-    """Of that many games at once, spread over that many connections."""
+    """Actions per second of that many games at once, on that many connections."""
     loop = asyncio.get_running_loop()
     loads = [
         (await loop.create_connection(lambda: Load(games // connections), "127.0.0.1", port))[1]
@@ -99,7 +100,7 @@ async def acts_per_second(port: int, games: int, connections: int, seconds: floa
 
 @contextlib.contextmanager
 def processes(binary: str) -> Iterator[tuple[int, int]]:
-    """Redis, a learner and both servers; gives the servers' ports: together, and alone."""
+    """Redis, a learner and both servers. Yields the servers' ports: with and without batching."""
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(Machine(binary)).url
 
@@ -119,7 +120,7 @@ def processes(binary: str) -> Iterator[tuple[int, int]]:
 
 
 def serve_here(url: str, most: int) -> None:
-    """Be one of the servers."""
+    """Run one of the servers."""
     with stop_on_signal() as stop, listen("127.0.0.1:0") as listener, connect(url, "benchmark") as agent:
         agent.wait_until_ready(30)
         print(listener.getsockname()[1], flush=True)

@@ -1,11 +1,11 @@
-"""How many steps and seconds it takes to solve games, with default settings, through a real server.
+"""The steps and seconds that it takes to solve games, with default settings and a real server.
 
     python benchmarks/solve.py                        # every game below, three seeds each
     python benchmarks/solve.py CartPole-v1 --seeds 5  # one of them
     python benchmarks/solve.py --set decoupled=true   # what follows --algo or --set goes to `broodmind up`
 
-Each run is a `broodmind up` of its own; the time is from process start, as it says itself. Prints a Markdown table with
-the median and the range over the seeds, and each run as JSON on standard error.
+Each run is a `broodmind up` of its own; the time is from process start, as it reports. Prints a Markdown table with the
+median and the range over the seeds, and each run as JSON to standard error.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from up_runs import spread, up
 class Task:
     """A game, the mean return of 100 games at which it counts as solved, and the steps it may take.
 
-    In Taxi good games are short, so that the latest hundred training games to end are the better ones. It is trained
-    for all its steps, and what counts is the evaluation.
+    In Taxi good games are short, so the last hundred training games to end are better than the average. Therefore it is
+    trained for all its steps, and the evaluation decides (`by_evaluation`).
     """
 
     game: str

@@ -1,10 +1,10 @@
-"""What staleness costs: steps to solve CartPole-v1 with fresh data, and with data that is four versions old.
+"""The cost of staleness: steps to solve CartPole-v1 with fresh data, and with data that is four versions old.
 
     python benchmarks/staleness.py
 
 In lock-step the staleness is exact: each actor waits for each version and plays with the one four before it. REINFORCE
-plays whole games, which know no lock-step: at least four, there. Prints a Markdown table: the median steps over
-the seeds and the range; a run that did not solve the game counts with the steps it was given.
+plays whole games and has no lock-step: its staleness is at least four. Prints a Markdown table with the median steps
+over the seeds and the range; a run that did not solve the game counts with all its steps.
 """
 
 from __future__ import annotations

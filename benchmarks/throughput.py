@@ -1,13 +1,13 @@
-"""Sustained trained steps a second of a whole run on two cores, and how stale they are.
+"""The sustained rate of trained steps of a whole run on two cores, and their staleness.
 
     python benchmarks/throughput.py
     python benchmarks/throughput.py --algo vtrace --rounds 1 --envs 128 --unroll 64
 
-A server, `broodmind learner` and `broodmind actors`, each a process of its own, all kept to the same two cores, with
-CartPole-v1 and a network of 64 and 64. Sustained: between two commits ten seconds or more apart, after some seconds of
-warm-up, by the run's own counters in Redis, so that start-up and what was never trained on do not count. The staleness
-is that of what was trained on; what was too stale to be is in `refused`. The algorithms take turns, each round a new
-run. Options that are not known here go to `broodmind learner`.
+A server, `broodmind learner` and `broodmind actors`, each a process of its own, all on the same two cores, with
+CartPole-v1 and a network of 64 and 64. The rate is measured between two commits at least ten seconds apart, after some
+seconds of warm-up, with the run's counters in Redis: start-up and rejected steps do not count. The staleness is that of
+the steps trained on; the detail has the fraction of rejected entries. The algorithms run in turn, each round with new
+runs. Options that are not listed here are passed to `broodmind learner`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STALENESS = 4.0
 
 def measure(algo: str, actors: int, envs: int, extra: tuple[str, ...], warm_up: float, seconds: float) -> Window:
     """One run."""
-    fragments = actors * envs * RolloutSpec().length  # one of each actor makes a batch, as with `broodmind up`
+    fragments = actors * envs * RolloutSpec().length  # a batch is one fragment from each actor, as with `broodmind up`
     learner = ("--game", "CartPole-v1", "--algo", algo, "--hidden", "64,64", "--batch-steps", str(fragments), *extra)
     with BenchmarkRun(learner, ("--game", "CartPole-v1", "--actors", str(actors), "--envs", str(envs))) as live:
         live.warm_up(warm_up)
@@ -52,7 +52,7 @@ def main(
     warm_up: float,
     seconds: float,
 ) -> None:
-    """Measure and print the figures."""
+    """Measure and print the results."""
     cores = on_cores(2)
     windows: dict[str, list[Window]] = {algo: [] for algo in algos}
     for _ in range(rounds):

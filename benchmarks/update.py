@@ -1,16 +1,15 @@
-"""The learner's updates against the same ones in plain PyTorch, both on one thread of a CPU.
+"""The speed of the learner's updates relative to the same updates in plain PyTorch, both on one thread of a CPU.
 
     python benchmarks/update.py
 
 PPO as it is by default (four epochs of minibatches of 256 steps) and V-trace's single pass, with two hidden layers of
-64 and of 256, 4 inputs and 2 actions, on one batch of 2,048 steps of which some are the invalid ones after a game's
-end. Ours is `Trainer.update`, all that it does beside the update included: it can undo one that is not finite, and
-gives ten figures of it. The other half is update_torch.py: modules, autograd, `torch.optim.Adam` and
-`clip_grad_norm_`, eager.
+64 and of 256, 4 inputs and 2 actions, on one batch of 2,048 steps, including the invalid ones after a game's end. Our
+side is `Trainer.update` with everything that it does besides: it can undo an update that is not finite, and computes
+ten metrics. The other side is update_torch.py: modules, autograd, `torch.optim.Adam` and `clip_grad_norm_`, eager.
 
-First both give the losses and the gradient of the whole batch at the same weights; they must agree to 1e-4 of its
-length. Then they take turns, in two processes that stay: the ratio of each turn is how often ours updates while the
-other does once. PyTorch is installed into `build/peers/torch` the first time.
+First both compute the losses and the gradient of the whole batch with the same weights; the difference must be at most
+1e-4 of its norm. Then they update in turn, each in its own process: the result is the ratio of their speeds. PyTorch is
+installed in `build/peers/torch` on first use.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
 
 REQUIREMENTS = ("torch==2.13.0", "numpy>=2.2,<3")
 STEPS, COLUMNS = 32, 64
-RATE = 1e-5  # so small that hundreds of updates on one batch stay where training would be
+RATE = 1e-5  # so small that hundreds of updates on one batch do not diverge
 TARGETS = {64: 2.0, 256: 1.0}  # by width
 CASES: dict[str, tuple[AlgorithmConfig, int]] = {
     f"{name}-{width}": (config, width)
@@ -67,7 +66,7 @@ def spec(width: int) -> RunSpec:
 
 
 def batch() -> Batch:
-    """Random play of about a random policy, with games that end and some that are cut."""
+    """Random steps of an almost uniform policy, with games that terminate and some that are truncated."""
     rng = np.random.default_rng(1)
     shape = (STEPS, COLUMNS)
     ended = rng.random(shape) < 0.03
@@ -94,9 +93,9 @@ def weights_of(trainer: Trainer, width: int) -> Params:
 
 
 def gradient(case: str) -> tuple[dict[str, float], Params]:
-    """Losses on the whole batch at the first weights, and their gradient: what one long plain step moves them by."""
+    """Losses of the whole batch with the initial weights, and their gradient, from the change by one large SGD step."""
     config, width = CASES[case]
-    rate = 100.0  # so long that the weights' own last digits do not show
+    rate = 100.0  # so large that the weights' rounding errors do not matter
     plain = replace(config, optimizer="sgd", rate=rate, epochs=1, minibatch=1 << 30, clip_norm=math.inf)
     trainer = Trainer(spec(width), plain)
     before = weights_of(trainer, width)
@@ -176,7 +175,7 @@ def prepare(folder: Path) -> None:
 @click.option("--times", default=5, show_default=True, help="An update is made, a turn.")
 @click.option("--ours", is_flag=True, hidden=True)
 def main(rounds: int, times: int, *, ours: bool) -> None:
-    """Measure and print the figures."""
+    """Measure and print the results."""
     if ours:
         prepare_to_compute()  # as the learner does
         serve()

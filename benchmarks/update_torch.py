@@ -1,7 +1,7 @@
-"""The learner's updates in plain PyTorch, on one thread: the other half of update.py, which runs this.
+"""The learner's updates in plain PyTorch, on one thread. update.py runs this script.
 
-It needs PyTorch and NumPy alone. Reads the batch, the weights and the settings from a folder, says "ready", and then
-answers requests on standard input, a JSON object a line, with one JSON object a line.
+It needs only PyTorch and NumPy. It reads the batch, the weights and the settings from a folder, prints "ready", and
+then answers each request on standard input, a JSON object a line, with one JSON object a line.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class ActorCritic(nn.Module):
         )
 
     def layers(self) -> dict[str, nn.Linear]:
-        """By the names of the other half's parameters, with w and b left out."""
+        """The layers by the names of Broodmind's parameters, with {} in the place of w or b."""
         stacks = {"policy": self.policy, "value": self.value}
         return {f"{name}/{{}}{layer}": stack[2 * layer] for name, stack in stacks.items() for layer in range(3)}
 
     def log_prob(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """Of the actions taken [N]."""
+        """The log-probabilities [N] of the actions [N]."""
         log_probs = functional.log_softmax(self.policy(observations), dim=-1)
         return log_probs.gather(1, actions[:, None])[:, 0]
 
@@ -66,12 +66,12 @@ class Learner:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings["rate"], eps=1e-5)
 
     def rows(self) -> Minibatch:
-        """What the minibatches are taken from."""
+        """The rows from which the minibatches are taken."""
         return self.rows_of_vtrace() if self.settings["algo"] == "vtrace" else self.rows_of_ppo()
 
     @torch.no_grad()
     def rows_of_ppo(self) -> Minibatch:
-        """Generalized advantages, normalised."""
+        """The rows for PPO, with normalised generalised advantages."""
         batch, gamma = self.batch, self.settings["gamma"]
         valid, ended = batch["valid"], batch["terminated"] | batch["truncated"]
         values = self.model.value(batch["observations"])[..., 0]
@@ -94,7 +94,7 @@ class Learner:
 
     @torch.no_grad()
     def rows_of_vtrace(self) -> Minibatch:
-        """V-trace's advantages, scaled, with all bars at 1."""
+        """The rows for V-trace, with scaled advantages; all truncation levels are 1."""
         batch, gamma = self.batch, self.settings["gamma"]
         valid, ended = batch["valid"], batch["terminated"] | batch["truncated"]
         observations, actions = batch["observations"][:-1][valid], batch["actions"][valid]

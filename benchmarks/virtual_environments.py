@@ -1,6 +1,6 @@
-"""Environments of their own for what the project itself does not need: peers to compare it with.
+"""Virtual environments for libraries that only the benchmarks need, such as those that Broodmind is compared with.
 
-They lie in `build/peers`, one folder each, and are made the first time that they are asked for.
+They are in `build/peers`, one folder each, and are created when they are first used.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ PEERS = Path(__file__).parents[1] / "build" / "peers"
 
 
 def python_of(name: str, *requirements: str) -> Path:
-    """The Python of the environment `name`, made anew where it is missing or was made of other requirements.
+    """The Python of a virtual environment, which is created if it is missing or has other requirements.
 
     Args:
-        name: of its folder.
-        requirements: what to install, as pip takes it.
+        name: the name of its folder.
+        requirements: what to install, as arguments of pip.
 
     Raises:
-        ClickException: where pip fails.
+        ClickException: if pip fails.
     """
     folder = PEERS / name
     python = folder / "bin" / "python"
@@ -37,9 +37,9 @@ def python_of(name: str, *requirements: str) -> Path:
 
 
 def make(folder: Path, *requirements: str) -> None:
-    """Make an environment in `folder`, in place of whatever is there. Raises ClickException where pip fails."""
+    """Create a virtual environment in `folder`, replacing what is there. Raises ClickException if pip fails."""
     print(f"making {folder}: {' '.join(requirements)}", file=sys.stderr, flush=True)
     venv.create(folder, clear=True, with_pip=True)
     command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if subprocess.run([*command, *requirements], stdout=sys.stderr, check=False).returncode:
-        raise click.ClickException(f"{folder}: pip failed to install {' '.join(requirements)}, expected it to")
+        raise click.ClickException(f"{folder}: pip failed to install {' '.join(requirements)}")

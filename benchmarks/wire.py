@@ -1,20 +1,19 @@
-"""What an entry costs on its way: there and back in one process, and the learner's reading against a bare loop.
+"""The cost of an entry: the round trip in one process, and the learner's ingest compared with a plain loop.
 
     python benchmarks/wire.py
 
-There and back: a game of 500 steps (15 features, one of 5 actions, log-probabilities, rewards, endings) is encoded as
-an actor does, added to its stream, read by the learner's group, and decoded and checked as the learner does. One
-process does it all, in two round trips to a server on a private socket that keeps nothing on disk. Acknowledging and
-deleting, which a commit does for many entries at once, are not part of it. On a virtual machine that does nothing else
-much of this is the cores' waking up, four times: each of the two processes sleeps while the other works. So it is
-measured again with a process on each core that gives way to any other (SCHED_IDLE) and keeps it awake, as the work of a
-run does.
+Round trip: a game of 500 steps (15 features, one of 5 actions, log-probabilities, rewards, ends of games) is encoded as
+by an actor, added to its stream, read by the learner's group, and decoded and checked as by the learner. One process
+does all this, in two round trips to a server on a Unix socket that keeps nothing on disk. Acknowledging and deleting,
+which a commit does for many entries at once, are not included. On an idle virtual machine much of the time is spent
+waking up cores, four times, because each of the two processes waits while the other works. So it is measured again with
+a process of the lowest priority (SCHED_IDLE) on each core that keeps the core from going idle, as a run does.
 
-Reading: the streams of four actors are filled with games of 16, 32, 48 and 64 KB, and the learner takes them all: its
-ingest thread reads under the lease, decodes, checks and hands over, and what was taken is consumed by commits that
-publish nothing. In turn with it, a loop of plain redis-py reads as many at a time (XREADGROUP) and decodes nothing;
-what it has read is acknowledged and deleted in the same pipeline as the next read. Prints the ratio of the entries a
-second, with both rates beside it.
+Ingest: the streams of four actors are filled with games of 16, 32, 48 and 64 KB, and the learner reads them all: its
+ingest thread reads under the lease, decodes, checks and hands over, and the entries are consumed by commits that
+publish nothing. In turn with it, a plain redis-py loop reads the same number at a time (XREADGROUP) without decoding,
+and acknowledges and deletes them in the pipeline of the next read. Prints the ratio of the entries per second, with
+both rates in the detail.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ def header(steps: int) -> Header:
 
 
 def there_and_back(server: Server, times: int) -> dict[str, float]:
-    """Milliseconds of each part, medians over so many times."""
+    """Milliseconds of each part of a round trip: medians over `times` round trips."""
     stream, played = KEYS.trajectories("there"), random_game(500, seed=500, wins=False)
     server.call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
     decoder, marks = Decoder(SPEC), []
@@ -99,7 +98,7 @@ def there_and_back(server: Server, times: int) -> dict[str, float]:
 
 @contextlib.contextmanager
 def awake() -> Iterator[None]:
-    """Have no core sleep."""
+    """Keep all cores from going idle."""
     spin = "import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\nwhile True: pass"
     spinning = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(os.cpu_count() or 1)]
     time.sleep(0.2)
@@ -112,7 +111,7 @@ def awake() -> Iterator[None]:
 
 
 def fill(server: Server, games: int) -> None:
-    """Streams of four actors, so many games in each, and the learner's group on each."""
+    """Create the streams of four actors with `games` games in each, and the learner's group on each."""
     for actor, steps in STEPS.items():
         stream, payload = (
             KEYS.trajectories(actor),
@@ -124,7 +123,7 @@ def fill(server: Server, games: int) -> None:
 
 
 def by_the_learner(machine: Machine, lease: Lease, games: int) -> float:
-    """Seconds until the learner has taken everything, and committed it."""
+    """Seconds until the learner has read and committed everything."""
     server, config = machine.connect(), IntakeConfig(batch_steps=BATCH_STEPS)
     server.call("DEL", KEYS.head)
     server.call("HSET", KEYS.roster, *(part for actor in STEPS for part in (actor, 1)))
@@ -154,7 +153,7 @@ def by_the_learner(machine: Machine, lease: Lease, games: int) -> float:
 
 
 def bare(machine: Machine, games: int) -> float:
-    """Seconds until a loop of redis-py has read and deleted everything."""
+    """Seconds until a plain loop of redis-py has read and deleted everything."""
     client = redis.Redis.from_url(machine.url)
     streams = {KEYS.trajectories(actor): ">" for actor in STEPS}
     began_s = time.perf_counter()
@@ -179,7 +178,7 @@ def bare(machine: Machine, games: int) -> float:
 @click.option("--rounds", default=9, show_default=True)
 @click.option("--server", type=click.Choice(["Redis", "Valkey"]), default="Valkey", show_default=True)
 def main(times: int, games: int, rounds: int, server: str) -> None:
-    """Measure and print the figures."""
+    """Measure and print the results."""
     prepare_to_compute()  # as actors and learner do
     sent, sent_awake, rates = [], [], {"learner": [], "bare": []}
     with Machine(binaries()[server]) as machine:
