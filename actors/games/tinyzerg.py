@@ -171,7 +171,7 @@ class TinyZerg:
     """`num_envs` games of TinyZerg.
 
     Every step draws the same number of random numbers for each game, so that the games do not affect each other.
-    `state` is what stands in all games now: who changes its arrays changes the games.
+    `state` is the current state of all games. Changing its arrays changes the games.
     """
 
     spec = GameSpec(name="TinyZerg", observation_shape=(_FEATURES,), actions=Discrete(len(Macro)), wins=True)

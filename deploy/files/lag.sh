@@ -1,11 +1,12 @@
 #!/bin/sh
-# How far the learner is behind, one line an actor, by nothing but redis-cli.
+# Prints the learner's lag, one line for each actor. Needs only redis-cli.
 #
 #     lag.sh [RUN [redis-cli options]]        lag.sh default -h redis.example -p 6380
 #
-# lag: entries not yet read (nil: the server cannot tell). pending: read, not yet committed. backlog: all in the stream.
-# A running system moves between the questions, so lag + pending is the backlog only within a few entries.
-# REDIS_CLI: the client, if not redis-cli or valkey-cli. REDISCLI_AUTH: the password, as always.
+# lag: entries not read yet (nil: the server cannot compute it). pending: entries read but not committed yet. backlog: all
+# entries in the stream. In a running system the numbers change between two commands, so lag + pending can differ from the
+# backlog by a few entries.
+# REDIS_CLI: the client, if not redis-cli or valkey-cli. REDISCLI_AUTH: the password, as for redis-cli.
 set -eu
 
 run=${1:-default}
@@ -24,7 +25,7 @@ if [ -z "$names" ]; then
     exit 1
 fi
 
-ask() { # all questions in one connection; PING says whose answers follow
+ask() { # all commands in one connection; the reply to each PING names the actor of the replies that follow
     printf '%s\n' "$names" | while IFS= read -r actor; do
         case $actor in *[!A-Za-z0-9_.-]*) continue ;; esac # the learner does not read such a name either
         stream="$keys:trajectories:$actor"
@@ -61,7 +62,7 @@ show() {
     row total "$total_lag" "$total_pending" "$total_backlog"
 }
 
-finish() { # the actor whose answers were read
+finish() { # print the row of the actor whose replies have been read
     [ -n "$actor" ] || return 0
     row "$actor" "$lag" "$pending" "$backlog"
     case $total_lag$lag in

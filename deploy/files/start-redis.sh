@@ -1,14 +1,15 @@
 #!/bin/sh
-# Start Redis or Valkey, after mending an append-only file (AOF) that a power cut tore.
+# Starts Redis or Valkey, after repairing an append-only file (AOF) that a power failure has truncated.
 #
 #     start-redis.sh CONFIG FOLDER [server options, such as --port 6380]
 #
-# Redis 7.0.15 that loads an AOF cut inside a transaction keeps the first half of it and runs it at the next restart,
-# together with what was written since. `redis-check-aof --fix` cuts back to before the transaction, which is what was true:
-# its EXEC was never on disk. What is cut off is kept in FOLDER/torn-TIME.aof.
+# If Redis 7.0.15 loads an AOF that was truncated inside a transaction, it keeps the first half of the transaction and
+# executes it at the next restart, together with later writes. `redis-check-aof --fix` removes the whole transaction. That is
+# correct, because its EXEC was never on disk. The removed bytes are kept in FOLDER/torn-TIME.aof.
 #
-# REDIS_SERVER: the server's executable, if not the valkey-server or redis-server on the PATH. Its -check-aof is beside it.
-# AOF_TORN_MAX: bytes; more than this (64 MB) is no torn tail but a damaged file, and somebody should look at it first.
+# REDIS_SERVER: the server's executable, if not valkey-server or redis-server on the PATH. The matching -check-aof must be in
+#     the same folder.
+# AOF_TORN_MAX: bytes (default 64 MB). If more would be removed, the file is damaged in another way, and a person must check it.
 set -eu
 
 say() { printf 'start-redis: %s\n' "$*" >&2; }
@@ -36,8 +37,8 @@ mend() { # AOF
     say "$1: cut off $torn bytes of an unfinished write, kept in $kept"
 }
 
-# Only the last incremental file can be torn: the others were finished before it was begun. It is checked alone, and not by
-# the manifest, because valkey-check-aof up to 9.1.2 takes a whole base file for a broken one (valkey pull request 4739).
+# Only the last incremental file can be truncated: the others were complete before it was created. The file itself is checked,
+# not the manifest, because valkey-check-aof up to 9.1.2 reports valid base files as damaged (valkey pull request 4739).
 manifest=$folder/appendonlydir/appendonly.aof.manifest
 last=
 if [ -e "$manifest" ]; then
@@ -53,5 +54,5 @@ if [ -n "$last" ]; then
     fi
 fi
 
-# The server takes this shell's place: signals reach it, and nothing else is left.
+# The server replaces this shell, so that signals reach it.
 exec "$server" "$config" --dir "$folder" "$@"
