@@ -73,11 +73,11 @@ def commits(machine: Machine, times: int) -> tuple[list[float], dict[str, object
         streams = {name: KEYS.trajectories(name) for name in ACTORS}
         server.pipeline([("XADD", each, f"1-{sequence}", *header.fields(b"")) for each in streams.values()])
         server.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "STREAMS", *streams.values(), *(">" for _ in streams))
-        intake = run.intake()
+        batcher = run.new_batcher()
         for name in ACTORS:
-            intake.add(Entry(name, (1, sequence), header, None, "stale"), run.head, now_ms())
+            batcher.add(Entry(name, (1, sequence), header, None, "stale"), run.standing, now_ms())
         began_s = time.perf_counter()
-        commit, stored = run.commit(intake, {"kl": 0.01}, ACTORS)
+        commit, stored = run.commit(batcher, {"kl": 0.01}, ACTORS)
         prepared_ms.append(1000 * (time.perf_counter() - began_s))
         began_s = time.perf_counter()
         send(server, KEYS, lease, commit)

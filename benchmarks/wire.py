@@ -44,11 +44,13 @@ from broodmind.common.wire.trajectory import Header, encode_trajectory, parse_en
 from broodmind.learner.commit.commit import Commit, send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig
-from broodmind.learner.ingest.batcher import Batcher, rejection
+from broodmind.learner.ingest.admission import rejection
+from broodmind.learner.ingest.batcher import Batcher
 from broodmind.learner.ingest.cached_layout_decoder import Decoder
 from broodmind.learner.ingest.fenced_read import FencedReads
-from broodmind.learner.ingest.stream_reader import Ingest
-from broodmind.learner.ledger.head import Head, next_head
+from broodmind.learner.ingest.ingest_thread import IngestThread
+from broodmind.learner.ingest.stream_reader import StreamReader
+from broodmind.learner.ledger.head import Head, Standing, next_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +62,7 @@ KEYS = Keys("wire")
 GAME = GameSpec("Wire", (15,), Discrete(5))
 SPEC = RunSpec(GAME, rollout=RolloutSpec(unroll="games", length=1000))
 HEAD = Head(1, 1, "")
+STANDING = Standing(HEAD)
 STEPS = {"a": 213, "b": 427, "c": 640, "d": 853}  # of each actor's games: 16, 32, 48 and 64 KB
 BATCH_STEPS = 32_768  # of a commit: some 60 games
 LEASE_MS = 600_000
@@ -128,24 +131,26 @@ def by_the_learner(machine: Machine, lease: Lease, games: int) -> float:
     server.call("DEL", KEYS.head)
     server.call("HSET", KEYS.roster, *(part for actor in STEPS for part in (actor, 1)))
 
-    def taken(entry: Header) -> Rejection | None:
-        return rejection(entry, HEAD, now_ms(), config)
+    def rejected(entry: Header) -> Rejection | None:
+        return rejection(entry, STANDING, now_ms(), config)
 
     reads = FencedReads(machine.connect(), KEYS, lease)
-    ingest = Ingest(machine.connect(), reads, KEYS, lease, SPEC, taken, 2 * BATCH_STEPS)
+    capacity_steps = 2 * BATCH_STEPS
+    reader = StreamReader(machine.connect(), reads, KEYS, lease, SPEC, rejected, capacity_steps, after_death=False)
+    ingest = IngestThread(reader, lease.ttl_ms / 3000)
     began_s = time.perf_counter()
-    ingest.start(after_death=False)
-    left, intake, parent = games * len(STEPS), Batcher(config, {}), Head()
+    ingest.start()
+    left, batcher, parent = games * len(STEPS), Batcher(config, {}), Head()
     while left:
         entry = ingest.take(1.0)
         if entry is None or entry.rejected:
             raise click.ClickException(f"{entry}, expected an entry")
-        intake.add(entry, HEAD, now_ms())
+        batcher.add(entry, STANDING, now_ms())
         left -= 1
-        if intake.complete or not left:
+        if batcher.complete or not left:
             head = next_head(parent, publish=False)
-            send(server, KEYS, lease, Commit(parent, head, b"state", None, {}, {"left": left}, {}, intake.consumed))
-            parent, intake = head, Batcher(config, intake.cursors)
+            send(server, KEYS, lease, Commit(parent, head, b"state", None, {}, {"left": left}, {}, batcher.consumed))
+            parent, batcher = head, Batcher(config, batcher.cursors)
     taken_s = time.perf_counter() - began_s
     ingest.close()
     server.close()

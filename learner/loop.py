@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..common.errors import LineageLost, RedisUnreachable
+from ..common.process.backoff import Backoff
 from ..common.process.clock import monotonic_s
 from ..common.process.log import Log
 from ..common.server.keys import Keys
 from .commit.lease import Lease
 from .persistence.last_known_state import LastKnownState
-from .persistence.warm_start import read_origin
+from .persistence.warm_start import read_warm_start
 from .session import Session
 
 if TYPE_CHECKING:
@@ -36,17 +37,17 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
         LeaseHeld: if another learner runs this run. LeaseLost: if one took over.
         ConfigError: if the run in Redis was made with another spec, or a new one was to start from a file and cannot.
     """
-    origin = read_origin(Path(config.init_from), spec) if config.init_from else None
+    warm_start = read_warm_start(Path(config.init_from), spec) if config.init_from else None
     lease = Lease(Keys(run), config.lease_ttl_ms)
-    began_s, pause_s = monotonic_s(), _RECONNECT_S[0]
-    known = LastKnownState()
+    began_s, backoff = monotonic_s(), Backoff(*_RECONNECT_S)
+    last_known = LastKnownState()
     while not stop.requested:
-        session = Session(url, run, spec, config, lease, known)
+        session = Session(url, run, spec, config, lease, last_known)
         try:
-            if not session.open(stop, origin):
+            if not session.open(stop, warm_start):
                 session.abandon()
                 return
-            pause_s = _RECONNECT_S[0]
+            backoff.reset()
             while not (stop.requested or session.reached_its_goal(began_s)):
                 session.step()
             session.close()
@@ -55,8 +56,7 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
             if not lease.token or stop.requested:
                 raise
             _log.warning("starting over from what Redis holds", error=error)
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, _RECONNECT_S[1])
+            time.sleep(backoff.next_s())
         except BaseException:
             session.abandon()
             raise

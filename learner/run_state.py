@@ -1,124 +1,106 @@
-"""A learner's memory of its run: all that a commit writes, and that a reload puts back."""
+"""A learner's memory of its run: what every commit writes, and what a snapshot of a commit puts back."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..common.process.clock import Every, now_ms
-from ..common.server.streams import format_id
-from .algorithms.batch import collate
+from ..common.process.clock import now_ms
 from .algorithms.trainer import Trainer
-from .commit.commit import Commit
-from .ingest.batcher import Batcher, rejection
+from .commit_builder import build_commit
+from .ingest.admission import rejection
+from .ingest.batcher import Batcher
 from .ledger.counters import REJECTIONS, Counters
-from .ledger.head import Head, next_head
-from .ledger.id_ranges import format_ranges
-from .ledger.ledger_entry import by_reason
+from .ledger.head import Head, Standing, next_head
 from .metrics.run_metrics import History
-from .metrics.throughput import Throughput
 from .persistence.run_snapshot import LearnerState, RunSnapshot, encode_learner, expect_learner_state
+from .run_statistics import RunStatistics
+from .training_step import train
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ..common.server.streams import Argument
     from ..common.spec import RunSpec
     from ..common.wire.trajectory import Header
     from .algorithms.trainer import WarmStart
+    from .commit.commit import Commit
     from .config import LearnerConfig
     from .ledger.counters import Rejection
-    from .ledger.stream_entry import Cursors, Lineage
+    from .ledger.stream_entry import Cursors
     from .metrics.update_metrics import Metrics
 
 _DEPARTED_KEPT = 4096  # cursors, 40 bytes each in every commit's learner state
-_LINEAGE_MAX = 256  # versions: no actor is further behind without its data being stale in any other way
-_GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
 
 
 class RunState:
-    """Fresh from the run's seed, until `resume` puts it where a commit left it."""
+    """Fresh from the run's seed, until `resume` puts it where a commit left it.
+
+    `standing` is where the next commit starts from: the head of the last commit that was built here, which may still
+    be on its way to Redis. What is known to have gone through, `LastKnownState` says.
+    """
 
     def __init__(self, name: str, spec: RunSpec, config: LearnerConfig) -> None:
-        self.head = Head()
+        self.standing = Standing()
         self.counters = Counters()
         self.cursors: Cursors = {}
-        self.lineage: Lineage = {}
-        self._name, self._spec, self._config = name, spec, config
-        self._trainer = Trainer(spec, config.algorithm)
+        self.trainer = Trainer(spec, config.algorithm)
+        self._spec, self._config = spec, config
         self._history = History()
-        self._rate = Throughput()
-        self._steps_before = 0  # trained by those who came before
+        self._statistics = RunStatistics(name, config, self.trainer, self._history)
         self._weights = b""  # of the last version
-        self._gauges_due = Every(_GAUGES_EVERY_S)
 
-    def resume(self, stored: RunSnapshot) -> None:
+    def resume(self, snapshot: RunSnapshot) -> None:
         """Go on from a stored state.
 
         Raises:
             WireError: if the state is not what a learner of this version wrote; nothing restored may be used then.
             LineageLost: if it is of another commit. ConfigError: if it is of another algorithm.
         """
-        state = stored.learner_state()
+        state = snapshot.learner_state()
         with expect_learner_state():
-            self._trainer.restore(stored.params(self._spec), state.trainer)
+            self.trainer.restore(snapshot.params(self._spec), state.trainer)
             self._history.restore(state.history)
-        self.cursors, self.lineage = state.cursors, state.lineage
-        self.head, self.counters, self._weights = stored.head, stored.counters, stored.weights
-        self._steps_before = self.counters.steps
+        self.cursors, self.counters, self._weights = state.cursors, snapshot.counters, snapshot.weights
+        self.standing = Standing(snapshot.head, state.lineage)
+        self._statistics.resumed_at(self.counters.steps)
 
-    def start_from(self, origin: WarmStart) -> None:
+    def start_from(self, warm_start: WarmStart) -> None:
         """Let the first version be one that was learnt elsewhere."""
-        self._trainer.start_from(origin)
+        self.trainer.start_from(warm_start)
+
+    @property
+    def head(self) -> Head:
+        """That of `standing`."""
+        return self.standing.head
 
     @property
     def solved(self) -> bool:
         """Whether the last hundred games reached the return that was asked for."""
-        goal, mean_return = self._config.goal.until_return, self._history.mean_return
-        return goal is not None and mean_return is not None and mean_return >= goal
+        return self._statistics.solved
 
     def rejection(self, header: Header) -> Rejection | None:
-        """Why an entry would be rejected if it were taken now."""
-        return rejection(header, self.head, now_ms(), self._config.intake, self.lineage)
+        """Why an entry would be rejected if it were put into a batch now. For any thread: see `Standing`."""
+        return rejection(header, self.standing, now_ms(), self._config.intake)
 
-    def intake(self) -> Batcher:
-        """An empty one, for the next commit."""
-        return Batcher(self._config.intake, self.cursors, self.lineage)
+    def new_batcher(self) -> Batcher:
+        """An empty batcher, for the next commit."""
+        return Batcher(self._config.intake, self.cursors)
 
-    def train(self, intake: Batcher) -> Metrics:
-        """One update on what was accepted; returns its figures. Raises NonFinite, and has changed nothing then."""
-        accepted = intake.in_order()
-        # Of what no version of this run played it is only certain that it is not the newest's play.
-        staleness = [1 if header.imported else self.head.version - header.version for header, _ in accepted]
-        batch = collate([trajectory for _, trajectory in accepted], staleness)
-        rejected_steps = sum(entry.header.steps for entry, _ in intake.rejected if entry.header is not None)
-        produced = sum(header.steps for header, _ in accepted) + rejected_steps
-        p50, p95, top = np.percentile(staleness, [50, 95, 100])
-        metrics = {
-            **self._trainer.update(batch),
-            "batch_steps": batch.steps,
-            "batch_games": batch.games,
-            "batch_staleness_p50": float(p50),
-            "batch_staleness_p95": float(p95),
-            "batch_staleness_max": float(top),
-            # Steps gone through by the optimizer for each that was played (OpenAI Five, arXiv 1912.06680, section 4.2).
-            "sample_reuse": self._trainer.passes * batch.steps / max(produced, 1),
-        }
+    def train(self, batcher: Batcher) -> Metrics:
+        """One update on what was accepted; returns its metrics. Raises NonFinite, and has changed nothing then."""
+        step = train(self.trainer, batcher, self.head.version)
         now = now_ms()
-        for header, trajectory in accepted:
+        for header, trajectory in step.trajectories:
             self._history.accept(header, trajectory, self.head.version, now)
         self.counters = self.counters.add(
             updates=1,
-            accepted=len(accepted),
-            imported=sum(header.imported for header, _ in accepted),
-            steps=batch.steps,
-            games=batch.games,
+            accepted=len(step.trajectories),
+            imported=sum(header.imported for header, _ in step.trajectories),
+            steps=step.steps,
+            games=step.games,
         )
-        self._rate.add(self.counters.steps)
-        return metrics
+        self._statistics.trained_to(self.counters.steps)
+        return step.metrics
 
     def first_version(self, parent: Head, epoch: int) -> tuple[Commit, RunSnapshot]:
         """The commit that opens an epoch: the run's first, or the one after a lineage that was lost.
@@ -126,89 +108,59 @@ class RunState:
         What was played or is on its way with lost versions must not pass for play with the coming ones. The cursors
         stay: actors go on counting, and what they resend from before was consumed before.
         """
-        self.head = replace(next_head(parent, publish=True), epoch=epoch, version=self.head.version + 1)
-        return self._commit(parent, self.intake(), {}, publish=True, actors=0)
+        head = replace(next_head(parent, publish=True), epoch=epoch, version=self.head.version + 1)
+        return self._commit(parent, head, self.new_batcher(), {}, publish=True, actors=0)
 
-    def commit(self, intake: Batcher, metrics: Metrics | None, actors: Collection[str]) -> tuple[Commit, RunSnapshot]:
-        """The commit of everything taken in; with a new version where there are figures of an update.
+    def commit(self, batcher: Batcher, metrics: Metrics | None, actors: Collection[str]) -> tuple[Commit, RunSnapshot]:
+        """The commit of everything taken in; with a new version where there are metrics of an update.
 
         Args:
-            intake: what was consumed.
+            batcher: what was consumed.
             metrics: of the update; None if nothing was trained.
             actors: those being read.
+
+        Returns:
+            The commit, and the run as it will be once the commit has gone through.
         """
-        for entry, reason in intake.rejected:
+        for entry, reason in batcher.rejected:
             if entry.header is not None and reason in {"stale", "too_old"}:
                 self._history.reject(entry.header, self.head.version)
-        rejected = {name: sum(reason == name for _, reason in intake.rejected) for name in REJECTIONS}
-        self.counters = self.counters.add(**rejected, overflow=intake.overflow)
-        self.cursors = _remembered(intake.cursors, {*actors, *intake.consumed})
-        parent, self.head = self.head, next_head(self.head, publish=metrics is not None)
-        return self._commit(parent, intake, metrics or {}, publish=metrics is not None, actors=len(actors))
+        rejected = {name: sum(reason == name for _, reason in batcher.rejected) for name in REJECTIONS}
+        self.counters = self.counters.add(**rejected, overflow=batcher.overflow)
+        self.cursors = remembered(batcher.cursors, {*actors, *batcher.consumed})
+        publish = metrics is not None
+        head = next_head(self.head, publish=publish)
+        return self._commit(self.head, head, batcher, metrics or {}, publish=publish, actors=len(actors))
 
     def _commit(
-        self, parent: Head, intake: Batcher, metrics: Metrics, *, publish: bool, actors: int
+        self, parent: Head, head: Head, batcher: Batcher, metrics: Metrics, *, publish: bool, actors: int
     ) -> tuple[Commit, RunSnapshot]:
+        self.standing = self.standing.after(head, publish=publish)
         if publish:
-            self._weights = self._trainer.weights()
-            same_epoch = self.lineage if parent.epoch == self.head.epoch else {}
-            kept = list(same_epoch.items())[-_LINEAGE_MAX:]
-            self.lineage = {**dict(kept), self.head.version: self.head.commit}
+            self._weights = self.trainer.weights()
         learner = encode_learner(
-            self.head, LearnerState(self._trainer.state(), self._history.state(), self.cursors, self.lineage)
+            head, LearnerState(self.trainer.state(), self._history.state(), self.cursors, self.standing.lineage)
         )
-        commit = Commit(
-            parent=parent,
-            head=self.head,
+        commit = build_commit(
+            *(parent, head, batcher, metrics),
             learner=learner,
             weights=self._weights if publish else None,
-            counters=self.counters.to_fields(),
-            stats=self._stats(metrics, actors),
-            entry=_printed(metrics),
-            consumed=intake.consumed,
-            rejected_ids=by_reason(intake.rejected),
-            gaps={actor: format_ranges(gaps) for actor, gaps in intake.gaps.items()},
-            rejected_entries=[
-                {"actor": e.actor, "id": format_id(e.id), "reason": why, "problem": e.problem, "payload": e.shown}
-                for e, why in intake.rejected
-                if why in {"invalid", "non_finite", "poison"}
-            ],
+            counters=self.counters,
+            stats=self._statistics.fields(head, self.counters, metrics, actors),
         )
-        return commit, RunSnapshot(self.head, self.counters, learner, self._weights)
-
-    def _stats(self, metrics: Metrics, actors: int) -> dict[str, Argument]:
-        stats: dict[str, Argument] = {
-            "run": self._name,
-            "epoch": self.head.epoch,
-            "version": self.head.version,
-            "updated_ms": now_ms(),
-            "accept_imported": int(self._config.intake.accept_imported),
-            "resumed_steps": self._steps_before,
-            **self.counters.to_fields(),
-            **_printed(metrics),
-        }
-        if self._gauges_due.due() or self.solved:
-            stats |= {
-                **_printed(self._history.metrics()),
-                "steps_per_second": f"{self._rate.per_second():.0f}",
-                "actors": actors,
-                **{name: json.dumps(value) for name, value in self._history.rejections().items()},
-                **{name: str(value) for name, value in self._trainer.describe().items()},
-            }
-        if self.solved:
-            stats["solved_ms"] = now_ms()
-        return stats
+        return commit, RunSnapshot(head, self.counters, learner, self._weights)
 
 
-def _remembered(cursors: Cursors, reading: Collection[str]) -> Cursors:
+def remembered(cursors: Cursors, reading: Collection[str], departed_kept: int = _DEPARTED_KEPT) -> Cursors:
     """The cursors without those of the actors that departed longest ago.
 
-    One that slept for so long that it was struck off may come back, and send again what was consumed before.
+    An actor that slept for so long that it was struck off may come back, and send again what was consumed before.
+
+    Args:
+        cursors: actor to the last id consumed.
+        reading: actors whose cursors are kept in any case.
+        departed_kept: how many cursors of other actors are kept.
     """
     departed = sorted(cursors.keys() - reading, key=cursors.__getitem__)
-    forgotten = set(departed[: max(len(departed) - _DEPARTED_KEPT, 0)])
+    forgotten = set(departed[: max(len(departed) - departed_kept, 0)])
     return {actor: entry_id for actor, entry_id in cursors.items() if actor not in forgotten}
-
-
-def _printed(metrics: Metrics) -> dict[str, Argument]:
-    return {name: f"{value:.6g}" for name, value in metrics.items()}

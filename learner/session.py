@@ -12,9 +12,9 @@ from ..common.process.log import Log
 from ..common.server.keys import Keys
 from ..common.server.streams import Server
 from .commit.commit_thread import Committer
-from .ingest.batcher import Batcher
 from .ingest.fenced_read import FencedReads
-from .ingest.stream_reader import Ingest
+from .ingest.ingest_thread import IngestThread
+from .ingest.stream_reader import StreamReader
 from .ledger.head import Head
 from .metrics.update_metrics import NonFinite
 from .persistence.archive_writer import Archive, archived
@@ -44,189 +44,213 @@ _STANDSTILL_S = 0.5  # how long all actors may be blocked before a batch goes wi
 
 
 class Session:
-    """A learner's work over one unbroken sight of the run: all that it has in memory follows from what it loaded."""
+    """One learner at work, from its lease to the loss of its connection, or to its end.
+
+    All that it has in memory follows from what it loaded, or from commits that went through. Its parts are public, and
+    so are the steps that `step` takes in order: the model checker takes them one at a time.
+    """
 
     def __init__(
-        self, url: str, run: str, spec: RunSpec, config: LearnerConfig, lease: Lease, known: LastKnownState
+        self, url: str, run: str, spec: RunSpec, config: LearnerConfig, lease: Lease, last_known: LastKnownState
     ) -> None:
-        self._spec, self._config, self._lease, self._known = spec, config, lease, known
+        self.lease, self.last_known = lease, last_known
+        self.state = RunState(run, spec, config)
+        self.batcher = self.state.new_batcher()
+        self.committer = Committer(Server(url), Keys(run), lease, last_known)
+        self._spec, self._config = spec, config
         self._keys = Keys(run)
         self._server = Server(url)
-        self._run = RunState(run, spec, config)
-        self._intake = Batcher(config.intake, {})
         self._rejected_since_s: float | None = None
-        self._committer = Committer(Server(url), self._keys, lease, known)
-        capacity = 2 * max(config.intake.batch_steps, 1)
         self._archive = Archive(config.archive, run, spec) if config.archive else None
         self._taken: list[Entry] = []  # since the last commit, for the archive
-        keep = self._archive is not None
-        reads = FencedReads(Server(url), self._keys, lease)
-        self._ingest = Ingest(
-            Server(url), reads, self._keys, lease, spec, self._run.rejection, capacity, keep_payloads=keep
+        reader = StreamReader(
+            Server(url),
+            FencedReads(Server(url), self._keys, lease),
+            self._keys,
+            lease,
+            spec,
+            self.state.rejection,
+            capacity_steps=2 * max(config.intake.batch_steps, 1),
+            keep_payloads=self._archive is not None,
+            after_death=last_known.settled is None,  # else it was this process, which lost its connection
         )
+        self.ingest = IngestThread(reader, renew_every_s=lease.ttl_ms / 3000)
         self._checkpoints = Checkpoints(Path(config.checkpoint_dir)) if config.checkpoint_dir else None
         self._checkpoint_due = Every(config.checkpoint_every_s)
 
-    def open(self, stop: Stop, origin: WarmStart | None = None) -> bool:
+    def open(self, stop: Stop, warm_start: WarmStart | None = None) -> bool:
         """Take the lease, find out where the run stands, and start to read.
 
         Args:
             stop: ends the wait for another learner's lease.
-            origin: what a new run starts from.
+            warm_start: what a new run starts from.
 
         Returns:
             False if told to stop while another learner held the lease.
         """
-        first = self._known.settled is None
-        if not self._lease.acquire(self._server, stop, self._config.lease_wait_s):
+        if not self.prepare(stop, warm_start):
+            return False
+        self.ingest.start()
+        return True
+
+    def prepare(self, stop: Stop, warm_start: WarmStart | None = None) -> bool:
+        """As `open`, without starting to read."""
+        first = self.last_known.settled is None
+        if not self.lease.acquire(self._server, stop, self._config.lease_wait_s):
             return False
         agree_on_spec(self._server, self._keys, self._spec)
-        stored = load_snapshot(self._server, self._keys)
-        if first and origin is not None:
-            self._start_from(origin, stored)
-        if stored is not None:
-            self._resume(stored)
+        snapshot = load_snapshot(self._server, self._keys)
+        if first and warm_start is not None:
+            self._start_from(warm_start, snapshot)
+        if snapshot is not None:
+            self._resume(snapshot)
         else:
             self._seed()
-        self._intake = self._run.intake()
+        self.batcher = self.state.new_batcher()
         self._checkpoint_due.due()
-        self._ingest.start(after_death=first)
         return True
 
     def step(self) -> None:
         """Take in what there is; train when it is enough for an update."""
-        self._committer.look()
-        entry = self._ingest.take(_TAKE_S)
+        self.committer.look()
+        entry = self.ingest.take(_TAKE_S)
         if entry is not None and entry.processed_solo:
             self._commit_solo(entry)
         elif entry is not None:
-            self._take_in(entry)
-            if self._intake.rejected and self._rejected_since_s is None:
+            self.take_in(entry)
+            if self.batcher.rejected and self._rejected_since_s is None:
                 self._rejected_since_s = monotonic_s()
-        nothing_more_comes = entry is None and self._ingest.blocked_s > _STANDSTILL_S
-        if self._intake.complete or (self._intake.accepted and nothing_more_comes):
-            self._commit(self._train())
-        elif self._rejected_for_long() and not self._intake.accepted:
-            self._commit(None)
+        nothing_more_comes = entry is None and self.ingest.blocked_s > _STANDSTILL_S
+        if self.batcher.complete or (self.batcher.accepted and nothing_more_comes):
+            self.commit(self.train())
+        elif self._rejected_for_long() and not self.batcher.accepted:
+            self.commit(None)
+
+    def take_in(self, entry: Entry) -> None:
+        """Put an entry into the batch that is being collected."""
+        self.batcher.add(entry, self.state.standing, now_ms())
+        if self._archive is not None:
+            self._taken.append(entry)
+
+    def train(self) -> Metrics | None:
+        """Update on what was accepted; None where the update is not finite, and its batch is rejected."""
+        try:
+            return self.state.train(self.batcher)
+        except NonFinite as error:
+            _log.warning("update undone, its batch rejected", error=error, entries=len(self.batcher.accepted))
+            self.batcher.reject_accepted(str(error))
+            return None
+
+    def commit(self, metrics: Metrics | None) -> None:
+        """Hand the commit of what was taken in to the commit thread, and begin a new batch.
+
+        Args:
+            metrics: of the update; None if nothing was trained.
+        """
+        if metrics is not None and self.committer.took_ms is not None:
+            metrics = {**metrics, "commit_ms": self.committer.took_ms}
+        commit, snapshot = self.state.commit(self.batcher, metrics, self.ingest.actors)
+        self.committer.submit(commit, snapshot, self._archiving(commit))
+        if self._checkpoint_due.due():
+            self._save_checkpoint()
+        self.batcher = self.state.new_batcher()
+        self._rejected_since_s = None
 
     def reached_its_goal(self, began_s: float) -> bool:
         """Whether there is nothing left to do."""
         goal = self._config.goal
-        out_of_steps = goal.max_steps is not None and self._run.counters.steps >= goal.max_steps
+        out_of_steps = goal.max_steps is not None and self.state.counters.steps >= goal.max_steps
         out_of_time = goal.max_seconds is not None and monotonic_s() - began_s >= goal.max_seconds
-        return self._run.solved or out_of_steps or out_of_time
+        return self.state.solved or out_of_steps or out_of_time
 
     def close(self) -> None:
         """Finish the commit under way, stop reading, keep a checkpoint, give the lease back: in this order.
 
         The lease comes last, so that a successor finds everything finished.
         """
-        self._committer.settle()
-        self._ingest.close()
-        self._ingest.give_back()
+        self.committer.settle()
+        self.ingest.close()
+        self.ingest.reader.give_back()
         self._save_checkpoint()
         if self._archive is not None:
             self._archive.close()
-        self._lease.release(self._server)
+        self.lease.release(self._server)
         self._let_go()
 
     def abandon(self) -> None:
         """Let go of everything after an error: what was not committed is still in Redis."""
-        self._ingest.close()
+        self.ingest.close()
         self._let_go()
 
     def _let_go(self) -> None:
-        self._committer.close()
+        self.committer.close()
         if self._archive is not None:
             self._archive.close()
         self._server.close()
 
-    def _start_from(self, origin: WarmStart, stored: RunSnapshot | None) -> None:
+    def _start_from(self, warm_start: WarmStart, snapshot: RunSnapshot | None) -> None:
         """Only a run that there is nothing of yet: another one's work would be overwritten, or the file ignored."""
-        if stored is None and self._checkpoints is not None:
-            stored = self._checkpoints.newest(self._spec)
-        if stored is not None:
+        if snapshot is None and self._checkpoints is not None:
+            snapshot = self._checkpoints.newest(self._spec)
+        if snapshot is not None:
             raise ConfigError(
-                f"init-from: run {self._keys.run} is at version {stored.head.version}, expected a new one; "
+                f"init-from: run {self._keys.run} is at version {snapshot.head.version}, expected a new one; "
                 "choose another --run, or leave --init-from away to go on"
             )
-        self._run.start_from(origin)
+        self.state.start_from(warm_start)
 
-    def _resume(self, stored: RunSnapshot) -> None:
-        self._run.resume(stored)
-        _log.info("resumed", run=self._keys.run, epoch=stored.head.epoch, version=stored.head.version)
-        same_server = committed_on(self._server, self._keys) == self._lease.server_id
-        if self._known.may_have_lost(stored.head, same_server=same_server):
-            _log.warning("redis may have come back older", epoch=stored.head.epoch, version=stored.head.version)
-            self._open_epoch(stored.head, self._known.next_epoch(stored.head))
+    def _resume(self, snapshot: RunSnapshot) -> None:
+        self.state.resume(snapshot)
+        _log.info("resumed", run=self._keys.run, epoch=snapshot.head.epoch, version=snapshot.head.version)
+        same_server = committed_on(self._server, self._keys) == self.lease.server_id
+        if self.last_known.may_have_lost(snapshot.head, same_server=same_server):
+            _log.warning("redis may have come back older", epoch=snapshot.head.epoch, version=snapshot.head.version)
+            self._open_epoch(snapshot.head, self.last_known.next_epoch(snapshot.head))
         else:
-            self._known.loaded(stored)
+            self.last_known.loaded(snapshot)
 
     def _seed(self) -> None:
         """Fill an empty Redis: from memory, from a checkpoint, or with a new run."""
         # What was sent and not confirmed is as good as committed: its entries are gone like the rest, or get rejected.
-        lost = self._known.sent
+        lost = self.last_known.sent
         if lost is None and self._checkpoints is not None:
             lost = self._checkpoints.newest(self._spec)
         if lost is not None:
-            self._run.resume(lost)
+            self.state.resume(lost)
             _log.info("redis was empty, seeding it", run=self._keys.run, version=lost.head.version)
-        self._open_epoch(Head(), self._known.next_epoch(self._run.head))
+        self._open_epoch(Head(), self.last_known.next_epoch(self.state.head))
 
     def _open_epoch(self, parent: Head, epoch: int) -> None:
-        self._committer.submit(*self._run.first_version(parent, epoch))
-        self._committer.settle()
+        self.committer.submit(*self.state.first_version(parent, epoch))
+        self.committer.settle()
         self._save_checkpoint()  # at once: who seeds an empty Redis from an older one would open this epoch again
-
-    def _train(self) -> Metrics | None:
-        try:
-            return self._run.train(self._intake)
-        except NonFinite as error:
-            _log.warning("update rejected, its batch set aside", error=error, entries=len(self._intake.accepted))
-            self._intake.reject_accepted(str(error))
-            return None
-
-    def _take_in(self, entry: Entry) -> None:
-        self._intake.add(entry, self._run.head, now_ms())
-        if self._archive is not None:
-            self._taken.append(entry)
 
     def _commit_solo(self, entry: Entry) -> None:
         """First what is in hand, then this entry by itself: whatever it does, nothing else is at risk."""
         self._commit_what_is_in_hand()
-        self._take_in(entry)
+        self.take_in(entry)
         self._commit_what_is_in_hand()
 
     def _commit_what_is_in_hand(self) -> None:
-        if self._intake.consumed:
-            self._commit(self._train() if self._intake.accepted else None)
-            self._committer.settle()
-
-    def _commit(self, metrics: Metrics | None) -> None:
-        if metrics is not None and self._committer.took_ms is not None:
-            metrics = {**metrics, "commit_ms": self._committer.took_ms}
-        commit, stored = self._run.commit(self._intake, metrics, self._ingest.actors)
-        self._committer.submit(commit, stored, self._archiving(commit))
-        if self._checkpoint_due.due():
-            self._save_checkpoint()
-        self._intake = self._run.intake()
-        self._rejected_since_s = None
+        if self.batcher.consumed:
+            self.commit(self.train() if self.batcher.accepted else None)
+            self.committer.settle()
 
     def _archiving(self, commit: Commit) -> Callable[[], None] | None:
         """What keeps the entries that a commit consumes, to be called once it has gone through."""
         if self._archive is None:
             return None
         taken, self._taken = self._taken, []
-        return partial(self._archive.append, archived(taken, self._intake.rejected, commit.head))
+        return partial(self._archive.append, archived(taken, self.batcher.rejected, commit.head))
 
     def _rejected_for_long(self) -> bool:
         return self._rejected_since_s is not None and monotonic_s() - self._rejected_since_s > _REJECTED_WAIT_S
 
     def _save_checkpoint(self) -> None:
         """Of what has gone through, not of what is about to."""
-        if self._checkpoints is None or self._known.settled is None:
+        if self._checkpoints is None or self.last_known.settled is None:
             return
         try:
-            self._checkpoints.save(self._known.settled, self._spec)
+            self._checkpoints.save(self.last_known.settled, self._spec)
         except OSError as error:  # Redis has it all the same: a full disk is no reason to end a run
             _log.warning("checkpoint not written", error=error)

@@ -34,7 +34,10 @@ _STAGED_TTL_MS = 60_000  # a learner that died between staging and commit leaves
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Everything one commit says. Built once and sent as often as it takes: the script knows it again by its id."""
+    """Everything one commit says: it moves the run from `parent` to `head`.
+
+    Built once and sent as often as it takes: the script knows it again by its id.
+    """
 
     parent: Head
     head: Head

@@ -23,20 +23,21 @@ if TYPE_CHECKING:
 class Committer:
     """Sends, and notes what is known of the run by that."""
 
-    def __init__(self, server: Server, keys: Keys, lease: Lease, known: LastKnownState) -> None:
-        self._server, self._keys, self._lease = server, keys, lease
+    def __init__(self, server: Server, keys: Keys, lease: Lease, last_known: LastKnownState) -> None:
+        self._keys, self._lease = keys, lease
+        self.server = server  # for commits alone
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._under_way: Future[None] | None = None
-        self._known = known
+        self._last_known = last_known
         self.took_ms: float | None = None  # from the first byte staged to the answer, the last that went through
 
-    def submit(self, commit: Commit, stored: RunSnapshot, then: Callable[[], None] | None = None) -> None:
+    def submit(self, commit: Commit, snapshot: RunSnapshot, then: Callable[[], None] | None = None) -> None:
         """Send a commit once the one before has gone through; raises what that one ran into.
 
         Once it has gone through itself, `then` is called in the committer's thread.
         """
         self.settle()
-        self._known.sent = stored
+        self._last_known.sent = snapshot
         self._under_way = self._thread.submit(self._send, commit, then)
 
     def settle(self) -> None:
@@ -46,10 +47,15 @@ class Committer:
             try:
                 under_way.result()
             except BroodmindError as error:
-                if not isinstance(error, RedisUnreachable):  # refused, which leaves no doubt
-                    self._known.sent = self._known.settled
+                if not isinstance(error, RedisUnreachable):  # rejected by its script, which leaves no doubt
+                    self._last_known.sent = self._last_known.settled
                 raise
-            self._known.settled = self._known.sent
+            self._last_known.settled = self._last_known.sent
+
+    @property
+    def busy(self) -> bool:
+        """Whether a commit was submitted that nobody has asked about since."""
+        return self._under_way is not None
 
     def look(self) -> None:
         """Raise what the commit under way ran into, if it has; does not wait."""
@@ -61,11 +67,11 @@ class Committer:
         self._thread.shutdown(cancel_futures=True)
         if self._under_way is not None and not self._under_way.cancelled() and self._under_way.exception() is None:
             self.settle()
-        self._server.close()
+        self.server.close()
 
     def _send(self, commit: Commit, then: Callable[[], None] | None) -> None:
         began_s = monotonic_s()
-        send(self._server, self._keys, self._lease, commit)
+        send(self.server, self._keys, self._lease, commit)
         self.took_ms = 1000 * (monotonic_s() - began_s)
         if then is not None:
             then()

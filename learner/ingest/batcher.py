@@ -1,4 +1,4 @@
-"""Intake: which entries go into the next update, and what becomes of the others."""
+"""The batcher: which entries go into the next update, and which are rejected."""
 
 from __future__ import annotations
 
@@ -6,52 +6,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..ledger.id_ranges import IdRange
-from ..ledger.stream_entry import Cursors, Entry, EntryId, Lineage
+from ..ledger.stream_entry import Cursors, Entry, EntryId
+from .admission import rejection
 
 if TYPE_CHECKING:
     from ...common.wire.trajectory import Header, Trajectory
     from ..config import IntakeConfig
     from ..ledger.counters import Rejection
-    from ..ledger.head import Head
+    from ..ledger.head import Standing
 
 _GAP_MAX = 1 << 20  # no actor numbers so many unsent; a hostile id must not spoil the count for good
 
 
-def rejection(
-    header: Header, head: Head, now_ms: int, config: IntakeConfig, lineage: Lineage | None = None
-) -> Rejection | None:
-    """Why an entry may not be trained on now, or None where it may.
-
-    Its staleness is the head's version minus the one it was played with; versions from a future that this run has not
-    seen belong to a lost lineage, and so do those that another commit published than this run's. What no version of
-    this run played has neither; its age counts from its import.
-    """
-    if header.imported:
-        if not config.accept_imported:
-            return "off_run"
-    elif reason := _of_another_time(header, head, config, lineage):
-        return reason
-    return "too_old" if now_ms - header.created_ms > config.max_age_s * 1000 else None
-
-
-def _of_another_time(header: Header, head: Head, config: IntakeConfig, lineage: Lineage | None) -> Rejection | None:
-    if header.epoch != head.epoch or header.version > head.version:
-        return "wrong_epoch"
-    commit = (lineage or {}).get(header.version)
-    if header.commit and commit and header.commit != commit:
-        return "wrong_epoch"
-    if head.version - header.version > config.max_staleness:
-        return "stale"
-    return None
-
-
 @dataclass(slots=True)
 class Batcher:
-    """Collects entries until there are enough of them for an update."""
+    """Collects entries until there are enough for an update. What it holds leaves its stream at the next commit."""
 
     config: IntakeConfig
     cursors: Cursors  # as of the last commit
-    lineage: Lineage = field(default_factory=dict)
     accepted: list[tuple[EntryId, str, Header, Trajectory]] = field(default_factory=list)
     rejected: list[tuple[Entry, Rejection]] = field(default_factory=list)
     consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
@@ -59,7 +31,7 @@ class Batcher:
     steps: int = 0
     games: int = 0
 
-    def add(self, entry: Entry, head: Head, now_ms: int) -> None:
+    def add(self, entry: Entry, standing: Standing, now_ms: int) -> None:
         """Take an entry in, for training or to be rejected; either way it is consumed by the next commit."""
         last = self.cursors.get(entry.actor)
         _, count = self.consumed.get(entry.actor, (None, 0))
@@ -72,9 +44,7 @@ class Batcher:
         self.cursors[entry.actor] = entry.id
         if entry.header is None or entry.trajectory is None:
             self.rejected.append((entry, entry.rejected or "invalid"))
-        elif reason := rejection(
-            entry.header, head, now_ms, self.config, self.lineage
-        ):  # it has aged since it was read
+        elif reason := rejection(entry.header, standing, now_ms, self.config):  # it has aged since it was read
             self.rejected.append((entry, reason))
         else:
             self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))

@@ -1,24 +1,33 @@
-"""Which pending entries may be what killed the learners that had them in hand.
+"""Poison candidates: pending entries that may be what killed the learners that had them in hand.
 
 A trajectory that ends the process itself, by a crash in native code or for want of memory, would be read again by every
-successor, for ever. So what has been delivered often is processed by itself, under a consumer of its own name; and what
-is found under that name after a death has had its proof.
+successor, for ever. So an entry that was delivered often is processed by itself, under a second consumer's name. An
+entry that is found under that name after a learner's death is what killed it.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ...common import deprecated
-from ...common.server.keys import SOLO_CONSUMER
-from ...common.server.streams import parse_id
+from ...common.process.log import Log
+from ...common.server.keys import CONSUMER, GROUP, SOLO_CONSUMER
+from ...common.server.streams import Script, format_id, parse_id
+from ..commit.lease import fenced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...common.server.streams import Reply
+    from ...common.server.keys import Keys
+    from ...common.server.streams import Reply, Server
+    from ..commit.lease import Lease
     from ..ledger.stream_entry import EntryId
+
+_CLAIM = Script(files(__package__).joinpath("claim.lua").read_text())
+_log = Log("ingest")
 
 # A learner is killed or loses its connection for many reasons; an entry processed by itself costs a batch, no more.
 DELIVERIES = 3
@@ -27,7 +36,7 @@ _SOLO = (SOLO_CONSUMER.encode(), deprecated.SOLO_CONSUMER)
 
 @dataclass(frozen=True, slots=True)
 class PoisonCandidate:
-    """A pending entry to be processed by itself, or to be set aside."""
+    """A pending entry to be processed by itself, or to be rejected as poison."""
 
     actor: str
     id: EntryId
@@ -42,7 +51,7 @@ def poison_candidates(actor: str, pending: Sequence[Reply], *, after_death: bool
     Args:
         actor: whose stream it is.
         pending: all of it, in order.
-        after_death: whether whoever read them is dead, and has not merely lost its connection.
+        after_death: whether the learner that read them is dead, and has not merely lost its connection.
     """
     last = max(
         (number for number, (_, who, _, times) in enumerate(pending) if who in _SOLO or times >= DELIVERIES),
@@ -52,3 +61,63 @@ def poison_candidates(actor: str, pending: Sequence[Reply], *, after_death: bool
         PoisonCandidate(actor, parse_id(raw_id), after_death and who in _SOLO)
         for raw_id, who, _, _ in pending[: last + 1]
     ]
+
+
+class Quarantine:
+    """The poison candidates of a run. They are read before everything else, each after the one before is committed."""
+
+    def __init__(self, server: Server, keys: Keys, lease: Lease, *, after_death: bool) -> None:
+        """Args: after_death: see `poison_candidates`."""
+        self._server, self._keys, self._lease, self._after_death = server, keys, lease, after_death
+        self._candidates: deque[PoisonCandidate] = deque()
+        self.in_hand = False  # whether the first candidate was claimed and is not known to be committed
+
+    @property
+    def empty(self) -> bool:
+        """Whether no candidate is left."""
+        return not self._candidates
+
+    def examine(self, actor: str, pending: Sequence[Reply]) -> None:
+        """Add the candidates among an actor's pending entries, given as XPENDING gives them."""
+        self._candidates.extend(poison_candidates(actor, pending, after_death=self._after_death))
+
+    def awaits_commit(self) -> bool:
+        """Whether the candidate in hand is still pending, so that nothing may be read yet."""
+        if not self.in_hand:
+            return False
+        first = self._candidates[0]
+        entry_id = format_id(first.id)
+        return bool(self._server.call("XPENDING", self._keys.trajectories(first.actor), GROUP, entry_id, entry_id, 1))
+
+    def claim_next(self) -> tuple[PoisonCandidate, list[bytes]] | None:
+        """Claim the first candidate under the second consumer's name.
+
+        Returns:
+            The candidate and its entry's fields. None where the first candidate is done with: it was committed, or is
+            gone from its stream.
+        """
+        first = self._candidates[0]
+        raw_entries = [] if self.in_hand else self._claim(first, SOLO_CONSUMER)
+        self.in_hand = bool(raw_entries)
+        if not raw_entries:
+            self._candidates.popleft()
+            return None
+        ((_, raw_fields),) = raw_entries
+        _log.warning("processed by itself: delivered often", actor=first.actor, id=format_id(first.id))
+        return first, raw_fields
+
+    def clear(self) -> None:
+        """Forget all candidates; the streams are joined again."""
+        self._candidates.clear()
+        self.in_hand = False
+
+    def give_back(self) -> None:
+        """Return the candidate in hand to the first consumer, by a learner that ends well without having got to it."""
+        if self.in_hand:
+            self._claim(self._candidates[0], CONSUMER)
+
+    def _claim(self, candidate: PoisonCandidate, consumer: str) -> list[Reply]:
+        keys = [self._keys.lease, self._keys.trajectories(candidate.actor)]
+        arguments = (self._lease.token, self._lease.ttl_ms, GROUP, consumer, format_id(candidate.id))
+        entries: list[Reply] = fenced(self._server, _CLAIM, keys, *arguments)
+        return entries

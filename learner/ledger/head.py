@@ -1,18 +1,49 @@
-"""Where a run stands: the head that each commit moves on."""
+"""Where a run stands: the head that each commit moves on, and the lineage of its last versions."""
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+Lineage = dict[int, str]  # the epoch's last versions to the commits that published them
+
+_LINEAGE_MAX = 256  # versions: no actor is further behind without its data being stale in any other way
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a run stands: commits chain by id, versions rise by one within an epoch."""
+    """A commit's place in its run: commits chain by id, versions rise by one within an epoch.
+
+    A value and nothing more. Whose head it is, its owner says: the commit that leads to it (`Commit.head`), the stored
+    state that was committed with it (`RunSnapshot.head`), or the learner that builds upon it (`Standing.head`).
+    """
 
     epoch: int = 0
     version: int = 0
     commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What decides whether an entry is stale or of a lost lineage, as one value that never changes.
+
+    A learner replaces it as a whole, when it builds a commit and before it sends it. The reading thread asks with the
+    value that it finds at that moment, which is safe: to replace a reference is atomic, so head and lineage always
+    belong together. With the value before, an entry is judged as it would have been a moment earlier: what became stale
+    since then is found when it is put into a batch, where each entry is judged again. And no entry can be of a version
+    that the value before does not have, because actors get a version only once its commit was sent.
+    """
+
+    head: Head = field(default_factory=Head)
+    lineage: Lineage = field(default_factory=dict)  # never changed in place
+
+    def after(self, head: Head, *, publish: bool) -> Standing:
+        """The standing after a commit that leads to `head`, and publishes its version or not."""
+        if not publish:
+            return Standing(head, self.lineage)
+        same_epoch = self.lineage if head.epoch == self.head.epoch else {}
+        kept = list(same_epoch.items())[-_LINEAGE_MAX:]
+        return Standing(head, {**dict(kept), head.version: head.commit})
 
 
 def next_head(parent: Head, *, publish: bool) -> Head:

@@ -11,12 +11,11 @@ if TYPE_CHECKING:
 
 EntryId = tuple[int, int]
 Cursors = dict[str, EntryId]  # actor to the last id consumed
-Lineage = dict[int, str]  # the epoch's last versions to the commits that published them
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stream entry, read and decoded or found wanting."""
+    """One stream entry after its read: decoded, or rejected with a reason."""
 
     actor: str
     id: EntryId

@@ -34,22 +34,22 @@ class Checkpoints:
         self._folder, self._kept = folder, kept
         folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, stored: RunSnapshot, spec: RunSpec) -> Path:
+    def save(self, snapshot: RunSnapshot, spec: RunSpec) -> Path:
         """Write a checkpoint, flushed to disk before it gets its name, and delete the oldest."""
         fields: dict[str, Any] = {
             "format": _FORMAT,
             "spec": spec.to_json(),
-            "epoch": stored.head.epoch,
-            "version": stored.head.version,
-            "commit": stored.head.commit,
-            "counters": stored.counters.to_fields(),
-            "learner": stored.learner,
-            "weights": stored.weights,
-            "digest": digest(stored.learner + stored.weights),
+            "epoch": snapshot.head.epoch,
+            "version": snapshot.head.version,
+            "commit": snapshot.head.commit,
+            "counters": snapshot.counters.to_fields(),
+            "learner": snapshot.learner,
+            "weights": snapshot.weights,
+            "digest": digest(snapshot.learner + snapshot.weights),
         }
         for leftover in self._folder.glob(f".checkpoint-*{PART}"):  # of a learner that was killed while writing
             leftover.unlink(missing_ok=True)
-        path = self._folder / f"checkpoint-{stored.head.epoch:04}-{stored.head.version:09}{_SUFFIX}"
+        path = self._folder / f"checkpoint-{snapshot.head.epoch:04}-{snapshot.head.version:09}{_SUFFIX}"
         self._delete_old()  # first too: a learner killed after each rename would leave one more each time
         write_durably(path, codec.encode(fields))
         self._delete_old()
@@ -65,14 +65,14 @@ class Checkpoints:
         damaged: ConfigError | None = None
         for path in reversed(self._paths()):
             try:
-                stored, theirs = read_checkpoint(path)
+                snapshot, theirs = read_checkpoint(path)
             except ConfigError as error:
                 _log.warning("checkpoint passed over", error=error)
                 damaged = damaged or error
                 continue
             if theirs != spec:
                 raise ConfigError(f"checkpoint {path}: of another run's spec, expected {spec.to_json()}")
-            return stored
+            return snapshot
         if damaged is not None:
             raise damaged
         return None

@@ -1,4 +1,4 @@
-"""What a learner process knows of its run beyond what Redis says now: that is how it notices what Redis has lost."""
+"""What a learner process remembers of its own commits, to notice what Redis has lost since."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class LastKnownState:
-    """Outlives the sessions of one process."""
+    """The last states that this process knows to be in Redis, or sent there. Outlives the sessions of the process."""
 
-    settled: RunSnapshot | None = None  # the last state known to have been committed: loaded, or sent and confirmed
+    settled: RunSnapshot | None = None  # the last state known to be committed: loaded from Redis, or sent and confirmed
     sent: RunSnapshot | None = None  # the last one sent; if it is not the settled one, nobody knows what became of it
 
-    def loaded(self, stored: RunSnapshot) -> None:
+    def loaded(self, snapshot: RunSnapshot) -> None:
         """Redis stands at this state, whatever it was before."""
-        self.settled = self.sent = stored
+        self.settled = self.sent = snapshot
 
     def next_epoch(self, *others: Head) -> int:
         """An epoch that no version known of is in."""
-        known = [stored.head for stored in (self.settled, self.sent) if stored is not None]
+        known = [snapshot.head for snapshot in (self.settled, self.sent) if snapshot is not None]
         return max((head.epoch for head in (*known, *others)), default=0) + 1
 
     def may_have_lost(self, head: Head, *, same_server: bool) -> bool:

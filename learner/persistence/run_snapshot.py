@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
     from ...common.spec import RunSpec
-    from ..ledger.stream_entry import Cursors, Lineage
+    from ..ledger.head import Lineage
+    from ..ledger.stream_entry import Cursors
 
 _FORMAT = 1
 _MAX_BYTES = 2 << 30
@@ -40,7 +41,7 @@ class LearnerState:
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
-    """A run as its last commit left it."""
+    """A run as one commit left it, to be stored or resumed. `head` is the head that this commit led to."""
 
     head: Head
     counters: Counters

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SPEC = "spec"  # the name under which an export says what run it is of
 
 
-def read_origin(path: Path, spec: RunSpec) -> WarmStart:
+def read_warm_start(path: Path, spec: RunSpec) -> WarmStart:
     """Read a file that a run of `spec` is to start from.
 
     Raises:
@@ -45,9 +45,9 @@ def read_origin(path: Path, spec: RunSpec) -> WarmStart:
         raise ConfigError(f"init-from {path}: {error}") from error
 
 
-def plain_values(params: Params, stored: RunSnapshot, network: NetworkSpec, game: GameSpec) -> Params:
+def plain_values(params: Params, snapshot: RunSnapshot, network: NetworkSpec, game: GameSpec) -> Params:
     """The parameters with a value head that gives V itself, where PopArt had it in units of its own."""
-    algorithm = stored.trainer_state()["algorithm"]
+    algorithm = snapshot.trainer_state()["algorithm"]
     if "moments" not in algorithm:
         return params
     scale = ValueScale(0.0)
@@ -82,12 +82,12 @@ def _from_npz(path: Path, spec: RunSpec) -> WarmStart:
 
 
 def _from_checkpoint(path: Path, spec: RunSpec) -> WarmStart:
-    stored, theirs = read_checkpoint(path)
+    snapshot, theirs = read_checkpoint(path)
     _check(path, spec, theirs.game, theirs.network)
-    params = plain_values(stored.params(theirs), stored, theirs.network, theirs.game)
+    params = plain_values(snapshot.params(theirs), snapshot, theirs.network, theirs.game)
     normaliser = None
     if spec.network.normalise:
-        raw: dict[str, Any] = stored.trainer_state()["normaliser"]
+        raw: dict[str, Any] = snapshot.trainer_state()["normaliser"]
         own = Moments(spec.game.features).state()
         codec.check_fields(raw, set(own))
         normaliser = {name: codec.take_array(raw, name, ("<f8",), value.shape) for name, value in own.items()}

@@ -20,7 +20,7 @@ from broodmind.common.wire.weights import Pointer
 from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.ingest.fenced_read import FencedReads
-from broodmind.learner.ingest.stream_reader import Ingest
+from broodmind.learner.ingest.stream_reader import StreamReader
 from broodmind.learner.ledger.head import Head
 
 RUN, ACTORS, OTHER_RUN = "zerg", ("box1", "box2"), "carts"
@@ -258,12 +258,12 @@ def test_what_happens_rarely_needs_no_more_than_the_rights_either(guarded):
     uplink = joined_uplink_as(urls[f"{RUN}~actor~box1"], "box1")
     uplink.leave()
     reads = FencedReads(Server(urls[f"{RUN}~learner"]), KEYS, lease)
-    ingest = Ingest(Server(urls[f"{RUN}~learner"]), reads, KEYS, lease, SPEC, lambda _: None, 100)
-    ingest._follow_roster()
-    ingest._read()
-    ingest._watch_for_a_standstill()
-    ingest._strike_off_the_silent()
-    ingest.close()
+    reader = StreamReader(Server(urls[f"{RUN}~learner"]), reads, KEYS, lease, SPEC, lambda _: None, 100)
+    reader.follow_roster()
+    reader.read()
+    reader.watch_for_standstill()
+    reader.strike_off_silent()
+    reader.close()
     assert not admin.call("HKEYS", KEYS.roster)
     admin.call("SCRIPT", "FLUSH")
     admin.call("CONFIG", "SET", "maxmemory", "1")

@@ -30,7 +30,6 @@ from support.servers import KINDS, RealServer
 
 from broodmind.actors.transport.blocking_connection import BlockingActorConnection
 from broodmind.common.errors import BroodmindError, LeaseLost, RedisUnreachable
-from broodmind.common.process.clock import now_ms
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import parse_id
 from broodmind.common.spec import NetworkSpec
@@ -168,8 +167,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
     def opened(self, lease, known=None):
         """A session of a new learner, or of one that knew of the run before its connection broke."""
         session = Session(self.server.url, KEYS.run, TINY, CONFIG, lease, known or LastKnownState())
-        session._ingest._thread.start = lambda: None  # every read is a step of its own
-        assert session.open(NEVER)
+        assert session.prepare(NEVER)  # and no thread that reads: every read is a step of its own
         self.read_ahead = []
         self.poison = set() if known else {each for each in self.processed_solo if not self.consumed[each]}
         return session
@@ -202,18 +200,18 @@ class StreamsAndCommit(RuleBasedStateMachine):
     def start_over(self):
         lost = self.learner
         lost.abandon()
-        self.learner = self.opened(lost._lease, lost._known)
+        self.learner = self.opened(lost.lease, lost.last_known)
 
     @precondition(lambda self: self.learner is not None)
     @rule()
     def learner_reads(self):
-        self.learner._ingest._follow_roster()
+        self.learner.ingest.reader.follow_roster()
         for _ in range(2):  # what is pending, then what is new
-            self.learner._ingest._read()
-        while (entry := self.learner._ingest.take(0)) is not None:
+            self.learner.ingest.reader.read()
+        while (entry := self.learner.ingest.take(0)) is not None:
             if entry.processed_solo:
                 self.processed_solo.add((entry.actor, entry.id))
-            self.read_ahead.append((entry, self.learner._run.head.version))
+            self.read_ahead.append((entry, self.learner.state.head.version))
 
     @precondition(lambda self: self.learner is not None and self.read_ahead)
     @rule(count=st.integers(1, 6))
@@ -221,14 +219,14 @@ class StreamsAndCommit(RuleBasedStateMachine):
         taken, self.read_ahead = self.read_ahead[:count], self.read_ahead[count:]
         for entry, version in taken:
             self.expected[entry.actor, entry.id] = self.fate_of(entry.actor, entry.id, version)
-            self.learner._intake.add(entry, self.learner._run.head, now_ms())
+            self.learner.take_in(entry)
 
     @precondition(lambda self: self.learner is not None)
     @rule(fault=COMMIT_FAULTS)
     def learner_commits(self, fault):
-        intake, run = self.learner._intake, self.learner._run
-        metrics = self.learner._train() if intake.accepted else None
-        server = self.learner._committer._server
+        batcher, state = self.learner.batcher, self.learner.state
+        metrics = self.learner.train() if batcher.accepted else None
+        server = self.learner.committer.server
         whole = server.script
 
         def script(*arguments):
@@ -240,16 +238,16 @@ class StreamsAndCommit(RuleBasedStateMachine):
             return whole(*arguments) if fault == "sent twice" else reply
 
         server.script = script
-        self.learner._commit(metrics)
+        self.learner.commit(metrics)
         server.script = whole if fault == "none" else script
         try:
-            self.learner._committer.settle()
+            self.learner.committer.settle()
         except RedisUnreachable:
             if fault == "reply lost":
-                self.note_commit(intake, run.head)
+                self.note_commit(batcher, state.head)
             self.start_over()
         else:
-            self.note_commit(intake, run.head)
+            self.note_commit(batcher, state.head)
         server.script = whole
 
     @precondition(lambda self: self.learner is not None)
@@ -265,7 +263,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
     @precondition(lambda self: self.learner is not None)
     @rule()
     def learner_looks_for_the_silent(self):
-        self.learner._ingest._strike_off_the_silent()
+        self.learner.ingest.reader.strike_off_silent()
 
     @precondition(lambda self: self.zombies)
     @rule(what=st.sampled_from(["read", "commit", "renew", "strike off"]))
@@ -274,19 +272,19 @@ class StreamsAndCommit(RuleBasedStateMachine):
         zombie = self.zombies.pop()
         silenced = {}
         if what == "strike off":  # it looks further only at those it hears nothing of
-            silenced = {key: self.redis.call("DUMP", key) for key in map(KEYS.heartbeat, zombie._ingest.actors)}
+            silenced = {key: self.redis.call("DUMP", key) for key in map(KEYS.heartbeat, zombie.ingest.actors)}
             self.redis.pipeline([("DEL", key) for key in silenced])
-        if zombie._ingest._reads.under_way:  # asked for and answered before its pause: its heir has read it too
-            zombie._ingest._reads.take()
+        if zombie.ingest.reader.reads.under_way:  # asked for and answered before its pause: its heir has read it too
+            zombie.ingest.reader.reads.take()
         before = self.without_staged()
         deeds = {
-            "read": zombie._ingest._read,
-            "strike off": zombie._ingest._strike_off_the_silent,
+            "read": zombie.ingest.reader.read,
+            "strike off": zombie.ingest.reader.strike_off_silent,
             "commit": lambda: self.commit_of(zombie),
         }
-        if what not in deeds or (what != "commit" and not zombie._ingest.actors):  # it has nothing to read
-            deeds[what] = lambda: zombie._lease.renew(self.redis)
-        if zombie._ingest._suspect_in_hand and what == "read":  # it waits for its commit
+        if what not in deeds or (what != "commit" and not zombie.ingest.actors):  # it has nothing to read
+            deeds[what] = lambda: zombie.lease.renew(self.redis)
+        if zombie.ingest.reader.quarantine.in_hand and what == "read":  # it waits for its commit
             what = "commit"
         with pytest.raises(LeaseLost):
             deeds[what]()
@@ -296,8 +294,8 @@ class StreamsAndCommit(RuleBasedStateMachine):
 
     @staticmethod
     def commit_of(session):
-        session._commit(session._train() if session._intake.accepted else None)
-        session._committer.settle()
+        session.commit(session.train() if session.batcher.accepted else None)
+        session.committer.settle()
 
     def without_staged(self):
         return {key: value for key, value in everything(self.redis, KEYS).items() if b":staged:" not in key}
@@ -310,11 +308,11 @@ class StreamsAndCommit(RuleBasedStateMachine):
 
     # The model.
 
-    def note_commit(self, intake, head=None):
+    def note_commit(self, batcher, head=None):
         """What a commit that went through must have changed."""
         found = hash_of(self.redis, KEYS.head)
         epoch, version, commit = int(found["epoch"]), int(found["version"]), found["commit"]
-        if intake is None:  # a learner that has just started
+        if batcher is None:  # a learner that has just started
             if not self.heads:
                 assert (epoch, version, found["parent"]) == (1, 1, "")
                 self.heads.append((epoch, version, commit))
@@ -322,9 +320,9 @@ class StreamsAndCommit(RuleBasedStateMachine):
             return
         assert commit == head.commit
         assert (epoch, found["parent"]) == (self.heads[-1][0], self.heads[-1][2])
-        assert version == self.version + bool(intake.accepted)
-        fates = {(actor, entry_id): "accepted" for entry_id, actor, _, _ in intake.accepted}
-        for entry, reason in intake.rejected:
+        assert version == self.version + bool(batcher.accepted)
+        fates = {(actor, entry_id): "accepted" for entry_id, actor, _, _ in batcher.accepted}
+        for entry, reason in batcher.rejected:
             fates[entry.actor, entry.id] = reason
         for (actor, entry_id), fate in sorted(fates.items()):
             assert fate == self.expected[actor, entry_id], (actor, entry_id, fate, self.expected[actor, entry_id])
@@ -337,7 +335,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
                 incarnation, number = self.last.get(actor, (0, 0))
                 self.counts["overflow"] += entry_id[1] - 1 - (number if incarnation == entry_id[0] else 0)
                 self.last[actor] = entry_id
-        assert intake.consumed.keys() == {actor for actor, _ in fates}
+        assert batcher.consumed.keys() == {actor for actor, _ in fates}
         self.heads.append((epoch, version, commit))
 
     def fate_of(self, actor, entry_id, version):

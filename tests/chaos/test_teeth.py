@@ -25,7 +25,7 @@ from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.ingest.fenced_read import FencedReads
-from broodmind.learner.ingest.stream_reader import Ingest
+from broodmind.learner.ingest.stream_reader import StreamReader
 from broodmind.learner.ledger.counters import Counters
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.persistence.last_known_state import LastKnownState
@@ -83,16 +83,16 @@ def step_until(session, redis, keys, **expected):
 
 def pause_reads(session):
     """A learner that does not read from now on; returns what lets it go on."""
-    ingest, skipped = session._ingest, threading.Event()
-    read_once = ingest._read
+    reader, skipped = session.ingest.reader, threading.Event()
+    read_once = reader.read
 
     def skip():
         skipped.set()
         return False
 
-    ingest._read = skip
+    reader.read = skip
     assert skipped.wait(PATIENCE_S)
-    return lambda: setattr(ingest, "_read", read_once)
+    return lambda: setattr(reader, "read", read_once)
 
 
 def read(redis, keys, actor, *sequences):
@@ -205,15 +205,15 @@ def test_a_read_without_a_fence_is_noticed(shared_server, redis, run, keys, monk
     uplink.push([fragment()], NEVER)
     step_until(heir, redis, keys, accepted=1)
     reads = FencedReads(shared_server.connect(), keys, asleep)
-    zombie = Ingest(shared_server.connect(), reads, keys, asleep, SPEC, lambda _: None, capacity_steps=100)
-    zombie._positions = {"a": ">"}
+    zombie = StreamReader(shared_server.connect(), reads, keys, asleep, SPEC, lambda _: None, capacity_steps=100)
+    zombie.follow_roster()
     resume = pause_reads(heir)
     redis.call("XADD", keys.trajectories("a"), f"{uplink._incarnation}-2", *entry("a"))
     if fault:
-        wait_until(zombie._read)
+        wait_until(zombie.read)
     else:
         with pytest.raises(LeaseLost):
-            zombie._read()
+            zombie.read()
     reads.close()
     resume()
     redis.call("XADD", keys.trajectories("a"), f"{uplink._incarnation}-3", *entry("a", version=2))
@@ -245,7 +245,7 @@ def test_acknowledging_before_the_commit_is_noticed(shared_server, redis, run, k
     uplink = joined_uplink(shared_server.url, run, "a", journals=tmp_path)
     first = opened(shared_server, run, redis, keys)
     uplink.push([fragment(), fragment(), fragment()], NEVER)
-    wait_until(lambda: len(first._ingest._entries) == 3)  # read, and nothing committed
+    wait_until(lambda: first.ingest.reader.queue.held_steps == 3 * ONE_PIECE)  # read, and nothing committed
     first.abandon()
     redis.call("DEL", keys.lease)
     heir = opened(shared_server, run, redis, keys)

@@ -54,7 +54,7 @@ def wipe(redis, keys):
 
 def test_an_actor_struck_off_and_back_counts_once_what_it_sends_again(shared_server, redis, run, keys, monkeypatch):
     """Its stream is gone, so Redis refuses nothing; a break that it noticed late makes it send all of it again."""
-    monkeypatch.setattr("broodmind.learner.ingest.stream_reader._DEPART_EVERY_S", 0.05)
+    monkeypatch.setattr("broodmind.learner.ingest.ingest_thread._STRIKE_OFF_EVERY_S", 0.05)
     monkeypatch.setattr(
         "broodmind.actors.transport.stream_connection.monotonic_s", lambda: 0.0
     )  # however long it takes, it was sent just now

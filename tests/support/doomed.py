@@ -14,12 +14,11 @@ from support.runs import SPEC, trajectory
 
 from broodmind.common.process.shutdown import stop_on_signal
 from broodmind.common.wire.trajectory import Header, encode_trajectory
-from broodmind.learner import loop
-from broodmind.learner import run_state as run
+from broodmind.learner import loop, training_step
 from broodmind.learner.algorithms.batch import collate
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.ingest import cached_layout_decoder as decoder
-from broodmind.learner.ingest import stream_reader as ingest
+from broodmind.learner.ingest.ingest_thread import IngestThread
 
 EXIT_CODE = 139
 _MARK = 666.0
@@ -47,9 +46,9 @@ def main(url, name, where):
     if where == "decode":
         decoder.Decoder.decode = dies_of_it(decoder.Decoder.decode, lambda decoded: decoded.rewards)
     elif where == "train":
-        vars(run)["collate"] = dies_of_it(collate, lambda batch: batch.rewards)
+        vars(training_step)["collate"] = dies_of_it(collate, lambda batch: batch.rewards)
     elif where == "never takes":
-        ingest.Ingest.take = lambda _self, _timeout_s: None
+        IngestThread.take = lambda _self, _timeout_s: None
     # More than there is: nothing is trained on in a batch, so that all of it is at risk together.
     intake = IntakeConfig(batch_steps=48 if where in {"decode", "train"} else 8, max_staleness=1000, max_age_s=1e12)
     with stop_on_signal() as stop:

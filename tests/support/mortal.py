@@ -45,7 +45,7 @@ def die_after(owner: object, name: str, *, under_way: bool = False) -> None:
     whole = getattr(owner, name)
 
     def dying(*args, **options):
-        counts = not under_way or args[0]._under_way is not None
+        counts = not under_way or args[0].busy
         whole(*args, **options)
         if counts:
             die()

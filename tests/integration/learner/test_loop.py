@@ -286,7 +286,7 @@ def test_two_processes_under_one_name_are_told_apart(shared_server, redis, run):
 
 
 def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis, run, keys, monkeypatch):
-    monkeypatch.setattr("broodmind.learner.ingest.stream_reader._DEPART_EVERY_S", 0.1)
+    monkeypatch.setattr("broodmind.learner.ingest.ingest_thread._STRIKE_OFF_EVERY_S", 0.1)
     with learning(shared_server.url, run):
         uplink = joined_uplink(shared_server.url, run, "a")
         uplink.push([fragment(), fragment()], NEVER)
@@ -301,7 +301,7 @@ def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(
     shared_server, redis, run, keys, monkeypatch, no_time_passes
 ):
     """Its connection broke meanwhile, so it sends again what it sent last; its stream and group are gone by then."""
-    monkeypatch.setattr("broodmind.learner.ingest.stream_reader._DEPART_EVERY_S", 0.1)
+    monkeypatch.setattr("broodmind.learner.ingest.ingest_thread._STRIKE_OFF_EVERY_S", 0.1)
     with learning(shared_server.url, run):
         uplink = joined_uplink(shared_server.url, run, "sleeper")
         uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)

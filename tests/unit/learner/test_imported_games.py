@@ -11,14 +11,15 @@ from support.runs import SPEC, trajectory
 from broodmind.common.errors import WireError
 from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory, parse_entry
 from broodmind.learner.config import IntakeConfig, LearnerConfig
-from broodmind.learner.ingest.batcher import Batcher, rejection
-from broodmind.learner.ledger.head import Head
+from broodmind.learner.ingest.admission import rejection
+from broodmind.learner.ingest.batcher import Batcher
+from broodmind.learner.ledger.head import Head, Standing
 from broodmind.learner.ledger.stream_entry import Entry
 from broodmind.learner.metrics.run_metrics import History
 from broodmind.learner.run_state import RunState
 
 NOW = 1_700_000_000_000
-HEAD = Head(epoch=3, version=20, commit="c")
+STANDING = Standing(Head(epoch=3, version=20, commit="c"))
 ASKED = IntakeConfig(batch_steps=8, max_staleness=4, max_age_s=60.0, accept_imported=True)
 
 
@@ -79,22 +80,22 @@ def test_how_an_imported_game_ended_may_be_unknown_and_no_others():
 @pytest.mark.parametrize(("epoch", "version"), [(0, 0), (3, 20), (9, 99)])
 def test_it_is_taken_where_asked_for_whatever_its_version_says(config, age_ms, expected, epoch, version):
     header = a_header(trajectory(), epoch=epoch, version=version, created_ms=NOW - age_ms)
-    assert rejection(header, HEAD, NOW, config) == expected
+    assert rejection(header, STANDING, NOW, config) == expected
 
 
 def test_being_asked_for_excuses_nothing_else():
     ours = Header(20, 3, 8, 1, NOW)
-    assert rejection(ours, HEAD, NOW, ASKED) is None
-    assert rejection(replace(ours, version=15), HEAD, NOW, ASKED) == "stale"
-    assert rejection(replace(ours, epoch=0), HEAD, NOW, ASKED) == "wrong_epoch"
+    assert rejection(ours, STANDING, NOW, ASKED) is None
+    assert rejection(replace(ours, version=15), STANDING, NOW, ASKED) == "stale"
+    assert rejection(replace(ours, epoch=0), STANDING, NOW, ASKED) == "wrong_epoch"
 
 
 def a_run_after(*headers):
     run = RunState("x", SPEC, LearnerConfig(intake=ASKED))
-    run.head = HEAD
+    run.standing = STANDING
     intake = Batcher(ASKED, {})
     for sequence, header in enumerate(headers, 1):
-        intake.add(Entry("a", (1, sequence), header, trajectory(sequence)), HEAD, header.created_ms)
+        intake.add(Entry("a", (1, sequence), header, trajectory(sequence)), STANDING, header.created_ms)
     metrics = run.train(intake)
     return run, run.commit(intake, metrics, {"a"})[0]
 

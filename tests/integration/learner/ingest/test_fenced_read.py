@@ -10,7 +10,7 @@ from broodmind.common.server.keys import GROUP, Keys
 from broodmind.common.server.streams import ReplyError
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.ingest.fenced_read import FencedReads
-from broodmind.learner.ingest.stream_reader import Ingest
+from broodmind.learner.ingest.stream_reader import StreamReader
 
 
 @pytest.fixture
@@ -25,11 +25,11 @@ def test_a_learner_without_the_lease_reads_nothing(shared_server, redis, run, ke
     lease.token = "1-deadbeef"
     redis.call("SET", keys.lease, "2-cafecafe")
     reads = FencedReads(shared_server.connect(), keys, lease)
-    ingest = Ingest(shared_server.connect(), reads, keys, lease, SPEC, lambda _: None, capacity_steps=100)
-    ingest._follow_roster()
+    reader = StreamReader(shared_server.connect(), reads, keys, lease, SPEC, lambda _: None, capacity_steps=100)
+    reader.follow_roster()
     with pytest.raises(LeaseLost, match="FENCED"):
-        ingest._read()
-    ingest.close()
+        reader.read()
+    reader.close()
     assert redis.call("XPENDING", keys.trajectories("a"), GROUP)[0] == 0
 
 

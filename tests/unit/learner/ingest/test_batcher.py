@@ -14,14 +14,14 @@ from broodmind.common.server.keys import Keys, check_name
 from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
 from broodmind.common.wire.trajectory import Header, Trajectory
 from broodmind.learner.config import IntakeConfig
-from broodmind.learner.ingest.batcher import Batcher, rejection
+from broodmind.learner.ingest.batcher import Batcher
 from broodmind.learner.ledger.counters import REJECTIONS, Counters
-from broodmind.learner.ledger.head import Head
+from broodmind.learner.ledger.head import Head, Standing
 from broodmind.learner.ledger.stream_entry import Entry
 from broodmind.learner.metrics.run_metrics import GAMES, History
 
 NOW = 1_700_000_000_000
-HEAD = Head(epoch=3, version=20, commit="c20")
+STANDING = Standing(Head(epoch=3, version=20, commit="c20"))
 CONFIG = IntakeConfig(batch_steps=10, batch_games=0, max_staleness=4, max_age_s=60.0)
 
 
@@ -61,64 +61,9 @@ def reasons(made):
     return [reason for _, reason in made.rejected]
 
 
-# The refusal by header.
-
-
-@pytest.mark.parametrize(
-    ("version", "expected"),
-    [(20, None), (19, None), (17, None), (16, None), (15, "stale"), (14, "stale"), (0, "stale")],
-)
-def test_an_entry_may_be_as_stale_as_the_limit_and_no_staler(version, expected):
-    assert rejection(header(version), HEAD, NOW, CONFIG) == expected
-
-
-@pytest.mark.parametrize(("version", "expected"), [(20, None), (19, "stale")])
-def test_no_staleness_at_all_is_a_limit_too(version, expected):
-    assert rejection(header(version), HEAD, NOW, dataclasses.replace(CONFIG, max_staleness=0)) == expected
-
-
-@pytest.mark.parametrize(
-    ("age_ms", "expected"), [(0, None), (-5000, None), (59_999, None), (60_000, None), (60_001, "too_old")]
-)
-def test_an_entry_may_be_as_old_as_the_limit_and_no_older(age_ms, expected):
-    assert rejection(header(created_ms=NOW - age_ms), HEAD, NOW, CONFIG) == expected
-
-
-@pytest.mark.parametrize("epoch", [0, 2, 4])
-def test_another_epoch_is_refused_whatever_else_is_right(epoch):
-    assert rejection(header(epoch=epoch), HEAD, NOW, CONFIG) == "wrong_epoch"
-
-
-def test_a_version_that_was_never_published_is_of_a_lost_lineage():
-    assert rejection(header(version=21), HEAD, NOW, CONFIG) == "wrong_epoch"
-
-
-@pytest.mark.parametrize(
-    ("version", "commit", "expected"),
-    [(19, "c19", None), (19, "lost", "wrong_epoch"), (20, "c19", "wrong_epoch"), (19, "", None), (17, "lost", None)],
-)
-def test_a_version_of_another_commit_than_this_lineages_is_of_a_lost_one(version, commit, expected):
-    """After a loss the same number may have been given twice; of versions older than is remembered nothing is known."""
-    one = dataclasses.replace(header(version=version), commit=commit)
-    lineage = {19: "c19", 20: "c20"}
-    assert rejection(one, HEAD, NOW, CONFIG, lineage) == expected
-    made = Batcher(CONFIG, {}, lineage)
-    made.add(entry(entry_header=one), HEAD, NOW)
-    assert reasons(made) == ([expected] if expected else [])
-
-
-def test_the_lineage_is_looked_at_before_staleness_and_staleness_before_age():
-    old = NOW - 10_000_000
-    assert rejection(header(version=1, epoch=2, created_ms=old), HEAD, NOW, CONFIG) == "wrong_epoch"
-    assert rejection(header(version=1, created_ms=old), HEAD, NOW, CONFIG) == "stale"
-
-
-# Intake.
-
-
 def test_an_entry_that_may_be_trained_on_is_accepted_and_counted():
     made = intake()
-    made.add(entry(steps=3, columns=2, played=5, entry_header=header(steps=5, games=2)), HEAD, NOW)
+    made.add(entry(steps=3, columns=2, played=5, entry_header=header(steps=5, games=2)), STANDING, NOW)
     assert (len(made.accepted), made.rejected, made.overflow) == (1, [], 0)
     assert (made.steps, made.games) == (6, 2)  # the steps that resets swallow fill a batch as well
     assert made.cursors == {"a": (1, 1)}
@@ -129,7 +74,7 @@ def test_a_step_of_several_choices_is_one_step():
     made, several = intake(), entry(steps=3, columns=2)
     actions = np.zeros((3, 2, 5), np.int32)
     made.add(
-        dataclasses.replace(several, trajectory=dataclasses.replace(several.trajectory, actions=actions)), HEAD, NOW
+        dataclasses.replace(several, trajectory=dataclasses.replace(several.trajectory, actions=actions)), STANDING, NOW
     )
     assert made.steps == 6
 
@@ -144,7 +89,7 @@ def test_a_step_of_several_choices_is_one_step():
 )
 def test_an_entry_that_has_aged_since_it_was_read_is_refused_after_all(one, reason):
     made = intake()
-    made.add(entry(entry_header=one), HEAD, NOW)
+    made.add(entry(entry_header=one), STANDING, NOW)
     assert (reasons(made), made.accepted, made.steps, made.games) == ([reason], [], 0, 0)
     assert made.consumed == {"a": ((1, 1), 1)}
     assert made.cursors == {"a": (1, 1)}
@@ -161,7 +106,7 @@ def test_an_entry_that_has_aged_since_it_was_read_is_refused_after_all(one, reas
 )
 def test_what_was_refused_when_it_was_read_stays_refused_for_that_reason(read, reason):
     made = intake()
-    made.add(read, HEAD, NOW)
+    made.add(read, STANDING, NOW)
     assert reasons(made) == [reason]
     assert made.rejected[0][0] is read
     assert made.consumed == {"a": ((1, 1), 1)}
@@ -170,7 +115,7 @@ def test_what_was_refused_when_it_was_read_stays_refused_for_that_reason(read, r
 @pytest.mark.parametrize("entry_id", [(5, 7), (5, 6), (5, 1), (4, 99)])
 def test_an_id_at_or_before_the_cursor_is_a_duplicate(entry_id):
     made = intake({"a": (5, 7)})
-    made.add(entry(entry_id=entry_id), HEAD, NOW)
+    made.add(entry(entry_id=entry_id), STANDING, NOW)
     assert reasons(made) == ["duplicate"]
     assert (made.accepted, made.overflow, made.steps) == ([], 0, 0)
     assert made.cursors == {"a": (5, 7)}  # it does not go back
@@ -179,15 +124,15 @@ def test_an_id_at_or_before_the_cursor_is_a_duplicate(entry_id):
 
 def test_the_same_id_twice_in_one_intake_is_a_duplicate():
     made = intake()
-    made.add(entry(), HEAD, NOW)
-    made.add(entry(), HEAD, NOW)
+    made.add(entry(), STANDING, NOW)
+    made.add(entry(), STANDING, NOW)
     assert (len(made.accepted), reasons(made)) == (1, ["duplicate"])
     assert made.consumed == {"a": ((1, 1), 2)}
 
 
 def test_another_actors_cursor_makes_no_duplicate():
     made = intake({"a": (5, 7)})
-    made.add(entry("b", (5, 1)), HEAD, NOW)
+    made.add(entry("b", (5, 1)), STANDING, NOW)
     assert (len(made.accepted), made.rejected) == (1, [])
     assert made.cursors == {"a": (5, 7), "b": (5, 1)}
 
@@ -209,7 +154,7 @@ def test_another_actors_cursor_makes_no_duplicate():
 def test_numbers_that_are_missing_are_counted_as_overflow(cursor, ids, overflow):
     made = intake({} if cursor is None else {"a": cursor})
     for entry_id in ids:
-        made.add(entry(entry_id=entry_id), HEAD, NOW)
+        made.add(entry(entry_id=entry_id), STANDING, NOW)
     assert made.overflow == overflow
     assert made.consumed == {"a": (ids[-1], len(ids))}
 
@@ -217,7 +162,7 @@ def test_numbers_that_are_missing_are_counted_as_overflow(cursor, ids, overflow)
 def test_a_refused_entry_leaves_no_gap():
     made = intake()
     for sequence, one in enumerate([header(), header(version=1), header()], start=1):
-        made.add(entry(entry_id=(9, sequence), entry_header=one), HEAD, NOW)
+        made.add(entry(entry_id=(9, sequence), entry_header=one), STANDING, NOW)
     assert (made.overflow, len(made.accepted), reasons(made)) == (0, 2, ["stale"])
     assert made.consumed == {"a": ((9, 3), 3)}
 
@@ -240,14 +185,14 @@ def test_a_refused_entry_leaves_no_gap():
 def test_a_batch_is_complete_with_enough_steps_and_enough_games(batch_steps, batch_games, entries, complete):
     made = intake(batch_steps=batch_steps, batch_games=batch_games)
     for sequence in range(1, entries + 1):
-        made.add(entry(entry_id=(1, sequence)), HEAD, NOW)  # 4 steps and 1 game each
+        made.add(entry(entry_id=(1, sequence)), STANDING, NOW)  # 4 steps and 1 game each
     assert made.complete is complete
 
 
 def test_refused_entries_complete_nothing():
     made = intake(batch_steps=1)
     for sequence in range(1, 9):
-        made.add(entry(entry_id=(1, sequence), entry_header=header(version=1)), HEAD, NOW)
+        made.add(entry(entry_id=(1, sequence), entry_header=header(version=1)), STANDING, NOW)
     assert not made.complete
 
 
@@ -261,7 +206,7 @@ def test_the_same_entries_make_the_same_batch_in_whatever_order_the_actors_came(
         left = {actor: [e for e in entries if e.actor == actor] for actor in "abc"}
         while any(left.values()):
             actor = rng.choice([name for name, queue in left.items() if queue])
-            made.add(left[actor].pop(0), HEAD, NOW)
+            made.add(left[actor].pop(0), STANDING, NOW)
         found = made.in_order()
         assert [id(t) for _, t in found] == [id(t) for _, t in expected]
         assert [h for h, _ in found] == [h for h, _ in expected]

@@ -1,8 +1,10 @@
-"""Who is suspected of having killed a learner, from what XPENDING says."""
+"""Which entries may have killed a learner, from what XPENDING says, and how each is processed by itself."""
 
 from __future__ import annotations
 
-from broodmind.learner.ingest.quarantine import DELIVERIES, PoisonCandidate, poison_candidates
+from broodmind.common.server.keys import CONSUMER, SOLO_CONSUMER, Keys
+from broodmind.learner.commit.lease import Lease
+from broodmind.learner.ingest.quarantine import DELIVERIES, PoisonCandidate, Quarantine, poison_candidates
 
 
 def pending(*entries):
@@ -10,7 +12,7 @@ def pending(*entries):
     return [[b"7-%d" % sequence, who, 5, times] for sequence, who, times in entries]
 
 
-def test_what_was_delivered_less_often_is_no_suspect():
+def test_what_was_delivered_less_often_is_no_candidate():
     assert poison_candidates("a", pending((1, b"mind", DELIVERIES - 1)), after_death=True) == []
     assert poison_candidates("a", [], after_death=True) == []
 
@@ -22,11 +24,11 @@ def test_what_was_delivered_often_is_tried_solo():
     assert found == [PoisonCandidate("a", (7, 1), poison=False), PoisonCandidate("a", (7, 2), poison=False)]
 
 
-def test_what_stands_before_a_suspect_is_tried_solo_too():
+def test_what_stands_before_a_candidate_is_tried_solo_too():
     found = poison_candidates(
         "a", pending((1, b"mind", 1), (2, b"mind", DELIVERIES), (3, b"mind", 1)), after_death=True
     )
-    assert [suspect.id for suspect in found] == [(7, 1), (7, 2)]
+    assert [each.id for each in found] == [(7, 1), (7, 2)]
 
 
 def test_what_was_solo_in_a_dead_learners_hand_is_poison():
@@ -38,3 +40,54 @@ def test_what_was_solo_when_only_the_connection_was_lost_is_tried_again():
     assert poison_candidates("a", pending((1, b"solo", 9)), after_death=False) == [
         PoisonCandidate("a", (7, 1), poison=False)
     ]
+
+
+class OnePending:
+    """A server that has one pending entry; notes under which consumer it was claimed."""
+
+    def __init__(self):
+        self.pending, self.consumers = True, []
+
+    def call(self, *_):
+        return [[b"7-1", b"solo", 0, 4]] if self.pending else []
+
+    def script(self, _script, _keys, *arguments):
+        self.consumers.append(arguments[3])
+        return [[b"7-1", [b"p", b"payload"]]] if self.pending else []
+
+
+def a_quarantine(server):
+    made = Quarantine(server, Keys("x"), Lease(Keys("x"), 5000), after_death=True)
+    made.examine("a", pending((1, b"mind", DELIVERIES)))
+    return made
+
+
+def test_a_candidate_is_claimed_once_and_awaits_its_commit():
+    server = OnePending()
+    quarantine = a_quarantine(server)
+    assert not quarantine.awaits_commit()
+    assert quarantine.claim_next() == (PoisonCandidate("a", (7, 1), poison=False), [b"p", b"payload"])
+    assert quarantine.awaits_commit()
+    server.pending = False
+    assert not quarantine.awaits_commit()
+    assert quarantine.claim_next() is None
+    assert quarantine.empty
+    assert server.consumers == [SOLO_CONSUMER]
+
+
+def test_a_candidate_that_is_gone_from_its_stream_is_passed_over():
+    server = OnePending()
+    server.pending = False
+    quarantine = a_quarantine(server)
+    assert quarantine.claim_next() is None
+    assert (quarantine.empty, quarantine.in_hand) == (True, False)
+
+
+def test_only_a_candidate_in_hand_is_given_back():
+    server = OnePending()
+    quarantine = a_quarantine(server)
+    quarantine.give_back()
+    assert server.consumers == []
+    quarantine.claim_next()
+    quarantine.give_back()
+    assert server.consumers == [SOLO_CONSUMER, CONSUMER]

@@ -1,127 +1,115 @@
-import subprocess
-import sys
+"""Reading all streams: how much is asked for, and when."""
+
+from __future__ import annotations
 
 import pytest
 
 from broodmind.actors.games.tinyzerg import TinyZerg
 from broodmind.common.server.keys import Keys
+from broodmind.common.server.streams import ReplyError
 from broodmind.common.spec import RunSpec
 from broodmind.learner.commit.lease import Lease
-from broodmind.learner.ingest import stream_reader as module
-from broodmind.learner.ingest.stream_reader import Ingest
+from broodmind.learner.ingest.stream_reader import StreamReader
 
 KEYS = Keys("run")
 SPEC = RunSpec(TinyZerg.spec)
+HIGH_WATER = SPEC.rollout.high_water
 ASKING_S = 0.01
 
 
 class Clock:
-    """In place of the module `time`: goes on only where a read is answered, and ends the loop at its first rest."""
+    """CPU time, which goes on only where a read is answered."""
 
-    def __init__(self):
-        self.now_s, self.rests_s, self.ingest = 0.0, [], None
+    now_s = 0.0
 
     def thread_time(self):
         return self.now_s
-
-    monotonic = thread_time
-
-    def sleep(self, seconds):
-        self.rests_s.append(seconds)
-        self.ingest._closing = True
 
 
 class Reads:
     """Reads of one actor's stream, which has something each time it is asked."""
 
-    under_way, entries = False, 1
+    under_way, entries, error = False, 1, None
 
     def __init__(self, clock):
-        self._clock, self.asked = clock, 0
+        self._clock, self.asked, self.after = clock, 0, []
 
-    def ask(self, _after, _count):
+    def ask(self, after, _count):
         self.under_way = True
         self.asked += 1
+        self.after += after.values()
 
     def take(self):
         self.under_way = False
         self._clock.now_s += ASKING_S
+        if self.error is not None:
+            raise self.error
         return [[KEYS.trajectories("a").encode(), [[b"1-1", [b"no", b"entry"]]] * self.entries]]
 
 
-class Asked:
-    """A server with one actor."""
+class OneActor:
+    """A server with one actor on its roster, and what is pending of its stream."""
 
-    pipelines = 0
+    pending = ()
 
-    def call(self, *_):
-        return [b"a"]
-
-    def pipeline(self, commands):
-        self.pipelines += 1
-        return [0 if name == "XLEN" else [None, None] for name, *_ in commands]
+    def call(self, command, *_):
+        return [b"a"] if command == "HKEYS" else list(self.pending)
 
     def script(self, *_):
         return None
 
 
 @pytest.fixture
-def clock(monkeypatch):
+def reads(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
+    monkeypatch.setattr("broodmind.learner.ingest.stream_reader.time", clock)
+    return Reads(clock)
 
 
-@pytest.fixture
-def ingest(clock):
-    made = Ingest(Asked(), Reads(clock), KEYS, Lease(KEYS, 5000), SPEC, lambda _: None, 100)
-    made._positions = {"a": ">"}
-    clock.ingest = made
+def a_reader(reads, capacity_steps=100):
+    made = StreamReader(OneActor(), reads, KEYS, Lease(KEYS, 5000), SPEC, lambda _: None, capacity_steps)
+    made.follow_roster()
     return made
 
 
-def test_after_a_read_that_brought_little_it_rests_as_long_as_asking_is_worth(ingest, clock):
-    ingest._loop()
-    assert clock.rests_s == [pytest.approx(4 * ASKING_S)]
-    assert ingest.take(0).rejected == "invalid"
+def test_where_little_came_it_says_how_long_asking_took(reads):
+    reader = a_reader(reads)
+    assert reader.read()
+    assert reader.asking_s == pytest.approx(ASKING_S)
+    assert reader.queue.take(0).rejected == "invalid"
 
 
-def test_actors_are_only_asked_whether_they_stand_still_when_nothing_comes(ingest):
-    ingest._read()
-    ingest._watch_for_a_standstill()
-    ingest._watch_for_a_standstill()  # nothing came since the last look, but what came has not been taken
-    assert ingest._server.pipelines == 0
-    ingest.take(0)
-    ingest._watch_for_a_standstill()
-    assert ingest._server.pipelines == 2
+def test_where_there_may_be_more_it_asks_again_at_once_and_needs_no_rest(reads):
+    reader, reads.entries = a_reader(reads), HIGH_WATER
+    assert reader.read()
+    assert (reader.asking_s, reads.under_way) == (0, True)
 
 
-def test_where_there_may_be_more_it_goes_on_without_a_rest(ingest, clock):
-    ingest._reads.entries = SPEC.rollout.high_water
-    ingest._loop()
-    assert clock.rests_s == [0]
-    assert ingest._reads.under_way
+def test_nothing_is_read_while_as_much_is_held_as_may_be(reads):
+    """An entry that is no trajectory counts as one step."""
+    reader, reads.entries = a_reader(reads, capacity_steps=HIGH_WATER), HIGH_WATER
+    assert [reader.read(), reader.read(), reader.read()] == [True, False, False]
+    assert (reads.asked, reader.queue.held_steps) == (2, HIGH_WATER)
+    reader.queue.take(0)
+    assert reader.read()
+    assert (reads.asked, reader.queue.held_steps) == (3, 2 * HIGH_WATER - 1)
 
 
-def test_the_next_read_is_asked_for_while_there_is_room(ingest):
-    ingest._reads.entries = SPEC.rollout.high_water
-    ingest._capacity_steps = 3  # an entry that is no trajectory counts as one
-    assert [ingest._read() and ingest._reads.asked for _ in range(4)] == [2, 3, 3, 4]
-    assert not ingest._reads.under_way
+def test_pending_entries_are_read_before_new_ones(reads):
+    reader, take = a_reader(reads), reads.take
+    reader.read()
+    reads.take = lambda: [[stream, []] for stream, _ in take()]
+    reader.read()
+    reads.take = take
+    reader.read()
+    assert reads.after == ["0-0", "1-1", ">"]
 
 
-TAKING = """
-import random, signal
-from broodmind.learner.ingest.stream_reader import Ingest
-
-signal.signal(signal.SIGALRM, lambda *_: None)
-ingest = Ingest(None, None, None, None, None, None, 0)
-for _ in range(400):
-    signal.setitimer(signal.ITIMER_REAL, 0.003 + random.uniform(-0.00025, 0.00015))
-    assert ingest.take(0.003) is None
-"""
-
-
-def test_a_signal_that_comes_when_the_time_is_up_does_not_make_taking_wait_for_ever():
-    """SIGTERM would then be heard and never heeded. With a SimpleQueue it takes some ten attempts."""
-    assert subprocess.run([sys.executable, "-c", TAKING], check=False, timeout=120).returncode == 0
+def test_an_actor_whose_stream_was_deleted_is_joined_again(reads):
+    reader = a_reader(reads)
+    reads.error = ReplyError("NOGROUP No such key")
+    assert not reader.read()
+    reads.error = None
+    assert reader.roster.actors == ("a",)
+    assert reader.read()
+    assert reads.after == ["0-0", "0-0"]

@@ -23,7 +23,7 @@ from broodmind.learner.algorithms.reinforce import ReinforceConfig
 from broodmind.learner.config import LearnerConfig
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.persistence.checkpoints import Checkpoints
-from broodmind.learner.persistence.warm_start import read_origin
+from broodmind.learner.persistence.warm_start import read_warm_start
 from broodmind.learner.run_state import RunState
 
 BOT = RunSpec(GAME, NETWORK)
@@ -47,24 +47,24 @@ def trained(spec, config, seed=0):
             masks=None,
             games=1,
         )
-        run._trainer.update(batch)
+        run.trainer.update(batch)
     return run, run.first_version(Head(), 1)[1]
 
 
 def weights_of(run, spec):
-    blob = run._trainer.weights()
+    blob = run.trainer.weights()
     return decode_weights(blob, digest(blob), spec)
 
 
 def started(path, spec, config=None):
     run = RunState("y", spec, LearnerConfig(algorithm=config or PPOConfig()))
-    run.start_from(read_origin(path, spec))
+    run.start_from(read_warm_start(path, spec))
     return run
 
 
 def test_a_run_starts_with_the_bots_policy_and_a_value_network_of_its_own(tmp_path):
     path = write_model(tmp_path / "rl_agent_model.tmp.npz")
-    fresh, params = RunState("y", BOT, LearnerConfig())._trainer.weights(), weights_of(started(path, BOT), BOT)
+    fresh, params = RunState("y", BOT, LearnerConfig()).trainer.weights(), weights_of(started(path, BOT), BOT)
     for name, array in decode_weights(fresh, digest(fresh), BOT).items():
         expected = read_bot_model(path).params[name] if name.startswith("policy") else array
         np.testing.assert_array_equal(params[name], expected)
@@ -93,7 +93,7 @@ def test_a_run_starts_with_anothers_policy_and_values(tmp_path, kind, config, ne
     sequence = STATES[:, None]
     values = state_values(theirs, network, sequence)
     if config == PPOConfig(popart=0.5):
-        values = old._trainer._algorithm._scale.values(values)
+        values = old.trainer._algorithm._scale.values(values)
         assert abs(values.mean()) > 10  # it had learnt something of the large rewards
     np.testing.assert_allclose(state_values(ours, network, sequence), values, rtol=1e-3, atol=1e-3)
 
@@ -106,13 +106,13 @@ def test_a_checkpoints_normaliser_goes_along(tmp_path):
     assert abs(prepare(params, STATES).mean()) < 0.5 < STATES.mean()
     write_npz(tmp_path / "x.npz", params_arrays(stored, spec))
     with pytest.raises(ConfigError, match=r"normalise: True.*start from a checkpoint"):
-        read_origin(tmp_path / "x.npz", spec)
+        read_warm_start(tmp_path / "x.npz", spec)
 
 
 def test_continuous_actions_take_their_deviations_along(tmp_path):
     spec = RunSpec(GameSpec("box", (3,), Box((-1.0,), (1.0,))), NetworkSpec((8,)))
     run = RunState("x", spec, LearnerConfig())
-    run._trainer._params.views[LOG_STD][...] = -0.5
+    run.trainer._params.views[LOG_STD][...] = -0.5
     path = Checkpoints(tmp_path).save(run.first_version(Head(), 1)[1], spec)
     assert weights_of(started(path, spec), spec)[LOG_STD] == -0.5
 
@@ -130,9 +130,9 @@ def test_continuous_actions_take_their_deviations_along(tmp_path):
 )
 def test_a_file_of_another_network_is_refused_by_the_field(tmp_path, spec, field):
     path = write_model(tmp_path / "m.npz")
-    read_origin(path, BOT)
+    read_warm_start(path, BOT)
     with pytest.raises(ConfigError, match=f"^{field}.* as in {path}"):
-        read_origin(path, spec)
+        read_warm_start(path, spec)
 
 
 def test_what_is_neither_model_nor_checkpoint_is_refused_by_name(tmp_path):
@@ -148,9 +148,9 @@ def test_what_is_neither_model_nor_checkpoint_is_refused_by_name(tmp_path):
     for name, arrays in broken.items():
         write_npz(tmp_path / name, arrays)
         with pytest.raises(ConfigError):
-            read_origin(tmp_path / name, SPEC)
+            read_warm_start(tmp_path / name, SPEC)
     (tmp_path / "text").write_text("hello")
     for name in ("text", "missing"):
         with pytest.raises(ConfigError, match=name):
-            read_origin(tmp_path / name, SPEC)
+            read_warm_start(tmp_path / name, SPEC)
     assert shapes(SPEC.network, SPEC.game).keys() < export.keys()

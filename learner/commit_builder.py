@@ -1,0 +1,64 @@
+"""Building a commit: everything that one says, from what the learner has in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..common.server.streams import format_id
+from .commit.commit import Commit
+from .ledger.id_ranges import format_ranges
+from .ledger.ledger_entry import by_reason
+from .run_statistics import printed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..common.server.streams import Argument
+    from .ingest.batcher import Batcher
+    from .ledger.counters import Counters
+    from .ledger.head import Head
+    from .metrics.update_metrics import Metrics
+
+_SHOWN_REASONS = {"invalid", "non_finite", "poison"}  # kept in the stream `rejected`; the others are only counted
+
+
+def build_commit(
+    parent: Head,
+    head: Head,
+    batcher: Batcher,
+    metrics: Metrics,
+    *,
+    learner: bytes,
+    weights: bytes | None,
+    counters: Counters,
+    stats: Mapping[str, Argument],
+) -> Commit:
+    """The commit that leads from one head to the next.
+
+    Args:
+        parent: where the run stands before it.
+        head: where it stands after it.
+        batcher: what was consumed.
+        metrics: of the update; empty if nothing was trained.
+        learner: the learner's state after it.
+        weights: of the version that it publishes, or None.
+        counters: after it.
+        stats: the fields of the hash `stats`.
+    """
+    return Commit(
+        parent=parent,
+        head=head,
+        learner=learner,
+        weights=weights,
+        counters=counters.to_fields(),
+        stats=stats,
+        entry=printed(metrics),
+        consumed=batcher.consumed,
+        rejected_ids=by_reason(batcher.rejected),
+        gaps={actor: format_ranges(gaps) for actor, gaps in batcher.gaps.items()},
+        rejected_entries=[
+            {"actor": e.actor, "id": format_id(e.id), "reason": why, "problem": e.problem, "payload": e.shown}
+            for e, why in batcher.rejected
+            if why in _SHOWN_REASONS
+        ],
+    )

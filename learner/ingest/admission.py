@@ -1,0 +1,38 @@
+"""Whether an entry may be trained on, judged by its header alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...common.wire.trajectory import Header
+    from ..config import IntakeConfig
+    from ..ledger.counters import Rejection
+    from ..ledger.head import Standing
+
+
+def rejection(header: Header, standing: Standing, now_ms: int, config: IntakeConfig) -> Rejection | None:
+    """Why an entry may not be trained on now, or None where it may.
+
+    Its staleness is the head's version minus the version it was played with. A version that this run has not reached
+    belongs to a lost lineage, and so does one that another commit published than this run's. An imported entry has
+    neither staleness nor lineage; its age counts from its import.
+    """
+    if header.imported:
+        if not config.accept_imported:
+            return "off_run"
+    elif reason := _rejection_by_version(header, standing, config):
+        return reason
+    return "too_old" if now_ms - header.created_ms > config.max_age_s * 1000 else None
+
+
+def _rejection_by_version(header: Header, standing: Standing, config: IntakeConfig) -> Rejection | None:
+    head = standing.head
+    if header.epoch != head.epoch or header.version > head.version:
+        return "wrong_epoch"
+    commit = standing.lineage.get(header.version)
+    if header.commit and commit and header.commit != commit:
+        return "wrong_epoch"
+    if head.version - header.version > config.max_staleness:
+        return "stale"
+    return None

@@ -1,0 +1,111 @@
+"""The thread that reads: what it does and in which order, and how long it rests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from ...common.errors import BroodmindError
+from ...common.process.clock import Every
+from ...common.process.log import Log
+
+if TYPE_CHECKING:
+    from ..ledger.stream_entry import Entry
+    from .stream_reader import StreamReader
+
+_log = Log("ingest")
+
+_ROSTER_EVERY_S = 0.2
+_STRIKE_OFF_EVERY_S = 10.0
+_POLL_MIN_S, _POLL_MAX_S = 0.0005, 0.02
+_REST = 4  # times as long as asking kept us busy: with a thousand streams we would do nothing else
+_JOIN_TIMEOUT_S = 10.0  # above the connection's timeout: the thread is never in one call for longer
+
+
+class IngestThread:
+    """Reads in a thread of its own, from `start` to `close`; `take` hands over what it has, in the order read."""
+
+    def __init__(self, reader: StreamReader, renew_every_s: float) -> None:
+        """Args: renew_every_s: how often to keep the lease where nothing is read."""
+        self.reader = reader
+        self._roster_due, self._strike_off_due = Every(_ROSTER_EVERY_S), Every(_STRIKE_OFF_EVERY_S)
+        self._renewal_due = Every(renew_every_s)
+        self._pause = PollPause()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read, entries that an earlier learner left pending first."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop reading and wait for the thread. What was read and not committed stays pending in Redis."""
+        self._closing = True
+        if self._thread.ident is not None:  # it may not have been started yet
+            self._thread.join(timeout=_JOIN_TIMEOUT_S)
+        self.reader.close()
+
+    def take(self, timeout_s: float) -> Entry | None:
+        """The next entry, or None after `timeout_s` without one. Raises what ended the thread."""
+        return self.reader.queue.take(timeout_s)
+
+    @property
+    def blocked_s(self) -> float:
+        """For how long every live actor has been at high water with nothing left to read: more than this won't come."""
+        return self.reader.standstill.blocked_s
+
+    @property
+    def actors(self) -> tuple[str, ...]:
+        """The actors being read."""
+        return self.reader.roster.actors
+
+    def turn(self) -> float:
+        """Do once what is due, then read. Returns how many seconds to rest."""
+        reader = self.reader
+        if self._roster_due.due():
+            reader.follow_roster()
+            reader.watch_for_standstill()
+        if not reader.reads.under_way and self._strike_off_due.due():  # it may name a stream that would be gone
+            reader.strike_off_silent()
+        if self._renewal_due.due():
+            reader.renew_lease()
+        began_s = time.thread_time()
+        came = reader.read()
+        return self._pause.after(came=came, busy_s=time.thread_time() - began_s, asking_s=reader.asking_s)
+
+    def _run(self) -> None:
+        try:
+            self._strike_off_due.due()  # for the first time after a period: actors may be about to say that they live
+            while not self._closing:
+                time.sleep(self.turn())
+        except BroodmindError as error:
+            self.reader.queue.fail(error)
+        except Exception as error:  # noqa: BLE001 - a thread's error must end the process, not vanish with the thread
+            _log.warning("ingest failed", error=repr(error))
+            self.reader.queue.fail(BroodmindError(f"ingest: {error!r}"))
+
+
+class PollPause:
+    """How long to rest between two reads.
+
+    Longer each time while nothing comes. And never is more than a fifth of the time spent on asking for little;
+    decoding what came is as good as a rest.
+    """
+
+    def __init__(self) -> None:
+        self._pause_s = _POLL_MIN_S
+
+    def after(self, *, came: bool, busy_s: float, asking_s: float) -> float:
+        """Seconds to rest after a read.
+
+        Args:
+            came: whether it brought anything.
+            busy_s: CPU time it took, decoding included.
+            asking_s: CPU time of this that went into asking, where little came of it.
+        """
+        if came:
+            self._pause_s, least_s = _POLL_MIN_S, 0.0
+        else:
+            self._pause_s, least_s = min(2 * self._pause_s, _POLL_MAX_S), self._pause_s
+        return max(least_s, _REST * asking_s - (busy_s - asking_s))

@@ -1,0 +1,61 @@
+"""Notices when no actor can send anything more, so that a batch must go without what it still lacks."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...common.server.keys import Keys
+    from ...common.server.streams import Server
+    from ...common.spec import RolloutSpec
+
+
+class StandstillWatch:
+    """Watches whether every live actor has reached its high-water mark: then they wait for the learner.
+
+    `blocked_s` may be read by any thread; everything else is for the reading thread.
+    """
+
+    def __init__(self, server: Server, keys: Keys, rollout: RolloutSpec) -> None:
+        self._server, self._keys = server, keys
+        self._usual_mark = 1 if rollout.lock_step else rollout.high_water
+        self._arrived = False  # anything, since the last look
+        self._blocked_since: float | None = None
+
+    @property
+    def blocked_s(self) -> float:
+        """For how long every live actor has been at high water with nothing left to read; 0 if they are not."""
+        since = self._blocked_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def entry_arrives(self) -> None:
+        """To be called before an entry can be taken: whoever takes it must not see an old time."""
+        self._arrived = True
+        self._blocked_since = None
+
+    def look(self, actors: Sequence[str], *, all_taken: bool) -> None:
+        """Ask the server, unless entries have arrived since the last look or wait to be taken.
+
+        Args:
+            actors: those being read.
+            all_taken: whether every entry that was read has been taken.
+        """
+        arrived, self._arrived = self._arrived, False
+        if arrived or not all_taken:  # two commands an actor, which are not needed then
+            self._blocked_since = None
+            return
+        backlogs = self._server.pipeline([("XLEN", self._keys.trajectories(actor)) for actor in actors])
+        asked = [("HMGET", self._keys.heartbeat(actor), "state", "high_water") for actor in actors]
+        marks = [_mark(raw, self._usual_mark) if alive else 0 for alive, raw in self._server.pipeline(asked)]
+        if not any(backlogs) or any(n < mark for n, mark in zip(backlogs, marks, strict=True)):
+            self._blocked_since = None
+        elif self._blocked_since is None:
+            self._blocked_since = time.monotonic()
+
+
+def _mark(raw: bytes | None, usual: int) -> int:
+    """The high-water mark that an actor gives in its heartbeat."""
+    return int(raw) if raw is not None and raw.isdigit() and len(raw) < 10 else usual

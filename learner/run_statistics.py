@@ -1,0 +1,81 @@
+"""The hash `stats`: counters, metrics and gauges of a run, for people and for monitoring."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ..common.process.clock import Every, now_ms
+from .metrics.throughput import Throughput
+
+if TYPE_CHECKING:
+    from ..common.server.streams import Argument
+    from .algorithms.trainer import Trainer
+    from .config import LearnerConfig
+    from .ledger.counters import Counters
+    from .ledger.head import Head
+    from .metrics.run_metrics import History
+    from .metrics.update_metrics import Metrics
+
+_GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
+
+
+class RunStatistics:
+    """Makes the fields of `stats` from what a learner has in memory."""
+
+    def __init__(self, name: str, config: LearnerConfig, trainer: Trainer, history: History) -> None:
+        self._name, self._config, self._trainer, self._history = name, config, trainer, history
+        self._throughput = Throughput()
+        self._gauges_due = Every(_GAUGES_EVERY_S)
+        self._steps_before = 0
+
+    def resumed_at(self, steps: int) -> None:
+        """So many steps were trained by earlier learners of the run."""
+        self._steps_before = steps
+
+    def trained_to(self, steps: int) -> None:
+        """The run's trained steps have reached this total now."""
+        self._throughput.add(steps)
+
+    @property
+    def solved(self) -> bool:
+        """Whether the last hundred games reached the return that was asked for."""
+        goal, mean_return = self._config.goal.until_return, self._history.mean_return
+        return goal is not None and mean_return is not None and mean_return >= goal
+
+    def fields(self, head: Head, counters: Counters, metrics: Metrics, actors: int) -> dict[str, Argument]:
+        """The fields to be written with a commit; gauges are among them only now and then.
+
+        Args:
+            head: that the commit leads to.
+            counters: after it.
+            metrics: of its update; empty if nothing was trained.
+            actors: how many are being read.
+        """
+        stats: dict[str, Argument] = {
+            "run": self._name,
+            "epoch": head.epoch,
+            "version": head.version,
+            "updated_ms": now_ms(),
+            "accept_imported": int(self._config.intake.accept_imported),
+            "resumed_steps": self._steps_before,
+            **counters.to_fields(),
+            **printed(metrics),
+        }
+        solved = self.solved
+        if self._gauges_due.due() or solved:
+            stats |= {
+                **printed(self._history.metrics()),
+                "steps_per_second": f"{self._throughput.per_second():.0f}",
+                "actors": actors,
+                **{name: json.dumps(value) for name, value in self._history.rejections().items()},
+                **{name: str(value) for name, value in self._trainer.describe().items()},
+            }
+        if solved:
+            stats["solved_ms"] = now_ms()
+        return stats
+
+
+def printed(metrics: Metrics) -> dict[str, Argument]:
+    """Metrics as they are written to Redis, with six digits."""
+    return {name: f"{value:.6g}" for name, value in metrics.items()}

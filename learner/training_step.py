@@ -1,0 +1,57 @@
+"""One training step: from the accepted entries of a batch to an update of the parameters, and what is said about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .algorithms.batch import collate
+
+if TYPE_CHECKING:
+    from ..common.wire.trajectory import Header, Trajectory
+    from .algorithms.trainer import Trainer
+    from .ingest.batcher import Batcher
+    from .metrics.update_metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """What one update was made of, and its metrics."""
+
+    trajectories: list[tuple[Header, Trajectory]]  # in the order in which they stand in the batch
+    steps: int  # including those that resets swallow
+    games: int
+    metrics: Metrics
+
+
+def train(trainer: Trainer, batcher: Batcher, version: int) -> TrainingStep:
+    """Update the trainer's parameters on what the batcher has accepted.
+
+    Args:
+        trainer: changed by the update.
+        batcher: with at least one accepted entry.
+        version: the current one, from which staleness is counted.
+
+    Raises:
+        NonFinite: if a loss or a gradient is; the trainer is unchanged then.
+    """
+    accepted = batcher.in_order()
+    # Of an imported trajectory it is only certain that the newest version did not play it.
+    staleness = [1 if header.imported else version - header.version for header, _ in accepted]
+    batch = collate([trajectory for _, trajectory in accepted], staleness)
+    rejected_steps = sum(entry.header.steps for entry, _ in batcher.rejected if entry.header is not None)
+    produced = sum(header.steps for header, _ in accepted) + rejected_steps
+    p50, p95, top = np.percentile(staleness, [50, 95, 100])
+    metrics = {
+        **trainer.update(batch),
+        "batch_steps": batch.steps,
+        "batch_games": batch.games,
+        "batch_staleness_p50": float(p50),
+        "batch_staleness_p95": float(p95),
+        "batch_staleness_max": float(top),
+        # Steps gone through by the optimizer for each that was played (OpenAI Five, arXiv 1912.06680, section 4.2).
+        "sample_reuse": trainer.passes * batch.steps / max(produced, 1),
+    }
+    return TrainingStep(accepted, batch.steps, batch.games, metrics)

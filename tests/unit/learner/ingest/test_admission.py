@@ -1,0 +1,67 @@
+"""Which entries may be trained on, by their headers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from broodmind.common.wire.trajectory import Header
+from broodmind.learner.config import IntakeConfig
+from broodmind.learner.ingest.admission import rejection
+from broodmind.learner.ledger.head import Head, Standing
+
+NOW = 1_700_000_000_000
+HEAD = Head(epoch=3, version=20, commit="c20")
+STANDING = Standing(HEAD)
+CONFIG = IntakeConfig(batch_steps=10, batch_games=0, max_staleness=4, max_age_s=60.0)
+
+
+def header(version=20, epoch=3, created_ms=NOW):
+    return Header(version, epoch, steps=4, games=1, created_ms=created_ms)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [(20, None), (19, None), (17, None), (16, None), (15, "stale"), (14, "stale"), (0, "stale")],
+)
+def test_an_entry_may_be_as_stale_as_the_limit_and_no_staler(version, expected):
+    assert rejection(header(version), STANDING, NOW, CONFIG) == expected
+
+
+@pytest.mark.parametrize(("version", "expected"), [(20, None), (19, "stale")])
+def test_no_staleness_at_all_is_a_limit_too(version, expected):
+    assert rejection(header(version), STANDING, NOW, dataclasses.replace(CONFIG, max_staleness=0)) == expected
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "expected"), [(0, None), (-5000, None), (59_999, None), (60_000, None), (60_001, "too_old")]
+)
+def test_an_entry_may_be_as_old_as_the_limit_and_no_older(age_ms, expected):
+    assert rejection(header(created_ms=NOW - age_ms), STANDING, NOW, CONFIG) == expected
+
+
+@pytest.mark.parametrize("epoch", [0, 2, 4])
+def test_another_epoch_is_rejected_whatever_else_is_right(epoch):
+    assert rejection(header(epoch=epoch), STANDING, NOW, CONFIG) == "wrong_epoch"
+
+
+def test_a_version_that_was_never_published_is_of_a_lost_lineage():
+    assert rejection(header(version=21), STANDING, NOW, CONFIG) == "wrong_epoch"
+
+
+@pytest.mark.parametrize(
+    ("version", "commit", "expected"),
+    [(19, "c19", None), (19, "lost", "wrong_epoch"), (20, "c19", "wrong_epoch"), (19, "", None), (17, "lost", None)],
+)
+def test_a_version_of_another_commit_than_this_lineages_is_of_a_lost_one(version, commit, expected):
+    """After a loss the same number may have been given twice; of versions older than is remembered nothing is known."""
+    one = dataclasses.replace(header(version=version), commit=commit)
+    lineage = {19: "c19", 20: "c20"}
+    assert rejection(one, Standing(HEAD, lineage), NOW, CONFIG) == expected
+
+
+def test_the_lineage_is_looked_at_before_staleness_and_staleness_before_age():
+    old = NOW - 10_000_000
+    assert rejection(header(version=1, epoch=2, created_ms=old), STANDING, NOW, CONFIG) == "wrong_epoch"
+    assert rejection(header(version=1, created_ms=old), STANDING, NOW, CONFIG) == "stale"

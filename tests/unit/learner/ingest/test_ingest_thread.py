@@ -1,0 +1,76 @@
+"""The order of what the reading thread does, how long it rests, and what becomes of its errors."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from broodmind.common.errors import BroodmindError, LeaseLost
+from broodmind.learner.ingest.handover_queue import HandoverQueue
+from broodmind.learner.ingest.ingest_thread import IngestThread, PollPause
+
+
+class Reader:
+    """Notes what it is told to do."""
+
+    asking_s = 0.0
+
+    def __init__(self, reads=()):
+        self.done, self.queue = [], HandoverQueue()
+        self.reads = SimpleNamespace(under_way=False)
+        self._reads = iter(reads)
+
+    def read(self):
+        self.done.append("read")
+        result = next(self._reads, True)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def __getattr__(self, name):
+        return lambda: self.done.append(name)
+
+
+def test_in_its_first_turn_it_does_all_that_is_due_and_then_reads():
+    reader = Reader()
+    IngestThread(reader, 60).turn()
+    assert reader.done == ["follow_roster", "watch_for_standstill", "strike_off_silent", "renew_lease", "read"]
+
+
+def test_nobody_is_struck_off_while_a_read_is_under_way():
+    reader = Reader()
+    reader.reads.under_way = True
+    thread = IngestThread(reader, 60)
+    thread.turn()
+    assert "strike_off_silent" not in reader.done
+    reader.reads.under_way = False
+    thread.turn()
+    assert reader.done.count("strike_off_silent") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(LeaseLost("FENCED"), LeaseLost), (ZeroDivisionError("a bug"), BroodmindError)]
+)
+def test_what_ends_the_thread_is_raised_where_entries_are_taken(error, expected):
+    reader = Reader([True, error])
+    thread = IngestThread(reader, 60)
+    thread.start()
+    with pytest.raises(expected, match=r"FENCED|a bug"):
+        thread.take(60)
+    thread.close()
+    assert reader.done[-2:] == ["read", "close"]
+
+
+def test_while_nothing_comes_it_rests_longer_each_time_up_to_a_bound():
+    pause = PollPause()
+    rests = [pause.after(came=False, busy_s=0, asking_s=0) for _ in range(8)]
+    assert rests == [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.02, 0.02]
+    assert pause.after(came=True, busy_s=0, asking_s=0) == 0
+    assert pause.after(came=False, busy_s=0, asking_s=0) == 0.0005
+
+
+def test_after_a_read_that_brought_little_it_rests_as_long_as_asking_is_worth():
+    assert PollPause().after(came=True, busy_s=0.01, asking_s=0.01) == pytest.approx(0.04)
+    assert PollPause().after(came=True, busy_s=0.03, asking_s=0.01) == pytest.approx(0.02)  # decoding is a rest too
+    assert PollPause().after(came=True, busy_s=0.1, asking_s=0.01) == 0
