@@ -46,7 +46,7 @@ from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig
 from broodmind.learner.ingest.admission import rejection
 from broodmind.learner.ingest.batcher import Batcher
-from broodmind.learner.ingest.cached_layout_decoder import Decoder
+from broodmind.learner.ingest.cached_layout_decoder import CachedLayoutDecoder
 from broodmind.learner.ingest.fenced_read import FencedReads
 from broodmind.learner.ingest.ingest_thread import IngestThread
 from broodmind.learner.ingest.stream_reader import StreamReader
@@ -76,7 +76,7 @@ def there_and_back(server: Server, times: int) -> dict[str, float]:
     """Milliseconds of each part of a round trip: medians over `times` round trips."""
     stream, played = KEYS.trajectories("there"), random_game(500, seed=500, wins=False)
     server.call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
-    decoder, marks = Decoder(SPEC), []
+    decoder, marks = CachedLayoutDecoder(SPEC), []
     for sequence in range(1, times + 1):
         at = [time.perf_counter()]
         payload = encode_trajectory(played, "there", SPEC)

@@ -1,4 +1,4 @@
-"""The learner: take in what the actors sent, train, commit; again and again."""
+"""The learner process: sessions one after the other, until its goal is reached or it is told to stop."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _RECONNECT_S = (0.1, 5.0)  # first and longest wait between attempts after a los
 def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) -> None:
     """Run one learner until `stop`, or until its goal is reached.
 
-    A lost connection is waited out: what was not committed by then is read again. Errors before the lease is taken for
-    the first time are raised, so that a wrong address or password is seen at once.
+    After a lost connection it starts over: what was not committed by then is read again. Errors before the lease is
+    taken for the first time are raised, so that a wrong address or password is seen at once.
 
     Raises:
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.

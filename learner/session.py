@@ -11,7 +11,7 @@ from ..common.process.clock import Every, monotonic_s, now_ms
 from ..common.process.log import Log
 from ..common.server.keys import Keys
 from ..common.server.streams import Server
-from .commit.commit_thread import Committer
+from .commit.commit_thread import CommitThread
 from .ingest.fenced_read import FencedReads
 from .ingest.ingest_thread import IngestThread
 from .ingest.stream_reader import StreamReader
@@ -56,7 +56,7 @@ class Session:
         self.lease, self.last_known = lease, last_known
         self.state = RunState(run, spec, config)
         self.batcher = self.state.new_batcher()
-        self.committer = Committer(Server(url), Keys(run), lease, last_known)
+        self.commit_thread = CommitThread(Server(url), Keys(run), lease, last_known)
         self._spec, self._config = spec, config
         self._keys = Keys(run)
         self._server = Server(url)
@@ -112,7 +112,7 @@ class Session:
 
     def step(self) -> None:
         """Take in what there is; train when it is enough for an update."""
-        self.committer.look()
+        self.commit_thread.look()
         entry = self.ingest.take(_TAKE_S)
         if entry is not None and entry.processed_solo:
             self._commit_solo(entry)
@@ -147,10 +147,10 @@ class Session:
         Args:
             metrics: of the update; None if nothing was trained.
         """
-        if metrics is not None and self.committer.took_ms is not None:
-            metrics = {**metrics, "commit_ms": self.committer.took_ms}
+        if metrics is not None and self.commit_thread.took_ms is not None:
+            metrics = {**metrics, "commit_ms": self.commit_thread.took_ms}
         commit, snapshot = self.state.commit(self.batcher, metrics, self.ingest.actors)
-        self.committer.submit(commit, snapshot, self._archiving(commit))
+        self.commit_thread.submit(commit, snapshot, self._archiving(commit))
         if self._checkpoint_due.due():
             self._save_checkpoint()
         self.batcher = self.state.new_batcher()
@@ -168,7 +168,7 @@ class Session:
 
         The lease comes last, so that a successor finds everything finished.
         """
-        self.committer.settle()
+        self.commit_thread.settle()
         self.ingest.close()
         self.ingest.reader.give_back()
         self._save_checkpoint()
@@ -183,7 +183,7 @@ class Session:
         self._let_go()
 
     def _let_go(self) -> None:
-        self.committer.close()
+        self.commit_thread.close()
         if self._archive is not None:
             self._archive.close()
         self._server.close()
@@ -221,8 +221,8 @@ class Session:
         self._open_epoch(Head(), self.last_known.next_epoch(self.state.head))
 
     def _open_epoch(self, parent: Head, epoch: int) -> None:
-        self.committer.submit(*self.state.first_version(parent, epoch))
-        self.committer.settle()
+        self.commit_thread.submit(*self.state.first_version(parent, epoch))
+        self.commit_thread.settle()
         self._save_checkpoint()  # at once: who seeds an empty Redis from an older one would open this epoch again
 
     def _commit_solo(self, entry: Entry) -> None:
@@ -234,7 +234,7 @@ class Session:
     def _commit_what_is_in_hand(self) -> None:
         if self.batcher.consumed:
             self.commit(self.train() if self.batcher.accepted else None)
-            self.committer.settle()
+            self.commit_thread.settle()
 
     def _archiving(self, commit: Commit) -> Callable[[], None] | None:
         """What keeps the entries that a commit consumes, to be called once it has gone through."""

@@ -29,6 +29,8 @@ _STAGE = Script(files(__package__).joinpath("stage.lua").read_text())
 WEIGHTS_KEPT = 8  # versions: an actor that has just read the pointer still finds what it points at
 VERSIONS_KEPT = 1000  # entries of the versions stream
 REJECTED_KEPT = 1000  # entries of the rejected stream
+_ENTRIES_KEPT = 10_000  # of the ledger, some 5 MB
+_STREAMS_KEPT = 1_000_000  # named in the whole ledger, some 40 MB: the more actors a commit names, the fewer are kept
 _STAGED_TTL_MS = 60_000  # a learner that died between staging and commit leaves its blobs behind for this long
 
 
@@ -46,12 +48,10 @@ class Commit:
     counters: Mapping[str, int]  # into the head
     stats: Mapping[str, Argument]
     entry: Mapping[str, Argument]  # into the versions stream
-    consumed: Mapping[str, tuple[EntryId, int]]  # actor to its last consumed id, and how many up to it
-    rejected_ids: Mapping[str, Mapping[str, str]] = field(
-        default_factory=dict
-    )  # reason to actor to ranges of consumed ids
+    consumed: Mapping[str, tuple[EntryId, int]]  # actor to its last consumed id, and how many entries up to it
+    rejected_ids: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # reason to actor to ranges of ids
     gaps: Mapping[str, str] = field(default_factory=dict)  # actor to ranges of ids that never came
-    rejected_entries: Sequence[Mapping[str, Argument]] = field(default_factory=tuple)
+    rejected_entries: Sequence[Mapping[str, Argument]] = field(default_factory=tuple)  # to be shown, with the reason
 
 
 def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
@@ -123,8 +123,8 @@ def _arguments(commit: Commit, lease: Lease) -> dict[str, Any]:
         "streams": [[format_id(last), count] for last, count in commit.consumed.values()],
         "rejected_entries": [_flat(entry) for entry in commit.rejected_entries],
         "rejected_kept": REJECTED_KEPT,
-        "ledger": _flat(verdict(lease.token, commit)),
-        "ledger_kept": kept(len(commit.consumed)),
+        "ledger": _flat(ledger_fields(lease.token, commit)),
+        "ledger_kept": ledger_entries_kept(len(commit.consumed)),
     }
 
 
@@ -133,14 +133,8 @@ def _flat(fields: Mapping[str, Argument]) -> list[Argument]:
     return [part if isinstance(part, bytes) else str(part) for pair in fields.items() for part in pair]
 
 
-_ENTRIES_KEPT = 10_000  # some 5 MB
-
-
-_STREAMS_KEPT = 1_000_000  # named in all entries together, some 40 MB: fewer entries where commits are of many actors
-
-
-def verdict(token: str, commit: Commit) -> dict[str, str]:
-    """The learner's part of the entry; the script adds the head's fields, and what it finds pending."""
+def ledger_fields(token: str, commit: Commit) -> dict[str, str]:
+    """The learner's part of a ledger entry; the script adds the head's fields and the ids that it finds pending."""
     return {
         "token": token,
         "published": str(int(commit.weights is not None)),
@@ -149,6 +143,6 @@ def verdict(token: str, commit: Commit) -> dict[str, str]:
     }
 
 
-def kept(streams: int) -> int:
-    """How many entries to keep, where one is about so many streams."""
+def ledger_entries_kept(streams: int) -> int:
+    """How many ledger entries to keep, if a commit consumes from so many streams."""
     return min(_ENTRIES_KEPT, _STREAMS_KEPT // max(streams, 1))

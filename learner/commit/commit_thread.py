@@ -20,28 +20,31 @@ if TYPE_CHECKING:
     from .lease import Lease
 
 
-class Committer:
-    """Sends, and notes what is known of the run by that."""
+class CommitThread:
+    """Sends commits, and notes in `LastKnownState` what was sent and what went through."""
 
     def __init__(self, server: Server, keys: Keys, lease: Lease, last_known: LastKnownState) -> None:
         self._keys, self._lease = keys, lease
-        self.server = server  # for commits alone
+        self.server = server  # used by this thread only
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._under_way: Future[None] | None = None
         self._last_known = last_known
-        self.took_ms: float | None = None  # from the first byte staged to the answer, the last that went through
+        self.took_ms: float | None = None  # of the last commit, from its first staged byte to the reply
 
     def submit(self, commit: Commit, snapshot: RunSnapshot, then: Callable[[], None] | None = None) -> None:
-        """Send a commit once the one before has gone through; raises what that one ran into.
+        """Send a commit, after the one before has gone through. Raises the error that the one before ended with.
 
-        Once it has gone through itself, `then` is called in the committer's thread.
+        Args:
+            commit: to be sent.
+            snapshot: the run as it will be once the commit has gone through.
+            then: is called in the commit thread once the commit has gone through.
         """
         self.settle()
         self._last_known.sent = snapshot
         self._under_way = self._thread.submit(self._send, commit, then)
 
     def settle(self) -> None:
-        """Wait for the commit under way; raises what it ran into."""
+        """Wait for the commit under way, if there is one. Raises the error that it ended with."""
         if self._under_way is not None:
             under_way, self._under_way = self._under_way, None
             try:
@@ -54,11 +57,11 @@ class Committer:
 
     @property
     def busy(self) -> bool:
-        """Whether a commit was submitted that nobody has asked about since."""
+        """Whether a commit was submitted and not yet settled."""
         return self._under_way is not None
 
     def look(self) -> None:
-        """Raise what the commit under way ran into, if it has; does not wait."""
+        """Settle the commit under way if it has ended; does not wait."""
         if self._under_way is not None and self._under_way.done():
             self.settle()
 

@@ -1,7 +1,7 @@
 """The single learner's lease: who may read and write the run.
 
-The lease is for liveness: one learner at a time does the work. Safety does not rest on it, but on the commit, which
-checks the parent's commit id too; a lease alone would not survive a failover to a replica.
+The lease is for liveness: one learner at a time does the work. Safety does not rest on it but on the commit, which
+also checks the parent's commit id: after a failover to a replica, two learners may believe that they hold the lease.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _POLL_S = 0.05
 
 
 class Lease:
-    """A token and its time to live; the token is what every script of the learner checks first."""
+    """The lease of one run: its token, which every script of the learner checks first, and its time to live."""
 
     def __init__(self, keys: Keys, ttl_ms: int) -> None:
         self._keys = keys
@@ -116,5 +116,5 @@ def fenced(server: Server, script: Script, keys: Sequence[str], *args: Argument)
 
 
 def lost(found: object) -> LeaseLost:
-    """The error for who finds, somewhere, that the lease is not ours any more."""
+    """The error for a lease that is not ours any more; `found` says how that was noticed."""
     return LeaseLost(f"{found}: another learner took over, or this one was paused for too long")

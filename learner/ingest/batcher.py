@@ -27,12 +27,12 @@ class Batcher:
     accepted: list[tuple[EntryId, str, Header, Trajectory]] = field(default_factory=list)
     rejected: list[tuple[Entry, Rejection]] = field(default_factory=list)
     consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
-    gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to the ids that it numbered and never sent
+    gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to ids that it numbered and never sent
     steps: int = 0
     games: int = 0
 
     def add(self, entry: Entry, standing: Standing, now_ms: int) -> None:
-        """Take an entry in, for training or to be rejected; either way it is consumed by the next commit."""
+        """Add an entry, to be trained on or rejected. Either way the next commit consumes it."""
         last = self.cursors.get(entry.actor)
         _, count = self.consumed.get(entry.actor, (None, 0))
         self.consumed[entry.actor] = (entry.id, count + 1)
@@ -52,7 +52,7 @@ class Batcher:
             self.games += entry.header.games
 
     def reject_accepted(self, why: str) -> None:
-        """Reject what was accepted: an update on it went wrong."""
+        """Reject the accepted entries, because the update on them was not finite."""
         for entry_id, actor, header, _ in self.accepted:
             self.rejected.append((Entry(actor, entry_id, header, None, "non_finite", why), "non_finite"))
         self.accepted.clear()
@@ -68,13 +68,13 @@ class Batcher:
         return bool(self.accepted) and self.steps >= self.config.batch_steps and self.games >= self.config.batch_games
 
     def in_order(self) -> list[tuple[Header, Trajectory]]:
-        """What was accepted, by actor and then by id: the same set always makes the same batch."""
+        """The accepted entries by actor and id, so that the same set always makes the same batch."""
         self.accepted.sort(key=lambda each: (each[1], each[0]))
         return [(header, trajectory) for _, _, header, trajectory in self.accepted]
 
 
 def _gap(last: EntryId | None, current: EntryId) -> IdRange | None:
-    """What the actor numbered between these two and never sent; an incarnation's first is number 1."""
+    """The ids that the actor numbered between these two and never sent. An incarnation's first number is 1."""
     incarnation, sequence = current
     before = last[1] if last is not None and last[0] == incarnation else 0
     if sequence <= before + 1:

@@ -1,4 +1,4 @@
-"""Decoding payloads, quickly where an earlier one had the same shapes.
+"""Decodes payloads, quickly where an earlier payload had the same shapes.
 
 Payloads of the same shapes differ in the bytes of their arrays, and in the actor's name at their end. So what stands
 around the arrays need not be unpacked again: it is compared with what `encode` writes, and the arrays are cut out from
@@ -24,16 +24,16 @@ _LAYOUTS_MAX = 2048  # shapes remembered, some 2 KB each: as many as games have 
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Where everything stands in payloads of the same shapes, up to the actor's name."""
+class PayloadLayout:
+    """The position of everything in payloads of the same shapes, up to the actor's name."""
 
-    frames: tuple[tuple[int, bytes], ...]  # start, and what stands there in all of them
+    frames: tuple[tuple[int, bytes], ...]  # start, and the bytes that stand there in all of them
     places: tuple[tuple[str, np.dtype[Any], tuple[int, ...], int, int], ...]  # name, dtype, shape, start, stop
     length: int
 
     @classmethod
-    def of(cls, trajectory: Trajectory, spec: RunSpec) -> Layout:
-        """That of a trajectory's payload."""
+    def of(cls, trajectory: Trajectory, spec: RunSpec) -> PayloadLayout:
+        """The layout of a trajectory's payload."""
         fields = payload_fields(trajectory, "", spec)
         arrays = [(name, value) for name, value in fields.items() if isinstance(value, np.ndarray)]
         *before, behind = codec.frames(fields)
@@ -54,12 +54,12 @@ class Layout:
         return {name: np.ndarray(shape, dtype, payload[start:stop]) for name, dtype, shape, start, stop in self.places}
 
 
-class Decoder:
+class CachedLayoutDecoder:
     """Decodes what the actors of a run have sent. For one thread."""
 
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
-        self._layouts: dict[tuple[int, bool], Layout] = {}  # by their length, and whether it was imported
+        self._layouts: dict[tuple[int, bool], PayloadLayout] = {}  # by their length, and whether it was imported
         self._ends: dict[str, bytes] = {}  # of each actor's payloads
 
     def decode(self, payload: bytes, header: Header, actor: str) -> Trajectory:
@@ -76,7 +76,7 @@ class Decoder:
         if layout is not None and payload.endswith(end) and (arrays := layout.arrays(payload)) is not None:
             return self._checked(arrays, header)
         trajectory = decode_trajectory(payload, header, actor, self._spec)
-        layout = Layout.of(trajectory, self._spec)
+        layout = PayloadLayout.of(trajectory, self._spec)
         if layout.length == shapes[0]:  # it is what `encode` writes, or as long
             if len(self._layouts) >= _LAYOUTS_MAX:
                 self._layouts.clear()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...common.errors import WireError
 from ...common.wire.trajectory import parse_entry
 from ..ledger.stream_entry import Entry
-from .cached_layout_decoder import Decoder
+from .cached_layout_decoder import CachedLayoutDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ class EntryDecoder:
         self, spec: RunSpec, rejection: Callable[[Header], Rejection | None], *, keep_payloads: bool = False
     ) -> None:
         """Args: keep_payloads: whether entries carry their whole payload, for an archive."""
-        self._decoder = Decoder(spec)
+        self._decoder = CachedLayoutDecoder(spec)
         self._rejection = rejection
         self._keep_payloads = keep_payloads
 

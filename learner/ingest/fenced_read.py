@@ -1,6 +1,6 @@
 """Reads of the actors' streams, for the lease's holder only.
 
-A learner that lost it would otherwise move entries into the pending list, where its successor does not look any more.
+A learner that lost the lease would otherwise move entries into the pending list after its successor has read that.
 
 A read is a transaction that Redis drops if the fence has moved since the lease was last seen to be ours: whoever takes
 the lease moves it. The look at the lease for the next read goes along with each one. A script does it in one command,
@@ -29,7 +29,7 @@ _READ = Script(files(__package__).joinpath("read.lua").read_text())
 
 
 class FencedReads:
-    """One read at a time: asked for, and taken when its answer is wanted. For one thread."""
+    """Reads in two steps: `ask` sends the command, `take` receives the reply. One read at a time, for one thread."""
 
     def __init__(self, server: Server, keys: Keys, lease: Lease) -> None:
         self._server, self._keys, self._lease = server, keys, lease
@@ -60,7 +60,7 @@ class FencedReads:
         self.under_way = True
 
     def take(self) -> list[Reply]:
-        """What came of it: of each stream that had some, its name and entries.
+        """The reply to the last `ask`: name and entries of each stream that had any.
 
         Raises:
             LeaseLost: if the lease was not ours any more, or is not by now; what was read stays pending.
@@ -81,7 +81,7 @@ class FencedReads:
         return entries or []
 
     def close(self) -> None:
-        """Drop the connection. What was asked for and not taken stays pending."""
+        """Drop the connection. Entries that were asked for and not taken stay pending."""
         self.under_way = self._watching = False
         self._server.close()
 

@@ -1,4 +1,4 @@
-"""What became of every trajectory: absolute numbers, so that nothing can be counted twice by being said twice."""
+"""Counts of what became of every trajectory: totals, so that writing them twice changes nothing."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Counters:
 
     updates: int = 0
     accepted: int = 0  # trajectories trained on
-    imported: int = 0  # of these: played by no version of this run
+    imported: int = 0  # of these: not played by a version of this run
     steps: int = 0  # in accepted trajectories
     games: int = 0  # that ended in accepted trajectories
     stale: int = 0  # rejected: played by too old a version
     too_old: int = 0  # rejected: too long ago
     wrong_epoch: int = 0  # rejected: of a lineage that was lost
-    off_run: int = 0  # rejected: played by no version of this run, and the learner was not told to take such
+    off_run: int = 0  # rejected: imported, and the learner was not told to accept imported trajectories
     invalid: int = 0  # rejected: does not decode to what the run's spec allows
     duplicate: int = 0  # rejected: consumed before
     non_finite: int = 0  # rejected: an update on them was not finite, and was undone

@@ -1,4 +1,4 @@
-"""Entry ids in short: `7-1..4,7-6` are five ids of incarnation 7."""
+"""Ranges of entry ids and their short form: `7-1..4,7-6` are five ids of incarnation 7."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The ledger: one entry a commit, written by the commit's script, from which a run can be audited.
 
-What was consumed is the server's word, from its own pending list. What became of it is the learner's.
+The consumed ids come from the server's own pending list. Which of them were rejected, and why, comes from the learner.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Ranges = dict[str, list[IdRange]]  # by actor
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """What one commit did, as the ledger tells it."""
+    """What one commit did, as stored in the ledger."""
 
     written_ms: int  # by the server's clock
     commit: str

@@ -1,7 +1,7 @@
-"""The archive: what was consumed, kept as files. A copy, not the truth: that is in Redis.
+"""The archive: a copy of the consumed entries, as files.
 
-It is written only once the commit that consumed the entries has gone through, so that it never claims what was not
-committed; what it may lack are the entries of a commit whose end this process did not live to see, or did not hear of.
+An entry is written only after the commit that consumed it has gone through, so the archive holds nothing that was not
+committed. It may lack the entries of the last commit before a crash, or of one whose reply was lost.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Archive:
         self._warning = Every(_WARN_EVERY_S)
 
     def append(self, entries: Sequence[ArchivedEntry]) -> None:
-        """Add entries. A disk that is full or gone costs the archive, and not the run."""
+        """Add entries. If the disk is full or gone, they are missing from the archive, and the run goes on."""
         try:
             file = self._file or self._open()
             for entry in entries:
@@ -156,7 +156,7 @@ class Archive:
 def archived(
     entries: Collection[Entry], rejected: Collection[tuple[Entry, Rejection]], head: Head
 ) -> list[ArchivedEntry]:
-    """What was consumed by the commit that led to `head`, as the archive keeps it."""
+    """The entries consumed by the commit that led to `head`, as the archive keeps them."""
     reasons = {(entry.actor, entry.id): (reason, entry.problem) for entry, reason in rejected}
     return [
         ArchivedEntry(

@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 _FORMAT = 1
 _MAX_BYTES = 2 << 30
 _COUNT_MAX = 2**53
-_log = Log("learner")
-
-
 _CHECKPOINT_FIELDS = {"format", "spec", "epoch", "version", "commit", "counters", "learner", "weights", "digest"}
 _SUFFIX = ".msgpack"
+_log = Log("learner")
 
 
 class Checkpoints:

@@ -15,14 +15,14 @@ class LastKnownState:
     """The last states that this process knows to be in Redis, or sent there. Outlives the sessions of the process."""
 
     settled: RunSnapshot | None = None  # the last state known to be committed: loaded from Redis, or sent and confirmed
-    sent: RunSnapshot | None = None  # the last one sent; if it is not the settled one, nobody knows what became of it
+    sent: RunSnapshot | None = None  # the last state sent; if it is not `settled`, its fate is unknown
 
     def loaded(self, snapshot: RunSnapshot) -> None:
-        """Redis stands at this state, whatever it was before."""
+        """Redis holds this state now, whatever it held before."""
         self.settled = self.sent = snapshot
 
     def next_epoch(self, *others: Head) -> int:
-        """An epoch that no version known of is in."""
+        """An epoch above that of every version known here, and of the other heads."""
         known = [snapshot.head for snapshot in (self.settled, self.sent) if snapshot is not None]
         return max((head.epoch for head in (*known, *others)), default=0) + 1
 

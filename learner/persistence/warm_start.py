@@ -1,4 +1,4 @@
-"""What a new run can start from instead of chance: a model of the original bot's, an export, or a checkpoint."""
+"""Reads what a new run starts from instead of random weights: a model of the original bot, an export, a checkpoint."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
     def learner_commits(self, fault):
         batcher, state = self.learner.batcher, self.learner.state
         metrics = self.learner.train() if batcher.accepted else None
-        server = self.learner.committer.server
+        server = self.learner.commit_thread.server
         whole = server.script
 
         def script(*arguments):
@@ -241,7 +241,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
         self.learner.commit(metrics)
         server.script = whole if fault == "none" else script
         try:
-            self.learner.committer.settle()
+            self.learner.commit_thread.settle()
         except RedisUnreachable:
             if fault == "reply lost":
                 self.note_commit(batcher, state.head)
@@ -295,7 +295,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
     @staticmethod
     def commit_of(session):
         session.commit(session.train() if session.batcher.accepted else None)
-        session.committer.settle()
+        session.commit_thread.settle()
 
     def without_staged(self):
         return {key: value for key, value in everything(self.redis, KEYS).items() if b":staged:" not in key}

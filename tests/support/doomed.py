@@ -17,7 +17,7 @@ from broodmind.common.wire.trajectory import Header, encode_trajectory
 from broodmind.learner import loop, training_step
 from broodmind.learner.algorithms.batch import collate
 from broodmind.learner.config import IntakeConfig, LearnerConfig
-from broodmind.learner.ingest import cached_layout_decoder as decoder
+from broodmind.learner.ingest.cached_layout_decoder import CachedLayoutDecoder
 from broodmind.learner.ingest.ingest_thread import IngestThread
 
 EXIT_CODE = 139
@@ -44,7 +44,8 @@ def dies_of_it(function, rewards_of):
 
 def main(url, name, where):
     if where == "decode":
-        decoder.Decoder.decode = dies_of_it(decoder.Decoder.decode, lambda decoded: decoded.rewards)
+        whole = CachedLayoutDecoder.decode
+        CachedLayoutDecoder.decode = dies_of_it(whole, lambda decoded: decoded.rewards)
     elif where == "train":
         vars(training_step)["collate"] = dies_of_it(collate, lambda batch: batch.rewards)
     elif where == "never takes":

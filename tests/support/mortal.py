@@ -16,7 +16,7 @@ from support.servers import PATIENCE_S
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.streams import Server
 from broodmind.learner.commit import commit
-from broodmind.learner.commit.commit_thread import Committer
+from broodmind.learner.commit.commit_thread import CommitThread
 from broodmind.learner.loop import learn
 from broodmind.learner.persistence import checkpoints
 from broodmind.learner.run_state import RunState
@@ -41,7 +41,7 @@ def die_instead_of(owner: object, name: str) -> None:
 
 
 def die_after(owner: object, name: str, *, under_way: bool = False) -> None:
-    """Die when `name` has returned; for a committer, if it had a commit under way."""
+    """Die when `name` has returned; for a commit_thread, if it had a commit under way."""
     whole = getattr(owner, name)
 
     def dying(*args, **options):
@@ -105,7 +105,7 @@ STEPS: dict[str, tuple[bool | None, Callable[[], None]]] = {
     "in the middle of the call": (False, lambda: die_in(committing, send_half)),
     "before the reply": (True, lambda: die_in(committing, send_all)),
     "after the reply": (True, lambda: die_in(committing, exchange)),
-    "after its bookkeeping": (True, lambda: die_after(Committer, "settle", under_way=True)),
+    "after its bookkeeping": (True, lambda: die_after(CommitThread, "settle", under_way=True)),
     "before the checkpoint": (None, lambda: die_instead_of(checkpoints.Checkpoints, "save")),
     "in the middle of the checkpoint": (None, lambda: setattr(checkpoints, "write_durably", half_written)),
     "before the checkpoint is on disk": (None, lambda: die_instead_of(os, "fsync")),

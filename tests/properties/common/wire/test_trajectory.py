@@ -24,7 +24,7 @@ from broodmind.common.wire.trajectory import (
     encode_trajectory,
     parse_entry,
 )
-from broodmind.learner.ingest.cached_layout_decoder import Decoder
+from broodmind.learner.ingest.cached_layout_decoder import CachedLayoutDecoder
 
 ACTOR = "a1"
 SEED, MUTANTS = 20_260_727, 100_000
@@ -41,7 +41,7 @@ class Decoders(dict):
     """A decoder for each spec, made when it is first asked for."""
 
     def __missing__(self, spec):
-        return self.setdefault(spec, Decoder(spec))
+        return self.setdefault(spec, CachedLayoutDecoder(spec))
 
 
 DECODERS = Decoders()

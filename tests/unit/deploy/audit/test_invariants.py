@@ -12,7 +12,7 @@ from broodmind.common.errors import ConfigError
 from broodmind.common.wire.trajectory import Header
 from broodmind.common.wire.weights import Pointer
 from broodmind.deploy.audit.invariants import Snapshot, StreamView, judge
-from broodmind.learner.commit.commit import kept
+from broodmind.learner.commit.commit import ledger_entries_kept
 from broodmind.learner.ledger.counters import Counters
 from broodmind.learner.ledger.id_ranges import IdRange, format_ranges, merge, parse_ranges
 from broodmind.learner.ledger.ledger_entry import LedgerEntry
@@ -210,7 +210,7 @@ def test_a_range_knows_its_size():
 
 @pytest.mark.parametrize(("streams", "entries"), [(0, 10_000), (1, 10_000), (100, 10_000), (1000, 1000), (4096, 244)])
 def test_the_ledger_is_shorter_where_commits_are_of_many_actors(streams, entries):
-    assert kept(streams) == entries
+    assert ledger_entries_kept(streams) == entries
 
 
 # Journals.

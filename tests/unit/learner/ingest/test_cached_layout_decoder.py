@@ -5,7 +5,7 @@ from support.runs import SPEC, trajectory
 from broodmind.common.errors import WireError
 from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory
 from broodmind.learner.ingest import cached_layout_decoder as module
-from broodmind.learner.ingest.cached_layout_decoder import Decoder
+from broodmind.learner.ingest.cached_layout_decoder import CachedLayoutDecoder
 
 
 def sent(seed=0, actor="a", *, imported=False):
@@ -28,7 +28,7 @@ def long_way(monkeypatch):
 
 
 def test_only_the_first_of_its_shapes_goes_the_long_way_whoever_sent_it(long_way):
-    decoder, first = Decoder(SPEC), sent()
+    decoder, first = CachedLayoutDecoder(SPEC), sent()
     decoder.decode(*first)
     for actor in ("a", "b", "a-longer-name"):
         payload, header, _ = sent(actor=actor)
@@ -37,7 +37,7 @@ def test_only_the_first_of_its_shapes_goes_the_long_way_whoever_sent_it(long_way
 
 
 def test_anothers_payload_is_refused_though_its_shapes_are_known(long_way):
-    decoder = Decoder(SPEC)
+    decoder = CachedLayoutDecoder(SPEC)
     decoder.decode(*sent())
     payload, header, _ = sent(actor="b")
     with pytest.raises(WireError, match="actor: 'b', expected 'a'"):
@@ -46,7 +46,7 @@ def test_anothers_payload_is_refused_though_its_shapes_are_known(long_way):
 
 
 def test_a_frame_that_differs_in_one_byte_goes_the_long_way(long_way):
-    decoder = Decoder(SPEC)
+    decoder = CachedLayoutDecoder(SPEC)
     payload, header, actor = sent()
     decoder.decode(payload, header, actor)
     (layout,) = decoder._layouts.values()
@@ -63,7 +63,7 @@ def test_a_frame_that_differs_in_one_byte_goes_the_long_way(long_way):
 
 def test_imported_play_is_known_apart(long_way):
     """It may leave out how its games ended, and no other may."""
-    decoder = Decoder(SPEC)
+    decoder = CachedLayoutDecoder(SPEC)
     for imported in (True, False, True, False):
         decoder.decode(*sent(imported=imported))
     assert len(long_way) == 2
@@ -71,7 +71,7 @@ def test_imported_play_is_known_apart(long_way):
 
 def test_so_many_shapes_are_remembered_and_no_more(long_way, monkeypatch):
     monkeypatch.setattr(module, "_LAYOUTS_MAX", 1)
-    decoder = Decoder(SPEC)
+    decoder = CachedLayoutDecoder(SPEC)
     for imported in (True, False, True):
         decoder.decode(*sent(imported=imported))
     assert len(decoder._layouts) == 1

@@ -22,8 +22,8 @@ from broodmind.common.wire.archive_format import (
     whole_bytes,
 )
 from broodmind.common.wire.trajectory import Header, encode_trajectory
-from broodmind.learner.commit import commit_thread as committer_module
-from broodmind.learner.commit.commit_thread import Committer
+from broodmind.learner.commit import commit_thread as commit_thread_module
+from broodmind.learner.commit.commit_thread import CommitThread
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.ledger.stream_entry import Entry
 from broodmind.learner.persistence.archive_writer import Archive, ArchiveConfig, archived
@@ -217,13 +217,13 @@ def test_nothing_is_archived_before_its_commit_has_gone_through(monkeypatch, goe
         if not goes_through:
             raise ConfigError("refused")
 
-    monkeypatch.setattr(committer_module, "send", send)
-    committer = Committer(types.SimpleNamespace(close=lambda: None), None, None, LastKnownState())
-    committer.submit(None, None, lambda: order.append("archive"))
+    monkeypatch.setattr(commit_thread_module, "send", send)
+    commit_thread = CommitThread(types.SimpleNamespace(close=lambda: None), None, None, LastKnownState())
+    commit_thread.submit(None, None, lambda: order.append("archive"))
     if goes_through:
-        committer.settle()
+        commit_thread.settle()
     else:
         with pytest.raises(ConfigError):
-            committer.settle()
-    committer.close()
+            commit_thread.settle()
+    commit_thread.close()
     assert order == (["commit", "archive"] if goes_through else ["commit"])
