@@ -299,7 +299,7 @@ def check_acknowledged(
 
 
 def accepted_ids(entry: LedgerEntry) -> set[tuple[str, EntryId]]:
-    """What a commit trained on: actor and id of all that it consumed and did not refuse."""
+    """What a commit trained on: actor and id of all that it consumed and did not reject."""
     consumed = {(actor, each) for actor, ranges in entry.consumed.items() for each in _ids(ranges)}
     rejected = [each for actors in entry.rejected.values() for each in actors.items()]
     return consumed - {(actor, each) for actor, ranges in rejected for each in _ids(ranges)}

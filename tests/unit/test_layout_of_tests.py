@@ -85,9 +85,7 @@ TESTED_IN = {
     "learner/algorithms/vtrace_actor_critic.py": "reference/test_gradients.py",
     "learner/commit/commit_thread.py": "unit/learner/persistence/test_archive_writer.py",
     "learner/commit/lease.py": "integration/learner/commit/test_commit.py",
-    "learner/commit_builder.py": "unit/learner/test_imported_games.py",
     "learner/config.py": "unit/learner/ingest/test_batcher.py",
-    "learner/ingest/entry_decoder.py": "integration/learner/test_loop.py",
     "learner/ledger/counters.py": "unit/learner/ingest/test_batcher.py",
     "learner/ledger/id_ranges.py": "unit/deploy/audit/test_invariants.py",
     "learner/ledger/ledger_entry.py": "unit/deploy/audit/test_invariants.py",
@@ -101,9 +99,7 @@ TESTED_IN = {
     "learner/persistence/last_known_state.py": "integration/test_recovery.py",
     "learner/persistence/run_snapshot.py": "integration/test_recovery.py",
     "learner/persistence/run_spec.py": "integration/test_bad_input.py",
-    "learner/run_statistics.py": "unit/learner/test_imported_games.py",
     "learner/session.py": "integration/deploy/audit/test_verify.py",
-    "learner/training_step.py": "unit/learner/test_imported_games.py",
 }
 
 MODULES = [

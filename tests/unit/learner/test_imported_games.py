@@ -93,11 +93,11 @@ def test_being_asked_for_excuses_nothing_else():
 def a_run_after(*headers):
     run = RunState("x", SPEC, LearnerConfig(intake=ASKED))
     run.standing = STANDING
-    intake = Batcher(ASKED, {})
+    batcher = Batcher(ASKED, {})
     for sequence, header in enumerate(headers, 1):
-        intake.add(Entry("a", (1, sequence), header, trajectory(sequence)), STANDING, header.created_ms)
-    metrics = run.train(intake)
-    return run, run.commit(intake, metrics, {"a"})[0]
+        batcher.add(Entry("a", (1, sequence), header, trajectory(sequence)), STANDING, header.created_ms)
+    metrics = run.train(batcher)
+    return run, run.commit(batcher, metrics, {"a"})[0]
 
 
 def test_it_is_counted_among_the_accepted_and_apart():

@@ -53,7 +53,7 @@ def entry(actor="a", entry_id=(1, 1), entry_header=None, **options):
     return Entry(actor, entry_id, entry_header or header(), trajectory(**options))
 
 
-def intake(cursors=None, **config):
+def a_batcher(cursors=None, **config):
     return Batcher(dataclasses.replace(CONFIG, **config), {} if cursors is None else cursors)
 
 
@@ -62,7 +62,7 @@ def reasons(made):
 
 
 def test_an_entry_that_may_be_trained_on_is_accepted_and_counted():
-    made = intake()
+    made = a_batcher()
     made.add(entry(steps=3, columns=2, played=5, entry_header=header(steps=5, games=2)), STANDING, NOW)
     assert (len(made.accepted), made.rejected, made.overflow) == (1, [], 0)
     assert (made.steps, made.games) == (6, 2)  # the steps that resets swallow fill a batch as well
@@ -71,7 +71,7 @@ def test_an_entry_that_may_be_trained_on_is_accepted_and_counted():
 
 
 def test_a_step_of_several_choices_is_one_step():
-    made, several = intake(), entry(steps=3, columns=2)
+    made, several = a_batcher(), entry(steps=3, columns=2)
     actions = np.zeros((3, 2, 5), np.int32)
     made.add(
         dataclasses.replace(several, trajectory=dataclasses.replace(several.trajectory, actions=actions)), STANDING, NOW
@@ -88,7 +88,7 @@ def test_a_step_of_several_choices_is_one_step():
     ],
 )
 def test_an_entry_that_has_aged_since_it_was_read_is_refused_after_all(one, reason):
-    made = intake()
+    made = a_batcher()
     made.add(entry(entry_header=one), STANDING, NOW)
     assert (reasons(made), made.accepted, made.steps, made.games) == ([reason], [], 0, 0)
     assert made.consumed == {"a": ((1, 1), 1)}
@@ -105,7 +105,7 @@ def test_an_entry_that_has_aged_since_it_was_read_is_refused_after_all(one, reas
     ],
 )
 def test_what_was_refused_when_it_was_read_stays_refused_for_that_reason(read, reason):
-    made = intake()
+    made = a_batcher()
     made.add(read, STANDING, NOW)
     assert reasons(made) == [reason]
     assert made.rejected[0][0] is read
@@ -114,7 +114,7 @@ def test_what_was_refused_when_it_was_read_stays_refused_for_that_reason(read, r
 
 @pytest.mark.parametrize("entry_id", [(5, 7), (5, 6), (5, 1), (4, 99)])
 def test_an_id_at_or_before_the_cursor_is_a_duplicate(entry_id):
-    made = intake({"a": (5, 7)})
+    made = a_batcher({"a": (5, 7)})
     made.add(entry(entry_id=entry_id), STANDING, NOW)
     assert reasons(made) == ["duplicate"]
     assert (made.accepted, made.overflow, made.steps) == ([], 0, 0)
@@ -122,8 +122,8 @@ def test_an_id_at_or_before_the_cursor_is_a_duplicate(entry_id):
     assert made.consumed == {"a": (entry_id, 1)}  # but the entry leaves the stream
 
 
-def test_the_same_id_twice_in_one_intake_is_a_duplicate():
-    made = intake()
+def test_the_same_id_twice_in_one_batch_is_a_duplicate():
+    made = a_batcher()
     made.add(entry(), STANDING, NOW)
     made.add(entry(), STANDING, NOW)
     assert (len(made.accepted), reasons(made)) == (1, ["duplicate"])
@@ -131,7 +131,7 @@ def test_the_same_id_twice_in_one_intake_is_a_duplicate():
 
 
 def test_another_actors_cursor_makes_no_duplicate():
-    made = intake({"a": (5, 7)})
+    made = a_batcher({"a": (5, 7)})
     made.add(entry("b", (5, 1)), STANDING, NOW)
     assert (len(made.accepted), made.rejected) == (1, [])
     assert made.cursors == {"a": (5, 7), "b": (5, 1)}
@@ -152,7 +152,7 @@ def test_another_actors_cursor_makes_no_duplicate():
     ],
 )
 def test_numbers_that_are_missing_are_counted_as_overflow(cursor, ids, overflow):
-    made = intake({} if cursor is None else {"a": cursor})
+    made = a_batcher({} if cursor is None else {"a": cursor})
     for entry_id in ids:
         made.add(entry(entry_id=entry_id), STANDING, NOW)
     assert made.overflow == overflow
@@ -160,7 +160,7 @@ def test_numbers_that_are_missing_are_counted_as_overflow(cursor, ids, overflow)
 
 
 def test_a_refused_entry_leaves_no_gap():
-    made = intake()
+    made = a_batcher()
     for sequence, one in enumerate([header(), header(version=1), header()], start=1):
         made.add(entry(entry_id=(9, sequence), entry_header=one), STANDING, NOW)
     assert (made.overflow, len(made.accepted), reasons(made)) == (0, 2, ["stale"])
@@ -183,14 +183,14 @@ def test_a_refused_entry_leaves_no_gap():
     ],
 )
 def test_a_batch_is_complete_with_enough_steps_and_enough_games(batch_steps, batch_games, entries, complete):
-    made = intake(batch_steps=batch_steps, batch_games=batch_games)
+    made = a_batcher(batch_steps=batch_steps, batch_games=batch_games)
     for sequence in range(1, entries + 1):
         made.add(entry(entry_id=(1, sequence)), STANDING, NOW)  # 4 steps and 1 game each
     assert made.complete is complete
 
 
 def test_refused_entries_complete_nothing():
-    made = intake(batch_steps=1)
+    made = a_batcher(batch_steps=1)
     for sequence in range(1, 9):
         made.add(entry(entry_id=(1, sequence), entry_header=header(version=1)), STANDING, NOW)
     assert not made.complete
@@ -202,7 +202,7 @@ def test_the_same_entries_make_the_same_batch_in_whatever_order_the_actors_came(
     expected = [(e.header, e.trajectory) for e in sorted(entries, key=lambda e: (e.actor, e.id))]
     rng = np.random.default_rng(1)
     for _ in range(20):
-        made = intake()
+        made = a_batcher()
         left = {actor: [e for e in entries if e.actor == actor] for actor in "abc"}
         while any(left.values()):
             actor = rng.choice([name for name, queue in left.items() if queue])
@@ -215,7 +215,7 @@ def test_the_same_entries_make_the_same_batch_in_whatever_order_the_actors_came(
 @pytest.mark.parametrize(
     "wrong", [{"batch_steps": 0}, {"max_staleness": -1}, {"max_age_s": 0.0}, {"batch_steps": 0, "batch_games": 0}]
 )
-def test_an_intake_that_could_never_be_complete_is_refused(wrong):
+def test_a_batch_that_could_never_be_complete_is_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         IntakeConfig(**wrong)
 

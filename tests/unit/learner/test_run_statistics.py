@@ -1,0 +1,67 @@
+"""The fields of the hash `stats`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.runs import SPEC, trajectory
+
+from broodmind.common.wire.trajectory import Header
+from broodmind.learner.algorithms.ppo import PPOConfig
+from broodmind.learner.algorithms.trainer import Trainer
+from broodmind.learner.config import Goal, LearnerConfig
+from broodmind.learner.ledger.counters import Counters
+from broodmind.learner.ledger.head import Head
+from broodmind.learner.metrics.run_metrics import GAMES, History
+from broodmind.learner.run_statistics import RunStatistics
+
+HEAD = Head(1, 20, "c20")
+NOW = 1_700_000_000_000
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    times = {"now": 0.0}
+    monkeypatch.setattr("broodmind.common.process.clock.monotonic_s", lambda: times["now"])
+    return times
+
+
+def statistics(history=None, goal=None):
+    config = LearnerConfig(goal=goal or Goal())
+    return RunStatistics("x", config, Trainer(SPEC, PPOConfig()), history or History())
+
+
+def test_counters_and_the_updates_metrics_are_in_every_commit(clock):
+    made = statistics()
+    made.resumed_at(100)
+    for _ in range(2):
+        fields = made.fields(HEAD, Counters(steps=180, stale=3), {"kl": 0.5}, actors=2)
+        assert {"run": "x", "epoch": 1, "version": 20, "resumed_steps": 100}.items() <= fields.items()
+        assert (fields["steps"], fields["stale"], fields["kl"], fields["accept_imported"]) == (180, 3, "0.5", 0)
+
+
+def test_gauges_are_among_them_only_now_and_then(clock):
+    history = History()
+    history.reject(Header(15, 1, 7, 1, NOW), 20)
+    made, counters = statistics(history), Counters()
+    first = made.fields(HEAD, counters, {}, actors=2)
+    assert (first["actors"], json.loads(first["rejected_by_lag"])) == (2, {"5": 1})
+    assert "actors" not in made.fields(HEAD, counters, {}, actors=2)
+    clock["now"] = 1.0
+    assert made.fields(HEAD, counters, {}, actors=3)["actors"] == 3
+
+
+def test_a_run_is_solved_once_its_last_games_reach_the_return_asked_for(clock):
+    history, played = History(), trajectory()
+    made = statistics(history, Goal(until_return=1.0))
+    for _ in range(GAMES - 1):
+        history.accept(Header(20, 1, 8, 1, NOW), played, 20, NOW)
+    assert not made.solved
+    assert "solved_ms" not in made.fields(HEAD, Counters(), {}, actors=1)
+    history.accept(Header(20, 1, 8, 1, NOW), played, 20, NOW)
+    assert made.solved
+    fields = made.fields(HEAD, Counters(), {}, actors=1)
+    assert fields["solved_ms"] > 0
+    assert fields["return_mean"] == "1"  # gauges come with it, whenever it is
+    assert not statistics(history).solved
