@@ -1,4 +1,4 @@
-"""One actor process: play, push, hold back, take the newest version; again and again."""
+"""One actor process: play, push, wait for room, take the newest version, again and again."""
 
 from __future__ import annotations
 
@@ -28,48 +28,56 @@ def act(
     game_name: str,
     envs: int,
     stop: Stop,
-    hold_back: int = 0,
+    policy_lag: int = 0,
     journals: Path | None = None,
 ) -> None:
     """Play `envs` copies of a game for a run until `stop`.
 
     The games and the actions drawn follow from the run's seed and the actor's name, so that no two actors play the
-    same; and, for one that comes back under its name, from the incarnation before, so that it plays other games now.
+    same games. They also follow from the incarnation before, so that a restarted actor does not repeat its games.
 
-    With `hold_back` it plays that many versions behind the latest: staleness to order, for experiments. With
-    `journals`, a folder, it notes there what has arrived, for `broodmind verify`.
+    Args:
+        url: of the server.
+        run: the run's name.
+        actor: this actor's name in it.
+        game_name: as `make_game` takes it.
+        envs: how many copies of the game are played side by side.
+        stop: ends the loop.
+        policy_lag: how many versions behind the latest one it plays, for experiments with staleness.
+        journals: a folder for the journal of what was acknowledged, for `broodmind verify`.
 
     Raises:
         ConfigError: if there is no such game. SpecMismatch: if it is not the run's.
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
     """
-    uplink = BlockingActorConnection(url, run, actor, journals)
-    spec = uplink.read_spec(stop)
+    connection = BlockingActorConnection(url, run, actor, journals)
+    spec = connection.read_spec(stop)
     if spec is None:
         return
     game = make_game(game_name, envs)
     try:
         game = fitted_game(game, spec)
         spec.check_game(game.spec)
-        who = (name_key(actor), uplink.join(spec))
-        rng = generator(spec.seed, Role.ACTIONS, *who)
-        rollout = make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, *who), rng)
-        latest = uplink.policy(None, stop)
-        held = deque([latest], maxlen=hold_back + 1)
+        seed_key = (name_key(actor), connection.join(spec))
+        rng = generator(spec.seed, Role.ACTIONS, *seed_key)
+        rollout = make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, *seed_key), rng)
+        latest = connection.policy(None, stop)
+        recent = deque([latest], maxlen=policy_lag + 1)
         _log.info("playing", actor=actor, game=spec.game.name, envs=envs)
         while latest is not None and not stop.requested:
-            policy = held[0] or latest
+            policy = recent[0] or latest
+            metrics = None
             if isinstance(game, SelfPlay):
                 game.opponents.on_policy(policy)
-                uplink.metrics = game.opponents.metrics()
-            uplink.push(rollout.play(policy), stop)
-            uplink.wait_for_room(stop)
+                metrics = game.opponents.metrics()
+            connection.push(rollout.play(policy), stop, metrics)
+            connection.wait_for_room(stop)
             if spec.rollout.lock_step:
-                uplink.wait_for_newer(latest.pointer, stop)
-            newest = uplink.policy(latest, stop)
+                connection.wait_for_newer(latest.pointer, stop)
+            newest = connection.policy(latest, stop)
             if newest is not latest:
                 latest = newest
-                held.append(newest)
+                recent.append(newest)
     finally:
         game.close()
-        uplink.leave()
+        connection.leave()

@@ -1,4 +1,4 @@
-"""Rollouts: play all copies of a game with one policy, and cut the play into trajectories."""
+"""Rollouts: play all copies of a game with one policy, and cut the play into fragments."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A trajectory, and the oldest version that played in it; None where no version of the run did."""
+    """A trajectory, and the oldest version that was used in it; None if it was not played with a version of the run."""
 
     trajectory: Trajectory
     played_with: Pointer | None
 
 
 class Rollout(Protocol):
-    """Plays on and on; what it holds between calls are games in progress."""
+    """Plays games without end; between two calls it holds the games in progress."""
 
     def play(self, policy: Policy) -> list[Fragment]:
-        """Play until there is at least one piece, or one step for a rollout of whole games."""
+        """Play a fragment, or, for a rollout of whole games, one step; returns the fragments that were completed."""
 
 
 def make_rollout(game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Generator) -> Rollout:
@@ -43,28 +43,32 @@ def make_rollout(game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Gene
 
 
 def empty_actions(spec: GameSpec, shape: tuple[int, int]) -> ActionArray:
-    """Room for actions [T, B, *action shape]."""
+    """An uninitialised array for actions [T, B, *action shape]."""
     return np.empty((*shape, *spec.actions.shape), spec.actions.dtype)
 
 
 def empty_masks(spec: GameSpec, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
-    """Room for masks [T, B, A], if the game has any."""
+    """An uninitialised array for masks [T, B, A], if the game has any."""
     return np.empty((*shape, sum(spec.actions.sizes)), np.bool_) if spec.masked else None
 
 
 class _Games:
-    """The games in progress: where they stand, and the sums that become returns and lengths."""
+    """The games in progress: their current observations, and their returns and lengths so far."""
 
     def __init__(self, game: VectorGame, seed: int) -> None:
         self._game = game
         start = game.reset(seed)
         self.observations, self.masks = start.observations, start.masks
-        self.starting = np.zeros(game.num_envs, np.bool_)  # whose next step only resets
+        self.starting = np.zeros(game.num_envs, np.bool_)  # columns whose next step only resets
         self._returns = np.zeros(game.num_envs, np.float64)
         self._lengths = np.zeros(game.num_envs, np.int32)
 
     def step(self, actions: ActionArray) -> tuple[Step, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Advance all; returns the step, which columns really played it, and which games it ended."""
+        """Advance all games.
+
+        Returns:
+            The step; the columns that really played it, [B]; the columns whose game it ended, [B].
+        """
         step = self._game.step(actions)
         played = ~self.starting
         self._returns += step.rewards
@@ -73,8 +77,8 @@ class _Games:
         self.observations, self.masks, self.starting = step.observations, step.masks, ended
         return step, played, ended
 
-    def settle(self, ended: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Returns and lengths of the games that ended, [G] each; their columns start from zero."""
+    def take_totals(self, ended: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Returns and lengths of the games that ended, [G] each; their columns start again from zero."""
         returns, lengths = self._returns[ended].astype(np.float32), self._lengths[ended]
         self._returns[ended] = 0
         self._lengths[ended] = 0
@@ -82,7 +86,7 @@ class _Games:
 
 
 class StepRollout:
-    """Pieces of `length` steps of all columns, whatever ends in them."""
+    """Fragments of `length` steps of all columns; games end and begin within them."""
 
     def __init__(
         self, game: VectorGame, length: int, seed: int, rng: np.random.Generator, noise: CorrelatedNoise | None = None
@@ -92,7 +96,7 @@ class StepRollout:
         self._columns = game.num_envs
 
     def play(self, policy: Policy) -> list[Fragment]:
-        """One piece."""
+        """Play one fragment."""
         length, columns, games = self._length, self._columns, self._games
         shape = (length, columns)
         observations = np.empty((length + 1, columns, *self._spec.observation_shape), np.float32)
@@ -111,7 +115,7 @@ class StepRollout:
             step, valid[t], ended = games.step(actions[t])
             rewards[t], terminated[t], truncated[t] = step.rewards, step.terminated, step.truncated
             if ended.any():
-                ended_returns, ended_lengths = games.settle(ended)
+                ended_returns, ended_lengths = games.take_totals(ended)
                 returns.append(ended_returns)
                 lengths.append(ended_lengths)
                 wins.append(np.zeros(len(ended_returns), np.bool_) if step.wins is None else step.wins[ended])
@@ -133,7 +137,10 @@ class StepRollout:
 
 
 class GameRollout:
-    """One piece a game, when it ends. A game longer than `length` is cut there, as truncated, and played out unseen."""
+    """One fragment a game, when it ends.
+
+    A game longer than `length` steps is truncated there. The rest of it is played and not recorded.
+    """
 
     def __init__(
         self, game: VectorGame, length: int, seed: int, rng: np.random.Generator, noise: CorrelatedNoise | None = None
@@ -143,7 +150,7 @@ class GameRollout:
         columns = game.num_envs
         self._columns = np.arange(columns)
         self._at = np.zeros(columns, np.int64)  # steps of each column's game recorded so far
-        self._unseen = np.zeros(columns, np.bool_)  # cut, and not yet over
+        self._unrecorded = np.zeros(columns, np.bool_)  # truncated, and not yet over
         self._played_with: list[Pointer | None] = [None] * columns
         self._observations = np.empty((length + 1, columns, *game.spec.observation_shape), np.float32)
         self._actions = empty_actions(self._spec, (length, columns))
@@ -152,9 +159,9 @@ class GameRollout:
         self._masks = empty_masks(self._spec, (length, columns))
 
     def play(self, policy: Policy) -> list[Fragment]:
-        """One step of all columns; a piece for each game that it ended."""
+        """Play one step of all columns; returns a fragment for each game that it ended."""
         games, at, columns = self._games, self._at, self._columns
-        recorded = ~games.starting & ~self._unseen
+        recorded = ~games.starting & ~self._unrecorded
         for column in np.flatnonzero(recorded & (at == 0)):
             self._played_with[column] = policy.pointer
         rows = (at[recorded], columns[recorded])
@@ -168,17 +175,17 @@ class GameRollout:
         self._rewards[rows] = step.rewards[recorded]
         at[recorded] += 1
         finished = recorded & (ended | (at == self._length))
-        returns, lengths = games.settle(finished)
+        returns, lengths = games.take_totals(finished)
         fragments = [
-            self._piece(int(column), step, returns[i : i + 1], lengths[i : i + 1])
+            self._fragment(int(column), step, returns[i : i + 1], lengths[i : i + 1])
             for i, column in enumerate(np.flatnonzero(finished))
         ]
-        games.settle(ended & ~finished)  # what went on unseen after a cut starts from zero too
+        games.take_totals(ended & ~finished)  # what was not recorded is not counted in the next game
         at[finished] = 0
-        self._unseen = (self._unseen | finished) & ~ended
+        self._unrecorded = (self._unrecorded | finished) & ~ended
         return fragments
 
-    def _piece(self, column: int, step: Step, returns: NDArray[np.float32], lengths: NDArray[np.int32]) -> Fragment:
+    def _fragment(self, column: int, step: Step, returns: NDArray[np.float32], lengths: NDArray[np.int32]) -> Fragment:
         length = int(self._at[column])
         here = (slice(0, length), slice(column, column + 1))
         terminated, truncated = np.zeros((2, length, 1), np.bool_)
@@ -186,7 +193,7 @@ class GameRollout:
         truncated[-1] = not step.terminated[column]
         wins = None
         if self._spec.wins:
-            over = step.terminated[column] | step.truncated[column]  # and not only cut here
+            over = step.terminated[column] | step.truncated[column]  # and not only truncated here
             wins = np.array([step.wins is not None and over and step.wins[column]])
         last = step.observations[column][None, None]
         trajectory = Trajectory(

@@ -60,13 +60,13 @@ Adoption = tuple[int, int, int]  # epoch, version, and when an actor had it, in 
 
 def simulated(url: str, first: int, last: int, stop: Stop) -> list[Adoption]:
     """Run the simulated actors `first` to `last` until stopped. Returns their adoptions."""
-    uplinks = [BlockingActorConnection(url, RUN, f"simulated-{number:05}") for number in range(first, last)]
-    spec = uplinks[0].read_spec(stop)
+    connections = [BlockingActorConnection(url, RUN, f"simulated-{number:05}") for number in range(first, last)]
+    spec = connections[0].read_spec(stop)
     if spec is None:
         return []
-    for uplink in uplinks:
-        uplink.join(spec)
-    policy = uplinks[0].policy(None, stop)
+    for connection in connections:
+        connection.join(spec)
+    policy = connections[0].policy(None, stop)
     if policy is None:
         return []
     (fragment,) = make_rollout(make_game(GAME, 1), spec, seed=1, rng=np.random.default_rng(1)).play(policy)
@@ -75,7 +75,8 @@ def simulated(url: str, first: int, last: int, stop: Stop) -> list[Adoption]:
     threading.stack_size(_STACK_BYTES)
     sys.setswitchinterval(_SWITCH_S)
     threads = [
-        threading.Thread(target=live, args=(uplink, fragment, policy, adopted, stop, over)) for uplink in uplinks
+        threading.Thread(target=live, args=(connection, fragment, policy, adopted, stop, over))
+        for connection in connections
     ]
     for thread in threads:
         thread.start()
@@ -88,7 +89,7 @@ def simulated(url: str, first: int, last: int, stop: Stop) -> list[Adoption]:
 
 
 def live(
-    uplink: BlockingActorConnection,
+    connection: BlockingActorConnection,
     fragment: Fragment,
     policy: Policy,
     adopted: list[Adoption],
@@ -96,19 +97,19 @@ def live(
     over: threading.Event,
 ) -> None:
     """Run one simulated actor until stopped, as in actors/loop.py. Setting `over` ends its sleep."""
-    rng, lock_step = np.random.default_rng(int(uplink.actor[-5:])), uplink.spec.rollout.lock_step
+    rng, lock_step = np.random.default_rng(int(connection.actor[-5:])), connection.spec.rollout.lock_step
     while not stop.requested:
         if not lock_step:
             over.wait(rng.uniform(*PLAY_S))
-        uplink.push([replace(fragment, played_with=policy.pointer)], stop)
-        uplink.wait_for_room(stop)
+        connection.push([replace(fragment, played_with=policy.pointer)], stop)
+        connection.wait_for_room(stop)
         if lock_step:
-            uplink.wait_for_newer(policy.pointer, stop)
-        newest = uplink.policy(policy, stop)
+            connection.wait_for_newer(policy.pointer, stop)
+        newest = connection.policy(policy, stop)
         if newest is not None and newest is not policy:
             policy = newest
             adopted.append((policy.pointer.epoch, policy.pointer.version, now_ms()))
-    uplink.leave()
+    connection.leave()
 
 
 def measure(actors: int, seconds: float, *, lock_step: bool) -> tuple[Window, dict[int, list[int]], float]:

@@ -14,9 +14,9 @@ from broodmind.common import deprecated
 if TYPE_CHECKING:
     from broodmind.actors.client.agent import Agent, Status, connect
     from broodmind.actors.client.episode import Episode
-    from broodmind.actors.client.send_queue import Limits
     from broodmind.actors.games.two_player_game import TwoPlayerGame
     from broodmind.actors.games.vector_game import Step, VectorGame
+    from broodmind.actors.transport.send_queue import Limits
     from broodmind.common.actions import Box, Discrete, MultiDiscrete
     from broodmind.common.errors import BroodmindError, ConfigError
     from broodmind.common.spec import GameSpec
@@ -33,7 +33,7 @@ _HOMES = {
     "Discrete": ".common.actions",
     "Episode": ".actors.client.episode",
     "GameSpec": ".common.spec",
-    "Limits": ".actors.client.send_queue",
+    "Limits": ".actors.transport.send_queue",
     "MultiDiscrete": ".common.actions",
     "Status": ".actors.client.agent",
     "Step": ".actors.games.vector_game",

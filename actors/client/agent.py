@@ -1,7 +1,7 @@
 """The client for a game that owns its loop: `connect`, and the agent it returns.
 
-Two threads work behind it: the desk takes in finished games, the courier owns Redis. What the game calls only computes,
-or leaves something for one of them to find.
+It has two threads: the encoder thread takes finished episodes over, the sender thread owns the connection to Redis.
+What the game calls only computes, or hands something over to one of them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from ...common.process.seeding import Role, generator, name_key
 from ...common.server.keys import check_name
 from ..games.observation_fit import fitted_spec
 from ..transport.actor_names import host_name, process_name
+from ..transport.delivery import Delivery
+from ..transport.send_queue import Limits
 from ..transport.stream_connection import ActorConnection
 from .encoder_thread import EncoderThread
 from .episode import Episode, ErrorPolicy, FinishedEpisode
-from .fallback_policy import flags, uniform
-from .send_queue import Limits, SendQueue
+from .fallback_policy import as_flags, uniform
 from .sender_thread import SenderThread
 from .spool import Spool, first_free
 
@@ -39,22 +40,22 @@ if TYPE_CHECKING:
     from ...common.actions import ActionSpace
     from ...common.spec import GameSpec, RunSpec
     from ..inference.batched_inference import Action
-    from .sender_thread import Connection
+    from .sender_thread import ConnectionState
 
 _log = Log("client")
 _names = itertools.count()
 
-_EXIT_S = 2.0  # what a process may take to leave after its last game
+_EXIT_S = 2.0  # how long a process that exits may go on sending
 _POLL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What an agent is about; figures are since its process began."""
+    """What an agent is doing. Counts are since its process began."""
 
     actor: str
-    connection: Connection
-    problem: str  # the last error, until it is over; empty where there is none
+    connection: ConnectionState
+    problem: str  # the last error, until it is over; empty if there is none
     epoch: int
     version: int  # that the next episode will be played with; 0: none yet
     playing: int  # episodes begun and not ended
@@ -63,8 +64,8 @@ class Status:
     ties: int
     truncated: int
     aborted: int  # among them those whose data could not be used
-    untrained: int  # ended well, and were played without a policy or without an action
-    queued: int  # to be trained on, and not yet in Redis
+    untrained: int  # ended, but played without a policy or without an action
+    queued: int  # waiting for Redis to acknowledge them
     spooled: int  # of these, on disk
     sent: int  # acknowledged by Redis
     dropped: int  # for want of room
@@ -84,24 +85,24 @@ def connect(
     limits: Limits | None = None,
     seed: int | None = None,
 ) -> Agent:
-    """Begin to play for a run. Returns at once; Redis may be anywhere, or nowhere yet.
+    """Begin to play for a run. Returns at once, even if Redis cannot be reached yet.
 
     Args:
         url: of the server: redis://, rediss:// or unix://.
         run: the run's name.
-        name: this process's among the run's actors. By default host and process id; with a spool, host and the
+        name: this process's name among the run's actors. By default host and process id; with a spool, host and the
             first number that no other process on this machine has, so that a restart finds its spool again.
-        game: the arrays of the game, to be held against the run's.
-        actions: what an action is, or the number of actions to choose from: for playing without a policy.
-        fallback: called with observation and mask where there is no policy yet; by default actions are drawn uniformly.
-        records: a file to which each attempt is appended as a line of JSON.
+        game: the game's arrays, to be checked against the run's.
+        actions: the action space, or the number of actions to choose from, for playing without a policy.
+        fallback: called with observation and mask while there is no policy; by default actions are drawn uniformly.
+        records: a file to which a record of each episode is appended as a line of JSON.
         journal: a folder for the actor's journal, by which `broodmind verify` finds what was lost.
-        spool_dir: a folder where finished games wait for Redis; a process killed meanwhile is succeeded by the next.
-        limits: how much may wait; beyond, the oldest games are dropped, and counted.
+        spool_dir: a folder where finished games wait for Redis; if the process is killed, the next one sends them.
+        limits: how much may wait; beyond it the oldest games are dropped, and counted.
         seed: makes the actions drawn reproducible, given the same versions and observations.
 
     Raises:
-        ConfigError: for arguments that cannot be; never for anything about the network.
+        ConfigError: for invalid arguments; never for anything about the network.
     """
     if isinstance(actions, int):
         actions = Discrete(actions)
@@ -119,9 +120,10 @@ def connect(
     elif name is None:
         number = next(_names)
         name = process_name() + (f"-{number}" if number else "")
+    delivery = Delivery(limits or Limits(), spool)
     agent = Agent(
-        ActorConnection(url, run, name, Path(journal) if journal is not None else None),
-        SendQueue(limits or Limits(), spool),
+        ActorConnection(url, run, name, delivery, Path(journal) if journal is not None else None),
+        delivery,
         game,
         actions if game is None else game.actions,
         fallback,
@@ -137,30 +139,30 @@ class Agent:
 
     def __init__(
         self,
-        line: ActorConnection,
-        backlog: SendQueue,
+        connection: ActorConnection,
+        delivery: Delivery,
         game: GameSpec | None,
         actions: ActionSpace | None,
         fallback: Callable[[Any, Any], Action] | None,
         records: Path | None,
         seed: int,
     ) -> None:
-        self.actor = line.actor
+        self.actor = connection.actor
         self._game, self._actions, self._fallback, self._seed = game, actions, fallback, seed
-        self._backlog = backlog
-        self._desk = EncoderThread(self.actor, backlog, records)
-        self._courier = SenderThread(line, backlog, self._check)
+        self._delivery = delivery
+        self._encoder = EncoderThread(self.actor, delivery, records)
+        self._sender = SenderThread(connection, delivery, self._check)
         self._began_ms = now_ms()
         self._numbers = itertools.count(1)
         self._open: dict[str, Episode] = {}
-        self._manners = ErrorPolicy()
-        self._spare_rng = np.random.default_rng(seed)
-        self._told = False
+        self._error_policy = ErrorPolicy()
+        self._fallback_rng = np.random.default_rng(seed)
+        self._warned = False
 
     def start(self) -> None:
-        """Let the threads begin."""
-        self._desk.start()
-        self._courier.start()
+        """Start the threads."""
+        self._encoder.start()
+        self._sender.start()
         atexit.register(self.close, _EXIT_S)
 
     def episode(self, **labels: object) -> Episode:
@@ -169,7 +171,7 @@ class Agent:
         Use it in a with statement, or call `end` or `abort` yourself.
 
         Args:
-            labels: what the record shall say of it: map, opponent, ...
+            labels: fields of its record: map, opponent, ...
         """
         return self.begin(labels)
 
@@ -177,38 +179,38 @@ class Agent:
         self,
         labels: Mapping[str, object],
         fallback: Callable[[Any, Any], Action] | None = None,
-        manners: ErrorPolicy | None = None,
+        error_policy: ErrorPolicy | None = None,
     ) -> Episode:
-        """As `episode`, for whoever plays games of several minds: with a fallback and strictness of their own."""
-        manners = manners or self._manners
-        if self._backlog.closed:
-            manners.raise_or_log("episode: begun after the agent was closed, expected before")
+        """Like `episode`, with a fallback and an error policy of the episode's own."""
+        error_policy = error_policy or self._error_policy
+        if self._delivery.closed:
+            error_policy.raise_or_log("episode: begun after the agent was closed, expected before")
         number = next(self._numbers)
         episode = Episode(
             f"{self.actor}-{self._began_ms}-{number}",
             labels,
-            self._courier.policy,
-            fallback or self._substitute,
+            self._sender.policy,
+            fallback or self._fallback_action,
             generator(self._seed, Role.ACTIONS, name_key(self.actor), number),
-            manners,
-            self._over,
+            error_policy,
+            self._on_end,
         )
         self._open[episode.id] = episode
         return episode
 
     @property
     def spec(self) -> RunSpec | None:
-        """What the run is; None as long as nobody has said it."""
-        return self._courier.spec
+        """The run's spec; None until it has been read."""
+        return self._sender.spec
 
     @property
     def status(self) -> Status:
-        """As of now; finished games show as soon as the desk has taken them in."""
-        policy, outcomes = self._courier.policy, self._desk.outcomes
+        """As of now; a finished game shows once the encoder thread has handled it."""
+        policy, outcomes = self._sender.policy, self._encoder.outcomes
         return Status(
             actor=self.actor,
-            connection=self._courier.connection,
-            problem=self._courier.problem,
+            connection=self._sender.state,
+            problem=self._sender.problem,
             epoch=policy.pointer.epoch if policy else 0,
             version=policy.pointer.version if policy else 0,
             playing=len(self._open),
@@ -217,38 +219,38 @@ class Agent:
             ties=outcomes["tie"],
             truncated=outcomes["truncated"],
             aborted=outcomes["aborted"],
-            untrained=self._desk.untrained,
-            queued=self._backlog.games,
-            spooled=self._backlog.spooled,
-            sent=self._backlog.sent,
-            dropped=self._backlog.dropped,
+            untrained=self._encoder.untrained,
+            queued=self._delivery.queued,
+            spooled=self._delivery.spooled,
+            sent=self._delivery.sent,
+            dropped=self._delivery.dropped,
         )
 
     def wait_until_ready(self, timeout_s: float) -> bool:
-        """Wait for a policy; whether there is one. For a game that would rather wait at its start than improvise."""
+        """Wait up to `timeout_s` for a policy, instead of playing without one. Returns True if there is one."""
         deadline = monotonic_s() + timeout_s
-        while self._courier.policy is None and monotonic_s() < deadline:
+        while self._sender.policy is None and monotonic_s() < deadline:
             time.sleep(_POLL_S)
-        return self._courier.policy is not None
+        return self._sender.policy is not None
 
     def flush(self, timeout_s: float = 5.0) -> bool:
-        """Wait until every game that has ended is in Redis; whether they all are."""
+        """Wait up to `timeout_s` until every game that has ended is in Redis. Returns True if they all are."""
         deadline = monotonic_s() + timeout_s
-        return self._desk.settle(timeout_s) and self._backlog.wait_until_empty(max(deadline - monotonic_s(), 0))
+        return self._encoder.flush(timeout_s) and self._delivery.wait_until_empty(max(deadline - monotonic_s(), 0))
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Send what can be sent within the time, and end the threads. May be called twice; an exit calls it too."""
+        """Send what can be sent within `timeout_s`, and end the threads. Called at exit too; may be called twice."""
         atexit.unregister(self.close)
-        if self._backlog.closed:
+        if self._delivery.closed:
             return
         deadline = monotonic_s() + timeout_s
         for episode in list(self._open.values()):
             episode.abort("the agent was closed")
         if not self.flush(timeout_s):
-            _log.warning("games left unsent", actor=self.actor, games=self._backlog.games)
-        self._desk.close(deadline - monotonic_s())
-        self._backlog.close()
-        self._courier.close(deadline - monotonic_s())
+            _log.warning("games left unsent", actor=self.actor, games=self._delivery.queued)
+        self._encoder.close(deadline - monotonic_s())
+        self._delivery.close()
+        self._sender.close(deadline - monotonic_s())
 
     def __enter__(self) -> Self:
         return self
@@ -258,29 +260,29 @@ class Agent:
     ) -> None:
         self.close()
 
-    def _over(self, episode: Episode, ended: FinishedEpisode) -> None:
+    def _on_end(self, episode: Episode, finished: FinishedEpisode) -> None:
         self._open.pop(episode.id, None)
-        self._desk.leave(ended)
+        self._encoder.put(finished)
 
     def _check(self, spec: RunSpec) -> None:
         if self._game is not None:
-            wins = spec.game.wins  # it is an episode's end that says who won
+            wins = spec.game.wins  # the outcome is given at an episode's end, not by the game
             spec.check_game(replace(fitted_spec(self._game, spec), wins=wins))
         if self._actions not in {None, spec.game.actions}:
             raise SpecMismatch(f"actions: {self._actions}, expected {spec.game.actions} (the run's {spec.game.name})")
 
-    def _substitute(self, observation: Any, mask: Any) -> Action:  # noqa: ANN401 - whatever the game has
-        """An action without a policy."""
+    def _fallback_action(self, observation: Any, mask: Any) -> Action:  # noqa: ANN401 - whatever the game has
+        """An action while there is no policy."""
         if self._fallback is not None:
             return self._fallback(observation, mask)
-        spec = self._courier.spec
+        spec = self._sender.spec
         actions = self._actions or (spec.game.actions if spec else None)
-        allowed = flags(mask)
-        if actions is None and allowed.size:
-            actions = Discrete(max(allowed.size, 2))
+        flags = as_flags(mask)
+        if actions is None and flags.size:
+            actions = Discrete(max(flags.size, 2))
         if actions is None:
-            if not self._told:
-                self._told = True
+            if not self._warned:
+                self._warned = True
                 _log.warning("no policy, nothing to choose from, playing action 0: connect with actions= or fallback=")
             return 0
-        return uniform(actions, allowed, self._spare_rng)
+        return uniform(actions, flags, self._fallback_rng)

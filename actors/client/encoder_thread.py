@@ -1,4 +1,4 @@
-"""The desk: the thread that takes in what games leave behind; it keeps records, and packs what can be trained on."""
+"""The encoder thread: it takes finished episodes over from the game, writes their records, and encodes their data."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from .episode_buffer import to_trajectory
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..transport.delivery import Delivery
     from .episode import FinishedEpisode
     from .episode_record import EpisodeRecord, Outcome
-    from .send_queue import SendQueue
 
 _log = Log("client")
 
 
 class EncoderThread:
-    """Works in a thread of its own: a game only leaves its recording and goes on, and no disk can hold it up."""
+    """Runs from `start` to `close`. The game only hands an episode over and goes on: no disk can hold it up."""
 
-    def __init__(self, actor: str, backlog: SendQueue, records: Path | None) -> None:
+    def __init__(self, actor: str, delivery: Delivery, records: Path | None) -> None:
         self.outcomes: Counter[Outcome] = Counter()
-        self.untrained = 0  # ended well, and not to be trained on
-        self._actor, self._backlog, self._records = actor, backlog, records
+        self.untrained = 0  # ended, not aborted, and not to be trained on
+        self._actor, self._delivery, self._records = actor, delivery, records
         # A SimpleQueue's put never blocks, and may even interrupt itself.
         self._inbox: queue.SimpleQueue[FinishedEpisode | threading.Event | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="broodmind-desk", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="broodmind-encoder", daemon=True)
 
     def start(self) -> None:
-        """Begin to take in."""
+        """Begin to work."""
         self._thread.start()
 
-    def leave(self, ended: FinishedEpisode) -> None:
-        """Hand over a game; returns at once."""
-        self._inbox.put(ended)
+    def put(self, finished: FinishedEpisode) -> None:
+        """Hand an episode over; returns at once."""
+        self._inbox.put(finished)
 
-    def settle(self, timeout_s: float) -> bool:
-        """Whether everything left before now has been dealt with, within the time."""
+    def flush(self, timeout_s: float) -> bool:
+        """Wait up to `timeout_s` until what was handed over before now is queued. Returns True if all of it is."""
         reached = threading.Event()
         self._inbox.put(reached)
         return reached.wait(timeout_s)
 
     def close(self, timeout_s: float) -> None:
-        """Deal with what was left before now, and end."""
+        """Finish what was handed over before now, and end."""
         self._inbox.put(None)
         self._thread.join(max(timeout_s, 0))
 
@@ -58,26 +58,31 @@ class EncoderThread:
                 item.set()
                 continue
             try:
-                self._take_in(item)
-            except Exception as error:  # noqa: BLE001 - one game must not be the end of those that follow
-                _log.warning("game not kept", episode=item.attempt.id, error=repr(error))
+                self._handle(item)
+            except Exception as error:  # noqa: BLE001 - an error in one episode must not lose those that follow
+                _log.warning("game not kept", episode=item.record.id, error=repr(error))
 
-    def _take_in(self, ended: FinishedEpisode) -> None:
-        attempt = ended.attempt
-        self.outcomes[attempt.outcome] += 1
-        self.untrained += not attempt.trained_on and attempt.outcome != "aborted"
-        if ended.recording is not None and ended.ending is not None and ended.policy is not None:
-            spec, pointer = ended.policy.spec, ended.policy.pointer
-            trajectory = to_trajectory(ended.recording, ended.ending, spec)
+    def _handle(self, finished: FinishedEpisode) -> None:
+        record = finished.record
+        try:
+            self._encode(finished)
+        finally:  # counted only now: a game that the status shows is in the queue, and in the spool
+            self.outcomes[record.outcome] += 1
+            self.untrained += not record.trained_on and record.outcome != "aborted"
+        if self._records is not None:
+            self._write(self._records, record)
+
+    def _encode(self, finished: FinishedEpisode) -> None:
+        if finished.buffer is not None and finished.end is not None and finished.policy is not None:
+            spec, pointer = finished.policy.spec, finished.policy.pointer
+            trajectory = to_trajectory(finished.buffer, finished.end, spec)
             counts = (trajectory.steps, trajectory.games)
             header = Header(pointer.version, pointer.epoch, *counts, now_ms(), pointer.commit)
-            self._backlog.put(header, encode_trajectory(trajectory, self._actor, spec))
-        if self._records is not None:
-            self._write(self._records, attempt)
+            self._delivery.put(header, encode_trajectory(trajectory, self._actor, spec))
 
-    def _write(self, records: Path, attempt: EpisodeRecord) -> None:
+    def _write(self, records: Path, record: EpisodeRecord) -> None:
         try:
             with records.open("a", encoding="utf-8") as file:
-                file.write(attempt.to_json() + "\n")
+                file.write(record.to_json() + "\n")
         except OSError as error:
             _log.warning("record not written", file=records, error=error)

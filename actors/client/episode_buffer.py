@@ -1,4 +1,4 @@
-"""A recording: what one game saw and did, and the trajectory it becomes."""
+"""The episode buffer: the steps of one game, and the trajectory that they become."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class EpisodeBuffer:
-    """The steps of one game, each list an item a step. What a step earns is known only after it, and is added to."""
+    """The steps of one game, one item a step in each list. A step's reward is added to until the next step."""
 
     observations: list[NDArray[np.float32]] = field(default_factory=list)
     actions: list[ActionArray] = field(default_factory=list)
@@ -49,32 +49,32 @@ class EpisodeBuffer:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeEnd:
-    """How a recording ends, which need not be how the game did: one that is too long is cut."""
+    """How the recorded steps end. That is not how the game ended if it was too long and was cut."""
 
     observation: NDArray[np.float32]  # after the last step
-    terminated: bool  # over by the game's own rules; False: cut off, and its future still has a value
+    terminated: bool  # by the game's own rules; False: truncated, so the last observation is bootstrapped from
     won: bool
 
 
-def longest(spec: RunSpec) -> int:
-    """The most steps recorded of one game: what a run of whole games accepts, or what one entry may hold."""
+def max_steps(spec: RunSpec) -> int:
+    """The maximum number of steps recorded of one game, so that the run accepts it and it fits into one entry."""
     actions = spec.game.actions
     numbers = spec.game.features + sum(actions.shape) + len(actions.shape) + 4
     step_bytes = 4 * numbers + sum(actions.sizes)
-    # Half: cut into pieces of a single step, each observation travels twice.
+    # Half: cut into fragments of a single step, each observation travels twice.
     fits = max(MAX_BYTES // (2 * step_bytes), 1)
     columns = 1 if spec.rollout.unroll == "games" else MAX_COLUMNS
     return min(spec.rollout.length * columns, fits)
 
 
-def to_trajectory(recording: EpisodeBuffer, ending: EpisodeEnd, spec: RunSpec) -> Trajectory:
+def to_trajectory(buffer: EpisodeBuffer, end: EpisodeEnd, spec: RunSpec) -> Trajectory:
     """One whole game of at least one step, as one trajectory.
 
-    Where the run wants whole games it is one column, [T, 1]. Where it wants pieces of so many steps, the pieces stand
-    side by side, [length, pieces]: behind a piece's last step stands the next one's first observation to bootstrap
-    from, and behind the game's last step stands its final observation, followed by steps that are not valid.
+    For a run of whole games it is one column, [T, 1]. For a run of fragments of `length` steps, the fragments are side
+    by side, [length, fragments]: after a fragment's last step comes the next one's first observation, to bootstrap
+    from, and after the game's last step comes its final observation, followed by steps that are not valid.
     """
-    steps = recording.steps
+    steps = buffer.steps
     rows = min(steps, spec.rollout.length)
     columns = -(-steps // rows)
 
@@ -83,25 +83,25 @@ def to_trajectory(recording: EpisodeBuffer, ending: EpisodeEnd, spec: RunSpec) -
         padded[:steps] = flat
         return np.ascontiguousarray(padded.reshape(columns, rows, *flat.shape[1:]).swapaxes(0, 1))
 
-    seen = np.stack([*recording.observations, ending.observation])
+    observations = np.stack([*buffer.observations, end.observation])
     starts, row = rows * np.arange(columns), np.arange(rows + 1)[:, None]
     last = np.zeros(steps, np.bool_)
     last[-1] = True
-    rewards = np.array(recording.rewards, np.float32)
+    rewards = np.array(buffer.rewards, np.float32)
     masks = None
     if spec.game.masked:
-        masks = fragments(np.stack(recording.masks))
+        masks = fragments(np.stack(buffer.masks))
         masks |= ~masks.any(axis=-1, keepdims=True)  # a padded step that allows nothing has no distribution
     return Trajectory(
-        observations=seen[np.minimum(starts + row, steps)],
-        actions=fragments(np.stack(recording.actions)),
-        log_probs=fragments(np.array(recording.log_probs, np.float32)),
+        observations=observations[np.minimum(starts + row, steps)],
+        actions=fragments(np.stack(buffer.actions)),
+        log_probs=fragments(np.array(buffer.log_probs, np.float32)),
         rewards=fragments(rewards),
-        terminated=fragments(last & ending.terminated),
-        truncated=fragments(last & (not ending.terminated)),
+        terminated=fragments(last & end.terminated),
+        truncated=fragments(last & (not end.terminated)),
         valid=fragments(np.ones(steps, np.bool_)),
         returns=rewards.sum(dtype=np.float64, keepdims=True).astype(np.float32),
         lengths=np.array([steps], np.int32),
         masks=masks,
-        wins=np.array([ending.won]) if spec.game.wins else None,
+        wins=np.array([end.won]) if spec.game.wins else None,
     )

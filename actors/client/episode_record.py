@@ -1,4 +1,4 @@
-"""What is kept of every game that was begun, whatever became of it."""
+"""The record of an episode, which is kept for every one that was begun."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Outcome = Literal["win", "loss", "tie", "truncated", "aborted"]
-ENDINGS: tuple[Outcome, ...] = tuple(outcome for outcome in get_args(Outcome) if outcome != "aborted")
+END_OUTCOMES: tuple[Outcome, ...] = tuple(outcome for outcome in get_args(Outcome) if outcome != "aborted")
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeRecord:
-    """One game, from its beginning to whatever ended it."""
+    """One game: how it was played, and how it ended."""
 
     id: str
-    labels: Mapping[str, object]  # what the caller said of it: its map, its opponent
+    labels: Mapping[str, object]  # given by the caller: map, opponent, ...
     epoch: int
     version: int  # of the policy; 0: played without one
     outcome: Outcome
@@ -27,7 +27,7 @@ class EpisodeRecord:
     duration_s: float
     steps: int  # actions asked for
     total_reward: float
-    trained_on: bool  # whether it goes to the learner
+    trained_on: bool  # whether its data is sent to the learner
 
     def to_json(self) -> str:
         """One line."""

@@ -1,4 +1,4 @@
-"""Playing without a policy: actions drawn uniformly from what is known to be possible."""
+"""The fallback policy, for playing without one from the run: uniform over the actions known to be allowed."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 _NONE = np.zeros(0, np.bool_)
 
 
-def flags(mask: Any) -> NDArray[np.bool_]:  # noqa: ANN401 - whatever the game has
-    """A mask as booleans; empty where it is none."""
+def as_flags(mask: Any) -> NDArray[np.bool_]:  # noqa: ANN401 - whatever the game has
+    """A mask as booleans; empty if it is not a mask."""
     try:
         return _NONE if mask is None else np.array(mask, np.bool_).ravel()
     except (TypeError, ValueError):
         return _NONE
 
 
-def uniform(actions: ActionSpace, allowed: NDArray[np.bool_], rng: np.random.Generator) -> Action:
-    """One move, among those allowed where the flags fit the actions."""
+def uniform(actions: ActionSpace, mask: NDArray[np.bool_], rng: np.random.Generator) -> Action:
+    """Draw one action, among the allowed ones if there are as many flags as actions."""
     match actions:
         case Discrete(n):
-            choices = np.flatnonzero(allowed) if allowed.size == n else ()
+            choices = np.flatnonzero(mask) if mask.size == n else ()
             return int(rng.choice(choices)) if len(choices) else int(rng.integers(n))
         case MultiDiscrete(sizes):
-            parts = np.split(allowed, np.cumsum(sizes)[:-1]) if allowed.size == sum(sizes) else [_NONE] * len(sizes)
-            moves = [uniform(Discrete(size), part, rng) for size, part in zip(sizes, parts, strict=True)]
-            return np.array(moves, np.int32)
+            parts = np.split(mask, np.cumsum(sizes)[:-1]) if mask.size == sum(sizes) else [_NONE] * len(sizes)
+            drawn = [uniform(Discrete(size), part, rng) for size, part in zip(sizes, parts, strict=True)]
+            return np.array(drawn, np.int32)
         case Box(low, high):
             return rng.uniform(low, high)

@@ -1,7 +1,8 @@
 """The spool: finished games on disk, one file each, until Redis has them; a later process of the same name goes on.
 
-A file is named anew, after the id its entry is sent under, before it is sent. So whoever finds it knows: with an id, it
-may have arrived, and is sent again under that id for Redis to refuse or take; without one, it never was sent.
+A file is called `new-...` while its game is queued, and is renamed to `sent-INCARNATION-SEQUENCE` before the game is
+sent under that id. So a later process knows what it finds: a `sent-` file may have arrived, and is sent again under its
+id, which Redis takes or refuses; a `new-` file has never been sent.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ from ...common.wire.trajectory import MAX_BYTES, Header
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..transport.outbox import EntryId
+    from ..transport.entry import EntryId
 
 _log = Log("client")
 
 _FORMAT = 1
-_ROOM = 4096  # for what stands in a file beside its payload
+_HEADER_BYTES = 4096  # at most, in a file beside its payload
 _NUMBERED = re.compile(r"sent-(\d+)-(\d+)\.game")
 _NEW = re.compile(r"new-(\d+)-(\d+)\.game")
-_SLOTS = 1000  # processes of one machine that spool for one run
+_SLOTS = 1000  # processes of one machine that have a spool for the same run
 
 
 class Spool:
     """A folder that belongs to one process at a time."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises ConfigError where another process has it, or it cannot be written."""
+        """Lock the folder. Raises ConfigError if another process has it, or it cannot be written."""
         self._folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -47,39 +48,51 @@ class Spool:
         if not _lock(self._lock):
             self._lock.close()
             raise ConfigError(f"spool_dir: {folder} is another process's, expected one of its own: give another name")
-        for torn in folder.glob("*.tmp"):
-            _remove(torn)
-        # Behind all that is there, even if the clock went back.
+        for half_written in folder.glob("*.tmp"):
+            _remove(half_written)
+        # Higher than all that is there, even if the clock went back.
         before = max((_pair(match)[0] for file in folder.iterdir() if (match := _NEW.fullmatch(file.name))), default=0)
         self._began_ms, self._numbers = max(now_ms(), before + 1), itertools.count(1)
 
     def found(self) -> tuple[dict[EntryId, Path], list[Path]]:
-        """What an earlier process left: what it may have sent, by id and in their order, and what it has not."""
+        """What an earlier process left: what it may have sent, sorted by id, and what it has not sent, oldest first."""
         names = {file.name: file for file in self._folder.iterdir()}
         numbered = {_pair(match): file for name, file in names.items() if (match := _NUMBERED.fullmatch(name))}
         new = {_pair(match): file for name, file in names.items() if (match := _NEW.fullmatch(name))}
         return dict(sorted(numbered.items())), [file for _, file in sorted(new.items())]
 
     def write(self, header: Header, payload: bytes) -> Path:
-        """Keep a game; whoever finds the file finds it whole. Raises OSError."""
+        """Keep a game; a file of the name that is returned is always complete. Raises OSError."""
         file = self._folder / f"new-{self._began_ms}-{next(self._numbers)}.game"
-        torn = file.with_suffix(".tmp")
-        torn.write_bytes(codec.encode({"format": _FORMAT, "header": list(astuple(header)), "payload": payload}))
-        torn.replace(file)
+        half_written = file.with_suffix(".tmp")
+        half_written.write_bytes(codec.encode({"format": _FORMAT, "header": list(astuple(header)), "payload": payload}))
+        half_written.replace(file)
         return file
 
+    def read(self, file: Path) -> tuple[Header, bytes]:
+        """What `write` has written. Raises OSError, or WireError where a power cut damaged it."""
+        return read(file)
+
     def number(self, file: Path, entry_id: EntryId) -> Path:
-        """Name a file after the id it is about to be sent under. Raises OSError."""
+        """Rename a file after the id that its game is about to be sent under. Raises OSError."""
         return file.replace(self._folder / f"sent-{entry_id[0]}-{entry_id[1]}.game")
 
+    def unnumber(self, file: Path, queued_as: Path) -> Path:
+        """Give a file back the name that `write` gave it: its game is certainly not in Redis. Raises OSError."""
+        return file.replace(queued_as)
+
+    def discard(self, file: Path) -> None:
+        """Remove a game's file. If that fails, a later process sends the game again, and Redis refuses it."""
+        _remove(file)
+
     def close(self) -> None:
-        """Let another process have it."""
+        """Let another process have the folder."""
         self._lock.close()
 
 
 def read(file: Path) -> tuple[Header, bytes]:
-    """What `write` has written. Raises OSError, or WireError where a power cut tore it."""
-    fields = codec.decode(file.read_bytes(), max_bytes=MAX_BYTES + _ROOM)
+    """What `Spool.write` has written. Raises OSError, or WireError where a power cut damaged it."""
+    fields = codec.decode(file.read_bytes(), max_bytes=MAX_BYTES + _HEADER_BYTES)
     codec.check_fields(fields, {"format", "header", "payload"})
     codec.take_int(fields, "format", _FORMAT, _FORMAT)
     header, payload = fields["header"], fields["payload"]
@@ -93,13 +106,11 @@ def read(file: Path) -> tuple[Header, bytes]:
         raise WireError(f"header: {header!r:.80}, expected one of this version of broodmind") from error
 
 
-def discard(file: Path) -> None:
-    """Remove a game's file. One that cannot be removed is sent again some day, and refused by Redis."""
-    _remove(file)
-
-
 def first_free(folder: Path, name: str) -> tuple[str, Spool]:
-    """The first of NAME-000, NAME-001, ... that no living process has, and its spool; a restart gets its own again."""
+    """The first of NAME-000, NAME-001, ... that no living process uses, and its spool.
+
+    After a restart a process gets the name that it had before.
+    """
     for slot in range(_SLOTS):
         with suppress(ConfigError):
             return f"{name}-{slot:03}", Spool(folder / f"{name}-{slot:03}")
@@ -113,12 +124,12 @@ def _pair(match: re.Match[str]) -> tuple[int, int]:
 def _remove(file: Path) -> None:
     try:
         file.unlink(missing_ok=True)
-    except OSError as error:  # Windows, while somebody else looks at it
+    except OSError as error:  # Windows, while another program has it open
         _log.warning("file not removed", file=file, error=error)
 
 
 def _lock(file: IO[bytes]) -> bool:
-    """Lock a file until it is closed, or its process ends however it may; False where another process has it."""
+    """Lock a file until it is closed or the process ends; False if another process has locked it."""
     try:
         if sys.platform == "win32":
             import msvcrt

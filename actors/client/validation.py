@@ -1,4 +1,4 @@
-"""What a game shows and says, checked: a mistake in the calling code is one thing, a number of no use another."""
+"""Checks of what a game hands in. A mistake in the calling code is a ConfigError, an unusable number is not."""
 
 from __future__ import annotations
 
@@ -16,31 +16,43 @@ if TYPE_CHECKING:
 
 
 class UnusableValue(BroodmindError):
-    """A number from the game that nothing can be learnt from; it spoils the episode, and never the game."""
+    """A number from the game that cannot be trained on; the episode's data is not used, and the game goes on."""
 
 
 def validate_observation(raw: ArrayLike, shape: tuple[int, ...], fit: StateFit = "exact") -> NDArray[np.float32]:
-    """A copy, made to fit if the run says how: the game may write its next observation into the same array."""
+    """A float32 copy of the observation, fitted to `shape` as the run's spec says.
+
+    It is a copy because the game may write its next observation into the same array.
+
+    Raises:
+        ConfigError: for what is not an array of numbers of that shape.
+        UnusableValue: for numbers that are not finite.
+    """
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
-            seen = np.array(raw, np.float32)
+            observation = np.array(raw, np.float32)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"observation: {type(raw).__name__} ({error}), expected numbers of shape {shape}") from error
-    if seen.ndim == len(shape) == 1 and fit != "exact":
+    if observation.ndim == len(shape) == 1 and fit != "exact":
         try:
-            seen = fit_states(seen[None], shape[0], fit, "observation")[0]
+            observation = fit_states(observation[None], shape[0], fit, "observation")[0]
         except WireError as error:
             raise ConfigError(str(error)) from error
-    if seen.shape != shape:
-        raise ConfigError(f"observation: shape {seen.shape}, expected {shape}")
-    if not np.isfinite(seen).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(seen))[0])
-        raise UnusableValue(f"observation: {seen[where]} at {list(where)}, expected finite numbers")
-    return seen
+    if observation.shape != shape:
+        raise ConfigError(f"observation: shape {observation.shape}, expected {shape}")
+    if not np.isfinite(observation).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(observation))[0])
+        raise UnusableValue(f"observation: {observation[where]} at {list(where)}, expected finite numbers")
+    return observation
 
 
 def validate_mask(raw: ArrayLike | None, game: GameSpec) -> NDArray[np.bool_] | None:
-    """The mask as booleans; None where the game has none."""
+    """The mask as booleans; None where the game has none.
+
+    Raises:
+        ConfigError: for what is not such a mask.
+        UnusableValue: for a mask that allows no action.
+    """
     if not game.masked:
         if raw is not None:
             raise ConfigError("mask: given, expected none: the run's game has no mask")
@@ -60,7 +72,7 @@ def validate_mask(raw: ArrayLike | None, game: GameSpec) -> NDArray[np.bool_] | 
 
 
 def number(name: str, raw: float) -> float:
-    """A float, whatever kind of number it was."""
+    """Any kind of number as a float. Raises ConfigError, with `name`, for what is not a number."""
     try:
         return float(raw)
     except (TypeError, ValueError) as error:

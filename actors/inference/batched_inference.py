@@ -1,4 +1,4 @@
-"""Decisions: what episodes ask their policy, alone or side by side, and the moves that come of it."""
+"""Batched inference: actions for the requests of several episodes, in one forward pass for each policy."""
 
 from __future__ import annotations
 
@@ -25,46 +25,49 @@ Action = Any  # an int, or an array where an action is several choices or number
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """What one episode asks; `answer` takes the action and its log-probability in, and gives the move."""
+    """One episode's request for an action.
+
+    `on_action` takes the policy's action and its log-probability, and returns the action as the game takes it.
+    """
 
     policy: Policy
-    seen: NDArray[np.float32]
-    allowed: NDArray[np.bool_] | None
+    observation: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None
     rng: np.random.Generator
     noise: CorrelatedNoise | None
-    answer: Callable[[ActionArray, np.floating], Action]
+    on_action: Callable[[ActionArray, np.floating], Action]
 
 
-def run_inference(questions: Sequence[InferenceRequest]) -> list[Action]:
-    """Answer the questions, those to one policy in one forward pass; of each episode one question at most.
+def run_inference(requests: Sequence[InferenceRequest]) -> list[Action]:
+    """The requests' actions, with one forward pass for each policy; at most one request of each episode.
 
     Each episode draws with a generator and noise of its own, as it would alone; only the forward pass is shared.
     """
-    moves: dict[int, Action] = {}
+    actions_by_request: dict[int, Action] = {}
     groups: dict[int, list[InferenceRequest]] = {}
-    for question in questions:
-        groups.setdefault(id(question.policy), []).append(question)
+    for request in requests:
+        groups.setdefault(id(request.policy), []).append(request)
     for group in groups.values():
-        actions, log_probs = _ask(group)
-        for row, question in enumerate(group):
-            moves[id(question)] = question.answer(actions[row], log_probs[row])
-    return [moves[id(question)] for question in questions]
+        actions, log_probs = _run_group(group)
+        for row, request in enumerate(group):
+            actions_by_request[id(request)] = request.on_action(actions[row], log_probs[row])
+    return [actions_by_request[id(request)] for request in requests]
 
 
-def _ask(group: Sequence[InferenceRequest]) -> tuple[ActionArray, NDArray[np.floating]]:
-    masks = [question.allowed for question in group if question.allowed is not None]
-    noises = [question.noise for question in group if question.noise is not None]
-    rngs = [question.rng for question in group]
-    with np.errstate(all="ignore"):  # what comes of too large an observation is found by whoever sent it
+def _run_group(group: Sequence[InferenceRequest]) -> tuple[ActionArray, NDArray[np.floating]]:
+    masks = [request.mask for request in group if request.mask is not None]
+    noises = [request.noise for request in group if request.noise is not None]
+    rngs = [request.rng for request in group]
+    with np.errstate(all="ignore"):  # each request's `on_action` checks its own row
         return group[0].policy.act(
-            np.stack([question.seen for question in group]),
+            np.stack([request.observation for request in group]),
             np.stack(masks) if masks else None,
             GeneratorRows(rngs),
             PerEpisodeNoise(noises, rngs) if noises else None,
         )
 
 
-def to_move(action: ActionArray, actions: ActionSpace) -> Action:
+def to_game_action(action: ActionArray, actions: ActionSpace) -> Action:
     """An action as the game takes it."""
     match actions:
         case Discrete():
@@ -75,7 +78,7 @@ def to_move(action: ActionArray, actions: ActionSpace) -> Action:
 
 
 class GeneratorRows:
-    """Takes the place of one generator wherever there is a row a decision."""
+    """Generators of several episodes in the place of one: row N of what is drawn comes from the Nth of them."""
 
     def __init__(self, rngs: Sequence[np.random.Generator]) -> None:
         self._rngs = rngs

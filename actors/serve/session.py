@@ -14,7 +14,7 @@ import numpy as np
 from ...common.errors import ConfigError, SpecMismatch
 from ...common.process.clock import monotonic_s
 from ..client.episode import ErrorPolicy
-from ..client.fallback_policy import flags, uniform
+from ..client.fallback_policy import as_flags, uniform
 from ..inference.batched_inference import InferenceRequest
 from .protocol import PROTOCOL, Abort, Act, Begin, End, Hello, InvalidRequest, Reply, Reward, game_fields, parse
 
@@ -119,7 +119,7 @@ class ClientSession:
                 if isinstance(requested, InferenceRequest):
                     self._batcher.add(episode, requested, lambda action: self._send_action(episode_id, action))
                 else:
-                    self._send_action(episode_id, requested.move)
+                    self._send_action(episode_id, requested.action)
             case Reward(_, value):
                 episode.reward(value)
             case End(episode_id, outcome, reward, observation):
@@ -137,17 +137,17 @@ class ClientSession:
 
     def _send_end(self, kind: str, episode_id: int, episode: Episode) -> None:
         del self._episodes[episode_id]
-        attempt = episode.attempt
-        assert attempt is not None
+        record = episode.record
+        assert record is not None
         self._send(
             {
                 "type": kind,
                 "id": episode_id,
-                "steps": attempt.steps,
-                "return": attempt.total_reward,
-                "outcome": attempt.outcome,
-                "trained_on": attempt.trained_on,
-                "reason": attempt.reason,
+                "steps": record.steps,
+                "return": record.total_reward,
+                "outcome": record.outcome,
+                "trained_on": record.trained_on,
+                "reason": record.reason,
             }
         )
 
@@ -160,7 +160,7 @@ class ClientSession:
         """An action drawn uniformly from the action space in the hello, for games without a policy."""
         assert self._hello is not None
         assert self._hello.actions is not None
-        return uniform(self._hello.actions, flags(mask), self._rng)
+        return uniform(self._hello.actions, as_flags(mask), self._rng)
 
 
 def _shaped(flat: NDArray[np.float32], episode: Episode) -> NDArray[np.float32]:

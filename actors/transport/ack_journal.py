@@ -1,7 +1,7 @@
-"""The journal: what an actor was told has arrived, on its own disk, for `broodmind verify`.
+"""The journal: an actor's own record of the entries that the server acknowledged, for `broodmind verify`.
 
-One file an incarnation, one line an entry. It is an actor's word against the server's: what stands here and is neither
-in a stream nor in the ledger was lost.
+One file for each incarnation, one line for each entry. An entry that is listed here and is neither in a stream nor in
+the ledger was lost.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from .outbox import Outgoing
+    from ...common.wire.trajectory import Header
 
 _SUFFIX = ".journal"
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """One entry that the server said it has."""
+    """One entry that the server acknowledged."""
 
     number: int  # its sequence number
     steps: int
@@ -34,32 +34,32 @@ class Acknowledged:
 
 
 class Journal:
-    """Appends without a buffer: a line once written is there, even if the process is killed."""
+    """Appends without a buffer: a line that was written stays, even if the process is killed."""
 
     def __init__(self, folder: Path, actor: str, incarnation: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{actor}@{incarnation}{_SUFFIX}"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
-    def write(self, acknowledged: Iterable[Outgoing]) -> None:
-        """Note entries that have just been acknowledged for the first time."""
+    def write(self, acknowledged: Iterable[tuple[int, Header]]) -> None:
+        """Note entries that have just been acknowledged for the first time, by sequence number and header."""
         at_ms = now_ms()
-        lines = [f"{each.entry_id[1]} {each.header.steps} {each.header.games} {at_ms}\n" for each in acknowledged]
+        lines = [f"{number} {header.steps} {header.games} {at_ms}\n" for number, header in acknowledged]
         if lines:
             os.write(self._file, "".join(lines).encode())
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._file)
 
 
 def read_journals(folder: Path) -> dict[str, dict[int, list[Acknowledged]]]:
-    """Every journal in a folder: actor to incarnation to what was acknowledged, in order.
+    """Read every journal in a folder: by actor and incarnation, the acknowledged entries in order.
 
-    A last line without an end is one that a kill tore, and is left out.
+    A last line without a newline is left out: the process was killed while it wrote it.
 
     Raises:
-        ConfigError: if a file's name or another of its lines is not a journal's.
+        ConfigError: if a file's name or another line does not have a journal's form.
     """
     journals: dict[str, dict[int, list[Acknowledged]]] = {}
     for path in sorted(folder.glob(f"*{_SUFFIX}")):

@@ -1,4 +1,4 @@
-"""Names for actors that were given none."""
+"""Default names for actors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import re
 
 
 def host_name() -> str:
-    """This machine's name, as far as it may stand in an actor's."""
+    """This machine's name, with the characters replaced that an actor's name may not have."""
     return re.sub(r"[^A-Za-z0-9_.-]", "-", platform.node())[:40] or "host"
 
 
 def process_name() -> str:
-    """Host and process: no two processes share it."""
+    """Host and process id, which no two processes share at the same time."""
     return f"{host_name()}-{os.getpid()}"

@@ -1,4 +1,4 @@
-"""The actor's line to Redis, for a game that can wait: push, hear of new versions, hold back at high water."""
+"""The connection of an actor whose game can wait: its calls go on until they have succeeded, or a stop is requested."""
 
 from __future__ import annotations
 
@@ -6,54 +6,106 @@ import time
 from typing import TYPE_CHECKING
 
 from ...common.errors import RedisUnreachable, WireError
-from ...common.process.clock import now_ms
+from ...common.process.backoff import Backoff
+from ...common.process.clock import monotonic_s, now_ms
 from ...common.process.log import Log
 from ...common.server.streams import ServerFull
 from ...common.wire.trajectory import Header, encode_trajectory
-from .stream_connection import ActorConnection
+from .delivery import Delivery
+from .high_water import actor_high_water
+from .stream_connection import HEARTBEAT_S, ActorConnection, ActorStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from ...common.process.shutdown import Stop
+    from ...common.server.streams import Server
     from ...common.spec import RunSpec
     from ...common.wire.weights import Pointer
     from ..inference.policy import Policy
     from ..rollout import Fragment
+    from .stream_connection import ActorState
 
 _log = Log("actor")
 
 # First and longest wait on the versions stream: a new version ends it, but a commit may make room without one. Longer
 # each time, as a thousand that wait for one learner would keep the server busy with asking.
-_WAIT_MS = (50, 400)
+_WAIT_S = (0.05, 0.4)
 _RECONNECT_S = (0.05, 2.0)
 
 
-class BlockingActorConnection(ActorConnection):
-    """A line whose calls go on until they have succeeded, or until a stop is requested."""
+class BlockingActorConnection:
+    """One actor's place in a run, for one thread that plays and sends in turn."""
+
+    def __init__(
+        self,
+        url: str,
+        run: str,
+        actor: str,
+        journals: Path | None = None,
+        *,
+        heartbeat_s: float = HEARTBEAT_S,
+        server: Server | None = None,
+        clock: Callable[[], float] = monotonic_s,
+    ) -> None:
+        """Connect at the first call, not here. The arguments are those of `ActorConnection`."""
+        self.actor = actor
+        self.delivery = Delivery()
+        self._connection = ActorConnection(
+            url, run, actor, self.delivery, journals, heartbeat_s=heartbeat_s, server=server, clock=clock
+        )
+        self._spec: RunSpec | None = None
+        self._state: ActorState = "starting"
+        self._metrics: Mapping[str, str] = {}
+
+    @property
+    def spec(self) -> RunSpec:
+        """What the run is; not before `join`."""
+        assert self._spec is not None
+        return self._spec
+
+    @property
+    def latest(self) -> Pointer | None:
+        """The newest version, as of the last exchange; None where none is known."""
+        return self._connection.latest
+
+    @property
+    def incarnation(self) -> int:
+        """The current one; 0 before `join`."""
+        return self._connection.incarnation
 
     def read_spec(self, stop: Stop) -> RunSpec | None:
         """Wait for a learner to have written the run's spec; None if told to stop before."""
         while not stop.requested:
-            spec = self.ask_spec()
+            spec = self._connection.ask_spec()
             if spec is not None:
                 return spec
-            time.sleep(_WAIT_MS[0] / 1000)
+            time.sleep(_WAIT_S[0])
         return None
 
     def join(self, spec: RunSpec) -> int:
         """Enter the roster under a fresh incarnation; returns the one before, or 0 for a name that is new."""
-        before = self.enter(spec)
-        self._exchange(None)
+        self._spec = spec
+        before = self._connection.enter()
+        self._round_trip()
         return before
 
-    def push(self, fragments: list[Fragment], stop: Stop) -> None:
-        """Send pieces, however often the connection breaks on the way; only a stop request gives up."""
+    def push(self, fragments: list[Fragment], stop: Stop, metrics: Mapping[str, str] | None = None) -> None:
+        """Send fragments, however often the connection breaks on the way; only a stop request gives up.
+
+        Args:
+            fragments: none is allowed too: then only a heartbeat is sent, if it is due.
+            stop: ends the attempts.
+            metrics: what the heartbeats say from now on, beside their own fields; None: as before.
+        """
+        if metrics is not None:
+            self._metrics = metrics
         for fragment in fragments:
-            trajectory, header = fragment.trajectory, _header(fragment)
-            self.add(header, encode_trajectory(trajectory, self.actor, self.spec))
-        if fragments or self.heartbeat_due.over:
-            self._exchange(stop)
+            payload = encode_trajectory(fragment.trajectory, self.actor, self.spec)
+            self.delivery.put(_header(fragment), payload)
+        if fragments or self._connection.heartbeat_due:
+            self.exchange(stop)
 
     def policy(self, current: Policy | None, stop: Stop) -> Policy | None:
         """The latest version known, fetched if it is not the current one; waits only where there is none at all."""
@@ -63,50 +115,61 @@ class BlockingActorConnection(ActorConnection):
                 return current
             if latest is not None:
                 try:
-                    return self.fetch_policy(latest)
+                    return self._connection.fetch_policy(latest, self.spec)
                 except WireError as error:  # collected meanwhile, or another lineage's: the pointer has moved on
                     _log.warning("weights not usable, asking again", error=error)
                 except RedisUnreachable as error:
                     _log.warning("weights not fetched, asking again", error=error)
-            self._exchange(stop, wait_ms=_WAIT_MS[0])
+            self.exchange(stop, wait_s=_WAIT_S[0])
         return current
 
     def wait_for_room(self, stop: Stop) -> None:
-        """Hold back while the stream is at high water."""
-        self._wait(lambda: self.backlog >= self.spec.rollout.high_water, stop)
+        """Wait while the stream is at high water."""
+        pause_at = actor_high_water(self.spec.rollout).pause_at
+        self._wait(lambda: self._connection.stream_length >= pause_at, stop)
 
     def wait_for_newer(self, pointer: Pointer, stop: Stop) -> None:
-        """Hold back until there is another version than this one."""
+        """Wait until there is another version than this one."""
         self._wait(lambda: self.latest in {None, pointer}, stop)
 
-    def _wait(self, blocked: Callable[[], bool], stop: Stop) -> None:
-        self.state = "waiting"
-        wait_ms, longest_ms = _WAIT_MS
-        while not stop.requested and blocked():
-            self._exchange(stop, wait_ms=wait_ms)
-            wait_ms = min(2 * wait_ms, longest_ms)
-        self.state = "playing"
-
-    def _exchange(self, stop: Stop | None, wait_ms: int = 0) -> None:
+    def exchange(self, stop: Stop, *, wait_s: float = 0.0) -> None:
         """One round trip, tried until it goes through.
 
         Args:
-            stop: until when to try again after a lost connection; None raises at the first one.
-            wait_ms: how long to wait for a new version before asking.
+            stop: ends the attempts.
+            wait_s: how long to wait for a new version before asking.
+
+        Raises:
+            RedisUnreachable, ServerFull: from the last attempt, if a stop is requested.
         """
-        pause = _RECONNECT_S[0]
+        pauses = Backoff(*_RECONNECT_S)
         while True:
             try:
-                self.round_trip(wait_ms)
+                self._round_trip(wait_s)
                 break
             except (RedisUnreachable, ServerFull) as error:
-                if stop is None or stop.requested:
+                if stop.requested:
                     raise
                 _log.warning("not sent, trying again", error=error)
-                time.sleep(pause)
-                pause, wait_ms = min(2 * pause, _RECONNECT_S[1]), 0
-        if wait_ms and self.latest is None:
-            time.sleep(wait_ms / 1000)
+                time.sleep(pauses.next_s())
+                wait_s = 0.0
+        if wait_s and self.latest is None:
+            time.sleep(wait_s)
+
+    def leave(self) -> None:
+        """Leave the run: the learner strikes the actor off once its stream is empty."""
+        self._connection.leave()
+
+    def _wait(self, blocked: Callable[[], bool], stop: Stop) -> None:
+        self._state = "waiting"
+        waits = Backoff(*_WAIT_S)
+        while not stop.requested and blocked():
+            self.exchange(stop, wait_s=waits.next_s())
+        self._state = "playing"
+
+    def _round_trip(self, wait_s: float = 0.0) -> None:
+        status = ActorStatus(self._state, actor_high_water(self.spec.rollout).report_as, self._metrics)
+        self._connection.round_trip(status, wait_ms=round(1000 * wait_s))
 
 
 def _header(fragment: Fragment) -> Header:

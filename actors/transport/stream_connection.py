@@ -1,13 +1,15 @@
-"""The line: one actor's connection to its run. Each call is one attempt; whoever calls decides how long to go on.
+"""One actor's connection to its run. Each call is one attempt; the caller decides whether to try again.
 
-`Uplink` stands on it for games that can wait, `Courier` for those that cannot.
+`BlockingActorConnection` builds on it for games that can wait, `SenderThread` uses it for games that cannot. What is
+sent, and what is sent again after a lost connection, is up to the `Delivery`.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from ...common.errors import BroodmindError, NameTaken, RedisUnreachable
 from ...common.process.clock import Every, monotonic_s, now_ms
@@ -18,202 +20,224 @@ from ...common.spec import RunSpec
 from ...common.wire.weights import Pointer, decode_weights
 from ..inference.policy import Policy
 from .ack_journal import Journal
-from .outbox import Outbox
+from .entry import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ...common.server.streams import Argument, Reply
-    from ...common.wire.trajectory import Header
-    from .outbox import EntryId, Outgoing
+    from .delivery import Delivery
+    from .entry import Entry
 
 _log = Log("actor")
 
-_HEARTBEAT_S, _HEARTBEAT_TTL_MS = 1.0, 10_000
-_CHUNK = 1 << 18  # weights are fetched in parts: a stalled reader of one large reply costs the server its size
+HEARTBEAT_S = 1.0
+_HEARTBEAT_TTL_MS = 10_000
+CHUNK_BYTES = 1 << 18  # weights are fetched in parts: a stalled reader of one large reply costs the server its size
+
+ActorState = Literal["starting", "playing", "waiting"]
+
+
+@dataclass(frozen=True, slots=True)
+class ActorStatus:
+    """What an actor says about itself in its heartbeat."""
+
+    state: ActorState
+    high_water: int  # entries in its stream with which it adds no more
+    metrics: Mapping[str, str] = field(default_factory=dict)  # further fields
 
 
 class ActorConnection:
     """One actor's place in a run. For one thread."""
 
-    def __init__(self, url: str, run: str, actor: str, journals: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        run: str,
+        actor: str,
+        delivery: Delivery,
+        journals: Path | None = None,
+        *,
+        heartbeat_s: float = HEARTBEAT_S,
+        server: Server | None = None,
+        clock: Callable[[], float] = monotonic_s,
+    ) -> None:
+        """Connect at the first call, not here.
+
+        Args:
+            url: of the server.
+            run: the run's name.
+            actor: the actor's name in it.
+            delivery: the entries to be sent.
+            journals: the folder for the journal; None: none is written.
+            heartbeat_s: the time between two heartbeats.
+            server: a connection of the caller's, instead of one to `url`.
+            clock: seconds, by which entries become safe.
+        """
         self.actor = check_name("actor", actor)
-        self._journals = journals  # the folder for the journal; None keeps none
-        self._journal: Journal | None = None
+        self._delivery, self._journals = delivery, journals
         self._keys = Keys(run)
-        self._server = Server(url)
+        self._server, self._clock = server or Server(url), clock
         self._stream = self._keys.trajectories(actor)
-        self.outbox = Outbox(self._stream, 0)
-        self.latest: Pointer | None = None
-        self.backlog = 0  # entries of ours in Redis, as of the last exchange
-        self.metrics: Mapping[str, str] = {}  # what the heartbeat says beside its own
-        self.state = "starting"  # as the heartbeat tells it
-        self.renumbered: dict[EntryId, EntryId] = {}  # what the last round trip gave other ids, as it was refused
-        self._broken = False  # the connection, since the last exchange: the next one resends
+        self._journal: Journal | None = None
+        self._latest: Pointer | None = None
+        self._stream_length = 0
+        self._incarnation = 0
         self._steps, self._games, self._began_s = 0, 0, monotonic_s()
-        self.heartbeat_due = Every(_HEARTBEAT_S)
+        self._heartbeat_due = Every(heartbeat_s)
+
+    @property
+    def latest(self) -> Pointer | None:
+        """The newest version, as of the last round trip; None where none is known."""
+        return self._latest
+
+    @property
+    def stream_length(self) -> int:
+        """How many of this actor's entries the learner had not consumed at the last round trip."""
+        return self._stream_length
+
+    @property
+    def incarnation(self) -> int:
+        """The current one; 0 before `enter`."""
+        return self._incarnation
+
+    @property
+    def heartbeat_due(self) -> bool:
+        """Whether the next round trip sends a heartbeat."""
+        return self._heartbeat_due.over
 
     def ask_spec(self) -> RunSpec | None:
         """The run's spec, or None where no learner has written it yet."""
-        raw = self._server.call("HGET", self._keys.spec, "json")
+        raw = self._call("HGET", self._keys.spec, "json")
         return None if raw is None else RunSpec.from_json(raw)
 
-    def enter(self, spec: RunSpec, above: int = 0) -> int:
-        """Take a fresh incarnation: higher than any this name had and than `above`, even if the clock went back.
+    def enter(self) -> int:
+        """Take a fresh incarnation: higher than any this name had, even if the clock went back.
 
         Returns:
             The incarnation before, or 0 for a name that is new.
         """
-        self.spec = spec
-        self.high_water = 1 if spec.rollout.lock_step else spec.rollout.high_water
-        before = int(self._server.call("HGET", self._keys.roster, self.actor) or 0)
-        self._incarnation = max(now_ms(), before + 1, above + 1)
-        self.outbox.begin(self._incarnation)
+        before = int(self._call("HGET", self._keys.roster, self.actor) or 0)
+        self._incarnation = self._delivery.begin(max(now_ms(), before + 1))
         self._close_journal()
         if self._journals is not None:
             self._journal = Journal(self._journals, self.actor, self._incarnation)
         return before
 
-    def round_trip(self, wait_ms: int = 0) -> list[EntryId]:
-        """Send what is unsent, the heartbeat when it is due, and ask what there is to know.
+    def round_trip(self, status: ActorStatus, *, most: int | None = None, wait_ms: int = 0) -> int:
+        """Send entries, and the heartbeat when it is due, and ask for the newest version and the stream's length.
 
         Args:
+            status: for the heartbeat.
+            most: how many queued entries to number and send at most; None: all.
             wait_ms: how long to wait for a new version before asking.
 
         Returns:
-            The entries that will not be sent again: acknowledged, and for so long that they are on the server's disk.
+            How many entries were sent for the first time.
 
         Raises:
-            RedisUnreachable, ServerFull, RedisDenied, ReplyError: and the next attempt sends again.
-            NameTaken: another process adds entries under this name.
+            RedisUnreachable, ServerFull, RedisDenied, ReplyError: nothing is lost by it; call again.
+            NameTaken: another process adds entries under this name. Call `enter` before the next attempt.
         """
-        # A lost reply is not a lost entry; nor need what was acknowledged before a break be on the server's disk.
-        resent = self._broken
-        outgoing = self.outbox.after_reconnect() if resent else self.outbox.unsent()
-        asked: list[tuple[Argument, ...]] = self._heartbeat() if self.heartbeat_due.due() else []
-        if wait_ms and self.latest is not None:
-            seen = f"{self.latest.epoch}-{self.latest.version}"
-            asked.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, seen))
+        self._send_again()
+        for entry in self._delivery.number(most):
+            self._steps += entry.header.steps
+            self._games += entry.header.games
+        asked = self._heartbeat(status) if self._heartbeat_due.due() else []
+        if wait_ms and self._latest is not None:
+            known = f"{self._latest.epoch}-{self._latest.version}"
+            asked.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, known))
         asked += [("GET", self._keys.latest), ("XLEN", self._stream)]
-        self._broken, self.renumbered = True, {}
-        if resent:
-            replies = [*self._resend(outgoing), *self._server.replies(asked)]
-        else:
-            replies = self._server.replies([*(each.command for each in outgoing), *asked])
-        try:
-            self._check_taken(replies, len(outgoing), resent=resent)
-            safe = self._note(replies[: len(outgoing)], replies[len(outgoing) :], resent=resent)
-        finally:
-            self._write_journal()
-        self._broken = False
-        return safe
+        entries = self._delivery.start_sending()
+        replies = self._replies([*(entry.command(self._stream) for entry in entries), *asked])
+        answers = [_answer(reply) for reply in replies[: len(entries)]]
+        self._write_journal(self._delivery.answered(answers, self._clock()))
+        if any(isinstance(reply, NotNow) for reply in replies):
+            self._delivery.connection_lost()  # `Server` has closed it, and another server may answer next
+        self._raise_first_error(replies, answers)
+        self._delivery.forget_safe(self._clock())
+        *_, latest, self._stream_length = replies
+        if latest is not None:
+            self._latest = Pointer.from_json(latest)
+        return len(entries)
 
-    def resume(self, entry_id: EntryId, header: Header, payload: bytes) -> None:
-        """Take over an entry that a process before may have sent; a refusal then means that it has."""
-        self.outbox.resume(entry_id, header, payload)
-        self._broken = True
-
-    @property
-    def full(self) -> bool:
-        """Whether the stream is at high water."""
-        return self.backlog >= self.high_water
-
-    def fetch_policy(self, pointer: Pointer) -> Policy:
-        """A version's policy; raises WireError where the blob is gone or is not what the pointer names."""
-        try:
-            blob = self._fetch(pointer)
-        except RedisUnreachable:
-            self._broken = True
-            raise
-        return Policy(pointer, decode_weights(blob, pointer.digest, self.spec), self.spec)
-
-    def add(self, header: Header, payload: bytes) -> EntryId:
-        """Number an entry for the next round trip."""
-        self._steps += header.steps
-        self._games += header.games
-        return self.outbox.add(header, payload)
+    def fetch_policy(self, pointer: Pointer, spec: RunSpec) -> Policy:
+        """A version's policy. Raises WireError where its weights are gone, or are not what the pointer names."""
+        return Policy(pointer, decode_weights(self._fetch(pointer), pointer.digest, spec), spec)
 
     def leave(self) -> None:
-        """Say goodbye: without a heartbeat, and once its stream is drained, the learner strikes the actor off."""
+        """Remove the heartbeat: the learner strikes the actor off once its stream is empty."""
         try:
             self._server.call("DEL", self._keys.heartbeat(self.actor))
         except RedisUnreachable:
-            _log.info("left without a goodbye", actor=self.actor)  # the heartbeat runs out by itself
+            _log.info("left without removing the heartbeat", actor=self.actor)  # it expires by itself
         finally:
             self._server.close()
             self._close_journal()
 
-    def _write_journal(self) -> None:
-        """What arrived under this incarnation; of an earlier one's, that one may have said so already."""
-        arrived = self.outbox.take_arrived()
+    def _call(self, *command: Argument) -> Reply:
+        (reply,) = self._replies([command])
+        if isinstance(reply, BroodmindError):
+            if isinstance(reply, NotNow):
+                self._delivery.connection_lost()
+            raise reply
+        return reply
+
+    def _replies(self, commands: Sequence[tuple[Argument, ...]]) -> list[Reply]:
+        """The one place where a lost connection is noticed."""
+        try:
+            return self._server.replies(commands)
+        except BaseException:
+            self._delivery.connection_lost()  # `Server` closes it, whatever was raised
+            raise
+
+    def _send_again(self) -> None:
+        for entry in self._delivery.entries_to_resend():
+            (reply,) = self._replies([entry.command(self._stream)])
+            if _answer(reply) is Answer.REFUSED:
+                raise reply
+            if self._delivery.arrived(entry, self._clock()):
+                self._write_journal([entry])
+
+    def _raise_first_error(self, replies: list[Reply], answers: list[Answer]) -> None:
+        """Raise an error that is a reason to wait, if any, else the first one, else NameTaken if that is the case."""
+        for reply in replies:
+            if isinstance(reply, (ServerFull, NotNow)):
+                raise reply
+        for at, reply in enumerate(replies):
+            known = at < len(answers) and answers[at] is Answer.EQUAL_OR_SMALLER
+            if isinstance(reply, BroodmindError) and not known:
+                raise reply
+        if Answer.EQUAL_OR_SMALLER in answers:
+            raise NameTaken(f"actor: {self.actor!r} is the name of another process too, expected one of its own")
+
+    def _write_journal(self, acknowledged: list[Entry]) -> None:
+        """Note what was acknowledged first under this incarnation; an earlier one may have noted its own entries."""
         if self._journal is not None:
-            self._journal.write(each for each in arrived if each.entry_id[0] == self._incarnation)
+            ours = ((each.entry_id, each.header) for each in acknowledged if each.entry_id is not None)
+            self._journal.write((entry_id[1], header) for entry_id, header in ours if entry_id[0] == self._incarnation)
 
     def _close_journal(self) -> None:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
 
-    def _resend(self, outgoing: list[Outgoing]) -> list[Reply]:
-        """One by one, each only after the one before is there.
-
-        Of a pipeline, a server that is still loading, or full, may refuse the beginning and take the end; then what it
-        refused is "equal or smaller" too, and nobody could tell it from what had arrived before the break.
-        """
-        replies = []
-        for each in outgoing:
-            (reply,) = self._server.replies([each.command])
-            if isinstance(reply, BroodmindError) and not _is_there(reply):
-                raise reply
-            replies.append(reply)
-        return replies
-
-    def _check_taken(self, replies: list[Reply], outgoing: int, *, resent: bool) -> None:
-        """Raise ServerFull or NotNow where the server refused for what it is at the moment: a reason to wait.
-
-        What it refused is not there, though it may have taken what came behind: then what was refused needs other ids.
-        """
-        refused = [isinstance(reply, (ServerFull, NotNow)) for reply in replies]
-        if not any(refused):
-            return
-        failed = [isinstance(reply, BroodmindError) for reply in replies]
-        if not resent and failed == refused:
-            self.renumbered = self.outbox.sort_out(refused[:outgoing])
-            # At its limit a server has kept the rest. Another one may answer next, which has to be sent it again.
-            self._broken = any(isinstance(reply, NotNow) for reply in replies)
-        raise replies[refused.index(True)]
-
-    def _note(self, added: list[Reply], answers: list[Reply], *, resent: bool) -> list[EntryId]:
-        refused = [_is_there(reply) for reply in added]
-        for reply, known in zip([*added, *answers], [*refused, *(False for _ in answers)], strict=True):
-            if isinstance(reply, BroodmindError) and not known:
-                raise reply
-        if any(refused) and not resent:
-            self.outbox.withdraw(refused)
-            self._broken = False  # what is numbered anew must not count as arrived if it is refused for this again
-            raise NameTaken(f"actor: {self.actor!r} is the name of another process too, expected one of its own")
-        safe = self.outbox.acknowledge(monotonic_s(), resent=resent)
-        *_, latest, self.backlog = answers
-        if latest is not None:
-            self.latest = Pointer.from_json(latest)
-        return safe
-
-    def _heartbeat(self) -> list[tuple[Argument, ...]]:
+    def _heartbeat(self, status: ActorStatus) -> list[tuple[Argument, ...]]:
         key = self._keys.heartbeat(self.actor)
         elapsed_s = monotonic_s() - self._began_s
         fields: dict[str, Argument] = {
             "host": platform.node(),
             "pid": os.getpid(),
-            "state": self.state,
-            "high_water": self.high_water,
-            "epoch": self.latest.epoch if self.latest else 0,
-            "version": self.latest.version if self.latest else 0,
+            "state": status.state,
+            "high_water": status.high_water,
+            "epoch": self._latest.epoch if self._latest else 0,
+            "version": self._latest.version if self._latest else 0,
             "steps": self._steps,
             "games": self._games,
             "steps_per_second": f"{self._steps / max(elapsed_s, 1e-9):.0f}",
             "updated_ms": now_ms(),
-            **self.metrics,
+            **status.metrics,
         }
         return [
             # The roster too: a learner may have struck off an actor that was silent for long.
@@ -224,12 +248,14 @@ class ActorConnection:
 
     def _fetch(self, pointer: Pointer) -> bytes:
         key = self._keys.weights(pointer.epoch, pointer.version)
-        if pointer.length <= _CHUNK:
-            return self._server.call("GET", key) or b""
-        starts = range(0, pointer.length, _CHUNK)
-        return b"".join(self._server.call("GETRANGE", key, start, start + _CHUNK - 1) for start in starts)
+        if pointer.length <= CHUNK_BYTES:
+            return self._call("GET", key) or b""
+        starts = range(0, pointer.length, CHUNK_BYTES)
+        return b"".join(self._call("GETRANGE", key, start, start + CHUNK_BYTES - 1) for start in starts)
 
 
-def _is_there(reply: Reply) -> bool:
-    """Whether an entry was refused because it, or a later one, is in the stream."""
-    return isinstance(reply, BroodmindError) and "equal or smaller" in str(reply)
+def _answer(reply: Reply) -> Answer:
+    """What the reply to an XADD means."""
+    if not isinstance(reply, BroodmindError):
+        return Answer.TAKEN
+    return Answer.EQUAL_OR_SMALLER if "equal or smaller" in str(reply) else Answer.REFUSED

@@ -10,9 +10,9 @@ import pytest
 from support.runs import SPEC, broodmind, commit_after, entry, everything, hash_of, last_json, running
 from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
-from broodmind.actors.transport.blocking_connection import BlockingActorConnection
-from broodmind.actors.transport.stream_connection import _CHUNK
-from broodmind.common.errors import BroodmindError
+from broodmind.actors.transport.delivery import Delivery
+from broodmind.actors.transport.stream_connection import CHUNK_BYTES, ActorConnection, ActorStatus
+from broodmind.common.errors import BroodmindError, WireError
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import GROUP, Keys
 from broodmind.common.server.streams import Server
@@ -255,8 +255,8 @@ def test_what_happens_rarely_needs_no_more_than_the_rights_either(guarded):
     first = commit_after(Head())
     send(learner, KEYS, lease, first)
     admin.call("HSET", KEYS.spec, "json", SPEC.to_json())
-    uplink = joined_uplink_as(urls[f"{RUN}~actor~box1"], "box1")
-    uplink.leave()
+    connection = joined_connection_as(urls[f"{RUN}~actor~box1"], "box1")
+    connection.leave()
     reads = FencedReads(Server(urls[f"{RUN}~learner"]), KEYS, lease)
     reader = StreamReader(Server(urls[f"{RUN}~learner"]), reads, KEYS, lease, SPEC, lambda _: None, 100)
     reader.follow_roster()
@@ -276,12 +276,16 @@ def test_what_happens_rarely_needs_no_more_than_the_rights_either(guarded):
         connection.close()
 
 
-def joined_uplink_as(url, actor):
-    uplink = BlockingActorConnection(url, RUN, actor)
-    uplink.join(uplink.read_spec(Stop()))
-    assert uplink._fetch(Pointer(1, 1, "", "", 2 * _CHUNK))  # longer than the blob is: two parts, the second empty
-    uplink._exchange(Stop(), wait_ms=1)
-    return uplink
+def joined_connection_as(url, actor):
+    connection = ActorConnection(url, RUN, actor, Delivery())
+    spec = connection.ask_spec()
+    connection.enter()
+    for _ in range(2):  # the second one waits for a version beyond the one that the first one told
+        connection.round_trip(ActorStatus("playing", 2), wait_ms=1)
+    # Longer than the blob is: two parts, the second empty, and a digest that fits neither.
+    with pytest.raises(WireError, match="digest"):
+        connection.fetch_policy(Pointer(1, 1, "", "", 2 * CHUNK_BYTES), spec)
+    return connection
 
 
 def cases(actor, other):

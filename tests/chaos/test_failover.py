@@ -61,7 +61,7 @@ def fail_over(clients, replica, *, successor=False):
 def wait_for_epoch(server, players, epoch):
     """Wait until the learner has opened it, the actors have followed, and versions are published in it."""
     wait_until(lambda: head(server)["epoch"] == epoch, lambda: head(server))
-    wait_until(lambda: {player.uplink.latest.epoch for player in players} == {epoch})
+    wait_until(lambda: {player.connection.latest.epoch for player in players} == {epoch})
     opened_at = head(server)["version"]
     wait_until(lambda: head(server)["version"] > opened_at + 2, lambda: head(server))
 

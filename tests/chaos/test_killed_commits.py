@@ -8,7 +8,7 @@ import pytest
 from support.books import audit, backlog, check_learner_state
 from support.learners import counters, head_of, learning
 from support.mortal import STEPS, learn_until_death
-from support.runs import NEVER, SPEC, everything, fragment, joined_uplink
+from support.runs import NEVER, SPEC, everything, fragment, joined_connection
 from support.servers import wait_until
 
 from broodmind.common.server.keys import Keys
@@ -35,10 +35,10 @@ def test_a_killed_commit_is_all_there_or_not_at_all(shared_server, redis, run, t
     outcomes, pushed = [], 0
     with learning(shared_server.url, run):
         head_of(redis, keys, version=1)
-    uplink = joined_uplink(shared_server.url, run, "a", journals=journals)
+    connection = joined_connection(shared_server.url, run, "a", journals=journals)
     for _ in range(times(50)):
         counted = counters(redis, keys)
-        uplink.push([fragment(counted["version"], seed=pushed + n) for n in range(2)], NEVER)
+        connection.push([fragment(counted["version"], seed=pushed + n) for n in range(2)], NEVER)
         pushed += 2
         before = state(redis, keys)
         assert learn_until_death(shared_server.url, run, tmp_path / "checkpoints", step) == -signal.SIGKILL
@@ -61,6 +61,6 @@ def test_a_killed_commit_is_all_there_or_not_at_all(shared_server, redis, run, t
         if backlog(redis, keys):  # each time: what four learners died with would rightly be set aside
             with learning(shared_server.url, run):
                 wait_until(lambda: backlog(redis, keys) == 0)
-    uplink.leave()
+    connection.leave()
     print(f"{step}: {sum(outcomes)} of {len(outcomes)} went through")
     assert audit(shared_server.url, run, journals)["accepted"] == pushed

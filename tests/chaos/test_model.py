@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.faulty_server import FaultyServer
 from support.runs import NEVER, SPEC, everything, fragment, hash_of
 from support.servers import KINDS, RealServer
 
@@ -59,8 +60,8 @@ class StreamsAndCommit(RuleBasedStateMachine):
         super().__init__()
         self.server, self.redis = server, server.connect()
         self.redis.call("FLUSHDB")
-        self.uplinks = {}
-        self.faults = {}  # by actor, what happens to its next exchanges with the server
+        self.connections, self.servers = {}, {}  # by actor
+        self.skipped = Counter()  # numbers that an actor's next entry leaves out
         self.learner, self.zombies = None, []
         self.read_ahead = []  # read and not yet taken: (entry, the learner's version at that time)
         # The model.
@@ -79,8 +80,8 @@ class StreamsAndCommit(RuleBasedStateMachine):
         for session in (self.learner, *self.zombies):
             if session is not None:
                 session.abandon()
-        for uplink in self.uplinks.values():
-            uplink._server.close()
+        for own in self.servers.values():
+            own.close()
         self.redis.close()
 
     # Actors.
@@ -93,28 +94,29 @@ class StreamsAndCommit(RuleBasedStateMachine):
 
     @rule(actor=ACTORS)
     def actor_starts_or_is_started_again(self, actor):
-        if actor in self.uplinks:
-            self.uplinks[actor]._server.close()
-        uplink = self.uplinks[actor] = BlockingActorConnection(self.server.url, KEYS.run, actor)
-        self.faults[actor], whole = [], uplink._server.replies
+        if actor in self.connections:
+            self.servers[actor].close()
+        own = self.servers[actor] = FaultyServer(self.server.url)
+        own.rule = lambda _: self.exchange(actor, "none")
+        self.connections[actor] = BlockingActorConnection(self.server.url, KEYS.run, actor, server=own, heartbeat_s=0)
+        self.connections[actor].join(TINY)
+        self.skipped[actor] = 0
 
-        def replies(commands):
-            fault = self.faults[actor].pop(0) if self.faults[actor] else "none"
-            if fault != "request lost":
-                found = whole(commands)
-                self.note_added(actor, commands, found)
-            if fault != "none":
-                uplink._server.close()
+    def exchange(self, actor, fault):
+        """An exchange of an actor's that meets a fault, and is noted if the server has executed it."""
+
+        def replies(whole, commands):
+            if fault == "request lost":
+                raise RedisUnreachable(fault)
+            found = whole(commands)
+            for command, reply in zip(commands, found, strict=True):
+                if command[0] == "XADD" and not isinstance(reply, BroodmindError):
+                    self.added[actor, parse_id(reply)] += 1
+            if fault == "reply lost":
                 raise RedisUnreachable(fault)
             return found
 
-        uplink._server.replies = replies
-        uplink.join(TINY)
-
-    def note_added(self, actor, commands, replies):
-        for command, reply in zip(commands, replies, strict=True):
-            if command[0] == "XADD" and not isinstance(reply, BroodmindError):
-                self.added[actor, parse_id(reply)] += 1
+        return replies
 
     @rule(actor=ACTORS, lags=st.lists(st.sampled_from([0, 0, 0, 1, 3, -1]), max_size=3), fault=FAULTS)
     def actor_pushes(self, actor, lags, fault):
@@ -125,34 +127,38 @@ class StreamsAndCommit(RuleBasedStateMachine):
         self.push(actor, [(self.version, epoch, True)], fault)
 
     def push(self, actor, entries, fault):
-        uplink = self.uplinks.get(actor)
-        if uplink is None:
+        connection = self.connections.get(actor)
+        if connection is None:
             return
         fragments = []
-        for number, (version, epoch, bad) in enumerate(entries, uplink.outbox._sequence + 1):
+        incarnation, last = connection.delivery.last_id
+        for number, (version, epoch, bad) in enumerate(entries, last + self.skipped[actor] + 1):
             made = fragment(version, epoch)
             fragments.append(replace(made, trajectory=BAD) if bad else made)
-            self.sent[actor, (uplink._incarnation, number)] = (version, epoch, bad)
-        self.faults[actor] = {"none": [], "reply lost twice": ["reply lost"] * 2}.get(fault, [fault])
-        uplink.push(fragments, NEVER)
+            self.sent[actor, (incarnation, number)] = (version, epoch, bad)
+        faults = {"none": [], "reply lost twice": ["reply lost"] * 2}.get(fault, [fault])
+        self.servers[actor].faults = [self.exchange(actor, each) for each in faults]
+        connection.push(fragments, NEVER)
+        if fragments:
+            self.skipped[actor] = 0
 
     @rule(actor=ACTORS, numbers=st.integers(1, 3))
-    def actor_drops_what_it_has_numbered(self, actor, numbers):
-        if actor in self.uplinks:
-            self.uplinks[actor].outbox._sequence += numbers
+    def actor_drops_some(self, actor, numbers):
+        if actor in self.connections:
+            self.connections[actor].delivery.skip(numbers)
+            self.skipped[actor] += numbers
 
     @rule(actor=ACTORS)
     def actor_leaves(self, actor):
-        if actor in self.uplinks:
-            self.uplinks.pop(actor).leave()
+        if actor in self.connections:
+            self.connections.pop(actor).leave()
 
     @rule(actor=ACTORS, struck_off=st.booleans(), committed=st.booleans())
     def actor_sleeps_past_its_heartbeat(self, actor, struck_off, committed):
         """The learner may strike it off; when it wakes up, with the next push, it may have to send again."""
-        if actor not in self.uplinks:
+        if actor not in self.connections:
             return
         self.redis.call("DEL", KEYS.heartbeat(actor))
-        self.uplinks[actor].heartbeat_due._next = float("-inf")
         if self.learner is not None and struck_off:
             self.learner_looks_for_the_silent()
             if committed:

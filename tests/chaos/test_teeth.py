@@ -12,10 +12,10 @@ from dataclasses import replace
 import pytest
 from support.learners import ONE_PIECE
 from support.proxy import Proxy
-from support.runs import NEVER, SPEC, commit_after, entry, fragment, hash_of, joined_uplink
+from support.runs import NEVER, SPEC, commit_after, entry, fragment, hash_of, joined_connection
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind.actors.transport.outbox import Outbox
+from broodmind.actors.transport.entry import Entry
 from broodmind.common.errors import LeaseLost, LineageLost, RedisUnreachable
 from broodmind.common.server.keys import CONSUMER, GROUP, Keys
 from broodmind.common.server.streams import Script, Server
@@ -115,21 +115,15 @@ def trained(parent, before, entries, **options):
 def test_ids_that_redis_chooses_are_noticed(shared_server, redis, run, keys, tmp_path, monkeypatch, fault):
     """With `XADD *` a push whose reply is lost is there twice."""
     if fault:
-        add = Outbox.add
-
-        def without_id(outbox, header, payload):
-            add(outbox, header, payload)
-            last = outbox._unsent.pop()
-            outbox._unsent.append(replace(last, command=(*last.command[:2], "*", *last.command[3:])))
-
-        monkeypatch.setattr(Outbox, "add", without_id)
+        command = Entry.command
+        monkeypatch.setattr(Entry, "command", lambda *args: (*command(*args)[:2], "*", *command(*args)[3:]))
     losses = iter(["lose the reply"])
     with Proxy(shared_server.port, lambda command: next(losses, None) if command[0] == b"XADD" else None) as proxy:
-        uplink = joined_uplink(proxy.url, run, "a", journals=tmp_path)
-        uplink.push([fragment()], NEVER)
-        uplink.push([fragment()], NEVER)
+        connection = joined_connection(proxy.url, run, "a", journals=tmp_path)
+        connection.push([fragment()], NEVER)
+        connection.push([fragment()], NEVER)
         assert proxy.faults == 1
-        uplink.leave()
+        connection.leave()
     session = opened(shared_server, run, redis, keys)
     step_until(session, redis, keys, accepted=3 if fault else 2)
     session.close()
@@ -200,15 +194,15 @@ def test_a_read_without_a_fence_is_noticed(shared_server, redis, run, keys, monk
         monkeypatch.setattr(FencedReads, "_check", lambda *_: None)
     asleep = Lease(keys, 60_000)
     asleep.token = "0-asleep"
-    uplink = joined_uplink(shared_server.url, run, "a")
+    connection = joined_connection(shared_server.url, run, "a")
     heir = opened(shared_server, run, redis, keys)
-    uplink.push([fragment()], NEVER)
+    connection.push([fragment()], NEVER)
     step_until(heir, redis, keys, accepted=1)
     reads = FencedReads(shared_server.connect(), keys, asleep)
     zombie = StreamReader(shared_server.connect(), reads, keys, asleep, SPEC, lambda _: None, capacity_steps=100)
     zombie.follow_roster()
     resume = pause_reads(heir)
-    redis.call("XADD", keys.trajectories("a"), f"{uplink._incarnation}-2", *entry("a"))
+    redis.call("XADD", keys.trajectories("a"), f"{connection.incarnation}-2", *entry("a"))
     if fault:
         wait_until(zombie.read)
     else:
@@ -216,8 +210,8 @@ def test_a_read_without_a_fence_is_noticed(shared_server, redis, run, keys, monk
             zombie.read()
     reads.close()
     resume()
-    redis.call("XADD", keys.trajectories("a"), f"{uplink._incarnation}-3", *entry("a", version=2))
-    uplink.leave()
+    redis.call("XADD", keys.trajectories("a"), f"{connection.incarnation}-3", *entry("a", version=2))
+    connection.leave()
     if fault:
         with pytest.raises(LineageLost, match=r"PENDING .* has 2 entries"):
             step_until(heir, redis, keys, accepted=2)
@@ -242,9 +236,9 @@ def test_acknowledging_before_the_commit_is_noticed(shared_server, redis, run, k
             return reply
 
         monkeypatch.setattr(FencedReads, "take", acknowledging)
-    uplink = joined_uplink(shared_server.url, run, "a", journals=tmp_path)
+    connection = joined_connection(shared_server.url, run, "a", journals=tmp_path)
     first = opened(shared_server, run, redis, keys)
-    uplink.push([fragment(), fragment(), fragment()], NEVER)
+    connection.push([fragment(), fragment(), fragment()], NEVER)
     wait_until(lambda: first.ingest.reader.queue.held_steps == 3 * ONE_PIECE)  # read, and nothing committed
     first.abandon()
     redis.call("DEL", keys.lease)
@@ -252,7 +246,7 @@ def test_acknowledging_before_the_commit_is_noticed(shared_server, redis, run, k
     if not fault:
         step_until(heir, redis, keys, accepted=3)
     heir.close()
-    uplink.leave()
+    connection.leave()
     assert found(shared_server, run, tmp_path) == ({"lost", "stream"} if fault else set())
     lost = Counter(violation.kind for violation in verify(shared_server.url, run, tmp_path).violations)["lost"]
     assert lost == (3 if fault else 0)

@@ -6,15 +6,14 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from support import readers
+from support.paths import TESTS
 from support.runs import SPEC, commit_after
 from support.servers import PATIENCE_S
 
-from broodmind.actors.transport.stream_connection import _CHUNK
+from broodmind.actors.transport.stream_connection import CHUNK_BYTES
 from broodmind.common.policy.network import shapes
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
@@ -45,13 +44,13 @@ def publish(redis, keys, lease, parent, spec):
 @pytest.mark.parametrize("spec", [SMALL, LARGE], ids=["whole", "in parts"])
 def test_no_reader_ever_gets_a_mixture_of_versions(shared_server, redis, run, times, spec):
     keys, last = Keys(run), max(times(PUBLISHES), 4 * WEIGHTS_KEPT)
-    assert (len(filled_with(1, spec)) > _CHUNK) == (spec is LARGE)
+    assert (len(filled_with(1, spec)) > CHUNK_BYTES) == (spec is LARGE)
     redis.call("HSET", keys.spec, "json", spec.to_json())
     lease = Lease(keys, 60_000)
     lease.acquire(redis, Stop(), 0)
     head = publish(redis, keys, lease, Head(), spec)
-    command = [sys.executable, Path(readers.__file__), shared_server.url, run, str(READERS // PROCESSES), str(last)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(PROCESSES)]
+    command = [sys.executable, "-m", "support.readers", shared_server.url, run, str(READERS // PROCESSES), str(last)]
+    processes = [subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True) for _ in range(PROCESSES)]
     try:
         assert [process.stdout.readline() for process in processes] == ["reading\n"] * PROCESSES
         while head.version < last:

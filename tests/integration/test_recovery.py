@@ -6,9 +6,10 @@ import logging
 from dataclasses import replace
 
 import pytest
+from support.faulty_server import FaultyServer
 from support.learners import CONFIG, counters, head_of, learning
 from support.proxy import Proxy
-from support.runs import NEVER, SPEC, commit_after, entry, everything, fragment, hash_of, joined_uplink
+from support.runs import NEVER, SPEC, commit_after, entry, everything, fragment, hash_of, joined_connection
 from support.servers import KINDS, RealServer, wait_until
 
 from broodmind.common.errors import ConfigError, LineageLost, RedisUnreachable
@@ -55,20 +56,18 @@ def wipe(redis, keys):
 def test_an_actor_struck_off_and_back_counts_once_what_it_sends_again(shared_server, redis, run, keys, monkeypatch):
     """Its stream is gone, so Redis refuses nothing; a break that it noticed late makes it send all of it again."""
     monkeypatch.setattr("broodmind.learner.ingest.ingest_thread._STRIKE_OFF_EVERY_S", 0.05)
-    monkeypatch.setattr(
-        "broodmind.actors.transport.stream_connection.monotonic_s", lambda: 0.0
-    )  # however long it takes, it was sent just now
+    own = FaultyServer(shared_server.url)
     with learning(shared_server.url, run):
-        uplink = joined_uplink(shared_server.url, run, "a")
-        uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)
+        # However long it takes, what it sent was sent just now.
+        connection = joined_connection(shared_server.url, run, "a", server=own, heartbeat_s=0, clock=lambda: 0.0)
+        connection.push([fragment(seed=1), fragment(seed=2)], NEVER)
         head_of(redis, keys, accepted=2)
         redis.call("DEL", keys.heartbeat("a"))  # as after ten seconds of silence
         wait_until(lambda: not redis.call("HEXISTS", keys.roster, "a"))
-        uplink._server.close()
-        uplink._broken, uplink.heartbeat_due._next = True, 0.0
-        uplink.push([fragment(version=2, seed=3), fragment(version=2, seed=4)], NEVER)
+        own.faults.append("request lost")
+        connection.push([fragment(version=2, seed=3), fragment(version=2, seed=4)], NEVER)
         head = head_of(redis, keys, accepted=4)
-        uplink.leave()
+        connection.leave()
     assert (head["duplicate"], head["overflow"]) == ("2", "0")
 
 
@@ -189,8 +188,8 @@ def test_actors_and_learner_wait_for_a_server_that_takes_writes_again(server):
     """As one does that was made a replica, or that lost the replicas it must have."""
     redis, keys = server.connect(), Keys("replica")
     with learning(server.url, "replica"):
-        uplink = joined_uplink(server.url, "replica", "a")
-        uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)
+        connection = joined_connection(server.url, "replica", "a")
+        connection.push([fragment(seed=1), fragment(seed=2)], NEVER)
         head_of(redis, keys, version=2)
         redis.call("CONFIG", "SET", "min-replicas-to-write", 1)
         with pytest.raises(RedisUnreachable, match=r"NOREPLICAS .*expected a server that takes writes"):
@@ -198,12 +197,12 @@ def test_actors_and_learner_wait_for_a_server_that_takes_writes_again(server):
         stop = Stop()
         stop.request()  # else it would wait
         with pytest.raises(RedisUnreachable):
-            uplink.push([fragment(version=2, seed=3), fragment(version=2, seed=4)], stop)
+            connection.push([fragment(version=2, seed=3), fragment(version=2, seed=4)], stop)
         redis.call("CONFIG", "SET", "min-replicas-to-write", 0)
-        uplink._broken = True
-        uplink._exchange(NEVER)
+        connection.exchange(NEVER)
         head_of(redis, keys, version=3, accepted=4)
-        uplink.leave()
+        connection.leave()
+    redis.close()
 
 
 def test_a_stream_that_is_gone_makes_the_learner_start_over(redis, keys):

@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from support.runs import NEVER, fragment, joined_uplink
+from support.runs import NEVER, fragment, joined_connection
 from support.servers import PATIENCE_S
 
 from broodmind.common.errors import RedisUnreachable
@@ -21,20 +21,20 @@ class PlayerPolicy(threading.Thread):
 
     def __init__(self, url: str, run: str, actor: str, stop: Stop, journals: Path | None) -> None:
         super().__init__(name=f"player {actor}", daemon=True)
-        self.uplink, self.stop, self.pushed = joined_uplink(url, run, actor, journals=journals), stop, 0
+        self.connection, self.stop, self.pushed = joined_connection(url, run, actor, journals=journals), stop, 0
         self.error: BaseException | None = None
 
     def run(self) -> None:
         try:
             while not self.stop.requested:
-                latest = self.uplink.latest
+                latest = self.connection.latest
                 if latest is None:
-                    self.uplink._exchange(self.stop, wait_ms=10)
+                    self.connection.exchange(self.stop, wait_s=0.01)
                     continue
                 fragments = [fragment(latest.version, latest.epoch, self.pushed + n) for n in range(2)]
-                self.uplink.push(fragments, NEVER)  # however long it takes, so that what was pushed is known
+                self.connection.push(fragments, NEVER)  # however long it takes, so that what was pushed is known
                 self.pushed += len(fragments)
-                self.uplink.wait_for_room(self.stop)
+                self.connection.wait_for_room(self.stop)
         except RedisUnreachable as error:
             self.error = None if self.stop.requested else error
         except BaseException as error:  # noqa: BLE001
@@ -58,4 +58,4 @@ def playing(url: str, run: str, *actors: str, journals: Path | None = None):
         assert not player.is_alive()
         if player.error:
             raise player.error
-        player.uplink.leave()
+        player.connection.leave()

@@ -1,4 +1,4 @@
-"""Readers of a run's weights, by the actors' own way: `python readers.py URL RUN THREADS LAST_VERSION`.
+"""Readers of a run's weights, by the actors' own way: `python -m support.readers URL RUN THREADS LAST_VERSION`.
 
 Each thread fetches version after version until it has the last one, and looks at what it got. Every tenth is so slow
 that a version it fetches in parts has been collected before it has the second one. Prints "reading" when all of them
@@ -14,6 +14,8 @@ import threading
 import time
 from collections import Counter
 
+from support.faulty_server import FaultyServer
+
 from broodmind.actors.transport.blocking_connection import BlockingActorConnection
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
@@ -25,34 +27,35 @@ from broodmind.learner.commit.commit import WEIGHTS_KEPT
 class Reader(threading.Thread):
     def __init__(self, url, run, index, last):
         super().__init__(daemon=True)
-        self.uplink, self.last, self.slow = BlockingActorConnection(url, run, f"reader-{index}"), last, index % 10 == 9
+        own = FaultyServer(url)
+        self.connection, self.last = BlockingActorConnection(url, run, f"reader-{index}", server=own), last
         self.server, self.latest = Server(url), Keys(run).latest
         self.versions, self.mixed, self.under_way = [], 0, threading.Event()
-        if self.slow:
-            self.call, self.uplink._server.call = self.uplink._server.call, self.call_slowly
+        if index % 10 == 9:
+            own.rule = self.wait_for_collection
 
     def run(self):
         never = Stop()
-        self.uplink.join(self.uplink.read_spec(never))
+        self.connection.join(self.connection.read_spec(never))
         policy = None
         while policy is None or policy.pointer.version < self.last:
-            policy = self.uplink.policy(policy, never)
+            policy = self.connection.policy(policy, never)
             version = policy.pointer.version
             self.versions.append(version)
             self.under_way.set()
             # Whoever published a version filled all of it with its number.
             self.mixed += any((value != version).any() for value in policy.params.values())
             if version < self.last:
-                self.uplink.wait_for_newer(policy.pointer, never)
+                self.connection.wait_for_newer(policy.pointer, never)
 
-    def call_slowly(self, *command):
+    def wait_for_collection(self, commands):
+        command = commands[0]
         if command[0] == "GETRANGE" and command[2] > 0:
             self.under_way.set()
             version = int(command[1].rpartition("-")[2])
             collected = min(version + WEIGHTS_KEPT, self.last)
             while Pointer.from_json(self.server.call("GET", self.latest)).version < collected:
                 time.sleep(0.01)
-        return self.call(*command)
 
 
 def main(url, run, threads, last):

@@ -1,4 +1,4 @@
-"""The processes of a chaos test: real learners and real uplinks, with play that costs nothing."""
+"""The processes of a chaos test: real learners and real connections, with play that costs nothing."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def play(url: str, run: str, name: str, folder: str) -> None:
     """
     rng = random.Random(os.getpid())
     with stop_on_signal() as stop:
-        uplink = BlockingActorConnection(url, run, name, Path(folder))
-        spec = uplink.read_spec(stop)
+        connection = BlockingActorConnection(url, run, name, Path(folder))
+        spec = connection.read_spec(stop)
         if spec is None:
             return
-        uplink.join(spec)
-        played = Path(folder) / f"{name}@{uplink._incarnation}.played"
+        connection.join(spec)
+        played = Path(folder) / f"{name}@{connection.incarnation}.played"
         notes = os.open(played, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         number = 0
-        policy = uplink.policy(None, stop)
+        policy = connection.policy(None, stop)
         try:
             while policy is not None and not stop.requested:
                 fragments = [Fragment(rng.choice(PIECES), policy.pointer) for _ in range(rng.randint(1, 4))]
@@ -51,11 +51,11 @@ def play(url: str, run: str, name: str, folder: str) -> None:
                 lines = [f"{number + n} {by}\n" for n in range(1, len(fragments) + 1)]
                 os.write(notes, "".join(lines).encode())
                 number += len(fragments)
-                uplink.push(fragments, stop)
-                uplink.wait_for_room(stop)
-                policy = uplink.policy(policy, stop)
+                connection.push(fragments, stop)
+                connection.wait_for_room(stop)
+                policy = connection.policy(policy, stop)
         finally:
-            uplink.leave()
+            connection.leave()
 
 
 def teach(url: str, run: str, ttl_ms: int, folder: str) -> None:

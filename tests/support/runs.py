@@ -19,6 +19,7 @@ from broodmind.common.actions import Discrete
 from broodmind.common.policy.network import initial_params
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
+from broodmind.common.server.streams import Server
 from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
 from broodmind.common.wire.trajectory import Header, Trajectory, encode_trajectory
 from broodmind.common.wire.weights import Pointer, encode_weights
@@ -59,15 +60,16 @@ def fragment(version: int = 1, epoch: int = 1, seed: int = 0) -> Fragment:
     return Fragment(trajectory(seed), Pointer(epoch, version, "", "d", 0))
 
 
-def joined_uplink(
-    url: str, run: str, actor: str, spec: RunSpec = SPEC, journals: Path | None = None
+def joined_connection(
+    url: str, run: str, actor: str, spec: RunSpec = SPEC, journals: Path | None = None, **options
 ) -> BlockingActorConnection:
     """An actor on the roster of a run whose spec is written."""
-    uplink = BlockingActorConnection(url, run, actor, journals)
-    keys = Keys(run)
-    uplink._server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
-    uplink.join(uplink.read_spec(NEVER))
-    return uplink
+    connection = BlockingActorConnection(url, run, actor, journals, **options)
+    keys, server = Keys(run), Server(url)
+    server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
+    server.close()
+    connection.join(connection.read_spec(NEVER))
+    return connection
 
 
 def commit_after(parent: Head, *, publish: bool = True, consumed=None, rejected_entries=(), counters=None) -> Commit:

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.faulty_server import FaultyServer
 from support.learners import CONFIG, ONE_PIECE, head_of, learning
-from support.runs import NEVER, SPEC, entry, everything, fragment, hash_of, joined_uplink, trajectory
+from support.runs import NEVER, SPEC, entry, everything, fragment, hash_of, joined_connection, trajectory
 from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
 from broodmind.actors.rollout import Fragment
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import ConfigError, LeaseHeld, RedisUnreachable
-from broodmind.common.process.clock import Every
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import GROUP, Keys
 from broodmind.common.server.streams import ServerFull
@@ -30,10 +30,13 @@ def keys(run):
     return Keys(run)
 
 
-@pytest.fixture
-def no_time_passes(monkeypatch):
-    """For the actors: however long a busy machine takes, what they sent was sent just now, and is sent again."""
-    monkeypatch.setattr("broodmind.actors.transport.stream_connection.monotonic_s", lambda: 0.0)
+def faulty_connection(url, run, actor, **options):
+    """An actor and its way to the server, which fails as told.
+
+    No time passes for it: however long a busy machine takes, what it sent was sent just now, and is sent again.
+    """
+    own = FaultyServer(url)
+    return joined_connection(url, run, actor, server=own, **{"clock": lambda: 0.0, **options}), own
 
 
 def lag_of(redis, keys, actor):
@@ -194,12 +197,12 @@ def test_the_goal_ends_the_learner(shared_server, redis, run, keys):
 
 
 def test_an_actor_waits_at_high_water_and_goes_on_after_the_commit(shared_server, redis, run, keys):
-    uplink = joined_uplink(shared_server.url, run, "a")
-    uplink.push([fragment(seed=seed) for seed in range(SPEC.rollout.high_water)], NEVER)
+    connection = joined_connection(shared_server.url, run, "a")
+    connection.push([fragment(seed=seed) for seed in range(SPEC.rollout.high_water)], NEVER)
     released = threading.Event()
 
     def wait():
-        uplink.wait_for_room(NEVER)
+        connection.wait_for_room(NEVER)
         released.set()
 
     waiting = threading.Thread(target=wait, daemon=True)
@@ -209,77 +212,64 @@ def test_an_actor_waits_at_high_water_and_goes_on_after_the_commit(shared_server
     with learning(shared_server.url, run):
         assert released.wait(PATIENCE_S)
     waiting.join()
-    uplink.leave()
+    connection.leave()
 
 
-def test_a_resend_after_a_lost_reply_is_refused_by_redis_itself(shared_server, redis, run, keys, no_time_passes):
-    uplink = joined_uplink(shared_server.url, run, "a")
-    whole = uplink._server.replies
-    drops = iter([True, True, False])
-
-    def lossy(commands):
-        replies = whole(commands)
-        if next(drops, False):
-            uplink._server.close()
-            raise RedisUnreachable("the reply was lost")
-        return replies
-
-    uplink._server.replies = lossy
-    uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)
-    uplink.push([fragment(seed=3)], NEVER)
+def test_a_resend_after_a_lost_reply_is_refused_by_redis_itself(shared_server, redis, run, keys):
+    connection, own = faulty_connection(shared_server.url, run, "a")
+    own.faults += ["reply lost", "reply lost"]
+    connection.push([fragment(seed=1), fragment(seed=2)], NEVER)
+    connection.push([fragment(seed=3)], NEVER)
     assert redis.call("XLEN", keys.trajectories("a")) == 3
-    uplink.leave()
+    connection.leave()
 
 
-def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, run, keys, no_time_passes):
+def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, run, keys):
     """The server may have lost acknowledged entries with it, as appendfsync everysec allows."""
-    uplink = joined_uplink(shared_server.url, run, "a")
-    uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)
-    redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
-    uplink.latest = Pointer(1, 1, "c", "d", 10)
+    redis.call("SET", keys.latest, Pointer(1, 1, "c", "d", 10).to_json())
+    connection, own = faulty_connection(shared_server.url, run, "a")
+    connection.push([fragment(seed=1), fragment(seed=2)], NEVER)
+    redis.call("DEL", keys.trajectories("a"), keys.latest)  # as a server that came back without them
+    stop = Stop()
 
-    def fails(_pointer):
-        uplink._server.close()
-        uplink.latest = None
+    def fails(_, commands):
+        assert commands == [("GET", keys.weights(1, 1))]
         stop.request()
         raise RedisUnreachable("the server went away")
 
-    stop, uplink._fetch = Stop(), fails
-    uplink.policy(None, stop)
-    uplink.push([fragment(seed=3)], NEVER)
+    own.faults.append(fails)
+    assert connection.policy(None, stop) is None
+    connection.push([fragment(seed=3)], NEVER)
     assert redis.call("XLEN", keys.trajectories("a")) == 3
-    uplink.leave()
+    connection.leave()
 
 
 @pytest.mark.parametrize("rejection", [RedisUnreachable("LOADING"), ServerFull("OOM")])
-def test_what_is_refused_when_it_is_sent_again_is_not_taken_for_there(
-    shared_server, redis, run, keys, no_time_passes, rejection
-):
+def test_what_is_refused_when_it_is_sent_again_is_not_taken_for_there(shared_server, redis, run, keys, rejection):
     """A server that has just loaded its data, or found room, refuses the first of several and takes the rest."""
-    uplink = joined_uplink(shared_server.url, run, "a")
-    uplink.push([fragment(seed=seed) for seed in range(4)], NEVER)
+    connection, own = faulty_connection(shared_server.url, run, "a")
+    connection.push([fragment(seed=seed) for seed in range(4)], NEVER)
     redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
-    whole, rejections = uplink._server.replies, iter([rejection, rejection])
+    rejections = iter([rejection, rejection])
 
-    def refusing(commands):
+    def refusing(whole, commands):
         replies = [(command[0] == "XADD" and next(rejections, None)) or whole([command])[0] for command in commands]
         if any(isinstance(reply, RedisUnreachable) for reply in replies):
-            uplink._server.close()
             raise rejection
         return replies
 
-    uplink._server.replies = refusing
-    uplink._broken = True
-    uplink._exchange(NEVER)
+    own.faults.append("request lost")
+    own.rule = lambda _: refusing
+    connection.exchange(NEVER)
     assert next(rejections, None) is None
     there = [raw.decode() for raw, _ in redis.call("XRANGE", keys.trajectories("a"), "-", "+")]
-    assert there == [f"{uplink._incarnation}-{number}" for number in (1, 2, 3, 4)]
-    uplink.leave()
+    assert there == [f"{connection.incarnation}-{number}" for number in (1, 2, 3, 4)]
+    connection.leave()
 
 
 def test_two_processes_under_one_name_are_told_apart(shared_server, redis, run):
-    first = joined_uplink(shared_server.url, run, "a")
-    second = joined_uplink(shared_server.url, run, "a")
+    first = joined_connection(shared_server.url, run, "a")
+    second = joined_connection(shared_server.url, run, "a")
     second.push([fragment()], NEVER)
     with pytest.raises(ConfigError, match="'a' is the name of another process"):
         first.push([fragment()], NEVER)
@@ -288,34 +278,33 @@ def test_two_processes_under_one_name_are_told_apart(shared_server, redis, run):
 def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis, run, keys, monkeypatch):
     monkeypatch.setattr("broodmind.learner.ingest.ingest_thread._STRIKE_OFF_EVERY_S", 0.1)
     with learning(shared_server.url, run):
-        uplink = joined_uplink(shared_server.url, run, "a")
-        uplink.push([fragment(), fragment()], NEVER)
+        connection = joined_connection(shared_server.url, run, "a")
+        connection.push([fragment(), fragment()], NEVER)
         head_of(redis, keys, accepted=2)
         assert redis.call("HEXISTS", keys.roster, "a")
-        uplink.leave()
+        connection.leave()
         wait_until(lambda: not redis.call("HEXISTS", keys.roster, "a"))
         assert not redis.call("EXISTS", keys.trajectories("a"))
 
 
 def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(
-    shared_server, redis, run, keys, monkeypatch, no_time_passes
+    shared_server, redis, run, keys, monkeypatch
 ):
     """Its connection broke meanwhile, so it sends again what it sent last; its stream and group are gone by then."""
     monkeypatch.setattr("broodmind.learner.ingest.ingest_thread._STRIKE_OFF_EVERY_S", 0.1)
     with learning(shared_server.url, run):
-        uplink = joined_uplink(shared_server.url, run, "sleeper")
-        uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)
+        connection, own = faulty_connection(shared_server.url, run, "sleeper", heartbeat_s=0)
+        connection.push([fragment(seed=1), fragment(seed=2)], NEVER)
         head_of(redis, keys, accepted=2)
         redis.call("DEL", keys.heartbeat("sleeper"))
         wait_until(lambda: not redis.call("HEXISTS", keys.roster, "sleeper"))
         push(redis, keys, "other", [entry("other", version=2)] * 2)
         head_of(redis, keys, accepted=4)
-        uplink._broken = True
-        uplink.heartbeat_due = Every(1.0)
-        uplink.push([fragment(version=3, seed=3), fragment(version=3, seed=4)], NEVER)
+        own.faults.append("request lost")
+        connection.push([fragment(version=3, seed=3), fragment(version=3, seed=4)], NEVER)
         head = head_of(redis, keys, accepted=6)
     assert (head["duplicate"], head["overflow"]) == ("2", "0")
-    uplink.leave()
+    connection.leave()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -395,12 +384,12 @@ def test_a_server_at_its_memory_limit_drains_and_recovers(kind):
     try:
         redis, keys = server.connect(), Keys("full")
         config = replace(CONFIG, intake=replace(CONFIG.intake, batch_steps=ONE_PIECE))
-        uplink = joined_uplink(server.url, "full", "a")
-        uplink.push([fragment(), fragment()], NEVER)
+        connection = joined_connection(server.url, "full", "a")
+        connection.push([fragment(), fragment()], NEVER)
         redis.call("CONFIG", "SET", "maxmemory", "1mb")
         with pytest.raises(ServerFull):
             redis.call("SET", "probe", "x")
-        pushing = threading.Thread(target=uplink.push, args=([fragment()], stop), daemon=True)
+        pushing = threading.Thread(target=connection.push, args=([fragment()], stop), daemon=True)
         pushing.start()
         with learning(server.url, "full", config):
             head_of(redis, keys, accepted=2)
@@ -409,7 +398,7 @@ def test_a_server_at_its_memory_limit_drains_and_recovers(kind):
             head_of(redis, keys, accepted=3)
         pushing.join(PATIENCE_S)
         assert not pushing.is_alive()
-        uplink.leave()
+        connection.leave()
     finally:
         stop.request()
         server.close()
@@ -468,23 +457,22 @@ def test_play_with_a_lost_version_is_refused_though_another_has_its_number(share
 
 
 def test_an_entry_names_the_commit_of_the_version_it_was_played_with(shared_server, redis, run, keys):
-    uplink = joined_uplink(shared_server.url, run, "a")
-    uplink.push([Fragment(trajectory(), Pointer(1, 2, "c0ffee", "d", 0))], NEVER)
+    connection = joined_connection(shared_server.url, run, "a")
+    connection.push([Fragment(trajectory(), Pointer(1, 2, "c0ffee", "d", 0))], NEVER)
     ((_, fields),) = redis.call("XRANGE", keys.trajectories("a"), "-", "+")
     assert parse_entry(fields)[0].commit == "c0ffee"
-    uplink.leave()
+    connection.leave()
 
 
-def test_what_was_sent_again_is_sent_again_after_the_next_break_too(shared_server, redis, run, keys, monkeypatch):
+def test_what_was_sent_again_is_sent_again_after_the_next_break_too(shared_server, redis, run, keys):
     """A server that comes back without it may be long away, and be lost once more soon after."""
     clock = [0.0]
-    monkeypatch.setattr("broodmind.actors.transport.stream_connection.monotonic_s", lambda: clock[-1])
-    uplink = joined_uplink(shared_server.url, run, "a")
-    uplink.push([fragment(seed=1), fragment(seed=2)], NEVER)
+    connection, own = faulty_connection(shared_server.url, run, "a", clock=lambda: clock[-1])
+    connection.push([fragment(seed=1), fragment(seed=2)], NEVER)
     for now_s in (100.0, 101.0):
         clock.append(now_s)
         redis.call("DEL", keys.trajectories("a"))  # as a server that came back without them
-        uplink._broken = True
-        uplink.push([fragment(seed=3)], NEVER)
+        own.faults.append("request lost")
+        connection.push([fragment(seed=3)], NEVER)
     assert redis.call("XLEN", keys.trajectories("a")) == 4
-    uplink.leave()
+    connection.leave()

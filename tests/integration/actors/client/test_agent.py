@@ -16,17 +16,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.clients import GAME, SPEC, arrived, play, publish
+from support.faulty_server import FaultyServer
 from support.paths import DOCS
 from support.runs import hash_of, running
 from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
 
 from broodmind import Limits, connect
+from broodmind.actors.client.sender_thread import SenderThread
+from broodmind.actors.client.spool import Spool
 from broodmind.actors.games.tinyzerg import TinyZerg
+from broodmind.actors.transport.delivery import Delivery
+from broodmind.actors.transport.stream_connection import ActorConnection
 from broodmind.common.errors import ConfigError
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import NotNow, ServerFull
 from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
+from broodmind.common.wire.trajectory import Header
 from broodmind.deploy.audit.verify import verify
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.loop import learn
@@ -486,33 +492,46 @@ def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
     assert len((tmp_path / "attempts.jsonl").read_text().splitlines()) == 200
 
 
+@pytest.mark.parametrize("first_refused", [0, 1, 3])
 @pytest.mark.parametrize("refused_for", [ServerFull("OOM"), NotNow("BUSY")])
 def test_a_server_that_refuses_the_middle_of_a_pipeline_loses_nothing(
-    shared_server, redis, run, monkeypatch, refused_for
+    shared_server, redis, run, refused_for, first_refused
 ):
     """A commit may make room between two entries, a script end: one is refused, the one behind it is taken."""
     publish(redis, run)
-    with connected(shared_server.url, run) as agent:
-        courier = agent._courier
-        server = courier._line._server
-        whole, room, rejections = server.replies, courier._room, iter([1, 3, 0])
+    own, delivery, refused = FaultyServer(shared_server.url), Delivery(), []
 
-        def flooded(commands):
-            entries = sum(command[0] == "XADD" for command in commands)  # before everything else
-            refused = next(rejections) if entries == 20 else None
-            if refused is None:
-                return whole(commands)
-            replies = whole([*commands[:refused], *commands[refused + 2 :]])
-            replies[refused:refused] = [refused_for] * 2
-            return replies
+    def rule(commands):
+        entries = sum(command[0] == "XADD" for command in commands)  # before everything else
+        if entries != 20 or refused:
+            return None
+        refused.extend(command[2] for command in commands[first_refused : first_refused + 2])
+        return refusing
 
-        monkeypatch.setattr(server, "replies", flooded)
-        monkeypatch.setattr(courier, "_room", lambda: room() if agent.status.queued == 20 else 0)  # all at once
-        for first in (0, 20, 40):
-            play_on(agent, 20, first)
-            assert agent.flush(PATIENCE_S)
-        assert next(rejections, None) is None, "never refused"
-        assert sorted(arrived(redis, run, agent.actor)) == list(range(60))
+    def refusing(whole, commands):
+        replies = whole([*commands[:first_refused], *commands[first_refused + 2 :]])
+        replies[first_refused:first_refused] = [refused_for] * 2
+        return replies
+
+    own.rule = rule
+    for number in range(20):
+        delivery.put(Header(1, 1, 4, 1, 0), b"%d" % number)
+    sender = SenderThread(ActorConnection("", run, "a", delivery, server=own), delivery, lambda _: None)
+    sender.start()
+    try:
+        assert delivery.wait_until_empty(PATIENCE_S)
+    finally:
+        delivery.close()
+        assert sender.close(PATIENCE_S)
+    assert refused, "never refused"
+    entries = redis.call("XRANGE", Keys(run).trajectories("a"), "-", "+")
+    came = [int(fields[-1]) for _, fields in entries]
+    assert came == [n for n in range(20) if n not in (first_refused, first_refused + 1)] + [
+        first_refused,
+        first_refused + 1,
+    ]
+    assert not set(refused) & {entry_id.decode() for entry_id, _ in entries}
+    assert (delivery.sent, delivery.dropped) == (20, 0)
 
 
 def test_no_more_is_in_redis_than_the_high_water(server):
@@ -536,6 +555,15 @@ def test_no_more_is_in_redis_than_the_high_water(server):
     redis.close()
 
 
+def is_free(folder):
+    """Whether no process has a spool."""
+    try:
+        Spool(folder).close()
+    except ConfigError:
+        return False
+    return True
+
+
 def test_a_process_that_takes_over_a_spool_adds_nothing_above_the_high_water(shared_server, redis, run, tmp_path):
     publish(redis, run)
     stream = Keys(run).trajectories("a")
@@ -544,7 +572,7 @@ def test_a_process_that_takes_over_a_spool_adds_nothing_above_the_high_water(sha
         wait_until(lambda: (agent.status.sent, agent.status.spooled) == (64, 36), lambda: agent.status)
         assert not agent.flush(0)
         agent.close(0.1)
-        agent._courier._thread.join(PATIENCE_S)
+        wait_until(lambda: is_free(tmp_path / run / "a"))
     with connected(shared_server.url, run, name="a", spool_dir=tmp_path) as agent:
         assert (redis.call("XLEN", stream), agent.status.queued, agent.status.spooled) == (64, 36, 36)
         first = arrived(redis, run, "a")

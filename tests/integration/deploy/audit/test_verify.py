@@ -14,7 +14,7 @@ from support.runs import (
     entry,
     fragment,
     hash_of,
-    joined_uplink,
+    joined_connection,
     last_json,
     running,
 )
@@ -151,15 +151,15 @@ def test_a_standby_that_is_told_to_stop_ends_at_once_and_with_nothing_wrong(shar
 def played(shared_server, redis, run, keys, tmp_path):
     """A run with three commits and one entry on its way, and its actor's journal."""
     config = LearnerConfig(intake=IntakeConfig(batch_steps=SPEC.rollout.length * 2))
-    uplink = joined_uplink(shared_server.url, run, "a", journals=tmp_path)
+    connection = joined_connection(shared_server.url, run, "a", journals=tmp_path)
     session = Session(shared_server.url, run, SPEC, config, Lease(keys, 60_000), LastKnownState())
     assert session.open(NEVER)
     for accepted in (1, 2):
-        uplink.push([fragment(version=1)], NEVER)
+        connection.push([fragment(version=1)], NEVER)
         wait_until(lambda floor=accepted: session.step() or head_of(redis, run)["accepted"] == floor)
     session.close()
-    uplink.push([fragment(version=2)], NEVER)
-    uplink.leave()
+    connection.push([fragment(version=2)], NEVER)
+    connection.leave()
     return tmp_path
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.bot_files import REAL, write_game, write_games, write_model
-from support.runs import SPEC, broodmind, hash_of, joined_uplink, last_json, running, stopped
+from support.runs import SPEC, broodmind, hash_of, joined_connection, last_json, running, stopped
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import ConfigError
@@ -182,7 +182,7 @@ def test_an_interrupted_import_says_how_far_it_came(shared_server, redis, run, t
     keys, url = Keys(run), shared_server.url
     game = replace(SPEC.game, observation_shape=(15,))
     spec = replace(SPEC, game=game, rollout=replace(SPEC.rollout, unroll="games", length=100))
-    joined_uplink(url, run, "somebody", spec).leave()
+    joined_connection(url, run, "somebody", spec).leave()
     redis.call("HSET", keys.stats, "accept_imported", 1)
     for number in range(9):
         write_game(tmp_path / f"{number}.npz", actions=np.ones(20, np.int64))
@@ -204,7 +204,7 @@ def test_an_interrupted_import_says_how_far_it_came(shared_server, redis, run, t
 def test_a_game_that_such_files_cannot_be_of_is_refused(shared_server, redis, run, tmp_path):
     keys, url = Keys(run), shared_server.url
     (file,) = write_games(tmp_path / "games", 1)
-    joined_uplink(url, run, "somebody", replace(SPEC, game=replace(SPEC.game, masked=True))).leave()
+    joined_connection(url, run, "somebody", replace(SPEC, game=replace(SPEC.game, masked=True))).leave()
     redis.call("HSET", keys.stats, "accept_imported", 1)
     line = imported(url, run, file, "--behaviour", "uniform", code=ConfigError.exit_code)
     assert "masked of toy: True, expected False" in line

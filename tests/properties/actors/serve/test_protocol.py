@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broodmind.actors.client.fallback_policy import flags, uniform
+from broodmind.actors.client.fallback_policy import as_flags, uniform
 from broodmind.actors.serve.protocol import Abort, Act, Begin, End, Hello, InvalidRequest, Reward, parse
 
 json_like = st.recursive(
@@ -55,4 +55,4 @@ def test_any_actions_can_be_drawn_from_or_are_refused(actions):
     with contextlib.suppress(InvalidRequest):
         hello = parse(msgpack.packb({"type": "hello", "protocol": 1, "actions": actions}))
         hash(hello.actions)
-        assert np.isfinite(uniform(hello.actions, flags(None), np.random.default_rng(1))).all()
+        assert np.isfinite(uniform(hello.actions, as_flags(None), np.random.default_rng(1))).all()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from broodmind.actors.client.episode import Episode, ErrorPolicy
-from broodmind.actors.client.episode_buffer import EpisodeBuffer, EpisodeEnd, longest, to_trajectory
+from broodmind.actors.client.episode_buffer import EpisodeBuffer, EpisodeEnd, max_steps, to_trajectory
 from broodmind.actors.client.episode_record import EpisodeRecord
 from broodmind.actors.games.tinyzerg import TinyZerg
 from broodmind.actors.inference.policy import Policy
@@ -41,22 +41,24 @@ class Table:
     def __init__(self, spec=None, *, strict=True):
         self.left = []
         self.policy = policy_of(spec) if spec else None
-        self.manners = ErrorPolicy()
+        self.error_policy = ErrorPolicy()
         if not strict:
-            self.manners.strict = False
+            self.error_policy.strict = False
 
-    def begin(self, seed=5, **labels):
-        rng = np.random.default_rng(seed)
-        return Episode("a-1", labels, self.policy, lambda *_: 2, rng, self.manners, lambda _, it: self.left.append(it))
+    def begin(self, seed=5, rng=None, **labels):
+        rng = rng or np.random.default_rng(seed)
+        return Episode(
+            "a-1", labels, self.policy, lambda *_: 2, rng, self.error_policy, lambda _, it: self.left.append(it)
+        )
 
     @property
-    def attempt(self):
+    def record(self):
         (ended,) = self.left
-        return ended.attempt
+        return ended.record
 
     def trajectory(self):
         (ended,) = self.left
-        return to_trajectory(ended.recording, ended.ending, ended.policy.spec)
+        return to_trajectory(ended.buffer, ended.end, ended.policy.spec)
 
 
 # What is recorded.
@@ -67,8 +69,7 @@ def play_tinyzerg(table, games, seed=11):
     game, rng = TinyZerg(1), np.random.default_rng(5)
     step = game.reset(seed)
     for _ in range(games):
-        episode = table.begin()
-        episode._rng = rng
+        episode = table.begin(rng=rng)
         while not episode.over:
             step = game.step(np.array([episode.act(step.observations[0])]))
             episode.reward(step.rewards[0])
@@ -81,7 +82,7 @@ def play_tinyzerg(table, games, seed=11):
 
 
 def trajectories(table):
-    return [to_trajectory(ended.recording, ended.ending, ended.policy.spec) for ended in table.left]
+    return [to_trajectory(ended.buffer, ended.end, ended.policy.spec) for ended in table.left]
 
 
 FIELDS = ("observations", "actions", "log_probs", "rewards", "terminated", "truncated", "valid", "returns", "lengths")
@@ -153,7 +154,7 @@ def test_numbers_as_actions_travel_as_drawn_and_reach_the_game_within_its_bounds
     episode = table.begin()
     moves = np.array([episode.act(SEEN) for _ in range(200)])
     episode.end("loss")
-    drawn = np.stack(table.left[0].recording.actions)
+    drawn = np.stack(table.left[0].buffer.actions)
     assert np.abs(drawn).max() > 1
     np.testing.assert_allclose(moves, np.array([-2, 0]) + (np.clip(drawn, -1, 1) + 1) / 2 * np.array([4, 10]))
 
@@ -168,7 +169,7 @@ def test_noise_lasts_where_the_run_wants_it_to_and_ends_with_the_game():
                 episode.act(SEEN)
         for episode in episodes:
             episode.end("loss")
-        drawn = [np.stack(ended.recording.actions)[:, 0] for ended in table.left]
+        drawn = [np.stack(ended.buffer.actions)[:, 0] for ended in table.left]
         assert all((np.corrcoef(one[1:], one[:-1])[0, 1] > 0.8) == correlated for one in drawn)
         assert drawn[0][0] != drawn[1][0]
 
@@ -185,7 +186,7 @@ def test_a_reward_belongs_to_the_action_before_it():
     episode.end("win", reward=4)
     assert table.trajectory().rewards[:, 0].tolist() == [1.5, 0, 4]
     assert table.trajectory().returns.tolist() == [5.5]
-    assert table.attempt.total_reward == 5.5
+    assert table.record.total_reward == 5.5
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ def test_an_outcome_is_an_ending_of_its_kind(outcome, terminated, won):
     assert trajectory.terminated.tolist() == [[terminated]]
     assert trajectory.truncated.tolist() == [[not terminated]]
     assert trajectory.wins.tolist() == [won]
-    assert (table.attempt.outcome, table.attempt.trained_on, table.attempt.version) == (outcome, True, 3)
+    assert (table.record.outcome, table.record.trained_on, table.record.version) == (outcome, True, 3)
 
 
 def test_a_truncated_game_is_bootstrapped_from_its_final_observation_or_the_last_seen():
@@ -226,23 +227,21 @@ def test_a_game_that_is_too_long_is_cut_as_truncated_and_played_out_unseen():
     assert trajectory.truncated[:, 0].tolist() == [False] * 3 + [True]
     assert not trajectory.terminated.any()
     assert (trajectory.returns.tolist(), trajectory.lengths.tolist(), trajectory.wins.tolist()) == ([4], [4], [False])
-    assert (table.attempt.outcome, table.attempt.steps, table.attempt.total_reward) == ("win", 9, 9)
+    assert (table.record.outcome, table.record.steps, table.record.total_reward) == ("win", 9, 9)
 
 
-def test_the_longest_game_is_what_one_entry_holds():
-    assert longest(run_spec(unroll="games", length=100)) == 100
-    assert longest(run_spec(unroll="steps", length=2)) == 2 * MAX_COLUMNS
+def test_the_max_steps_game_is_what_one_entry_holds():
+    assert max_steps(run_spec(unroll="games", length=100)) == 100
+    assert max_steps(run_spec(unroll="steps", length=2)) == 2 * MAX_COLUMNS
     pixels = run_spec(replace(TOY, observation_shape=(84, 84, 4)), "games", 4096)
-    assert longest(pixels) < 4096
-    steps = longest(run_spec(replace(TOY, observation_shape=(84, 84, 40)), "steps", 1))
+    assert max_steps(pixels) < 4096
+    steps = max_steps(run_spec(replace(TOY, observation_shape=(84, 84, 40)), "steps", 1))
     game = replace(TOY, observation_shape=(84, 84, 40))
-    recording = EpisodeBuffer()
+    buffer = EpisodeBuffer()
     for _ in range(steps):
-        recording.add(np.zeros((84, 84, 40), np.float32), np.int32(0), np.float32(-1), None)
+        buffer.add(np.zeros((84, 84, 40), np.float32), np.int32(0), np.float32(-1), None)
     spec = run_spec(game, "steps", 1)
-    trajectory = to_trajectory(
-        recording, EpisodeEnd(np.zeros((84, 84, 40), np.float32), terminated=True, won=False), spec
-    )
+    trajectory = to_trajectory(buffer, EpisodeEnd(np.zeros((84, 84, 40), np.float32), terminated=True, won=False), spec)
     header = Header(3, 1, steps, 1, 1)
     decode_trajectory(encode_trajectory(trajectory, "a", spec), header, "a", spec)
 
@@ -270,45 +269,45 @@ def test_a_game_that_raises_is_aborted_and_never_a_loss():
 
     with pytest.raises(RuntimeError):
         crash()
-    assert table.left[0].recording is None
-    assert (table.attempt.outcome, table.attempt.reason) == ("aborted", "RuntimeError('SC2 died')")
-    assert json.loads(table.attempt.to_json())["labels"] == {"map": "m"}
+    assert table.left[0].buffer is None
+    assert (table.record.outcome, table.record.reason) == ("aborted", "RuntimeError('SC2 died')")
+    assert json.loads(table.record.to_json())["labels"] == {"map": "m"}
 
 
 def test_a_game_left_without_an_end_is_aborted():
     table = Table(run_spec())
     with table.begin() as episode:
         episode.act(SEEN)
-    assert (table.attempt.outcome, table.attempt.reason) == ("aborted", "left without an end")
-    assert table.left[0].recording is None
+    assert (table.record.outcome, table.record.reason) == ("aborted", "left without an end")
+    assert table.left[0].buffer is None
 
 
-def test_a_game_without_a_policy_is_played_by_the_substitute_and_not_trained_on():
+def test_a_game_without_a_policy_is_played_by_the_fallback_and_not_trained_on():
     table = Table()
     with table.begin() as episode:
         assert [episode.act(SEEN), episode.act("whatever")] == [2, 2]
         episode.reward(1)
         episode.end("win")
-    assert table.attempt == EpisodeRecord(
+    assert table.record == EpisodeRecord(
         id="a-1",
         labels={},
         epoch=0,
         version=0,
         outcome="win",
         reason="played without a policy",
-        started_ms=table.attempt.started_ms,
-        duration_s=table.attempt.duration_s,
+        started_ms=table.record.started_ms,
+        duration_s=table.record.duration_s,
         steps=2,
         total_reward=1.0,
         trained_on=False,
     )
-    assert table.manners.strict
+    assert table.error_policy.strict
 
 
 def test_a_game_without_an_action_is_not_trained_on():
     table = Table(run_spec())
     table.begin().end("win")
-    assert (table.attempt.outcome, table.attempt.trained_on) == ("win", False)
+    assert (table.record.outcome, table.record.trained_on) == ("win", False)
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -331,9 +330,9 @@ def test_bad_numbers_spoil_the_episode_and_never_the_game(spoil, reason, strict)
         spoil(episode)
         assert 0 <= episode.act(SEEN) < 4
         episode.end("win")
-    assert table.attempt.outcome == "aborted"
-    assert reason in table.attempt.reason
-    assert table.left[0].recording is None
+    assert table.record.outcome == "aborted"
+    assert reason in table.record.reason
+    assert table.left[0].buffer is None
 
 
 def test_a_mask_that_allows_nothing_spoils_the_episode():
@@ -341,7 +340,7 @@ def test_a_mask_that_allows_nothing_spoils_the_episode():
     with table.begin() as episode:
         assert episode.act(SEEN, [False] * 4) == 2
         episode.end("win")
-    assert table.attempt.reason == "mask: allows no action, expected at least one"
+    assert table.record.reason == "mask: allows no action, expected at least one"
 
 
 def test_a_mask_is_followed():
@@ -393,7 +392,7 @@ def test_a_mistake_in_the_first_game_raises(mistake, message):
     with pytest.raises(ConfigError) as raised:
         play()
     assert message in str(raised.value)
-    assert table.attempt.outcome == "aborted"
+    assert table.record.outcome == "aborted"
 
 
 @pytest.mark.parametrize(("mistake", "message"), MISTAKES)
@@ -409,8 +408,8 @@ def test_a_mistake_in_a_later_game_only_spoils_it(mistake, message):
         assert isinstance(episode.act(SEEN), int)
         if not episode.over:
             episode.end("win")
-    assert table.attempt.outcome == "aborted"
-    assert message in table.attempt.reason
+    assert table.record.outcome == "aborted"
+    assert message in table.record.reason
 
 
 @pytest.mark.parametrize("late", [lambda game: game.act(SEEN), lambda game: game.end("loss")])
@@ -421,7 +420,7 @@ def test_nothing_comes_after_an_end(late):
         episode.act(SEEN)
         episode.end("win")
         late(episode)  # not the first game any more
-    assert [ended.attempt.outcome for ended in table.left] == ["win", "win"]
-    table.manners.strict = True
+    assert [ended.record.outcome for ended in table.left] == ["win", "win"]
+    table.error_policy.strict = True
     with pytest.raises(ConfigError, match="end of the game"):
         late(episode)

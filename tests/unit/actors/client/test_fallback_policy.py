@@ -7,13 +7,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from broodmind.actors.client.fallback_policy import flags, uniform
+from broodmind.actors.client.fallback_policy import as_flags, uniform
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 
 
 def drawn(actions, mask, times=400):
     rng = np.random.default_rng(3)
-    return [uniform(actions, flags(mask), rng) for _ in range(times)]
+    return [uniform(actions, as_flags(mask), rng) for _ in range(times)]
 
 
 @pytest.mark.parametrize("mask", [None, [True, True], [False] * 4, "no mask", [[1, 0], [1]]])

@@ -1,4 +1,4 @@
-"""Decisions: several episodes decided side by side do what each would have done alone."""
+"""Batched inference: several episodes side by side do what each would have done alone."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ NUMBERS = replace(TOY, actions=Box((-1.0, 0.0), (1.0, 5.0)))
 GAMES, STEPS = 7, 12
 
 
-def policy_of(game, version=1, correlation=0.0):
+def policy_of(game, version=1, correlation=0.0, change=lambda _: None):
     spec = RunSpec(game, NetworkSpec((16,), "relu"), RolloutSpec(noise_correlation=correlation))
     params = initial_params(spec.network, spec.game, np.random.default_rng(version))
     params["policy/w1"] *= 200  # far from uniform: another's row would show
+    change(params)
     return Policy(Pointer(1, version, "commit", "digest", 1), params, spec)
 
 
@@ -55,39 +56,38 @@ def test_side_by_side_each_episode_does_what_it_would_do_alone(game, correlation
     alone = [begin(policies[seed % 2], seed, left_alone) for seed in range(GAMES)]
     together = [begin(policies[seed % 2], seed, left_together) for seed in range(GAMES)]
     for step in range(STEPS):
-        moves = [episode.act(*shown(game, seed, step)) for seed, episode in enumerate(alone)]
+        actions = [episode.act(*shown(game, seed, step)) for seed, episode in enumerate(alone)]
         present = [seed for seed in range(GAMES) if (seed + step) % 3]  # another company at each step
-        moves_together = {
+        actions_together = {
             seed: move
             for group in (present, sorted(set(range(GAMES)) - set(present)))
             for seed, move in zip(
                 group, run_inference([together[seed].ask(*shown(game, seed, step)) for seed in group]), strict=True
             )
         }
-        for seed, move in enumerate(moves):
-            np.testing.assert_allclose(moves_together[seed], move, rtol=1e-4, atol=1e-4)
+        for seed, move in enumerate(actions):
+            np.testing.assert_allclose(actions_together[seed], move, rtol=1e-4, atol=1e-4)
     for episode in itertools.chain(alone, together):
         episode.end("loss")
     for one, other in zip(left_alone, left_together, strict=True):
-        assert one.recording.steps == STEPS
-        np.testing.assert_allclose(other.recording.log_probs, one.recording.log_probs, rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(other.recording.actions, one.recording.actions, rtol=1e-4, atol=1e-4)
-        np.testing.assert_array_equal(other.recording.observations, one.recording.observations)
+        assert one.buffer.steps == STEPS
+        np.testing.assert_allclose(other.buffer.log_probs, one.buffer.log_probs, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(other.buffer.actions, one.buffer.actions, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(other.buffer.observations, one.buffer.observations)
 
 
 def test_a_row_that_nothing_can_be_learnt_from_spoils_no_other():
     left = []
-    policy = policy_of(TOY)
-    policy.params["policy/w0"][:] = 2
+    policy = policy_of(TOY, change=lambda params: params["policy/w0"].fill(2))
     episodes = [begin(policy, seed, left) for seed in range(3)]
     vast = np.full((2, 3), 3e38)
-    moves = run_inference([episode.ask(vast if n == 1 else np.ones((2, 3))) for n, episode in enumerate(episodes)])
-    assert moves[1] == -1
-    assert all(move in range(4) for move in (moves[0], moves[2]))
+    actions = run_inference([episode.ask(vast if n == 1 else np.ones((2, 3))) for n, episode in enumerate(episodes)])
+    assert actions[1] == -1
+    assert all(move in range(4) for move in (actions[0], actions[2]))
     for episode in episodes:
         episode.end("win")
-    assert [ended.attempt.trained_on for ended in left] == [True, False, True]
-    assert "more than the policy can take" in left[1].attempt.reason
+    assert [ended.record.trained_on for ended in left] == [True, False, True]
+    assert "more than the policy can take" in left[1].record.reason
 
 
 def test_without_a_policy_there_is_nothing_to_decide():
@@ -96,17 +96,18 @@ def test_without_a_policy_there_is_nothing_to_decide():
 
 
 def test_actions_side_by_side_are_distributed_as_the_policy_says():
-    policy = policy_of(MASKED)
-    policy.params["policy/w1"] *= 0.01
+    policy = policy_of(MASKED, change=lambda params: np.multiply(params["policy/w1"], 0.01, params["policy/w1"]))
     seen, mask = np.full((2, 3), 0.3), np.array([True, True, False, True])
     count = 4000
-    episodes = [begin(policy, seed, []) for seed in range(count)]
-    moves = np.bincount(run_inference([episode.ask(seen, mask) for episode in episodes]), minlength=4)
-    log_probs = np.array([episode._recording.log_probs[0] for episode in episodes])
+    left = []
+    episodes = [begin(policy, seed, left) for seed in range(count)]
+    actions = np.bincount(run_inference([episode.ask(seen, mask) for episode in episodes]), minlength=4)
     chances = np.zeros(4)
-    for episode, log_prob in zip(episodes, log_probs, strict=True):
-        chances[episode._recording.actions[0]] = np.exp(log_prob)
-    assert moves[2] == 0
+    for episode in episodes:
+        episode.end("loss")
+    for ended in left:
+        chances[ended.buffer.actions[0]] = np.exp(ended.buffer.log_probs[0])
+    assert actions[2] == 0
     assert chances.sum() == pytest.approx(1, abs=1e-5)
     spread = np.sqrt(count * chances * (1 - chances))
-    assert (abs(moves - count * chances) <= 4.5 * spread).all(), (moves, count * chances)
+    assert (abs(actions - count * chances) <= 4.5 * spread).all(), (actions, count * chances)

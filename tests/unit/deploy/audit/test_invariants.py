@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from broodmind.actors.transport.ack_journal import Acknowledged, Journal, read_journals
-from broodmind.actors.transport.outbox import Outbox
 from broodmind.common.errors import ConfigError
 from broodmind.common.wire.trajectory import Header
 from broodmind.common.wire.weights import Pointer
@@ -216,15 +215,8 @@ def test_the_ledger_is_shorter_where_commits_are_of_many_actors(streams, entries
 # Journals.
 
 
-def outgoing(count):
-    outbox = Outbox("stream", 7)
-    for _ in range(count):
-        outbox.add(Header(1, 1, steps=4, games=1, created_ms=0), b"")
-    return outbox.unsent()
-
-
 def test_a_journal_is_read_as_it_was_written(tmp_path):
-    first, *rest = outgoing(3)
+    first, *rest = ((number, Header(1, 1, steps=4, games=1, created_ms=0)) for number in (1, 2, 3))
     book = Journal(tmp_path / "new", "a.b-1", 7)
     book.write([first])
     book.write([])

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from broodmind.actors.transport.outbox import REPLAY_S, Outbox
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import ConfigError, SpecMismatch
 from broodmind.common.server.keys import Keys, check_name
@@ -246,89 +245,6 @@ def test_a_counter_that_does_not_exist_is_an_error():
 def test_every_reason_for_a_refusal_has_a_counter():
     rejected = {name: number for number, name in enumerate(REJECTIONS, start=1)} | {"overflow": 99}
     assert Counters(**rejected, accepted=9, steps=8).rejected() == rejected
-
-
-# The outbox.
-
-
-def ids(outgoing):
-    return [each.command[2] for each in outgoing]
-
-
-def outbox(entries, incarnation=1234):
-    made = Outbox("stream", incarnation)
-    for number in range(entries):
-        made.add(header(version=number), b"payload %d" % number)
-    return made
-
-
-def test_an_entry_is_an_xadd_with_an_id_of_its_own_and_no_maxlen():
-    (first, second) = outbox(2).unsent()
-    assert first.command == (
-        *("XADD", "stream", "1234-1"),
-        *("v", 0, "e", 3, "c", "", "n", 4, "g", 1, "t", NOW, "p", b"payload 0"),
-    )
-    assert second.command[2] == "1234-2"
-    assert (first.entry_id, second.entry_id) == ((1234, 1), (1234, 2))
-
-
-def test_numbers_go_on_after_an_acknowledgement():
-    made = outbox(2)
-    made.acknowledge(0.0)
-    made.add(header(), b"")
-    assert ids(made.unsent()) == ["1234-3"]
-
-
-def test_what_is_not_acknowledged_is_sent_again_as_it_was():
-    made = outbox(3)
-    assert made.unsent() == made.unsent()
-    assert ids(made.unsent()) == ["1234-1", "1234-2", "1234-3"]
-    made.acknowledge(0.0)
-    assert made.unsent() == []
-
-
-def test_after_a_reconnect_the_acknowledged_come_first_and_all_in_order():
-    made = outbox(2)
-    made.acknowledge(10.0)
-    made.add(header(), b"")
-    made.acknowledge(11.0)
-    made.add(header(), b"")
-    made.add(header(), b"")
-    assert ids(made.after_reconnect()) == [f"1234-{n}" for n in (1, 2, 3, 4, 5)]
-    assert ids(made.unsent()) == ["1234-4", "1234-5"]
-    made.acknowledge(12.0)
-    assert ids(made.after_reconnect()) == [f"1234-{n}" for n in (1, 2, 3, 4, 5)]
-    assert made.unsent() == []
-
-
-def test_what_was_sent_again_may_be_lost_again_and_is_kept_as_long():
-    """A server that lost it was long away, took it again, and may lose it once more."""
-    made = outbox(2)
-    made.acknowledge(10.0)
-    made.acknowledge(10.0 + 2 * REPLAY_S, resent=True)
-    assert ids(made.after_reconnect()) == ["1234-1", "1234-2"]
-    made.acknowledge(10.0 + 3 * REPLAY_S)
-    assert ids(made.after_reconnect()) == ["1234-1", "1234-2"]
-    made.acknowledge(10.1 + 3 * REPLAY_S)
-    assert made.after_reconnect() == []
-
-
-def test_what_was_acknowledged_long_enough_ago_is_forgotten():
-    made = outbox(1)
-    made.acknowledge(10.0)
-    made.add(header(), b"")
-    made.acknowledge(10.5)
-    made.acknowledge(10.0 + REPLAY_S)  # just within
-    assert ids(made.after_reconnect()) == ["1234-1", "1234-2"]
-    made.acknowledge(10.25 + REPLAY_S)
-    assert ids(made.after_reconnect()) == ["1234-2"]
-    made.acknowledge(20.0 + REPLAY_S)
-    assert made.after_reconnect() == []
-
-
-def test_replay_covers_what_a_log_synced_every_second_may_lose():
-    # appendfsync everysec puts a write off for up to two seconds (redis.conf); RELIABILITY.md asks for three.
-    assert REPLAY_S >= 3
 
 
 # Names.

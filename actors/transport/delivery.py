@@ -1,0 +1,378 @@
+"""The delivery of finished games and fragments: one state machine from the end of the play to the server's disk.
+
+    put ──► QUEUED ──► NUMBERED ──► SENT ──► ACKNOWLEDGED ──► SAFE
+              │ ▲          ▲          │            │  ▲
+              ▼ └──────────┼──────────┤            ▼  │
+           DROPPED         └──────────┘           DOUBTED
+
+An entry's id is INCARNATION-SEQUENCE and is chosen here. Redis refuses an id that is not above the stream's last as
+"equal or smaller". So an entry whose reply was lost is sent again under its id, and is in the stream once either way.
+`appendfsync everysec` may lose acknowledged entries in a crash: an entry is kept, and sent again after a lost
+connection, until it is SAFE.
+
+Side ways:
+
+- Dropped: the queue is full, or a spool file cannot be read. The next entry's number leaves a gap of that size, which
+  the learner counts.
+- Refused for now (a full or busy server): it keeps its id if the server took nothing behind it. Otherwise its id has
+  become too small, and it is numbered again, behind all others.
+- Taken back: the server has a higher id, of an entry that is not ours, so another process uses the actor's name. What
+  the server did not take returns to the front of the queue, and is numbered again under a higher incarnation.
+- Resumed: what an earlier process may have sent is found in the spool, named after its id. It begins as SENT.
+
+Invariants:
+
+1. An entry is in exactly one state, and changes it only along `TRANSITIONS`.
+2. Ids strictly rise in the order of first sending, and all entries with an id are held in the order of their ids.
+   Before them in their states: ACKNOWLEDGED, DOUBTED, SENT, NUMBERED, in this order, except that SENT and NUMBERED are
+   never mixed while an answer is awaited.
+3. While anything is DOUBTED or SENT without an answer to come, nothing new is numbered or sent. What is sent again is
+   sent in the order of ids, each entry only after the one before is there.
+4. "Equal or smaller" means that the entry has arrived only if it was DOUBTED or SENT. To an entry that is sent for the
+   first time it means that another process uses the name.
+5. A number is left out for each dropped entry that a numbered one follows, and for each id that became too small.
+6. `queued` counts QUEUED, NUMBERED and SENT; `sent` counts ACKNOWLEDGED, DOUBTED and SAFE; `dropped` counts DROPPED.
+   Their sum is the number of entries that were put or found in the spool.
+7. A spool file goes when its entry is SAFE or DROPPED, and its name has the id before the entry is SENT.
+
+What remains possible: the server refuses an entry for now, takes one behind it in the same pipeline, and the
+connection is lost before the replies are read. Sent again, the refused entry is "equal or smaller" as if it had
+arrived; an actor's rights do not let it look into the stream. The entry is lost, and the learner counts the gap. Only
+sending one by one would exclude it, at a round trip for each entry.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from ...common.errors import WireError
+from ...common.process.log import Log
+from .entry import Answer, Entry, EntryId, State
+from .send_queue import Limits, SendQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ...common.wire.trajectory import Header
+
+_log = Log("delivery")
+
+# appendfsync everysec may lose up to two seconds of acknowledged writes; twice that covers a slow disk.
+REPLAY_S = 4.0
+
+
+class EntryFiles(Protocol):
+    """What a delivery needs of a spool, whose class says more. All but `discard` and `close` may raise OSError."""
+
+    def found(self) -> tuple[dict[EntryId, Path], list[Path]]:
+        """What an earlier process left: what it may have sent, by id, and what it has not sent."""
+
+    def write(self, header: Header, payload: bytes) -> Path:
+        """Keep an entry that has no id yet."""
+
+    def read(self, file: Path) -> tuple[Header, bytes]:
+        """What was written. Raises WireError too, for a damaged file."""
+
+    def number(self, file: Path, entry_id: EntryId) -> Path:
+        """Rename a file after the id that its entry is about to be sent under."""
+
+    def unnumber(self, file: Path, queued_as: Path) -> Path:
+        """Give a file its first name back, as its entry certainly is not in the stream."""
+
+    def discard(self, file: Path) -> None:
+        """Remove a file."""
+
+    def close(self) -> None:
+        """Let another process have the spool."""
+
+
+class Delivery:
+    """The entries of one actor.
+
+    One thread puts entries in, another one numbers and sends; both may be the same. The counts may be read from any
+    thread. Nobody waits for a disk while the lock is held.
+    """
+
+    def __init__(self, limits: Limits | None = None, spool: EntryFiles | None = None) -> None:
+        """Begin with what the spool holds.
+
+        Args:
+            limits: how much may be queued; None: any amount.
+            spool: where entries are kept on disk until they are safe; None keeps them in memory alone.
+        """
+        self._spool = spool
+        self._changed = threading.Condition()  # guards the queue, the gap and the counts
+        self._queue = SendQueue(limits, spooled=spool is not None)
+        self._gap = 0  # numbers to leave out before the next one
+        self._unacknowledged: deque[Entry] = deque()  # SENT, then NUMBERED
+        self._acknowledged: deque[Entry] = deque()  # ACKNOWLEDGED, then DOUBTED
+        self._incarnation, self._sequence = 0, 0
+        self.ready = False  # to number: an incarnation has begun, and no other process has taken the name since
+        self.queued = self.sent = self.dropped = 0  # entries
+        self.spooled = 0  # of the queued ones, those on disk
+        self.largest = 0  # bytes of one entry so far
+        self.closed = False
+        if spool is not None:
+            self._resume(spool)
+
+    # For the thread that puts entries in.
+
+    def put(self, header: Header, payload: bytes) -> None:
+        """Append an entry to the queue; where there is no room, the oldest ones are dropped."""
+        entry = Entry(len(payload), (header, payload))
+        if self._spool is not None:
+            try:
+                entry.file = entry.queued_as = self._spool.write(header, payload)
+            except OSError as error:
+                _log.warning("game not spooled, kept in memory", error=error)
+        self._append(entry)
+
+    # For the thread that sends.
+
+    @property
+    def last_id(self) -> EntryId:
+        """The id given last; its number is 0 where the incarnation has none yet."""
+        return self._incarnation, self._sequence
+
+    def begin(self, incarnation: int) -> int:
+        """Number from 1 on under this incarnation, or under a higher one if one like it has been used; returns it."""
+        self._incarnation = max(incarnation, self._incarnation + 1)
+        self._sequence, self.ready = 0, True
+        return self._incarnation
+
+    def entries_to_resend(self) -> list[Entry]:
+        """What must be sent again before anything else, in order, with its content in memory.
+
+        Send them one by one, and call `arrived` after each: in a pipeline a server that is still loading, or full,
+        might refuse the first and take the second, and then say "equal or smaller" to the first.
+        """
+        doubted = [entry for entry in self._acknowledged if entry.state is State.DOUBTED] if self._in_doubt else []
+        sent: list[Entry] = []
+        for entry in [entry for entry in self._unacknowledged if entry.state is State.SENT]:
+            if self._load(entry):
+                sent.append(entry)
+            else:
+                self._unacknowledged.remove(entry)
+                self._drop([entry])
+        return doubted + sent
+
+    def arrived(self, entry: Entry, now_s: float) -> bool:
+        """Note that the server has an entry that was sent again; returns whether this is its first acknowledgement."""
+        first = entry.state is State.SENT
+        if first:
+            assert self._unacknowledged[0] is entry
+            self._unacknowledged.popleft()
+            self._acknowledged.append(entry)
+            self._count_sent([entry])
+        entry.move(State.ACKNOWLEDGED)
+        entry.acknowledged_s = now_s  # it may have been written just now, and so be as young as the newest one
+        return first
+
+    def number(self, most: int | None = None) -> list[Entry]:
+        """Give ids to the oldest entries in the queue, to at most so many of them; returns these."""
+        assert self.ready
+        assert not self._in_doubt
+        numbered: list[Entry] = []
+        while most is None or len(numbered) < most:
+            with self._changed:
+                if not self._queue:
+                    break
+                entry = self._queue.pop()
+                entry.gap, self._gap = self._gap, 0
+            if not self._load(entry):
+                self._drop([entry])
+                continue
+            self._sequence += entry.gap
+            self._give_next_id(entry)
+            entry.move(State.NUMBERED)
+            self._unacknowledged.append(entry)
+            numbered.append(entry)
+        return numbered
+
+    def start_sending(self) -> list[Entry]:
+        """All entries that are NUMBERED, in order, for one pipeline; they are SENT until `answered` is called."""
+        assert not self._in_doubt
+        entries = list(self._unacknowledged)
+        for entry in entries:
+            entry.move(State.SENT)
+        return entries
+
+    def answered(self, answers: Sequence[Answer], now_s: float) -> list[Entry]:
+        """Sort out what `start_sending` returned, by the server's answers to it; returns what was acknowledged."""
+        entries = list(self._unacknowledged)
+        assert len(entries) == len(answers)
+        self._unacknowledged.clear()
+        self.ready = Answer.EQUAL_OR_SMALLER not in answers
+        last_taken = max((at for at, answer in enumerate(answers) if answer is Answer.TAKEN), default=-1)
+        taken: list[Entry] = []
+        behind: list[Entry] = []  # refused, while one behind it was taken
+        for at, (entry, answer) in enumerate(zip(entries, answers, strict=True)):
+            if answer is Answer.TAKEN:
+                entry.move(State.ACKNOWLEDGED)
+                entry.acknowledged_s = now_s
+                taken.append(entry)
+                continue
+            entry.move(State.NUMBERED if self.ready else State.QUEUED)
+            (behind if at < last_taken else self._unacknowledged).append(entry)
+        self._acknowledged.extend(taken)
+        if self.ready:
+            for entry in behind:
+                self._give_next_id(entry)
+                self._unacknowledged.append(entry)
+        else:
+            self._take_back([*behind, *self._unacknowledged])
+            self._unacknowledged.clear()
+        self._count_sent(taken)
+        return taken
+
+    def connection_lost(self) -> None:
+        """Doubt what is not safe yet: the next server process to answer may know nothing of it."""
+        for entry in self._acknowledged:
+            if entry.state is State.ACKNOWLEDGED:
+                entry.move(State.DOUBTED)
+
+    def forget_safe(self, now_s: float) -> None:
+        """Let go of what was acknowledged more than REPLAY_S ago, on a connection that has not been lost since."""
+        while (
+            self._acknowledged
+            and self._acknowledged[0].state is State.ACKNOWLEDGED
+            and now_s - self._acknowledged[0].acknowledged_s > REPLAY_S
+        ):
+            entry = self._acknowledged.popleft()
+            entry.move(State.SAFE)
+            self._discard(entry)
+
+    def skip(self, count: int) -> None:
+        """Leave numbers out for what was given up before it came here."""
+        with self._changed:
+            self._gap += count
+
+    # For whoever waits.
+
+    def wait_for_work(self, timeout_s: float) -> None:
+        """Wait until there is something to number, or `close` was called."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._queue) or self.closed, timeout_s)
+
+    def wait_until_closed(self, timeout_s: float) -> None:
+        """Wait for so long, or until `close` is called."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.closed, timeout_s)
+
+    def wait_until_empty(self, timeout_s: float) -> bool:
+        """Wait until everything has been acknowledged. Returns True if it was within the time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.queued == 0, timeout_s)
+
+    def close(self) -> None:
+        """End all waiting."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+    def release(self) -> None:
+        """Leave the spool to another process; nothing may be called after this.
+
+        What was acknowledged is not left to it: this process ends well, and the server has it.
+        """
+        if self._spool is None:
+            return
+        for entry in self._acknowledged:
+            self._discard(entry)
+        self._spool.close()
+
+    @property
+    def _in_doubt(self) -> bool:
+        """Whether something must be sent again."""
+        sent, acknowledged = self._unacknowledged, self._acknowledged
+        return bool(
+            (sent and sent[0].state is State.SENT) or (acknowledged and acknowledged[-1].state is State.DOUBTED)
+        )
+
+    def _resume(self, spool: EntryFiles) -> None:
+        may_be_sent, new = spool.found()
+        for entry_id, file in may_be_sent.items():
+            entry = Entry(file.stat().st_size, None, file, state=State.SENT, entry_id=entry_id)
+            self._unacknowledged.append(entry)
+            self._incarnation = max(self._incarnation, entry_id[0])
+        self.queued = self.spooled = len(may_be_sent)
+        for file in new:
+            self._append(Entry(file.stat().st_size, None, file, queued_as=file))
+
+    def _append(self, entry: Entry) -> None:
+        with self._changed:
+            self.largest = max(self.largest, entry.size)
+            self.queued += 1
+            self.spooled += entry.file is not None
+            self._drop(removed := self._queue.append(entry), discard=False)
+            self._changed.notify_all()
+        for oldest in removed:
+            self._discard(oldest)
+
+    def _drop(self, entries: list[Entry], *, discard: bool = True) -> None:
+        with self._changed:
+            for entry in entries:
+                entry.move(State.DROPPED)
+                self.queued -= 1
+                self.spooled -= entry.file is not None
+                self.dropped += 1
+                self._gap += 1 + entry.gap
+            self._changed.notify_all()
+        if discard:
+            for entry in entries:
+                self._discard(entry)
+
+    def _count_sent(self, entries: list[Entry]) -> None:
+        with self._changed:
+            self.queued -= len(entries)
+            self.spooled -= sum(entry.file is not None for entry in entries)
+            self.sent += len(entries)
+            self._changed.notify_all()
+
+    def _take_back(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            entry.entry_id = None
+            self._rename_back(entry)
+        with self._changed:
+            for entry in entries:
+                self._gap += entry.gap
+                entry.gap = 0
+            self._queue.put_back(entries)
+
+    def _give_next_id(self, entry: Entry) -> None:
+        self._sequence += 1
+        entry.entry_id = (self._incarnation, self._sequence)
+        if self._spool is None or entry.file is None:
+            return
+        try:
+            entry.file = self._spool.number(entry.file, entry.entry_id)
+        except OSError as error:  # a later process would send it under another id: rather lost with this one than twice
+            _log.warning("spooled game not renamed after its id, kept in memory", file=entry.file, error=error)
+            self._discard(entry)
+            with self._changed:
+                self.spooled -= 1
+
+    def _rename_back(self, entry: Entry) -> None:
+        if self._spool is None or entry.file is None or entry.queued_as is None:
+            return
+        try:
+            entry.file = self._spool.unnumber(entry.file, entry.queued_as)
+        except OSError as error:  # a later process would take it for sent
+            _log.warning("spooled game not renamed after it was taken back", file=entry.file, error=error)
+
+    def _load(self, entry: Entry) -> bool:
+        """Have an entry's content in memory; False if its file is gone or damaged."""
+        if entry.content is None and entry.file is not None and self._spool is not None:
+            try:
+                entry.content = self._spool.read(entry.file)
+            except (OSError, WireError) as error:
+                _log.warning("spooled game not readable", file=entry.file, error=error)
+        return entry.content is not None
+
+    def _discard(self, entry: Entry) -> None:
+        if entry.file is not None and self._spool is not None:
+            self._spool.discard(entry.file)
+            entry.file = None

@@ -1,0 +1,85 @@
+"""One entry on its way to the server, and the states that it goes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from ...common.server.streams import format_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ...common.server.streams import Argument
+    from ...common.wire.trajectory import Header
+
+EntryId = tuple[int, int]  # incarnation and sequence number
+
+
+class State(Enum):
+    """Where an entry stands. `TRANSITIONS` lists the ways from one state to another."""
+
+    QUEUED = auto()  # waits for room and has no id yet
+    NUMBERED = auto()  # has an id; the server does not have it
+    SENT = auto()  # was sent, and no answer came: the server may have it
+    ACKNOWLEDGED = auto()  # the server has it in memory, and it may not be on the server's disk yet
+    DOUBTED = auto()  # was acknowledged, and the connection was lost since: the server may have restarted without it
+    SAFE = auto()  # was acknowledged so long ago that a crash of the server cannot undo it; forgotten here
+    DROPPED = auto()  # given up: no room for it, or its spool file cannot be read
+
+
+TRANSITIONS = frozenset(
+    {
+        (State.QUEUED, State.NUMBERED),
+        (State.QUEUED, State.DROPPED),
+        (State.NUMBERED, State.SENT),
+        (State.SENT, State.ACKNOWLEDGED),
+        (State.SENT, State.NUMBERED),  # refused for now: the server was full or busy
+        (State.SENT, State.QUEUED),  # taken back: another process uses the actor's name
+        (State.SENT, State.DROPPED),  # of an earlier process, and its spool file cannot be read
+        (State.ACKNOWLEDGED, State.DOUBTED),
+        (State.DOUBTED, State.ACKNOWLEDGED),
+        (State.ACKNOWLEDGED, State.SAFE),
+    }
+)
+
+
+class Answer(Enum):
+    """What the server said to the XADD of one entry."""
+
+    TAKEN = auto()  # added
+    EQUAL_OR_SMALLER = auto()  # refused: an entry with this id or a higher one has been added before
+    REFUSED = auto()  # refused for another reason: the entry has not been added
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A finished game, or a fragment of play, encoded: in memory, on disk, or both."""
+
+    size: int  # bytes of its payload
+    content: tuple[Header, bytes] | None  # header and payload; None while it is on disk alone
+    file: Path | None = None  # in the spool
+    queued_as: Path | None = None  # the name that its file had while it was queued
+    state: State = State.QUEUED
+    entry_id: EntryId | None = None  # from NUMBERED on
+    gap: int = 0  # numbers left out right before its own, for what was dropped
+    acknowledged_s: float = 0.0  # when it was acknowledged last
+
+    def move(self, state: State) -> None:
+        """Go to another state. A step that `TRANSITIONS` does not list is a bug."""
+        assert (self.state, state) in TRANSITIONS, f"{self.state} -> {state}"
+        self.state = state
+
+    @property
+    def header(self) -> Header:
+        """What the entry says outside its payload; its content must be in memory."""
+        assert self.content is not None
+        return self.content[0]
+
+    def command(self, stream: str) -> tuple[Argument, ...]:
+        """The XADD; without MAXLEN, and with an id of our own, so that the server refuses it a second time."""
+        assert self.content is not None
+        assert self.entry_id is not None
+        header, payload = self.content
+        return ("XADD", stream, format_id(self.entry_id), *header.fields(payload))

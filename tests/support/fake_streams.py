@@ -1,0 +1,101 @@
+"""A server in memory that takes what an actor sends, refuses it, loses it, and loses replies, as it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from broodmind.common.errors import RedisUnreachable
+from broodmind.common.server.streams import NotNow, ReplyError, ServerFull, parse_id
+
+
+class Killed(Exception):
+    """The process that sends is killed at this point."""
+
+
+@dataclass
+class FakeStreams:
+    """Takes the place of `Server` in an `ActorConnection`. Of the commands it knows those that one sends."""
+
+    now_s: float = 0.0
+    incarnation: int = 0  # in the roster
+    spec: str | None = None
+    latest: str | None = None
+    entries: dict[tuple[int, int], tuple[float, bytes]] = field(default_factory=dict)  # id to time and payload
+    commands: list[tuple] = field(default_factory=list)  # all that were received
+    exchanges: list[int] = field(default_factory=list)  # entries in each exchange
+    # For the exchanges to come, one item each: "request lost", "reply lost", "killed before", "killed after", or how
+    # each entry is answered in turn: "taken", "full", "busy".
+    script: list = field(default_factory=list)
+    last: tuple[int, int] = (0, 0)
+    overtaken: int = 0  # entries refused while one behind them was taken
+    broken: bool = False  # the next exchange finds the connection gone
+
+    def replies(self, commands):
+        self.exchanges.append(sum(command[0] == "XADD" for command in commands))
+        if self.broken:
+            self.broken = False
+            raise RedisUnreachable("the connection was lost before")
+        told = self.script.pop(0) if self.script else []
+        if told == "request lost":
+            raise RedisUnreachable(told)
+        if told == "killed before":
+            raise Killed
+        self.commands += commands
+        answers = iter(told if isinstance(told, list) else [])
+        found = [self.reply(command, answers) for command in commands]
+        if told == "reply lost":
+            raise RedisUnreachable(told)
+        if told == "killed after":
+            raise Killed
+        added = [not isinstance(reply, Exception) for reply, c in zip(found, commands, strict=True) if c[0] == "XADD"]
+        self.overtaken += sum(not one and any(added[at:]) for at, one in enumerate(added))
+        return found
+
+    def call(self, *command):
+        (reply,) = self.replies([command])
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def close(self):
+        pass
+
+    def add(self, entry_id, payload=b""):
+        """What another process adds."""
+        self.entries[entry_id] = (self.now_s, payload)
+        self.last = entry_id
+
+    def crash(self, seconds):
+        """Come back without what was added in the last seconds."""
+        self.broken = True
+        self.entries = {key: value for key, value in self.entries.items() if value[0] <= self.now_s - seconds}
+        self.last = max(self.entries, default=(0, 0))
+
+    def reply(self, command, answers):
+        """What it answers to one command."""
+        reply = 1
+        match command[0]:
+            case "XADD":
+                reply = self._xadd(command, next(answers, "taken"))
+            case "HGET":
+                reply = self.spec if command[-1] == "json" else str(self.incarnation or "")
+            case "HSET" if ":roster" in command[1]:
+                self.incarnation = int(command[3])
+            case "GET":
+                reply = self.latest
+            case "XLEN":
+                reply = len(self.entries)
+            case "XREAD":
+                reply = None
+        return reply
+
+    def _xadd(self, command, answer):
+        if answer == "full":
+            return ServerFull("OOM command not allowed when used memory > 'maxmemory'.")
+        if answer == "busy":
+            return NotNow("BUSY Redis is busy running a script.")
+        entry_id = parse_id(command[2])
+        if entry_id <= self.last:
+            return ReplyError("ERR The ID specified in XADD is equal or smaller than the target stream top item")
+        self.add(entry_id, command[-1])
+        return command[2].encode()

@@ -1,0 +1,109 @@
+"""The spool: what a killed process leaves to the next one."""
+
+from __future__ import annotations
+
+import pytest
+
+from broodmind.actors.client.spool import Spool, first_free, read
+from broodmind.common.errors import ConfigError, WireError
+from broodmind.common.wire.trajectory import Header
+
+HEADER = Header(3, 1, 10, 1, 1234)
+
+
+@pytest.fixture
+def spool():
+    """Opens a spool in a folder; all are closed at the end."""
+    opened = []
+
+    def make(folder):
+        opened.append(Spool(folder))
+        return opened[-1]
+
+    yield make
+    for each in opened:
+        each.close()
+
+
+def test_a_game_is_read_as_it_was_written(spool, tmp_path):
+    header = Header(3, 1, 10, 1, 1234, "abc")
+    there = spool(tmp_path)
+    assert there.read(there.write(header, b"payload")) == (header, b"payload")
+
+
+def test_a_file_s_name_says_whether_its_game_may_have_been_sent(spool, tmp_path):
+    there = spool(tmp_path)
+    first, second, third = (there.write(HEADER, b"%d" % number) for number in range(3))
+    sent = there.number(second, (99, 7))
+    assert sent.name == "sent-99-7.game"
+    assert there.found() == ({(99, 7): sent}, [first, third])
+    assert there.unnumber(sent, second) == second
+    assert there.found() == ({}, [first, second, third])
+    there.discard(first)
+    assert there.found() == ({}, [second, third])
+
+
+def test_ids_are_sorted_as_numbers_and_new_files_by_age(spool, tmp_path):
+    there = spool(tmp_path)
+    files = [there.write(HEADER, b"") for _ in range(24)]
+    for number, file in enumerate(files[:12], 1):
+        there.number(file, (99, number))
+    sent, new = there.found()
+    assert list(sent) == [(99, number) for number in range(1, 13)]
+    assert new == files[12:]
+
+
+def test_a_later_process_never_overwrites_what_is_there(spool, tmp_path, monkeypatch):
+    monkeypatch.setattr("broodmind.actors.client.spool.now_ms", lambda: 1000)  # as if the clock went back
+    files = []
+    for _ in range(5):
+        there = spool(tmp_path)
+        files.append(there.write(HEADER, b""))
+        there.close()
+    assert spool(tmp_path).found() == ({}, files)
+
+
+def test_the_files_of_version_0_1_are_found_and_read(spool, tmp_path):
+    """Written out by hand: what lies in users' folders must be picked up by every later version."""
+    import msgpack
+
+    fields = {"format": 1, "header": [3, 1, 10, 1, 1234, "c", False], "payload": b"x"}
+    for name in ("new-1700000000000-2.game", "new-1700000000000-10.game", "sent-1700000000000-1.game"):
+        (tmp_path / name).write_bytes(msgpack.packb(fields, use_bin_type=True))
+    there = spool(tmp_path)
+    sent, new = there.found()
+    assert list(sent) == [(1_700_000_000_000, 1)]
+    assert [file.name for file in new] == ["new-1700000000000-2.game", "new-1700000000000-10.game"]
+    for file in (*sent.values(), *new):
+        assert there.read(file) == (Header(3, 1, 10, 1, 1234, "c"), b"x")
+
+
+@pytest.mark.parametrize("damaged", [b"", b"junk", b"\x80"])
+def test_what_is_no_game_is_refused(tmp_path, damaged):
+    (tmp_path / "x").write_bytes(damaged)
+    with pytest.raises(WireError):
+        read(tmp_path / "x")
+
+
+def test_half_written_files_are_removed(spool, tmp_path):
+    (tmp_path / "new-1-1.tmp").write_bytes(b"half")
+    assert spool(tmp_path).found() == ({}, [])
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_folder_belongs_to_one_process_at_a_time(spool, tmp_path):
+    first = spool(tmp_path)
+    with pytest.raises(ConfigError, match="another process's"):
+        spool(tmp_path)
+    first.close()
+    spool(tmp_path)
+
+
+def test_a_process_takes_the_first_name_that_no_living_one_has(tmp_path):
+    spools = [first_free(tmp_path, "host") for _ in range(3)]
+    assert [name for name, _ in spools] == ["host-000", "host-001", "host-002"]
+    spools[1][1].close()
+    spools.append(first_free(tmp_path, "host"))
+    assert spools[-1][0] == "host-001"
+    for _, each in spools:
+        each.close()

@@ -1,0 +1,48 @@
+"""The states of an entry, and the command that carries it."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from broodmind.actors.transport.entry import TRANSITIONS, Entry, State
+from broodmind.common.wire.trajectory import Header
+
+CONTENT = (Header(0, 3, 4, 1, 1_700_000_000_000), b"payload")
+
+# Written out again, so that a change of the table is a change of this one too.
+ALLOWED = {
+    "QUEUED": {"NUMBERED", "DROPPED"},
+    "NUMBERED": {"SENT"},
+    "SENT": {"ACKNOWLEDGED", "NUMBERED", "QUEUED", "DROPPED"},
+    "ACKNOWLEDGED": {"DOUBTED", "SAFE"},
+    "DOUBTED": {"ACKNOWLEDGED"},
+    "SAFE": set(),
+    "DROPPED": set(),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(State, State)))
+def test_an_entry_changes_its_state_along_the_table_and_no_other_way(before, after):
+    entry = Entry(7, CONTENT, state=before)
+    if after.name in ALLOWED[before.name]:
+        entry.move(after)
+        assert entry.state is after
+    else:
+        with pytest.raises(AssertionError, match=f"{before.name} -> .*{after.name}"):
+            entry.move(after)
+
+
+def test_the_table_has_no_other_transition():
+    assert {(before.name, after.name) for before, after in TRANSITIONS} == {
+        (before, after) for before, allowed in ALLOWED.items() for after in allowed
+    }
+
+
+def test_an_entry_is_an_xadd_with_an_id_of_its_own_and_no_maxlen():
+    entry = Entry(7, CONTENT, entry_id=(1234, 1))
+    assert entry.command("stream") == (
+        *("XADD", "stream", "1234-1"),
+        *("v", 0, "e", 3, "c", "", "n", 4, "g", 1, "t", 1_700_000_000_000, "p", b"payload"),
+    )

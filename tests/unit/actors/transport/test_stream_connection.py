@@ -1,0 +1,176 @@
+"""One attempt after the other: what is sent, and what each kind of failure leads to."""
+
+from __future__ import annotations
+
+import pytest
+from support.fake_streams import FakeStreams
+
+from broodmind.actors.transport.ack_journal import read_journals
+from broodmind.actors.transport.delivery import REPLAY_S, Delivery
+from broodmind.actors.transport.stream_connection import ActorConnection, ActorStatus
+from broodmind.common.errors import NameTaken, RedisUnreachable
+from broodmind.common.server.streams import NotNow, ReplyError, ServerFull
+from broodmind.common.wire.trajectory import Header
+from broodmind.common.wire.weights import Pointer
+
+STATUS = ActorStatus("playing", 5)
+HEADER = Header(3, 1, 10, 1, 1234)
+
+
+@pytest.fixture
+def server():
+    return FakeStreams(latest=Pointer(1, 3, "c", "d", 10).to_json())
+
+
+@pytest.fixture
+def delivery():
+    return Delivery()
+
+
+@pytest.fixture
+def connection(server, delivery, tmp_path):
+    connection = ActorConnection(
+        "", "run", "a", delivery, tmp_path, server=server, heartbeat_s=1000, clock=lambda: server.now_s
+    )
+    connection.enter()
+    connection.round_trip(STATUS)
+    server.exchanges.clear()
+    return connection
+
+
+def put(delivery, count):
+    for number in range(count):
+        delivery.put(HEADER, b"%d" % number)
+
+
+def sent(server):
+    """Ids of all XADDs that the server received, with the incarnation left out."""
+    return [int(command[2].partition("-")[2]) for command in server.commands if command[0] == "XADD"]
+
+
+def test_new_entries_go_in_one_pipeline_with_all_that_is_asked(connection, delivery, server):
+    put(delivery, 3)
+    assert connection.round_trip(STATUS) == 3
+    assert server.exchanges == [3]
+    assert [command[0] for command in server.commands[-5:]] == ["XADD", "XADD", "XADD", "GET", "XLEN"]
+    assert (connection.stream_length, connection.latest.version) == (3, 3)
+
+
+def test_no_more_is_sent_than_the_caller_allows(connection, delivery, server):
+    put(delivery, 3)
+    assert [connection.round_trip(STATUS, most=most) for most in (2, 0, 5)] == [2, 0, 1]
+
+
+def test_after_a_lost_reply_all_is_sent_again_one_by_one_and_new_entries_behind_it(connection, delivery, server):
+    put(delivery, 2)
+    connection.round_trip(STATUS)
+    put(delivery, 2)
+    server.script = ["reply lost"]
+    with pytest.raises(RedisUnreachable):
+        connection.round_trip(STATUS)
+    put(delivery, 2)
+    assert connection.round_trip(STATUS) == 2
+    assert server.exchanges == [2, 2, 1, 1, 1, 1, 2]
+    assert sent(server) == [1, 2, 3, 4, 1, 2, 3, 4, 5, 6]
+    assert len(server.entries) == 6
+
+
+@pytest.mark.parametrize("call", ["ask_spec", "enter", "fetch_policy"])
+def test_a_break_in_any_call_makes_the_next_round_trip_send_again(connection, delivery, server, call):
+    put(delivery, 1)
+    connection.round_trip(STATUS)
+    server.entries.clear()  # as a server that came back without it
+    server.last = (0, 0)
+    server.script = ["request lost"]
+    with pytest.raises(RedisUnreachable):
+        getattr(connection, call)(*([connection.latest, None] if call == "fetch_policy" else []))
+    assert connection.round_trip(STATUS) == 0
+    assert len(server.entries) == 1
+
+
+def test_what_is_safe_is_not_sent_again(connection, delivery, server):
+    put(delivery, 1)
+    connection.round_trip(STATUS)
+    server.now_s += REPLAY_S + 1
+    put(delivery, 1)
+    connection.round_trip(STATUS)
+    server.broken = True
+    with pytest.raises(RedisUnreachable):
+        connection.round_trip(STATUS)
+    connection.round_trip(STATUS)
+    assert sent(server) == [1, 2, 2]
+
+
+@pytest.mark.parametrize(("answer", "error"), [("full", ServerFull), ("busy", NotNow)])
+def test_a_server_that_takes_nothing_now_is_asked_again_with_the_same_ids(connection, delivery, server, answer, error):
+    put(delivery, 2)
+    server.script = [[answer, answer]]
+    with pytest.raises(error):
+        connection.round_trip(STATUS)
+    assert connection.round_trip(STATUS) == 2
+    assert sent(server) == [1, 2, 1, 2]
+
+
+def test_what_a_busy_server_took_is_sent_again_as_another_one_may_answer(connection, delivery, server):
+    put(delivery, 3)
+    server.script = [["busy", "taken", "busy"]]
+    with pytest.raises(NotNow):
+        connection.round_trip(STATUS)
+    assert connection.round_trip(STATUS) == 2
+    assert sent(server) == [1, 2, 3, 2, 3, 4]
+    assert [payload for _, payload in server.entries.values()] == [b"1", b"2", b"0"]
+
+
+def test_an_error_that_is_no_reason_to_wait_is_raised_and_loses_nothing(connection, delivery, server, monkeypatch):
+    put(delivery, 1)
+    monkeypatch.setattr(server, "reply", lambda *_: ReplyError("WRONGTYPE"))
+    with pytest.raises(ReplyError, match="WRONGTYPE"):
+        connection.round_trip(STATUS)
+    monkeypatch.undo()
+    assert connection.round_trip(STATUS) == 1
+    assert len(server.entries) == 1
+
+
+def test_of_two_processes_under_one_name_the_second_attempt_is_above_the_other(connection, delivery, server):
+    other = connection.incarnation + 5
+    server.incarnation = other
+    server.add((other, 1))
+    put(delivery, 2)
+    with pytest.raises(NameTaken, match="'a' is the name of another process too"):
+        connection.round_trip(STATUS)
+    connection.enter()
+    assert connection.round_trip(STATUS) == 2
+    assert list(server.entries)[1:] == [(other + 1, 1), (other + 1, 2)] == [(connection.incarnation, n) for n in (1, 2)]
+
+
+def test_the_journal_has_each_entry_once_by_the_incarnation_that_sent_it(connection, delivery, server, tmp_path):
+    first = connection.incarnation
+    put(delivery, 2)
+    connection.round_trip(STATUS)
+    server.broken = True
+    with pytest.raises(RedisUnreachable):
+        connection.round_trip(STATUS)
+    put(delivery, 1)
+    connection.round_trip(STATUS)
+    connection.enter()
+    put(delivery, 1)
+    connection.round_trip(STATUS)
+    connection.leave()
+    journals = read_journals(tmp_path)["a"]
+    assert [each.number for each in journals[first]] == [1, 2, 3]
+    assert [each.number for each in journals[connection.incarnation]] == [1]
+    assert server.commands[-1][0] == "DEL"
+
+
+def test_a_process_that_resumes_what_another_sent_has_an_incarnation_above_it(server, tmp_path):
+    from broodmind.actors.client.spool import Spool
+
+    spool = Spool(tmp_path)
+    spool.number(spool.write(HEADER, b"x"), (1 << 50, 3))  # as if the clock went back
+    delivery = Delivery(None, spool)
+    connection = ActorConnection("", "run", "a", delivery, server=server)
+    connection.enter()
+    put(delivery, 1)
+    assert connection.round_trip(STATUS) == 1
+    assert list(server.entries) == [(1 << 50, 3), ((1 << 50) + 1, 1)]
+    spool.close()
