@@ -39,7 +39,7 @@ class Rollout(Protocol):
 def make_rollout(game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Generator) -> Rollout:
     """The kind of rollout that the run's spec asks for. `seed` starts the games, `rng` draws the actions."""
     kind = StepRollout if spec.rollout.unroll == "steps" else GameRollout
-    return kind(game, spec.rollout.length, seed, rng, make_noise(spec.rollout))
+    return kind(game, spec.rollout.fragment_length, seed, rng, make_noise(spec.rollout))
 
 
 def empty_actions(spec: GameSpec, shape: tuple[int, int]) -> ActionArray:

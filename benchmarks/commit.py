@@ -119,7 +119,7 @@ def adoption_ms(machine: Machine, actors: int, envs: int, seconds: float) -> lis
     server, deadline_s = machine.connect(), time.monotonic() + 60
     learner = (sys.executable, "-m", "broodmind.deploy.cli", "learner", "--redis", machine.url, "--run", RUN)
     with contextlib.ExitStack() as stack:
-        options = ("--game", "TinyZerg", "--batch-steps", str(SPEC.rollout.length * envs * actors))
+        options = ("--game", "TinyZerg", "--batch-steps", str(SPEC.rollout.fragment_length * envs * actors))
         stack.enter_context(process(*learner, *options, stderr=subprocess.DEVNULL))
         command = (sys.executable, __file__, "--act", machine.url)
         one_thread = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # as `broodmind actors` has it

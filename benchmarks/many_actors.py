@@ -115,7 +115,7 @@ def live(
 def measure(actors: int, seconds: float, *, lock_step: bool) -> tuple[Window, dict[int, list[int]], float]:
     """Measure one run. Returns its window, the adoption times in ms by version, and the server's memory in MB."""
     fragments = actors if lock_step else actors // 2
-    batch = str(fragments * RolloutSpec().length)
+    batch = str(fragments * RolloutSpec().fragment_length)
     learner = ["--game", GAME, "--algo", "ppo", "--hidden", "64,64", "--batch-steps", batch]
     if lock_step:
         learner += ["--lock-step", "--max-staleness", "0"]

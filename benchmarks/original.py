@@ -15,7 +15,6 @@ games in turn. Prints the ratio of their speeds.
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from dataclasses import dataclass, field, replace
@@ -31,14 +30,14 @@ from broodmind.common.spec import RolloutSpec, RunSpec
 from broodmind.common.wire.bot_model import GAME, NETWORK, BotModel
 from broodmind.common.wire.weights import decode_weights, digest
 from broodmind.learner.algorithms.batch import collate
-from broodmind.learner.algorithms.reinforce import ReinforceConfig
+from broodmind.learner.algorithms.reinforce.config import ReinforceConfig
 from broodmind.learner.algorithms.trainer import Trainer
 
 if TYPE_CHECKING:
     from broodmind.common.wire.trajectory import Trajectory
 
 GAMMA = 0.99
-CONFIG = ReinforceConfig(rate=1e-5, gamma=GAMMA, baseline="batch_mean", entropy=0.0, clip_norm=math.inf)
+CONFIG = ReinforceConfig(learning_rate=1e-5, gamma=GAMMA, baseline="batch_mean", entropy_coef=0.0, max_grad_norm=1e30)
 TOGETHER = 10  # games in a batch, as in the bot
 
 
@@ -95,7 +94,7 @@ class Original:
     def train(self, games: list[Trajectory]) -> float:
         """One batch; returns the mean loss of a step."""
         loss = sum(self.add_game(game) for game in games)
-        rate = CONFIG.rate / len(games)
+        rate = CONFIG.learning_rate / len(games)
         for values, grads in ((self.weights, self.weight_grads), (self.biases, self.bias_grads)):
             for value, grad in zip(values, grads, strict=True):
                 np.subtract(value, rate * grad, out=value)
@@ -107,7 +106,7 @@ class Ours:
     """Broodmind's trainer, with its policy in the bot's format."""
 
     def __init__(self, steps: int, config: ReinforceConfig = CONFIG) -> None:
-        self._spec = RunSpec(GAME, NETWORK, RolloutSpec(unroll="games", length=steps))
+        self._spec = RunSpec(GAME, NETWORK, RolloutSpec(unroll="games", fragment_length=steps))
         self._trainer = Trainer(self._spec, config)
 
     def train(self, games: list[Trajectory]) -> None:

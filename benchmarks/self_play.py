@@ -15,7 +15,7 @@ from up_runs import up
 
 SETTINGS = (
     *("--game", "ConnectFour", "--envs", "128", "--hidden", "128,128", "--activation", "relu"),
-    *("--rate", "1e-3", "--set", "entropy=0.02", "--set", "minibatch=512"),
+    *("--learning-rate", "1e-3", "--entropy-coef", "0.02", "--minibatch-size", "512"),
 )
 GAMES = 1000
 PLAYERS = ("random", "lookahead")

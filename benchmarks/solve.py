@@ -2,7 +2,7 @@
 
     python benchmarks/solve.py                        # every game below, three seeds each
     python benchmarks/solve.py CartPole-v1 --seeds 5  # one of them
-    python benchmarks/solve.py --set decoupled=true   # what follows --algo or --set goes to `broodmind up`
+    python benchmarks/solve.py --decoupled              # any other option goes to `broodmind up`
 
 Each run is a `broodmind up` of its own; the time is from process start, as it reports. Prints a Markdown table with the
 median and the range over the seeds, and each run as JSON to standard error.

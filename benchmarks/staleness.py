@@ -15,15 +15,15 @@ import click
 from up_runs import spread, up
 
 GOAL = ("--game", "CartPole-v1", "--until-return", "475", "--eval-episodes", "5")
-EXACT = ("--lock-step", "--max-staleness", "{behind}", "--hold-back", "{behind}")
-AT_LEAST = ("--envs", "16", "--max-staleness", "16", "--hold-back", "{behind}")
+EXACT = ("--lock-step", "--max-staleness", "{behind}", "--policy-lag", "{behind}")
+AT_LEAST = ("--envs", "16", "--max-staleness", "16", "--policy-lag", "{behind}")
 ALGORITHMS = {
     "V-trace": ("--algo", "vtrace", *EXACT),
-    "PPO, decoupled": ("--algo", "ppo", "--set", "decoupled=true", *EXACT),
+    "PPO, decoupled": ("--algo", "ppo", "--decoupled", *EXACT),
     "PPO": ("--algo", "ppo", *EXACT),
     "IMPACT": ("--algo", "impact", *EXACT),
     "REINFORCE, no correction": ("--algo", "reinforce", *AT_LEAST),
-    "REINFORCE, weights of each step": ("--algo", "reinforce", "--set", "importance=step", *AT_LEAST),
+    "REINFORCE, weights of each step": ("--algo", "reinforce", "--importance", "step", *AT_LEAST),
 }
 
 

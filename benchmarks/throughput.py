@@ -1,7 +1,7 @@
 """The sustained rate of trained steps of a whole run on two cores, and their staleness.
 
     python benchmarks/throughput.py
-    python benchmarks/throughput.py --algo vtrace --rounds 1 --envs 128 --unroll 64
+    python benchmarks/throughput.py --algo vtrace --rounds 1 --envs 128 --fragment-length 64
 
 A server, `broodmind learner` and `broodmind actors`, each a process of its own, all on the same two cores, with
 CartPole-v1 and a network of 64 and 64. The rate is measured between two commits at least ten seconds apart, after some

@@ -38,14 +38,15 @@ from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.common.wire.weights import decode_weights, digest
 from broodmind.learner.algorithms.batch import Batch
 from broodmind.learner.algorithms.learning_rate import LearningRateConfig
-from broodmind.learner.algorithms.ppo import PPOConfig
-from broodmind.learner.algorithms.trainer import AlgorithmConfig, Trainer
-from broodmind.learner.algorithms.vtrace_actor_critic import VTraceConfig
+from broodmind.learner.algorithms.ppo.config import PPOConfig
+from broodmind.learner.algorithms.trainer import Trainer
+from broodmind.learner.algorithms.vtrace_actor_critic.config import VTraceConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from broodmind.common.policy.network import Params
+    from broodmind.learner.algorithms.registry import AlgorithmConfig
 
 REQUIREMENTS = ("torch==2.13.0", "numpy>=2.2,<3")
 STEPS, COLUMNS = 32, 64
@@ -54,8 +55,8 @@ TARGETS = {64: 2.0, 256: 1.0}  # by width
 CASES: dict[str, tuple[AlgorithmConfig, int]] = {
     f"{name}-{width}": (config, width)
     for name, config in (
-        ("ppo", PPOConfig(rate=RATE)),
-        ("vtrace", VTraceConfig(rate=RATE, rates=LearningRateConfig())),
+        ("ppo", PPOConfig(learning_rate=RATE)),
+        ("vtrace", VTraceConfig(learning_rate=RATE, schedule=LearningRateConfig())),
     )
     for width in TARGETS
 }
@@ -96,13 +97,13 @@ def gradient(case: str) -> tuple[dict[str, float], Params]:
     """Losses of the whole batch with the initial weights, and their gradient, from the change by one large SGD step."""
     config, width = CASES[case]
     rate = 100.0  # so large that the weights' rounding errors do not matter
-    plain = replace(config, optimizer="sgd", rate=rate, epochs=1, minibatch=1 << 30, clip_norm=math.inf)
+    plain = replace(config, optimizer="sgd", learning_rate=rate, n_epochs=1, minibatch_size=1 << 30, max_grad_norm=1e30)
     trainer = Trainer(spec(width), plain)
     before = weights_of(trainer, width)
     metrics = trainer.update(batch())
     after = weights_of(trainer, width)
     losses = {name: metrics[name] for name in ("policy_loss", "value_loss")}
-    losses["entropy_loss"] = -config.entropy * metrics["entropy"]
+    losses["entropy_loss"] = -config.entropy_coef * metrics["entropy"]
     return losses, {name: (before[name] - after[name]) / rate for name in before}
 
 

@@ -63,7 +63,7 @@ class Learner:
                 for name, layer in self.model.layers().items():
                     layer.weight.copy_(torch.from_numpy(weights[name.format("w")]).T)
                     layer.bias.copy_(torch.from_numpy(weights[name.format("b")]))
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings["rate"], eps=1e-5)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings["learning_rate"], eps=1e-5)
 
     def rows(self) -> Minibatch:
         """The rows from which the minibatches are taken."""
@@ -76,7 +76,7 @@ class Learner:
         valid, ended = batch["valid"], batch["terminated"] | batch["truncated"]
         values = self.model.value(batch["observations"])[..., 0]
         deltas = (batch["rewards"] + gamma * ~batch["terminated"] * values[1:] - values[:-1]) * valid
-        decay = gamma * self.settings["lambda_"] * (valid & ~ended)
+        decay = gamma * self.settings["gae_lambda"] * (valid & ~ended)
         advantages, following = torch.empty_like(deltas), torch.zeros_like(deltas[0])
         for t in reversed(range(len(deltas))):
             following = deltas[t] + decay[t] * following
@@ -103,7 +103,7 @@ class Learner:
         ratios[valid] = torch.exp(self.model.log_prob(observations, actions) - batch["log_probs"][valid]).clamp(max=1)
         discounts = gamma * ~batch["terminated"]
         deltas = ratios * (batch["rewards"] + discounts * values[1:] - values[:-1]) * valid
-        decay = self.settings["lambda_"] * ratios * discounts * (valid & ~ended)
+        decay = self.settings["gae_lambda"] * ratios * discounts * (valid & ~ended)
         excess, following = torch.zeros_like(values), torch.zeros_like(deltas[0])
         for t in reversed(range(len(deltas))):
             following = deltas[t] + decay[t] * following
@@ -124,11 +124,11 @@ class Learner:
             policy = -(advantages * taken).mean()
         else:
             ratios = torch.exp(taken - behaviour)
-            clipped = ratios.clamp(1 - settings["clip"], 1 + settings["clip"])
+            clipped = ratios.clamp(1 - settings["clip_range"], 1 + settings["clip_range"])
             policy = -torch.min(ratios * advantages, clipped * advantages).mean()
-        value = 0.5 * settings["value_weight"] * functional.mse_loss(self.model.value(observations)[:, 0], targets)
+        value = 0.5 * settings["value_coef"] * functional.mse_loss(self.model.value(observations)[:, 0], targets)
         entropy = -(log_probs.exp() * log_probs).sum(dim=-1).mean()
-        return {"policy_loss": policy, "value_loss": value, "entropy_loss": -settings["entropy"] * entropy}
+        return {"policy_loss": policy, "value_loss": value, "entropy_loss": -settings["entropy_coef"] * entropy}
 
     def gradient(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Losses on the whole batch, and their gradient by parameter."""
@@ -145,16 +145,16 @@ class Learner:
         """All epochs of minibatches; returns the mean loss."""
         settings, rows = self.settings, self.rows()
         count = len(rows[0])
-        bounds = np.linspace(0, count, max(1, round(count / settings["minibatch"])) + 1).astype(int).tolist()
+        bounds = np.linspace(0, count, max(1, round(count / settings["minibatch_size"])) + 1).astype(int).tolist()
         total = []
-        for _ in range(settings["epochs"]):
+        for _ in range(settings["n_epochs"]):
             order = torch.randperm(count)
             shuffled = tuple(column[order] for column in rows)
             for start, end in itertools.pairwise(bounds):
                 loss = sum(self.losses(tuple(column[start:end] for column in shuffled)).values())
                 self.optimizer.zero_grad()
                 loss.backward()
-                nn.utils.clip_grad_norm_(self.model.parameters(), settings["clip_norm"])
+                nn.utils.clip_grad_norm_(self.model.parameters(), settings["max_grad_norm"])
                 self.optimizer.step()
                 total.append(loss.detach())
         mean = torch.stack(total).mean().item()

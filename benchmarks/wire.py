@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 KEYS = Keys("wire")
 GAME = GameSpec("Wire", (15,), Discrete(5))
-SPEC = RunSpec(GAME, rollout=RolloutSpec(unroll="games", length=1000))
+SPEC = RunSpec(GAME, rollout=RolloutSpec(unroll="games", fragment_length=1000))
 HEAD = Head(1, 1, "")
 STANDING = Standing(HEAD)
 STEPS = {"a": 213, "b": 427, "c": 640, "d": 853}  # of each actor's games: 16, 32, 48 and 64 KB

@@ -47,6 +47,40 @@ SOLO_CONSUMER = b"alone"  # the consumer of entries that were processed one at a
 _PUBLIC = ("Agent", "Episode", "Limits", "Status", "connect")
 
 
+# Settings that had another name: as an option with dashes, as an environment variable in capitals.
+SETTINGS = {
+    "rate": "learning_rate",
+    "unroll": "fragment_length",
+    "normalise": "normalize_observations",
+    "hold_back": "policy_lag",
+    "accept_declared": "accept_imported",
+    "state_fit": "observation_fit",
+}
+# Hyperparameters of the algorithms that `--set NAME=VALUE` had another name for.
+HYPERPARAMETERS = {
+    "rate": "learning_rate",
+    "lambda_": "gae_lambda",
+    "clip": "clip_range",
+    "epochs": "n_epochs",
+    "minibatch": "minibatch_size",
+    "entropy": "entropy_coef",
+    "value_weight": "value_coef",
+    "clip_norm": "max_grad_norm",
+    "rates.scaling": "learning_rate_scaling",
+    "rates.reference_steps": "reference_steps",
+    "rates.warmup_updates": "warmup_updates",
+    "rates.anneal_steps": "anneal_steps",
+    "rates.stale_factor": "stale_factor",
+    "rates.kl_target": "kl_target",
+}
+# Keys of `stats` in `status --json`. The entropy coefficient had the key of the policy's entropy, which kept it.
+STATISTICS = {
+    **{old: new for old, new in HYPERPARAMETERS.items() if "." not in old and old != "entropy"},
+    "scaling": "learning_rate_scaling",
+}
+END = "0.3"
+
+
 def actors_attribute(name: str) -> Any:  # noqa: ANN401 - classes and a function
     """What `broodmind.actors.NAME` was: the public name of today. Raises AttributeError for any other name."""
     if name not in _PUBLIC:
@@ -123,7 +157,7 @@ def with_old_keys(fields: dict[str, Any], **renamed: str) -> dict[str, Any]:
 
 def with_old_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """As `with_old_keys`, for counters and statistics: each that was renamed under its old name too."""
-    return with_old_keys(fields, **_STORED)
+    return with_old_keys(fields, **_STORED, **STATISTICS)
 
 
 def in_old_names(fields: Mapping[str, _T]) -> dict[str, _T]:
@@ -153,4 +187,4 @@ def install() -> None:
 
 
 def _warn(old: str, new: str, *, stacklevel: int) -> None:
-    warnings.warn(f"{old} is deprecated and ends with 0.3, use {new}", DeprecationWarning, stacklevel=stacklevel)
+    warnings.warn(f"{old} is deprecated and ends with {END}, use {new}", DeprecationWarning, stacklevel=stacklevel)

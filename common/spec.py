@@ -11,14 +11,18 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from .actions import ActionSpace, actions_from_json, actions_to_json
 from .errors import ConfigError, SpecMismatch
+from .setting import Setting, check_settings
 
 Activation = Literal["tanh", "relu"]
 Unroll = Literal["steps", "games"]
-StateFit = Literal["exact", "cut", "pad"]
+ObservationFit = Literal["exact", "cut", "pad"]
+
+# Fields that are stored under the name they had at first: a spec's digest names a run, and is in all of its weights.
+_STORED = {"fragment_length": "length", "normalize_observations": "normalise", "observation_fit": "state_fit"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,42 +50,79 @@ class GameSpec:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """A multi-layer perceptron for the policy, and one for the value function."""
+    """The network of policy and value function.
 
-    hidden: tuple[int, ...] = (64, 64)
-    activation: Activation = "tanh"
-    shared: bool = False  # one torso for policy and value, or one each
-    normalise: bool = False  # observations by their running mean and deviation, which travel with the weights
+    A multi-layer perceptron for each.
+    """
+
+    hidden: Annotated[tuple[int, ...], Setting("Widths of the hidden layers.", ge=1)] = (64, 64)
+    activation: Annotated[Activation, Setting("Activation function of the hidden layers.")] = "tanh"
+    shared: Annotated[bool, Setting("One torso for policy and value function, instead of one each.")] = False
+    # The moments travel with the weights.
+    normalize_observations: Annotated[
+        bool,
+        Setting(
+            "Scale observations by their running mean and deviation.", auto="true with continuous actions, else false"
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
-        _one_of("activation", self.activation, get_args(Activation))
-        if not self.hidden or any(width <= 0 for width in self.hidden):
-            raise ConfigError(f"hidden: {self.hidden}, expected one positive width a layer")
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutSpec:
     """How actors cut play into trajectories, and when they must wait."""
 
-    unroll: Unroll = "steps"  # fixed pieces of `length` steps of all games of an actor, or one whole game each
-    length: int = 32  # steps a piece; for whole games, the longest game accepted
-    high_water: int = 2  # entries unconsumed in an actor's stream at which it waits
-    lock_step: bool = False  # after each piece wait for the next version: on-policy, reproducible with a seed
-    float16: bool = False  # observations travel as half floats: half the bytes, three significant digits
-    noise_correlation: float = 0.0  # from step to step, of the noise by which actions that are numbers are drawn
-    state_fit: StateFit = "exact"  # what is done with state vectors of another length: nothing, cut, or pad and cut
+    unroll: Unroll = "steps"  # fragments of `fragment_length` steps of all games of an actor, or one whole game each
+    fragment_length: Annotated[
+        int,
+        Setting(
+            "Steps of a trajectory; where whole episodes are sent, the longest that is recorded.",
+            ge=1,
+            unit="steps",
+            auto="32, reinforce 4096",
+        ),
+    ] = 32
+    high_water: Annotated[
+        int,
+        Setting(
+            "An actor with so many unconsumed trajectories in its stream pauses instead of dropping data.",
+            ge=1,
+            auto="2, reinforce batch_games and at least 8",
+        ),
+    ] = 2
+    lock_step: Annotated[
+        bool, Setting("Actors wait for the next version after each trajectory: reproducible with a seed.")
+    ] = False
+    float16: Annotated[bool, Setting("Send observations as half floats: half the bytes, three significant digits.")] = (
+        False
+    )
+    noise_correlation: Annotated[
+        float,
+        Setting(
+            "Correlation from step to step of the noise that draws continuous actions.",
+            ge=0,
+            lt=1,
+            auto="0.9 with continuous actions, else 0",
+        ),
+    ] = 0.0
+    observation_fit: Annotated[
+        ObservationFit,
+        Setting(
+            "Observation vectors of another length: rejected; longer ones cut; or shorter ones padded with zeros too.",
+            auto="exact; broodmind import: as the run",
+        ),
+    ] = "exact"
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
-        _one_of("unroll", self.unroll, get_args(Unroll))
-        _one_of("state_fit", self.state_fit, get_args(StateFit))
-        _at_least("rollout length", self.length, 1)
-        _at_least("high_water", self.high_water, 1)
-        if not 0 <= self.noise_correlation < 1:
-            raise ConfigError(f"noise_correlation: {self.noise_correlation}, expected at least 0 and less than 1")
+        if self.unroll not in get_args(Unroll):
+            raise ConfigError(f"unroll: {self.unroll!r}, expected one of {', '.join(get_args(Unroll))}")
+        check_settings(self)
         if self.lock_step and self.unroll == "games":
-            raise ConfigError("lock_step: True with unroll='games', expected unroll='steps'")
+            raise ConfigError("lock_step: true with whole episodes as trajectories, expected an algorithm of fragments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +138,8 @@ class RunSpec:
         """Canonical text: the same spec always gives the same bytes."""
         raw = asdict(self)
         raw["game"]["actions"] = actions_to_json(self.game.actions)
+        for part in ("network", "rollout"):
+            raw[part] = {_STORED.get(name, name): value for name, value in raw[part].items()}
         return json.dumps(raw, sort_keys=True, separators=(",", ":"))
 
     @property
@@ -112,8 +155,8 @@ class RunSpec:
             game = {**_tuples(raw["game"]), "actions": actions_from_json(raw["game"]["actions"])}
             return cls(
                 game=GameSpec(**game),
-                network=NetworkSpec(**_tuples(raw["network"])),
-                rollout=RolloutSpec(**raw["rollout"]),
+                network=NetworkSpec(**_tuples(_from_stored(raw["network"]))),
+                rollout=RolloutSpec(**_from_stored(raw["rollout"])),
                 seed=int(raw["seed"]),
             )
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
@@ -134,16 +177,11 @@ def _digest(spec: RunSpec) -> str:
     return hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
 
 
+def _from_stored(raw: dict[str, Any]) -> dict[str, Any]:
+    names = {stored: name for name, stored in _STORED.items()}
+    return {names.get(key, key): value for key, value in raw.items()}
+
+
 def _tuples(raw: dict[str, Any]) -> dict[str, Any]:
     """JSON knows lists only; frozen specs hold tuples."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{name}: {value!r}, expected one of {', '.join(allowed)}")
-
-
-def _at_least(name: str, value: float, least: float) -> None:
-    if not value >= least:
-        raise ConfigError(f"{name}: {value}, expected at least {least}")

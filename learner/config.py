@@ -2,46 +2,142 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from ..common.errors import ConfigError
-from .algorithms.ppo import PPOConfig
+from ..common.setting import Setting, check_settings
+from .algorithms.ppo.config import PPOConfig
 
 if TYPE_CHECKING:
-    from .algorithms.trainer import AlgorithmConfig
-    from .persistence.archive_writer import ArchiveConfig
+    from .algorithms.registry import AlgorithmConfig
+
+_SEGMENT_BYTES = 64 << 20
+_SEGMENTS_LEAST = 8  # of the oldest, one is deleted: not too large a part of the whole
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeConfig:
     """What goes into a batch."""
 
-    batch_steps: int = 2048  # at least so many, counting the steps that resets swallow
-    batch_games: int = 0  # and at least so many ended games
-    max_staleness: int = 4  # versions between playing and training
-    max_age_s: float = 3600.0  # between playing and training
-    accept_imported: bool = (
-        False  # take what no version of this run played, with the log-probabilities that its importer gives
-    )
+    batch_steps: Annotated[
+        int,
+        Setting(
+            "Train as soon as so many steps have come, counting those that resets swallow.",
+            ge=0,
+            auto="2048, reinforce 0; broodmind up: one fragment of each game",
+        ),
+    ] = 2048
+    batch_games: Annotated[
+        int,
+        Setting("Train as soon as so many whole episodes have come; for reinforce.", ge=0, auto="reinforce 16, else 0"),
+    ] = 0
+    max_staleness: Annotated[
+        int, Setting("Reject what was played more than so many versions ago.", ge=0, unit="versions")
+    ] = 4
+    max_age: Annotated[float, Setting("Reject what was played longer ago than that.", gt=0, unit="seconds")] = 3600.0
+    accept_imported: Annotated[bool, Setting("Take imported episodes too, which no version of the run played.")] = False
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
+        check_settings(self)
         if self.batch_steps < 1 and self.batch_games < 1:
             raise ConfigError(f"batch_steps: {self.batch_steps}, expected at least 1 (or batch_games of at least 1)")
-        if self.max_staleness < 0:
-            raise ConfigError(f"max_staleness: {self.max_staleness}, expected at least 0")
-        if self.max_age_s <= 0:
-            raise ConfigError(f"max_age_s: {self.max_age_s}, expected more than 0")
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """When a learner is done; without any of these it runs until it is told to stop."""
+    """When a learner is done; without any of these it runs until it is stopped."""
 
-    until_return: float | None = None  # mean of the last 100 games
-    max_steps: int | None = None  # of the run, not of this process
-    max_seconds: float | None = None  # of this process
+    until_return: Annotated[float | None, Setting("Stop when the last 100 episodes reach this mean return.")] = None
+    max_steps: Annotated[int | None, Setting("Stop when the run has trained on so many steps.", ge=1)] = None
+    max_seconds: Annotated[
+        float | None, Setting("Stop when this process has run for so long.", gt=0, unit="seconds")
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        check_settings(self)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseConfig:
+    """The lease by which a run has one learner at a time."""
+
+    # A commit must fit into a third of it.
+    lease_ttl: Annotated[
+        float, Setting("How long the successor of a dead learner waits at most.", ge=0.2, unit="seconds")
+    ] = 5.0
+    lease_wait: Annotated[
+        float | None,
+        Setting(
+            "How long to wait for the lease of another learner.",
+            ge=0,
+            unit="seconds",
+            auto="twice lease_ttl; with standby, without limit",
+        ),
+    ] = None
+    standby: Annotated[bool, Setting("Wait for another learner's end, as long as it takes.")] = False
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        check_settings(self)
+
+    @property
+    def ttl_ms(self) -> int:
+        """The lease's time to live, as Redis takes it."""
+        return int(self.lease_ttl * 1000)
+
+    @property
+    def wait_s(self) -> float:
+        """How long to wait for another learner's lease; infinite for a standby."""
+        if self.standby:
+            return math.inf
+        return 2 * self.lease_ttl if self.lease_wait is None else self.lease_wait
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointConfig:
+    """Checkpoints, and what a new run starts from."""
+
+    checkpoint_dir: Annotated[
+        Path | None, Setting("Folder for the last versions as files.", auto="none; broodmind up: OUT/checkpoints")
+    ] = None
+    checkpoint_every: Annotated[
+        float, Setting("Time between two checkpoints; 0: at each commit.", ge=0, unit="seconds")
+    ] = 30.0
+    init_from: Annotated[Path | None, Setting("A model or checkpoint whose policy a new run starts with.")] = None
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        check_settings(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveConfig:
+    """The archive: what was consumed, kept as files."""
+
+    archive: Annotated[Path | None, Setting("Folder for what is consumed.")] = None
+    archive_mb: Annotated[
+        float,
+        Setting("Maximum size of the archive; the oldest files are deleted first.", gt=0, unit="MB of 2^20 bytes"),
+    ] = 1024.0
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        check_settings(self)
+
+    @property
+    def max_bytes(self) -> int:
+        """The size that finished segments may have together."""
+        return int(self.archive_mb * (1 << 20))
+
+    @property
+    def segment_bytes(self) -> int:
+        """At which a segment is finished."""
+        return min(_SEGMENT_BYTES, self.max_bytes // _SEGMENTS_LEAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +147,7 @@ class LearnerConfig:
     algorithm: AlgorithmConfig = field(default_factory=PPOConfig)
     intake: IntakeConfig = field(default_factory=IntakeConfig)
     goal: Goal = field(default_factory=Goal)
-    lease_ttl_ms: int = 5000  # how long a dead learner's successor waits; a commit must fit into a third of it
-    lease_wait_s: float = 10.0  # how long to wait for a predecessor's lease; a standby waits for ever
-    checkpoint_dir: str | None = None
-    checkpoint_every_s: float = 30.0
-    archive: ArchiveConfig | None = None
-    init_from: str | None = None  # a file whose policy a new run starts with
+    lease: LeaseConfig = field(default_factory=LeaseConfig)
+    checkpointing: CheckpointConfig = field(default_factory=CheckpointConfig)
+    archive: ArchiveConfig = field(default_factory=ArchiveConfig)
+    record: str = field(default="", repr=False)  # the whole configuration as JSON, to be stored with the run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..common.errors import LineageLost, RedisUnreachable
@@ -37,8 +36,8 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
         LeaseHeld: if another learner runs this run. LeaseLost: if one took over.
         ConfigError: if the run in Redis was made with another spec, or a new one was to start from a file and cannot.
     """
-    warm_start = read_warm_start(Path(config.init_from), spec) if config.init_from else None
-    lease = Lease(Keys(run), config.lease_ttl_ms)
+    warm_start = read_warm_start(init_from, spec) if (init_from := config.checkpointing.init_from) else None
+    lease = Lease(Keys(run), config.lease.ttl_ms)
     began_s, backoff = monotonic_s(), Backoff(*_RECONNECT_S)
     last_known = LastKnownState()
     while not stop.requested:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..common.errors import ConfigError
@@ -20,7 +19,7 @@ from .metrics.update_metrics import NonFinite
 from .persistence.archive_writer import Archive, archived
 from .persistence.checkpoints import Checkpoints
 from .persistence.run_snapshot import RunSnapshot, committed_on, load_snapshot
-from .persistence.run_spec import agree_on_spec
+from .persistence.run_spec import agree_on_spec, store_configuration
 from .run_state import RunState
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Session:
         self._keys = Keys(run)
         self._server = Server(url)
         self._rejected_since_s: float | None = None
-        self._archive = Archive(config.archive, run, spec) if config.archive else None
+        self._archive = Archive(config.archive, run, spec) if config.archive.archive else None
         self._taken: list[Entry] = []  # since the last commit, for the archive
         reader = StreamReader(
             Server(url),
@@ -75,8 +74,8 @@ class Session:
             after_death=last_known.settled is None,  # else it was this process, which lost its connection
         )
         self.ingest = IngestThread(reader, renew_every_s=lease.ttl_ms / 3000)
-        self._checkpoints = Checkpoints(Path(config.checkpoint_dir)) if config.checkpoint_dir else None
-        self._checkpoint_due = Every(config.checkpoint_every_s)
+        self._checkpoints = Checkpoints(folder) if (folder := config.checkpointing.checkpoint_dir) else None
+        self._checkpoint_due = Every(config.checkpointing.checkpoint_every)
 
     def open(self, stop: Stop, warm_start: WarmStart | None = None) -> bool:
         """Take the lease, find out where the run stands, and start to read.
@@ -96,9 +95,11 @@ class Session:
     def prepare(self, stop: Stop, warm_start: WarmStart | None = None) -> bool:
         """As `open`, without starting to read."""
         first = self.last_known.settled is None
-        if not self.lease.acquire(self._server, stop, self._config.lease_wait_s):
+        if not self.lease.acquire(self._server, stop, self._config.lease.wait_s):
             return False
         agree_on_spec(self._server, self._keys, self._spec)
+        if self._config.record:
+            store_configuration(self._server, self._keys, self._config.record)
         snapshot = load_snapshot(self._server, self._keys)
         if first and warm_start is not None:
             self._start_from(warm_start, snapshot)

@@ -132,7 +132,7 @@ class Episode:
         policy = self._policy
         if policy is None:
             return self._fall_back(observation, mask)
-        game, fit = policy.spec.game, policy.spec.rollout.state_fit
+        game, fit = policy.spec.game, policy.spec.rollout.observation_fit
         try:
             if self.over:
                 raise ConfigError("act: called after the end of the game, expected a new episode")  # noqa: TRY301
@@ -242,7 +242,7 @@ class Episode:
         if observation is None:
             return self._buffer.observations[-1]
         spec = self._policy.spec
-        return validate_observation(observation, spec.game.observation_shape, spec.rollout.state_fit)
+        return validate_observation(observation, spec.game.observation_shape, spec.rollout.observation_fit)
 
     def _fall_back(self, observation: ArrayLike, mask: ArrayLike | None) -> FallbackAction:
         return FallbackAction(self._fallback(observation, mask))

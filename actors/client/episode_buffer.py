@@ -64,7 +64,7 @@ def max_steps(spec: RunSpec) -> int:
     # Half: cut into fragments of a single step, each observation travels twice.
     fits = max(MAX_BYTES // (2 * step_bytes), 1)
     columns = 1 if spec.rollout.unroll == "games" else MAX_COLUMNS
-    return min(spec.rollout.length * columns, fits)
+    return min(spec.rollout.fragment_length * columns, fits)
 
 
 def to_trajectory(buffer: EpisodeBuffer, end: EpisodeEnd, spec: RunSpec) -> Trajectory:
@@ -75,7 +75,7 @@ def to_trajectory(buffer: EpisodeBuffer, end: EpisodeEnd, spec: RunSpec) -> Traj
     from, and after the game's last step comes its final observation, followed by steps that are not valid.
     """
     steps = buffer.steps
-    rows = min(steps, spec.rollout.length)
+    rows = min(steps, spec.rollout.fragment_length)
     columns = -(-steps // rows)
 
     def fragments(flat: NDArray[Any]) -> NDArray[Any]:

@@ -12,14 +12,14 @@ from ..games.observation_fit import fit_states
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ...common.spec import GameSpec, StateFit
+    from ...common.spec import GameSpec, ObservationFit
 
 
 class UnusableValue(BroodmindError):
     """A number from the game that cannot be trained on; the episode's data is not used, and the game goes on."""
 
 
-def validate_observation(raw: ArrayLike, shape: tuple[int, ...], fit: StateFit = "exact") -> NDArray[np.float32]:
+def validate_observation(raw: ArrayLike, shape: tuple[int, ...], fit: ObservationFit = "exact") -> NDArray[np.float32]:
     """A float32 copy of the observation, fitted to `shape` as the run's spec says.
 
     It is a copy because the game may write its next observation into the same array.

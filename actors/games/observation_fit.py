@@ -1,4 +1,4 @@
-"""State vectors whose length differs from the run's: an error, unless the run's --state-fit says how to resize them."""
+"""State vectors whose length differs from the run's: an error, unless its --observation-fit says how to resize them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from ...common.policy.distributions import ActionArray
     from ...common.policy.network import Floats
-    from ...common.spec import GameSpec, RunSpec, StateFit
+    from ...common.spec import GameSpec, ObservationFit, RunSpec
     from .vector_game import Step, VectorGame
 
 
-def fit_states(states: Floats, features: int, fit: StateFit, field: str = "states") -> Floats:
+def fit_states(states: Floats, features: int, fit: ObservationFit, field: str = "states") -> Floats:
     """Resize states [N, F] to float32 [N, features].
 
     Args:
@@ -34,9 +34,9 @@ def fit_states(states: Floats, features: int, fit: StateFit, field: str = "state
     assert states.ndim == 2
     length = states.shape[1]
     if length < features and fit != "pad":
-        raise WireError(f"{field}: {length} features, expected {features} (--state-fit pad fills up with zeros)")
+        raise WireError(f"{field}: {length} features, expected {features} (--observation-fit pad fills up with zeros)")
     if length > features and fit == "exact":
-        raise WireError(f"{field}: {length} features, expected {features} (--state-fit cut takes the first ones)")
+        raise WireError(f"{field}: {length} features, expected {features} (--observation-fit cut takes the first ones)")
     fitted = np.zeros((len(states), features), np.float32)
     kept = min(length, features)
     fitted[:, :kept] = states[:, :kept]
@@ -44,8 +44,8 @@ def fit_states(states: Floats, features: int, fit: StateFit, field: str = "state
 
 
 def fitted_spec(game: GameSpec, spec: RunSpec) -> GameSpec:
-    """The game's spec, with the run's observation shape if the run's `state_fit` allows to resize to it."""
-    shape, wanted, fit = game.observation_shape, spec.game.observation_shape, spec.rollout.state_fit
+    """The game's spec, with the run's observation shape if the run's `observation_fit` allows to resize to it."""
+    shape, wanted, fit = game.observation_shape, spec.game.observation_shape, spec.rollout.observation_fit
     if len(shape) == len(wanted) == 1 and (fit == "pad" or (fit == "cut" and shape > wanted)):
         return replace(game, observation_shape=wanted)
     return game
@@ -54,13 +54,13 @@ def fitted_spec(game: GameSpec, spec: RunSpec) -> GameSpec:
 def fitted_game(game: VectorGame, spec: RunSpec) -> VectorGame:
     """The game itself, or a VectorGame around it whose state vectors have the run's length."""
     fitted = fitted_spec(game.spec, spec)
-    return game if fitted == game.spec else _FittedGame(game, fitted, spec.rollout.state_fit)
+    return game if fitted == game.spec else _FittedGame(game, fitted, spec.rollout.observation_fit)
 
 
 class _FittedGame:
     """A VectorGame that resizes the observations of another one."""
 
-    def __init__(self, game: VectorGame, spec: GameSpec, fit: StateFit) -> None:
+    def __init__(self, game: VectorGame, spec: GameSpec, fit: ObservationFit) -> None:
         self._game, self._fit = game, fit
         self.spec, self.num_envs = spec, game.num_envs
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...common.policy.network import Floats
-    from ...common.spec import GameSpec, StateFit
+    from ...common.spec import GameSpec, ObservationFit
     from ...common.wire.codec import Array
     from .behaviour_policy import BehaviourPolicy
 
@@ -47,7 +47,7 @@ class ExperienceOptions:
 
     behaviour: BehaviourPolicy
     rewards_shifted: bool = True  # index t has the reward before action t, as in all files of the original bot
-    state_fit: StateFit | None = None  # None: the run's setting
+    observation_fit: ObservationFit | None = None  # None: the run's setting
 
 
 def check_readable(game: GameSpec) -> None:
@@ -95,7 +95,7 @@ def read_experience(path: Path, game: GameSpec, options: ExperienceOptions, max_
         if np.abs(array).max(initial=0) > bound:
             raise WireError(f"{name}: up to {np.abs(array).max():.6g}, expected at most {bound:.0f} either way")
 
-    observations = fit_states(states, game.features, options.state_fit or "exact")
+    observations = fit_states(states, game.features, options.observation_fit or "exact")
     if options.rewards_shifted:
         actions, rewards = actions[:-1], rewards[1:]
     else:

@@ -27,7 +27,7 @@ def collate_games(games: Sequence[PlayedGame], spec: RunSpec) -> Trajectory:
     run's rollout length. A single game that is not longer than that becomes one column.
     """
     steps = sum(len(game.actions) + 1 for game in games) - 1
-    length = min(spec.rollout.length, steps)
+    length = min(spec.rollout.fragment_length, steps)
     columns = -(-steps // length)
     at = np.arange(length + 1)[:, None] + length * np.arange(columns)  # [T + 1, B] into the games laid end to end
     features = games[0].observations.shape[1]

@@ -87,7 +87,7 @@ def import_files(
         return report
     if options is not None:
         check_readable(spec.game)
-        options = replace(options, state_fit=options.state_fit or spec.rollout.state_fit)
+        options = replace(options, observation_fit=options.observation_fit or spec.rollout.observation_fit)
     connection.join(spec)
     try:
         for trajectory in _trajectories(files, options, spec, report):
@@ -117,7 +117,7 @@ def _learner_accepts_imports(url: str, keys: Keys, stop: Stop) -> bool:
             if accepts is not None:
                 raise ConfigError(
                     f"run: {keys.run!r}, whose learner rejects games that no version of the run played, expected one "
-                    "started with --accept-declared"
+                    "started with --accept-imported"
                 )
             time.sleep(_POLL_S)
         return False
@@ -130,7 +130,7 @@ def _trajectories(
 ) -> Iterator[Trajectory]:
     """The trajectories to push, file by file. A file counts as taken when its last trajectory has been yielded."""
     whole = spec.rollout.unroll == "games"
-    max_steps = spec.rollout.length if whole else None
+    max_steps = spec.rollout.fragment_length if whole else None
     waiting: list[PlayedGame] = []
     for file in files:
         try:
@@ -162,11 +162,9 @@ def _archived(file: Path, spec: RunSpec, report: ImportReport) -> Iterator[Traje
     for name in ("observation_shape", "actions", "masked", "wins"):
         if getattr(theirs.game, name) != getattr(spec.game, name):
             raise WireError(f"{name}: {getattr(theirs.game, name)}, expected {getattr(spec.game, name)}")
-    if theirs.rollout.unroll != spec.rollout.unroll or theirs.rollout.length > spec.rollout.length:
-        raise WireError(
-            f"rollout: {theirs.rollout.unroll} of up to {theirs.rollout.length}, expected {spec.rollout.unroll} of up "
-            f"to {spec.rollout.length}"
-        )
+    if theirs.rollout.unroll != spec.rollout.unroll or theirs.rollout.fragment_length > spec.rollout.fragment_length:
+        cuts = [f"{each.unroll} of up to {each.fragment_length}" for each in (theirs.rollout, spec.rollout)]
+        raise WireError(f"rollout: {cuts[0]}, expected {cuts[1]}")
     fragments = _ArchivedFragments(theirs, entries, report)
     waiting: list[Trajectory] = []
     for fragment in fragments:

@@ -37,12 +37,13 @@ class ChildProcess:
 
     Args:
         command: the program and its arguments.
+        message: what its standard input begins with; see `Slot`.
         log: the file that its standard error is appended to; None: it shares our standard error.
         reports: whether the process uses `supervised_child()`. Its standard output then carries its reports, and it
             gets a folder of its own for temporary files.
     """
 
-    def __init__(self, command: Sequence[str], log: Path | None, *, reports: bool) -> None:
+    def __init__(self, command: Sequence[str], message: bytes, log: Path | None, *, reports: bool) -> None:
         self.started_s, self.started_ms = monotonic_s(), now_ms()
         self.last_progress_s = self.started_s
         self.reported: dict[str, Any] = {}
@@ -61,6 +62,7 @@ class ChildProcess:
             stack.pop_all()
             if error is not None:
                 error.close()
+        _say(self.process.stdin, message)
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self._reader.start()
 
@@ -115,6 +117,14 @@ def kill_session(process: subprocess.Popen[bytes]) -> None:
     end_session(process.pid)
     process.kill()
     process.wait()
+
+
+def _say(pipe: IO[bytes] | None, message: bytes) -> None:
+    """Write what a pipe has room for; a process that has ended already says so by its exit code."""
+    if pipe is not None and message:
+        with contextlib.suppress(BrokenPipeError, OSError):
+            pipe.write(message)
+            pipe.flush()
 
 
 def _close(pipe: IO[bytes] | None) -> None:

@@ -36,6 +36,7 @@ class Slot:
 
     name: str
     command: Sequence[str]
+    message: bytes = field(default=b"", repr=False)  # the first line of its standard input; may hold a password
     log: Path | None = None  # the file for its standard error; None: it shares ours
     first_delay_s: float = 0.0  # delay of the first start, so that many heavy games do not start at once
     restart: bool = True  # False: it is not started again after exit code 0
@@ -107,7 +108,7 @@ class Supervisor:
 
     def _start(self, slot: Slot) -> None:
         try:
-            slot.attempt = ChildProcess(slot.command, slot.log, reports=slot.reports)
+            slot.attempt = ChildProcess(slot.command, slot.message, slot.log, reports=slot.reports)
         except OSError as error:  # out of memory, or no space for its folder; the other slots can continue
             if self._pause_s is None:
                 raise

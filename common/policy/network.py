@@ -56,7 +56,7 @@ def shapes(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
 
 def carried_shapes(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
     """Name to shape of the arrays that are sent with the parameters and not trained: the observation normaliser."""
-    return {MEAN: (game.features,), SCALE: (game.features,)} if network.normalise else {}
+    return {MEAN: (game.features,), SCALE: (game.features,)} if network.normalize_observations else {}
 
 
 def forward(params: Params, name: str, inputs: Floats, activation: Activation, *, head: bool = True) -> list[Floats]:

@@ -83,7 +83,7 @@ class Keys:
 
     @property
     def spec(self) -> str:
-        """Hash; the run's spec as JSON and its digest. Bound: fixed fields."""
+        """Hash; the run's spec and digest, and the learner's configuration without secrets. Bound: fixed fields."""
         return self._key("spec")
 
     @property

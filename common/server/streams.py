@@ -10,13 +10,13 @@ import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..errors import BroodmindError, ConfigError, RedisDenied, RedisUnreachable
+from .address import read_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,10 +72,11 @@ class Server:
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        self.url = redacted(url)
+        address = read_address(url)
+        self.url = str(address)  # for messages: without the password
         try:
             pool = redis.ConnectionPool.from_url(
-                url,
+                address.url,
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
                 socket_read_size=READ_BYTES,
@@ -83,9 +84,10 @@ class Server:
                 protocol=2,
                 driver_info=None,  # CLIENT SETINFO is no command of Redis 7.0, nor of an actor's rights
             )
-        except ValueError as error:
-            raise ConfigError(f"redis: {self.url!r}, expected redis://, rediss:// or unix:// ({error})") from error
-        self._connection = pool.make_connection()
+            self._connection = pool.make_connection()
+        except (ValueError, TypeError, redis.RedisError):
+            # Without its cause: the client's message may hold a part of the address.
+            raise ConfigError(f"redis: {self.url!r}, expected options that the client takes") from None
 
     def call(self, *command: Argument) -> Reply:
         """Send one command and return its reply, strings as bytes."""
@@ -196,14 +198,6 @@ def _error(url: str, error: redis.RedisError) -> BroodmindError:
     if text.partition(" ")[0] in _DENIED or isinstance(error, redis.AuthenticationError):
         return RedisDenied(f"redis at {url}: {text}, expected a user with the rights of its role")
     return ServerFull(text) if text.startswith("OOM") else ReplyError(text)
-
-
-def redacted(url: str) -> str:
-    """The address without its password, for messages."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)
 
 
 def parse_id(raw: bytes | str) -> tuple[int, int]:

@@ -98,7 +98,7 @@ def check_exportable(game: GameSpec, network: NetworkSpec) -> None:
         ("hidden", network.hidden, NETWORK.hidden),
         ("activation", network.activation, NETWORK.activation),
         ("shared", network.shared, NETWORK.shared),
-        ("normalise", network.normalise, NETWORK.normalise),
+        ("normalize_observations", network.normalize_observations, NETWORK.normalize_observations),
     ):
         if ours != theirs:
             raise ConfigError(f"{name}: {ours}, expected {theirs}, which is all that the original bot's model can hold")

@@ -185,8 +185,8 @@ def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec)
     kind = spec.game.actions
     actions = codec.take_array(fields, "actions", (kind.dtype,), (None, None, *kind.shape))
     steps, columns = actions.shape[:2]
-    if not 1 <= steps <= spec.rollout.length:
-        raise WireError(f"actions: {steps} steps, expected 1 to {spec.rollout.length}")
+    if not 1 <= steps <= spec.rollout.fragment_length:
+        raise WireError(f"actions: {steps} steps, expected 1 to {spec.rollout.fragment_length}")
     if not 1 <= columns <= MAX_COLUMNS:
         raise WireError(f"actions: {columns} columns, expected 1 to {MAX_COLUMNS}")
     shape = (steps, columns)

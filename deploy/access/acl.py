@@ -16,10 +16,14 @@ import click
 
 from ...common.errors import ConfigError
 from ...common.server.keys import Keys, check_name
-from ..options import run_options
+from ..config.effective import server_url
+from ..config.options import with_settings
+from ..config.tree import Config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from ..config.given import Given
 
 # CLIENT SETINFO, by which many clients introduce themselves, is unknown before 7.2: 7.0 refuses a file that names it.
 _SETINFO_SINCE = (7, 2)
@@ -42,26 +46,26 @@ _AUDITOR = (
 
 
 @click.command()
-@run_options
+@with_settings("run", "connection")
 @click.option("--actors", required=True, help="Names, as given to `actors --name`, with commas between: box1,box2.")
 @click.option("--server", type=click.Choice(list(_SERVERS)), help="What the file is for.  [default: what --redis says]")
 @click.option(
     "--sha256",
-    "given",
+    "hashes_given",
     multiple=True,
     metavar="USER=HEX",
     help="A password's SHA-256, instead of a new one; repeatable.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: the file, and the new passwords.")
-def acl(*, url: str, run: str, actors: str, server: str | None, given: Sequence[str], as_json: bool) -> None:
+def acl(given: Given, *, actors: str, server: str | None, hashes_given: Sequence[str], as_json: bool) -> None:
     """Print an ACL file: users for the learner, an auditor (verify), a monitor (status) and each actor.
 
     The file goes to standard output, new passwords to standard error; they are kept nowhere. Whoever is to administrate
     the server while it runs needs a line of their own.
     """
-    version = _SERVERS[server] if server else _ask_version(url)
-    rights = rights_of(run, _names(actors), introduces=version >= _SETINFO_SINCE)
-    hashes = _hashes(given, rights)
+    version = _SERVERS[server] if server else _ask_version(server_url(given))
+    rights = rights_of(given.get("run", Config().run), _names(actors), introduces=version >= _SETINFO_SINCE)
+    hashes = _hashes(hashes_given, rights)
     passwords = {user: secrets.token_urlsafe(24) for user in rights if user not in hashes}
     hashes |= {user: hashlib.sha256(password.encode()).hexdigest() for user, password in passwords.items()}
     text = acl_file(rights, hashes)

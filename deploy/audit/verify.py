@@ -14,15 +14,30 @@ from ...common.errors import ConfigError, VerifyFailed
 from ...common.server.keys import Keys
 from ...common.server.streams import Server
 from ...learner.ledger.counters import REJECTION_COUNTERS
+from ..config.effective import server_url
+from ..config.options import with_settings
+from ..config.tree import Config
 from .invariants import judge
 from .snapshot import take_snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..config.given import Given
     from .invariants import Verdict, Violation
 
 _SHOWN = 20  # violations on a screen; --json has all
+
+
+@click.command("verify")
+@with_settings("run", "connection", "journal")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def verify_command(given: Given, *, as_json: bool) -> None:
+    """Prove that nothing was lost, counted twice or miscounted; on a live run too. Ends with code 12 if something was.
+
+    With --journal the run is compared with what its actors noted too.
+    """
+    verify_run(server_url(given), given.get("run", Config().run), given.get("journal"), as_json=as_json)
 
 
 def verify_run(url: str, run: str, journal: Path | None, *, as_json: bool) -> None:

@@ -2,49 +2,80 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ...actors.games.starcraft2_spec import NAME as STARCRAFT2
-from ...actors.supervision.child_process import ProcessLimits
-from ...actors.supervision.progress_pipe import HeartbeatStop, supervised_child
-from ...actors.supervision.supervisor import Supervisor, wait_all
-from ...actors.transport.actor_names import process_name
+import click
+
 from ...common.errors import ConfigError
-from ...common.process.shutdown import stop_on_signal
-from .process_slots import actor_slots
+from ...common.process.process_setup import prepare_to_compute
+from ...common.process.shutdown import stop_on_signal, stop_with_parent
+from ..config.effective import effective, server_url
+from ..config.given import COMMAND_LINE
+from ..config.inherited import hand_over
+from ..config.options import SettingsCommand, with_settings
+from ..config.tree import entries
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ..config.given import Given
+    from ..config.tree import Config
 
 _PAUSE_S = 60.0  # of one actor that keeps failing, while the others play
+_SETTINGS = ("run", "game", "connection", "actors", "supervision", "starcraft2", "serve")
+_PLAYING = ("game", "envs", "policy_lag", "actors", "map", "opponent", "game_seconds")
+_SUPERVISING = ("no_progress_seconds", "max_attempt_seconds")
 
 
-def run_actors(
-    url: str,
-    run: str,
-    actors: int,
-    name: str | None,
-    *,
-    no_progress_seconds: float,
-    max_attempt_seconds: float,
-    records: Path | None,
-    **playing: Any,  # noqa: ANN401 - the actor's own options, handed on
-) -> None:
+@click.command(cls=SettingsCommand)
+@with_settings(*_SETTINGS)
+@click.option("--lifeline", is_flag=True, hidden=True)
+def actors(given: Given, *, lifeline: bool) -> None:
+    """Run actors of a run, each in a process of its own, until Ctrl-C.
+
+    With --serve it plays no game but serves games of other programs; see docs/serve.md.
+    """
+    prepare_to_compute()
+    _check_options(given)
+    config = effective(given)
+    if config.serve.serve is None:
+        run_actors(given, config)
+        return
+    from .serve import serve_games
+
+    with stop_on_signal() as stop:
+        if lifeline:
+            stop_with_parent(stop)
+        serve_games(server_url(given), config, stop)
+
+
+@click.command(hidden=True)
+@with_settings(*_SETTINGS, inherits=True)
+def actor(given: Given, *, inherit: str | None) -> None:  # noqa: ARG001 - an actor always ends with its parent
+    """Run one actor process; `actors` and `up` start these."""
+    prepare_to_compute()
+    run_actor(server_url(given), effective(given))
+
+
+def run_actors(given: Given, config: Config) -> None:
     """Keep actors running until a signal."""
+    from ...actors.supervision.supervisor import Supervisor, wait_all
+    from ...actors.transport.actor_names import process_name
     from ...common.server.streams import Server
+    from .process_slots import actor_slots
 
-    _check(playing)
+    _check_map(config)
+    records = config.supervision.records
     if records is not None:
         try:
             records.open("ab").close()
         except OSError as error:
             raise ConfigError(f"records: {str(records)!r}, expected a file that can be written ({error})") from error
     with stop_on_signal() as stop:
+        url = server_url(given)
         server = Server(url)
         server.call("PING")  # a wrong address or password is this process's error, not each child's
         server.close()
-        limits = ProcessLimits(no_progress_seconds or None, max_attempt_seconds or None)
-        slots = actor_slots(url, run, actors, name or process_name(), playing, limits=limits)
+        name = config.actors.name or process_name()
+        slots = actor_slots(hand_over(given, url), config, config.actors.actors, name)
         supervisor = Supervisor(slots, _PAUSE_S, records)
         try:
             wait_all(supervisor, lambda: stop.requested)
@@ -52,35 +83,43 @@ def run_actors(
             supervisor.stop()
 
 
-def run_actor(
-    url: str,
-    run: str,
-    name: str,
-    game: str,
-    *,
-    envs: int,
-    hold_back: int,
-    journal: Path | None,
-    map: str | None,  # noqa: A002 - StarCraft II's word
-    opponent: str,
-    game_seconds: int,
-) -> None:
-    """Be one of these actors: for ever, or for one game of a kind that wants a process to itself."""
+def run_actor(url: str, config: Config) -> None:
+    """Be one of these actors: until it is stopped, or for one game of a kind that needs a process to itself."""
+    from ...actors.games.starcraft2_spec import NAME as STARCRAFT2
+    from ...actors.supervision.progress_pipe import HeartbeatStop, supervised_child
+
+    playing = config.actors
+    if playing.name is None:
+        raise ConfigError("name: none, expected the actor's name")
     with supervised_child() as (stop, progress):
-        if game == STARCRAFT2:
+        if config.game == STARCRAFT2:
             from ...actors.starcraft2.actor import play
             from ...actors.starcraft2.match import Match
 
-            play(url, run, name, Match(map or "", opponent, game_seconds), stop, progress)
+            chosen = config.starcraft2
+            match = Match(chosen.map or "", chosen.opponent, chosen.game_seconds)
+            play(url, config.run, playing.name, match, stop, progress)
         else:
             from ...actors.loop import act
 
-            act(url, run, name, game, envs, HeartbeatStop(stop, progress), hold_back, journal)
+            stopping = HeartbeatStop(stop, progress)
+            act(url, config.run, playing.name, config.game, playing.envs, stopping, playing.policy_lag, playing.journal)
 
 
-def _check(playing: dict[str, Any]) -> None:
-    chosen, arena = playing["game"], playing["map"]
+def _check_map(config: Config) -> None:
+    from ...actors.games.starcraft2_spec import NAME as STARCRAFT2
+
+    chosen, arena = config.game, config.starcraft2.map
     if chosen == STARCRAFT2 and not arena:
         raise ConfigError(f"map: none with --game {STARCRAFT2}, expected --map NAME")
     if chosen != STARCRAFT2 and arena:
         raise ConfigError(f"map: {arena!r} with --game {chosen}, expected --game {STARCRAFT2}")
+
+
+def _check_options(given: Given) -> None:
+    """Refuse options that belong to the other way of using the command. Raises click.UsageError."""
+    serving = "serve" in given.values
+    for name in (*_PLAYING, *_SUPERVISING) if serving else ("spool_dir",):
+        if given.sources.get(name) == COMMAND_LINE:
+            expected = "not with" if serving else "only with"
+            raise click.UsageError(f"{entries()[name].option}: {given.values[name]}, expected {expected} --serve")

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,12 +15,15 @@ from ...common.deprecated import with_old_keys
 from ...common.errors import ConfigError
 from ...common.process.shutdown import stop_on_signal
 from ...common.server.keys import Keys
-from ...common.spec import StateFit
-from ..options import run_options
+from ..config.effective import server_url
+from ..config.options import with_settings
+from ..config.tree import Config
 
 if TYPE_CHECKING:
     from ...actors.offline.bot_experience import ExperienceOptions
     from ...actors.offline.importer import ImportReport
+    from ...common.spec import ObservationFit
+    from ..config.given import Given
 
 
 _EPISODE = re.compile(r"_ep(\d+)\.npz$")
@@ -28,26 +31,25 @@ _EPISODE = re.compile(r"_ep(\d+)\.npz$")
 
 @click.command("import")
 @click.argument("paths", metavar="FILES...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@run_options
+@with_settings("run", "connection", "observation_fit")
 @click.option("--rewards-shift/--no-rewards-shift", default=True, show_default=True, help="Index t: before action t.")
-@click.option("--state-fit", type=click.Choice(get_args(StateFit)), help="[default: as the run says]")
 @click.option("--behaviour", metavar="uniform|epsilon:E", help="What drew the actions of exp_*.npz files.")
 @click.option("--model", type=click.Path(path_type=Path), help="For epsilon:E, the model they deviate from.")
 @click.option("--name", help="The actor's name.  [default: import, host and process id]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def import_(*, paths: tuple[Path, ...], url: str, run: str, name: str | None, as_json: bool, **reading: object) -> None:
+def import_(given: Given, *, paths: tuple[Path, ...], name: str | None, as_json: bool, **reading: object) -> None:
     """Import games: exp_*.npz of the original bot, *.archive segments, or folders of these.
 
-    The run's learner must have been started with --accept-declared. Files that are not sound are rejected by name, the
+    The run's learner must have been started with --accept-imported. Files that are not sound are rejected by name, the
     others taken; it ends with 3 if there were none to take.
     """
     files = expand(paths)
-    understood = _reading(files, **reading)  # type: ignore[arg-type]
+    understood = _reading(files, observation_fit=given.get("observation_fit"), **reading)  # type: ignore[arg-type]
     from ...actors.offline.importer import import_files
 
     actor = name or f"import-{process_name()}"
     with stop_on_signal() as stop:
-        report = import_files(url, Keys(run), actor, files, understood, stop)
+        report = import_files(server_url(given), Keys(given.get("run", Config().run)), actor, files, understood, stop)
     click.echo(json.dumps(with_old_keys(report.to_json(), refused="rejected")) if as_json else _described(report))
     if not report.taken and not report.interrupted:
         sys.exit(ConfigError.exit_code)
@@ -67,7 +69,12 @@ def expand(paths: tuple[Path, ...]) -> list[Path]:
 
 
 def _reading(
-    files: list[Path], *, rewards_shift: bool, state_fit: StateFit | None, behaviour: str | None, model: Path | None
+    files: list[Path],
+    *,
+    rewards_shift: bool,
+    observation_fit: ObservationFit | None,
+    behaviour: str | None,
+    model: Path | None,
 ) -> ExperienceOptions | None:
     """How to understand experience files, if there are any."""
     from ...common.wire.archive_format import SUFFIX
@@ -91,7 +98,7 @@ def _reading(
     from ...common.wire.bot_model import read_bot_model
 
     return ExperienceOptions(
-        parse_behaviour(behaviour, read_bot_model(model) if model else None), rewards_shift, state_fit
+        parse_behaviour(behaviour, read_bot_model(model) if model else None), rewards_shift, observation_fit
     )
 
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from ...actors.games.starcraft2_spec import NAME as STARCRAFT2
 from ...actors.supervision.child_process import ProcessLimits
 from ...actors.supervision.supervisor import Slot
-from ..options import NO_PROGRESS_S
+from ..config.inherited import child_arguments, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
+    from ..config.given import Given
+    from ..config.tree import Config
+
 _HEAVY_STAGGER_S = 3.0  # between those of games that take a core and a gigabyte to load
-LIMITS = ProcessLimits(NO_PROGRESS_S)
 _STAGGER_S = 0.2  # between the first starts of actors, beyond as many as there are cores
 
 
@@ -29,55 +30,39 @@ def module_command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "broodmind.deploy.cli", *arguments]
 
 
-def actor_slots(
-    url: str,
-    run: str,
-    actors: int,
-    name: str,
-    playing: Mapping[str, object],
-    logs: Path | None = None,
-    limits: ProcessLimits = LIMITS,
-) -> list[Slot]:
+def actor_slots(given: Given, config: Config, actors: int, name: str, logs: Path | None = None) -> list[Slot]:
     """One slot an actor process. Their names are padded, so that their order is that of the slots.
 
     Args:
-        url: the server.
-        run: the run's name.
+        given: the settings that the actors inherit.
+        config: what these come to.
         actors: how many.
         name: what the actors' names begin with.
-        playing: the options they share: game, envs, hold_back.
         logs: the folder for their logs; None leaves them on standard error.
-        limits: how long an attempt of each may take.
     """
+    supervision = config.supervision
+    limits = ProcessLimits(supervision.no_progress_seconds or None, supervision.max_attempt_seconds or None)
 
     def slot(index: int) -> Slot:
         actor = f"{name}-{index:03}"
-        command = module_command("actor", *flags({"redis": url, "run": run, "name": actor, **playing}))
-        if playing["game"] == STARCRAFT2:
+        if config.game == STARCRAFT2:
             delay_s = _HEAVY_STAGGER_S * index
         else:
             delay_s = _STAGGER_S * max(0, index + 1 - (os.cpu_count() or 1))
-        log = logs / f"actor-{index:03}.log" if logs else None
-        return Slot(actor, command, log, delay_s, reports=True, limits=limits)
+        return Slot(
+            actor,
+            module_command(*child_arguments("actor", actor)),
+            message=encode(given.having(name=actor)),
+            log=logs / f"actor-{index:03}.log" if logs else None,
+            first_delay_s=delay_s,
+            reports=True,
+            limits=limits,
+        )
 
     return [slot(index) for index in range(actors)]
 
 
-def learner_slot(url: str, run: str, options: Mapping[str, object], logs: Path) -> Slot:
+def learner_slot(given: Given, logs: Path) -> Slot:
     """The slot of the learner; when it ends with 0 it has reached its goal."""
-    command = module_command("learner", "--lifeline", *flags({"redis": url, "run": run, **options}))
-    return Slot("learner", command, logs / "learner.log", restart=False)
-
-
-def flags(options: Mapping[str, object]) -> list[str]:
-    """Options as they stand on a command line; None and False are left out, a tuple's items each get the option."""
-    result: list[str] = []
-    for name, value in options.items():
-        flag = f"--{name.replace('_', '-')}"
-        if value is True:
-            result.append(flag)
-        elif isinstance(value, tuple):
-            result += [part for item in value for part in (flag, str(item))]
-        elif value is not None and value is not False:
-            result += [flag, str(value)]
-    return result
+    command = module_command(*child_arguments("learner", "learner"))
+    return Slot("learner", command, message=encode(given), log=logs / "learner.log", restart=False)

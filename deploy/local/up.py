@@ -7,10 +7,11 @@ until then; and what needs numpy, 15 MB, when they have ended.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,42 +19,48 @@ from ...actors.games.starcraft2_spec import NAME as STARCRAFT2
 from ...actors.supervision.supervisor import Supervisor
 from ...common.errors import ConfigError, NotSolved
 from ...common.process.clock import now_ms
+from ...common.process.process_setup import prepare_to_compute
 from ...common.process.shutdown import stop_on_signal
 from ...common.server.keys import Keys
-from ...common.spec import RolloutSpec
+from ..config.effective import effective, for_local_run, server_url
+from ..config.inherited import hand_over
+from ..config.options import SettingsCommand, with_settings
 from .embedded_server import EmbeddedServer
 from .process_slots import actor_slots, learner_slot
 
 if TYPE_CHECKING:
+    from ..config.given import Given
     from ..records.learning_curve import Curve
 
 INTERRUPTED = 130
-_ACTORS = "local"  # the same names each time: a seed gives the same games
+_NAME = "local"  # the same names each time: a seed gives the same games
+_SETTINGS = (
+    *("run", "game", "seed", "algo", "connection", "algorithm", "network", "rollout", "intake", "goal"),
+    *("checkpointing", "archive", "lease", "actors", "supervision", "local"),
+)
 
 
-def run_up(
-    url: str | None,
-    run: str,
-    *,
-    game: str,
-    actors: int,
-    envs: int,
-    hold_back: int,
-    eval_episodes: int,
-    out: str | None,
-    as_json: bool,
-    **learning: Any,  # noqa: ANN401 - the learner's own options, handed on
-) -> int:
+@click.command(cls=SettingsCommand)
+@with_settings(*_SETTINGS, without=("name", "records", "standby"))
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+def up(given: Given, *, as_json: bool) -> None:
+    """Start a whole run on this machine: server, learner, actors; watch it, then evaluate what it learnt."""
+    prepare_to_compute()
+    sys.exit(run_up(given, as_json=as_json))
+
+
+def run_up(given: Given, *, as_json: bool) -> int:
     """Put a run up and see it through; returns the exit code."""
-    if game == STARCRAFT2:
+    given = for_local_run(given)
+    config = effective(given)
+    if config.game == STARCRAFT2:
         raise ConfigError(
-            f"game: {game!r}, expected one that can be stepped; play it with broodmind learner and actors"
+            f"game: {config.game!r}, expected one that can be stepped; play it with broodmind learner and actors"
         )
-    began_ms, keys = _process_start_ms(), Keys(run)
-    folder = Path(out) if out else Path("runs") / time.strftime(f"{run}-%Y%m%d-%H%M%S")
+    url = server_url(given) if "redis" in given.values else None
+    began_ms, keys, game = _process_start_ms(), Keys(config.run), config.game
+    folder = config.local.out or Path("runs") / time.strftime(f"{config.run}-%Y%m%d-%H%M%S")
     folder.mkdir(parents=True, exist_ok=True)
-    playing = {"game": game, "envs": envs, "hold_back": hold_back}
-    options = _learner_options(folder, game, actors * envs, **learning)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
         embedded = None
@@ -62,8 +69,9 @@ def run_up(
             url = embedded.url
         else:
             _check_free(url, keys)
-        learner = learner_slot(url, run, options, folder)
-        supervisor = Supervisor([learner, *actor_slots(url, run, actors, _ACTORS, playing, folder)])
+        handed_over = hand_over(given.defaulting(checkpoint_dir=folder / "checkpoints"), url)
+        actors = actor_slots(handed_over, config, config.actors.actors, _NAME, folder)
+        supervisor = Supervisor([learner_slot(handed_over, folder), *actors])
         stack.callback(supervisor.stop)
         supervisor.poll()
 
@@ -74,37 +82,21 @@ def run_up(
         stack.callback(server.close)
         if embedded is not None:
             embedded.wait_until_up()
-        click.echo(f"run {run} on {_redis_cli(server.url)}, logs in {folder}", err=True)
+        click.echo(f"run {config.run} on {_redis_cli(server.url)}, logs in {folder}", err=True)
         seen = follow(server, keys, supervisor, embedded, stop, began_ms)
         supervisor.stop()
 
         from .summary import evaluated, report
 
-        summary = evaluated(server, keys, game, eval_episodes, seen, began_ms)
+        summary = evaluated(server, keys, game, config.local.eval_episodes, seen, began_ms)
     if summary is None:  # stopped before there was anything
         return INTERRUPTED
-    report(summary, _draw(seen.curve, folder, f"{game}, run {run}"), folder)
+    report(summary, _draw(seen.curve, folder, f"{game}, run {config.run}"), folder)
     if as_json:
         click.echo(json.dumps(summary))
     if stop.requested:
         return INTERRUPTED
-    return NotSolved.exit_code if learning["until_return"] is not None and not summary["solved"] else 0
-
-
-def _learner_options(
-    folder: Path,
-    game: str,
-    columns: int,
-    *,
-    settings: tuple[str, ...],
-    **learning: Any,  # noqa: ANN401
-) -> dict[str, Any]:
-    """The learner's options, as they stand on its command line; `columns` games are played at once."""
-    if learning["algo"] != "reinforce":  # one piece of each actor makes a batch
-        fragments = columns * (learning["unroll"] or RolloutSpec().length)
-        learning["batch_steps"] = learning["batch_steps"] or fragments
-    learning["no_normalise"] = learning["normalise"] is False
-    return {"game": game, **learning, "set": settings, "checkpoint_dir": folder / "checkpoints"}
+    return NotSolved.exit_code if config.goal.until_return is not None and not summary["solved"] else 0
 
 
 def _check_free(url: str, keys: Keys) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,12 +13,26 @@ from ...common.errors import ConfigError
 from ...common.server.keys import Keys
 from ...common.server.streams import Server
 from ...learner.ledger.counters import REJECTION_COUNTERS
+from ..config.effective import server_url
+from ..config.options import with_settings
+from ..config.tree import Config
 from .run_view import RunView, look
+
+if TYPE_CHECKING:
+    from ..config.given import Given
 
 _SHOWN = (
     *("steps", "steps_per_second", "games", "return_mean", "win_rate"),
     *("staleness_p50", "staleness_p95", "staleness_max", "effective_rate"),
 )
+
+
+@click.command()
+@with_settings("run", "connection")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(given: Given, *, as_json: bool) -> None:
+    """Show where a run stands: version, counters, actors and the lag of each stream."""
+    show_status(server_url(given), given.get("run", Config().run), as_json=as_json)
 
 
 def show_status(url: str, run: str, *, as_json: bool) -> None:

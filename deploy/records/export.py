@@ -10,21 +10,22 @@ import click
 
 from ...common.errors import ConfigError, LineageLost, WireError
 from ...common.server.keys import Keys
-from ..options import DEFAULT_URL
+from ..config.effective import server_url
+from ..config.options import with_settings
 
 if TYPE_CHECKING:
     from ...common.server.streams import Server
     from ...common.spec import RunSpec
     from ...common.wire.codec import Array
     from ...learner.persistence.run_snapshot import RunSnapshot
+    from ..config.given import Given
 
 _LOOKS = 100
 Layout = Literal["bot", "params"]
 
 
 @click.command()
-@click.option("--redis", "url", default=DEFAULT_URL, envvar="BROODMIND_REDIS", show_default=True, help="Server.")
-@click.option("--run", envvar="BROODMIND_RUN", help="The run whose latest version is exported.")
+@with_settings("run", "connection")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="A checkpoint file, in place of a run.")
 @click.option("--to", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The npz file to write.")
 @click.option(
@@ -34,13 +35,17 @@ Layout = Literal["bot", "params"]
     type=click.Choice(get_args(Layout)),
     help="bot: W1 b1 ... as the original bot loads them; params: any network, under our names.",
 )
-def export(*, url: str, run: str | None, checkpoint: Path | None, to: Path, layout: Layout) -> None:
-    """Write the policy as an npz file: for the original bot, or for any program that has numpy."""
+def export(given: Given, *, checkpoint: Path | None, to: Path, layout: Layout) -> None:
+    """Write the policy as an npz file: for the original bot, or for any program that has numpy.
+
+    Either the latest version of --run, which has no default here, or a --checkpoint.
+    """
     from ...learner.persistence.checkpoints import read_checkpoint
 
+    run = given.get("run")
     if (run is None) == (checkpoint is None):
         raise ConfigError(f"export: --run {run} and --checkpoint {checkpoint}, expected one of the two")
-    stored, spec = read_checkpoint(checkpoint) if checkpoint else _of_run(url, str(run))
+    stored, spec = read_checkpoint(checkpoint) if checkpoint else _of_run(server_url(given), str(run))
     write_npz(to, bot_arrays(stored, spec) if layout == "bot" else params_arrays(stored, spec))
     click.echo(f"epoch {stored.head.epoch}, version {stored.head.version} written to {to}", err=True)
 

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
-from ...common.errors import ConfigError
+from ...common.setting import Setting, check_settings
 
 Scaling = Literal["none", "linear", "sqrt"]
 
 
 @dataclass(frozen=True, slots=True)
 class LearningRateConfig:
-    """How the rate follows the batch, the run's progress, and how far updates move the policy."""
+    """How the learning rate follows the batch, the run's progress, and how far updates move the policy."""
 
-    scaling: Scaling = "none"  # against the reference batch, by the steps that were accepted, not asked for
-    reference_steps: int = 2048
-    warmup_updates: int = 0  # the rate rises linearly over so many
-    anneal_steps: int = 0  # the rate falls linearly to 0 over so many trained steps; 0: it does not
-    stale_factor: float = 1.0  # the rate for a batch of stale data only; a mixed batch lies between, by its share
-    kl_target: float = 0.0  # 0: the rate does not follow the KL divergence
+    # By the steps that were accepted, not by those asked for.
+    learning_rate_scaling: Annotated[
+        Scaling, Setting("How the learning rate follows the size of the batch, against reference_steps.")
+    ] = "none"
+    reference_steps: Annotated[
+        int, Setting("Size of the batch that the learning rate is meant for.", ge=1, unit="steps")
+    ] = 2048
+    warmup_updates: Annotated[int, Setting("Raise the learning rate linearly over so many updates.", ge=0)] = 0
+    anneal_steps: Annotated[
+        int, Setting("Lower the learning rate linearly to 0 over so many trained steps; 0: do not.", ge=0)
+    ] = 0
+    # A mixed batch lies between, by its share.
+    stale_factor: Annotated[
+        float, Setting("Factor of the learning rate for a batch of older versions' steps only.", gt=0, le=1)
+    ] = 1.0
+    kl_target: Annotated[
+        float, Setting("KL divergence of an update that the learning rate aims at; 0: do not.", ge=0, unit="nats")
+    ] = 0.0
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
-        if self.scaling not in get_args(Scaling):
-            raise ConfigError(f"rate scaling: {self.scaling!r}, expected one of {', '.join(get_args(Scaling))}")
-        if self.reference_steps < 1:
-            raise ConfigError(f"reference steps: {self.reference_steps}, expected at least 1")
-        for name in ("warmup_updates", "anneal_steps", "kl_target"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name}: {getattr(self, name)}, expected at least 0")
-        if not 0 < self.stale_factor <= 1:
-            raise ConfigError(f"stale factor: {self.stale_factor}, expected more than 0 and at most 1")
+        check_settings(self)
 
 
 def batch_scale(config: LearningRateConfig, steps: int) -> float:
@@ -42,7 +46,7 @@ def batch_scale(config: LearningRateConfig, steps: int) -> float:
     and RMSProp.
     """
     ratio = steps / config.reference_steps
-    return {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[config.scaling]
+    return {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[config.learning_rate_scaling]
 
 
 def stale_scale(config: LearningRateConfig, stale_share: float) -> float:

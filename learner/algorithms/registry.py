@@ -1,72 +1,116 @@
-"""Settings that need no tuning: `auto` picks them by the game, and any of them can be overridden by name."""
+"""The one list of algorithms. Names are known without importing anything; classes are imported when they are wanted.
+
+To add an algorithm, write its module and add its entry here. The module has two classes:
+
+    a frozen dataclass of `Setting` fields, its hyperparameters, with `schedule: LearningRateConfig` and the class
+        variable WHOLE_EPISODES: whether a batch is whole episodes rather than fragments;
+    an Algorithm, made from these hyperparameters and the run's spec.
+
+Both may be in one module; those below keep the first apart, so that command lines are read without importing numpy.
+"""
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
-
-from ...common.actions import Box
-from ...common.errors import ConfigError
-from .impact import ImpactConfig
-from .ppo import PPOConfig
-from .reinforce import ReinforceConfig
-from .vtrace_actor_critic import VTraceConfig
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import numpy as np
 
-    from ...common.spec import GameSpec
-    from .trainer import AlgorithmConfig
-
-Algo = Literal["auto", "ppo", "impact", "vtrace", "reinforce"]
-
-
-def preset(algo: Algo, game: GameSpec) -> AlgorithmConfig:
-    """The settings of an algorithm for a game; `auto` is PPO, as continuous actions or discrete ones want it."""
-    match algo:
-        case "impact":
-            return ImpactConfig()
-        case "vtrace":
-            return VTraceConfig()
-        case "reinforce":
-            return ReinforceConfig()
-        case "auto" if isinstance(game.actions, Box):
-            return PPOConfig(rate=1e-3, entropy=0.0, popart=0.03, epochs=8)
-        case _:
-            return PPOConfig()
+    from ...common.spec import RunSpec
+    from ...common.wire.codec import Array
+    from ..maths.flat_parameters import Parameters
+    from ..maths.optimizer_name import OptimizerName
+    from ..maths.optimizers import Optimizer
+    from ..metrics.update_metrics import Metrics
+    from .batch import Batch
+    from .learning_rate import LearningRateConfig
 
 
-def override(config: AlgorithmConfig, settings: Sequence[str]) -> AlgorithmConfig:
-    """Settings such as `gamma=0.98` or `rates.scaling=sqrt` on top of a preset.
+class AlgorithmConfig(Protocol):
+    """The hyperparameters that every algorithm has."""
 
-    Raises:
-        ConfigError: naming the setting, if there is none of that name or its value is of another kind.
-    """
-    for setting in settings:
-        path, equals, value = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"set: {setting!r}, expected NAME=VALUE")
-        config = _override(config, path.strip().split("."), value.strip(), setting)
-    return config
+    WHOLE_EPISODES: ClassVar[bool]
 
+    @property
+    def learning_rate(self) -> float:
+        """Step size of the optimizer."""
 
-def _override(config: Any, path: list[str], value: str, setting: str) -> Any:  # noqa: ANN401 - any of the dataclasses
-    names = {field.name for field in fields(config)}
-    if path[0] not in names:
-        raise ConfigError(f"set: {setting!r}, expected one of {', '.join(sorted(names))}")
-    now = getattr(config, path[0])
-    if is_dataclass(now):
-        return replace(config, **{path[0]: _override(now, path[1:] or [""], value, setting)})
-    return replace(config, **{path[0]: _parsed(value, now, setting)})
+    @property
+    def optimizer(self) -> OptimizerName:
+        """Name of the optimizer."""
+
+    @property
+    def n_epochs(self) -> int:
+        """Passes over each batch."""
+
+    @property
+    def schedule(self) -> LearningRateConfig:
+        """How the learning rate follows the batch and the run."""
 
 
-def _parsed(value: str, now: object, setting: str) -> object:
-    """The value as the kind of the one it takes the place of."""
-    if isinstance(now, bool):
-        if value not in {"true", "false"}:
-            raise ConfigError(f"set: {setting!r}, expected true or false")
-        return value == "true"
-    try:
-        return type(now)(value)  # type: ignore[call-arg]
-    except ValueError as error:
-        raise ConfigError(f"set: {setting!r}, expected {type(now).__name__}") from error
+class Algorithm(Protocol):
+    """From a batch to an update of the parameters."""
+
+    def update(
+        self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, rng: np.random.Generator, /
+    ) -> Metrics:
+        """Change `params` by a batch; return the update's metrics. Raises NonFinite."""
+
+    def state(self) -> dict[str, Array]:
+        """All that the next update depends on, besides parameters and optimizer."""
+
+    def restore(self, state: dict[str, Array], params: Parameters, /) -> None:
+        """Go on from what `state` gave, bit for bit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where an algorithm's two classes are, as module:class beside this module."""
+
+    config: str
+    algorithm: str
+
+
+ALGORITHMS = {
+    "ppo": Entry("ppo.config:PPOConfig", "ppo.update:PPO"),
+    "impact": Entry("impact.config:ImpactConfig", "impact.update:Impact"),
+    "vtrace": Entry("vtrace_actor_critic.config:VTraceConfig", "vtrace_actor_critic.update:Impala"),
+    "reinforce": Entry("reinforce.config:ReinforceConfig", "reinforce.update:Reinforce"),
+}
+AUTO = "ppo"
+# What PPO's settings are with `auto` where actions are continuous.
+_CONTINUOUS = {"learning_rate": 1e-3, "entropy_coef": 0.0, "popart": 0.03, "n_epochs": 8}
+
+
+def resolve(algo: str) -> str:
+    """The algorithm that a name stands for, which may be `auto`."""
+    return AUTO if algo == "auto" else algo
+
+
+def preset(algo: str, *, continuous: bool) -> dict[str, Any]:
+    """Settings that differ from the algorithm's own defaults: with `auto`, by the game's kind of actions."""
+    return dict(_CONTINUOUS) if algo == "auto" and continuous else {}
+
+
+def config_class(name: str) -> Any:  # noqa: ANN401 - the class of an AlgorithmConfig
+    """The class of an algorithm's hyperparameters."""
+    return _load(ALGORITHMS[name].config)
+
+
+def name_of(config: AlgorithmConfig) -> str:
+    """The name of the algorithm that these are the hyperparameters of."""
+    wanted = f"{type(config).__module__}:{type(config).__name__}"
+    return next(name for name, entry in ALGORITHMS.items() if wanted.endswith(f".algorithms.{entry.config}"))
+
+
+def make_algorithm(config: AlgorithmConfig, spec: RunSpec) -> Algorithm:
+    """The algorithm of these hyperparameters, for a run."""
+    made: Algorithm = _load(ALGORITHMS[name_of(config)].algorithm)(config, spec)
+    return made
+
+
+def _load(place: str) -> Any:  # noqa: ANN401 - a class
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(f".{module}", __package__), name)

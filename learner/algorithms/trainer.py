@@ -19,14 +19,7 @@ from ..maths.optimizers import make_optimizer
 from ..maths.running_moments import Moments
 from ..metrics.update_metrics import NonFinite, check_finite
 from . import learning_rate
-from .impact import Impact, ImpactConfig
-from .ppo import PPO, PPOConfig
-from .reinforce import Reinforce, ReinforceConfig
-from .vtrace_actor_critic import Impala, VTraceConfig
-
-if TYPE_CHECKING:
-    from ...common.policy.network import Params
-    from ...common.wire.codec import Array
+from .registry import make_algorithm, name_of
 
 if TYPE_CHECKING:
     from ...common.policy.network import Params
@@ -34,8 +27,8 @@ if TYPE_CHECKING:
     from ...common.wire.codec import Array
     from ..metrics.update_metrics import Metrics
     from .batch import Batch
+    from .registry import AlgorithmConfig
 
-AlgorithmConfig = PPOConfig | ReinforceConfig | VTraceConfig
 _STATE = {"optimizer", "algo", "arrays", "algorithm", "normaliser", "rates", "rng"}
 _DTYPES = ("<f4", "<f8", "<i8")
 
@@ -49,7 +42,7 @@ class Trainer:
         self._params = Parameters.of(network.initial_params(spec.network, spec.game, rng), spec.network, spec.game)
         self._rng = generator(spec.seed, Role.LEARNER)
         self._optimizer = make_optimizer(config.optimizer, self._params.flat.size)
-        self._algorithm = _algorithm(config, spec)
+        self._algorithm = make_algorithm(config, spec)
         self._normaliser = Moments(spec.game.features)
         self._progress = np.array([0.0, 0.0, 1.0])  # updates, trained steps, the factor that follows the KL divergence
 
@@ -71,17 +64,17 @@ class Trainer:
             self._restore(before[1])
             raise
         updates, steps, factor = self._progress
-        factor = learning_rate.follow_kl(factor, metrics["kl"], self._config.rates.kl_target)
+        factor = learning_rate.follow_kl(factor, metrics["kl"], self._config.schedule.kl_target)
         self._progress[...] = updates + 1, steps + batch.steps, factor
         # Only now: what an update was made with is what the actors played with, or close to it.
-        if self._spec.network.normalise:
+        if self._spec.network.normalize_observations:
             self._normaliser.update(batch.observations[:-1][batch.valid])
         return metrics
 
     @property
     def passes(self) -> int:
         """How often an update goes over each step of its batch."""
-        return 1 if isinstance(self._config, ReinforceConfig) else self._config.epochs
+        return self._config.n_epochs
 
     def start_from(self, origin: WarmStart) -> None:
         """Begin with somebody else's parameters; all else stays fresh."""
@@ -98,7 +91,7 @@ class Trainer:
         """All else that the next update depends on."""
         return {
             "optimizer": self._config.optimizer,
-            "algo": self.describe()["algo"],
+            "algo": name_of(self._config),
             "arrays": self._optimizer.state(),
             "algorithm": self._algorithm.state(),
             "normaliser": self._normaliser.state(),
@@ -114,7 +107,7 @@ class Trainer:
             WireError: if the state does not fit the network.
         """
         codec.check_fields(raw, _STATE)
-        for name, ours in (("algo", self.describe()["algo"]), ("optimizer", self._config.optimizer)):
+        for name, ours in (("algo", name_of(self._config)), ("optimizer", self._config.optimizer)):
             if raw[name] != ours:
                 raise ConfigError(f"{name}: {ours}, expected {raw[name]}, which this run was trained with")
         taken = {part: _take(raw[part], own) for part, own in self.state().items() if isinstance(own, dict)}
@@ -127,8 +120,8 @@ class Trainer:
 
     def describe(self) -> dict[str, Any]:
         """The algorithm and its settings, for `stats`."""
-        settings = asdict(self._config)
-        return {"algo": _NAMES[type(self._config)], **settings.pop("rates"), **settings}
+        settings: dict[str, Any] = asdict(self._config)  # type: ignore[call-overload]  # a dataclass, as all of them
+        return {"algo": name_of(self._config), **settings.pop("schedule"), **settings}
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._optimizer.restore(state["arrays"])
@@ -138,12 +131,13 @@ class Trainer:
         self._rng.bit_generator.state = json.loads(state["rng"])
 
     def _rate(self, batch: Batch) -> float:
-        config, (updates, steps, factor) = self._config.rates, self._progress
+        config, (updates, steps, factor) = self._config.schedule, self._progress
         scale = learning_rate.batch_scale(config, batch.steps) * learning_rate.stale_scale(config, batch.stale_share)
-        return float(self._config.rate * scale * learning_rate.schedule(config, int(updates), int(steps)) * factor)
+        scheduled = self._config.learning_rate * learning_rate.schedule(config, int(updates), int(steps))
+        return float(scheduled * scale * factor)
 
     def _carried(self) -> Params:
-        if not self._spec.network.normalise:
+        if not self._spec.network.normalize_observations:
             return {}
         mean, deviation = self._normaliser.mean, self._normaliser.deviation
         return {network.MEAN: mean.astype(np.float32), network.SCALE: (1 / deviation).astype(np.float32)}
@@ -152,26 +146,6 @@ class Trainer:
         shape = batch.observations.shape
         rows = network.prepare(self._carried(), batch.observations.reshape(-1, shape[-1]))
         return replace(batch, observations=rows.reshape(shape))
-
-
-_NAMES: dict[type, str] = {
-    PPOConfig: "ppo",
-    ImpactConfig: "impact",
-    ReinforceConfig: "reinforce",
-    VTraceConfig: "vtrace",
-}
-
-
-def _algorithm(config: AlgorithmConfig, spec: RunSpec) -> PPO | Reinforce | Impala:
-    match config:
-        case ImpactConfig():  # a PPOConfig too
-            return Impact(config, spec)
-        case PPOConfig():
-            return PPO(config, spec)
-        case ReinforceConfig():
-            return Reinforce(config, spec)
-        case VTraceConfig():
-            return Impala(config, spec)
 
 
 def _take(raw: Any, expected: dict[str, Array]) -> dict[str, Array]:  # noqa: ANN401 - from a decoded map

@@ -23,7 +23,7 @@ def rejection(header: Header, standing: Standing, now_ms: int, config: IntakeCon
             return "off_run"
     elif reason := _rejection_by_version(header, standing, config):
         return reason
-    return "too_old" if now_ms - header.created_ms > config.max_age_s * 1000 else None
+    return "too_old" if now_ms - header.created_ms > config.max_age * 1000 else None
 
 
 def _rejection_by_version(header: Header, standing: Standing, config: IntakeConfig) -> Rejection | None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     from ...common.policy.network import Floats
     from ...common.wire.codec import Array
-
-Name = Literal["adam", "adamw", "rmsprop", "sgd"]
+    from .optimizer_name import OptimizerName
 
 
 class Optimizer(Protocol):
@@ -117,7 +116,7 @@ class RMSProp:
         self._square[...] = state["square"]
 
 
-def make_optimizer(name: Name, size: int) -> Optimizer:
+def make_optimizer(name: OptimizerName, size: int) -> Optimizer:
     """The optimizer of that name for `size` parameters."""
     match name:
         case "adam":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -32,32 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ...common.spec import RunSpec
+    from ..config import ArchiveConfig
     from ..ledger.counters import Rejection
     from ..ledger.head import Head
     from ..ledger.stream_entry import Entry
 
 _log = Log("archive")
-_SEGMENT_BYTES = 64 << 20
-_SEGMENTS_LEAST = 8  # of the oldest, one is deleted: not too large a part of the whole
 _WARN_EVERY_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveConfig:
-    """Where consumed entries are kept, and how much of them."""
-
-    folder: str
-    max_bytes: int = 1 << 30  # of finished segments; the oldest are deleted
-
-    def __post_init__(self) -> None:
-        """Check ranges once, here."""
-        if self.max_bytes < 1:
-            raise ConfigError(f"archive: {self.max_bytes} bytes, expected at least 1")
-
-    @property
-    def segment_bytes(self) -> int:
-        """At which a segment is finished."""
-        return min(_SEGMENT_BYTES, self.max_bytes // _SEGMENTS_LEAST)
 
 
 class Archive:
@@ -65,11 +45,11 @@ class Archive:
 
     def __init__(self, config: ArchiveConfig, run: str, spec: RunSpec) -> None:
         self._config, self._run, self._spec = config, run, spec
-        self._folder = Path(config.folder)
+        self._folder = config.archive or Path()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"archive: {config.folder!r}, expected a folder ({error.strerror})") from error
+            raise ConfigError(f"archive: {str(config.archive)!r}, expected a folder ({error.strerror})") from error
         self._file: BinaryIO | None = None
         self._path = self._folder
         self._warning = Every(_WARN_EVERY_S)

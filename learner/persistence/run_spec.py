@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from ...common.server.streams import Server
 
 
+def store_configuration(server: Server, keys: Keys, configuration: str) -> None:
+    """Keep the learner's whole configuration, as JSON without secrets, beside the spec: of the latest learner."""
+    server.call("HSET", keys.spec, "config", configuration)
+
+
 def agree_on_spec(server: Server, keys: Keys, spec: RunSpec) -> None:
     """Write the run's spec, or hold ours against the one there. Raises ConfigError where they differ."""
     raw = server.call("HGET", keys.spec, "json")

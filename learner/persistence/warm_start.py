@@ -70,8 +70,10 @@ def _from_npz(path: Path, spec: RunSpec) -> WarmStart:
         raise WireError(f"file: arrays {', '.join(arrays)[:80]!r}, expected a model or an export of broodmind's")
     theirs = RunSpec.from_json(arrays[SPEC].tobytes())
     _check(path, spec, theirs.game, theirs.network)
-    if theirs.network.normalise:
-        raise WireError("normalise: True, expected False: an export cannot go on normalising; start from a checkpoint")
+    if theirs.network.normalize_observations:
+        raise WireError(
+            "normalize_observations: True, expected False: an export cannot go on normalizing; start from a checkpoint"
+        )
     params: Params = {}
     for name, shape in shapes(spec.network, spec.game).items():
         array = arrays.get(name)
@@ -86,7 +88,7 @@ def _from_checkpoint(path: Path, spec: RunSpec) -> WarmStart:
     _check(path, spec, theirs.game, theirs.network)
     params = plain_values(snapshot.params(theirs), snapshot, theirs.network, theirs.game)
     normaliser = None
-    if spec.network.normalise:
+    if spec.network.normalize_observations:
         raw: dict[str, Any] = snapshot.trainer_state()["normaliser"]
         own = Moments(spec.game.features).state()
         codec.check_fields(raw, set(own))

@@ -23,7 +23,7 @@ from broodmind.common.errors import BroodmindError, ConfigError, LineageLost, Wi
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory
 from broodmind.common.wire.weights import Pointer, decode_weights, digest
-from broodmind.learner.algorithms.ppo import PPOConfig
+from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.algorithms.trainer import Trainer
 from broodmind.learner.ledger.counters import Counters
 from broodmind.learner.ledger.head import Head
@@ -34,7 +34,9 @@ from broodmind.learner.persistence.run_snapshot import LearnerState, RunSnapshot
 
 WHOLE = 1_000_000  # at a tenth 100,000, in half a minute; whole in five
 WEIGHED = 50  # one in so many is held against its size: tracing memory is slow
-RICH = RunSpec(GameSpec("rich", (2,), Box((-1.0,), (1.0,))), NetworkSpec((4,), shared=True, normalise=True), seed=3)
+RICH = RunSpec(
+    GameSpec("rich", (2,), Box((-1.0,), (1.0,))), NetworkSpec((4,), shared=True, normalize_observations=True), seed=3
+)
 ODD = (None, True, -1, 0, 1, 2**31, 2**53, 2**63, 2**64 - 1, -(2**63), 0.5, 1e300, float("nan"), float("inf"))
 ODD += ("", "<f4", "|O", "x" * 5000, b"", b"\0" * 40, [], {}, [[]], {"a": 1}, [0] * 9)
 WORDS = np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45, -0.0], "<f4").tobytes()

@@ -20,7 +20,7 @@ RUN = "flood"
 KEYS = Keys(RUN)
 ROOM = 24 << 20  # above what the `rejected` stream may keep
 ENTRY = b"x" * 200_000
-USUAL = replace(CONFIG, lease_ttl_ms=LearnerConfig().lease_ttl_ms)  # a lease as it is by default, which can be lost
+USUAL = replace(CONFIG, lease=LearnerConfig().lease)  # a lease as it is by default, which can be lost
 
 
 def used(redis):

@@ -35,9 +35,9 @@ from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import parse_id
 from broodmind.common.spec import NetworkSpec
 from broodmind.common.wire.weights import Pointer, digest
-from broodmind.learner.algorithms.ppo import PPOConfig
+from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.commit.lease import Lease
-from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.ledger.counters import REJECTIONS
 from broodmind.learner.persistence.last_known_state import LastKnownState
 from broodmind.learner.session import Session
@@ -46,7 +46,7 @@ EXAMPLES, STEPS = 10_000, 50
 TINY = replace(SPEC, network=NetworkSpec(hidden=(2,)))
 MAX_STALENESS = 2
 CONFIG = LearnerConfig(
-    PPOConfig(epochs=1), IntakeConfig(max_staleness=MAX_STALENESS), lease_ttl_ms=600_000, lease_wait_s=0
+    PPOConfig(n_epochs=1), IntakeConfig(max_staleness=MAX_STALENESS), lease=LeaseConfig(lease_ttl=600, lease_wait=0)
 )
 KEYS = Keys("model")
 ACTORS = st.sampled_from(["a", "b"])
@@ -181,7 +181,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
     @precondition(lambda self: self.learner is None)
     @rule()
     def learner_starts(self):
-        self.learner = self.opened(Lease(KEYS, CONFIG.lease_ttl_ms))
+        self.learner = self.opened(Lease(KEYS, CONFIG.lease.ttl_ms))
         self.note_commit(None)
 
     @precondition(lambda self: self.learner is not None)
@@ -196,7 +196,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
     def learner_is_paused_and_another_takes_over(self):
         self.zombies.append(self.learner)
         self.redis.call("DEL", KEYS.lease)
-        self.learner = self.opened(Lease(KEYS, CONFIG.lease_ttl_ms))
+        self.learner = self.opened(Lease(KEYS, CONFIG.lease.ttl_ms))
 
     @precondition(lambda self: self.learner is not None)
     @rule()

@@ -23,7 +23,7 @@ from broodmind.deploy.audit.verify import verify
 from broodmind.learner.commit import commit as commit_module
 from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
-from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.ingest.fenced_read import FencedReads
 from broodmind.learner.ingest.stream_reader import StreamReader
 from broodmind.learner.ledger.counters import Counters
@@ -32,7 +32,7 @@ from broodmind.learner.persistence.last_known_state import LastKnownState
 from broodmind.learner.session import Session
 
 planted = pytest.mark.parametrize("fault", [False, True], ids=["as it is", "with the fault"])
-CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=ONE_PIECE), lease_ttl_ms=60_000)
+CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=ONE_PIECE), lease=LeaseConfig(lease_ttl=60))
 
 LEASE_CHECK = "if redis.call('GET', KEYS[1]) ~= c.token then"
 PARENT_CHECK = "if found ~= expected then"

@@ -22,6 +22,7 @@ from broodmind.common.errors import BroodmindError
 from broodmind.common.server.keys import CONSUMER, GROUP, Keys
 from broodmind.common.server.streams import Server
 from broodmind.deploy.cli import cli
+from broodmind.deploy.config.tree import entries
 
 # Two writes that belong together, as a commit's do: in the AOF they stand between MULTI and EXEC.
 TRANSACTION = "redis.call('HINCRBY', KEYS[1], 'first', 1) redis.call('HINCRBY', KEYS[1], 'second', 1)"
@@ -240,7 +241,9 @@ def parse(command):
     """What the command line makes of a command; raises where it does not know the command or an option."""
     name, *arguments = command
     with suppress(click.exceptions.Exit):  # --help
-        cli.commands[name].make_context(name, arguments).close()
+        known = cli.get_command(click.Context(cli), name)
+        assert known is not None, name
+        known.make_context(name, arguments).close()
 
 
 def test_the_commands_of_the_compose_file_are_what_the_command_line_knows():
@@ -249,7 +252,7 @@ def test_the_commands_of_the_compose_file_are_what_the_command_line_knows():
     assert [command[0] for command in ours] == ["learner", "actors"]
     for command in ours:
         parse(command)
-    variables = {parameter.envvar for command in ("learner", "actors") for parameter in cli.commands[command].params}
+    variables = {entry.variable for entry in entries().values()}
     assert set(re.findall(r"BROODMIND_\w+", compose())) <= variables
 
 

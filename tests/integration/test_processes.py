@@ -87,7 +87,7 @@ def test_status_shows_the_run(shared_server, redis, run):
 
 def test_lock_step_with_a_seed_is_reproducible_bit_for_bit(shared_server, redis, run):
     def play(name, seed):
-        keys, batch = Keys(name), ("--unroll", "16", "--batch-steps", "128")
+        keys, batch = Keys(name), ("--fragment-length", "16", "--batch-steps", "128")
         lock_step_run(redis, shared_server, name, *batch, "--seed", seed, "--max-steps", "2000")
         head = counters(redis, keys)
         assert head["steps"] >= 2000
@@ -101,8 +101,18 @@ def test_lock_step_with_a_seed_is_reproducible_bit_for_bit(shared_server, redis,
 
 def test_actors_can_be_held_back_to_an_exact_staleness(shared_server, redis, run):
     keys, common = Keys(run), options(shared_server, run)
-    learning = ("--lock-step", "--max-staleness", "2", "--unroll", "16", "--batch-steps", "64", "--max-steps", "4000")
-    with running("actors", *common, "--envs", "4", "--hold-back", "2"):
+    learning = (
+        "--lock-step",
+        "--max-staleness",
+        "2",
+        "--fragment-length",
+        "16",
+        "--batch-steps",
+        "64",
+        "--max-steps",
+        "4000",
+    )
+    with running("actors", *common, "--envs", "4", "--policy-lag", "2"):
         _, shown = broodmind("learner", *common, *learning).communicate(timeout=PATIENCE_S)
     stats = hash_of(redis, keys.stats)
     assert counters(redis, keys)["stale"] == 0, shown
@@ -120,7 +130,7 @@ def test_whole_games_train_reinforce(shared_server, redis, run):
     assert head["invalid"] == 0
     stats = hash_of(redis, keys.stats)
     assert stats["algo"] == "reinforce"
-    assert float(stats["effective_rate"]) < float(stats["rate"])
+    assert float(stats["effective_rate"]) < float(stats["learning_rate"])
 
 
 def test_a_learner_that_slept_past_its_lease_writes_nothing_more(shared_server, redis, run):
@@ -147,7 +157,7 @@ def test_a_learner_that_slept_past_its_lease_writes_nothing_more(shared_server, 
 def test_no_two_actors_play_the_same_and_none_twice(shared_server, redis, run):
     """Else more actors would mean more copies of the same games."""
     keys, common = Keys(run), options(shared_server, run)
-    with running("learner", *common, "--unroll", "4"):
+    with running("learner", *common, "--fragment-length", "4"):
         wait_until(lambda: redis.call("EXISTS", keys.latest))
 
     def first_of(actor):

@@ -19,6 +19,7 @@ from broodmind.common.server.streams import Server
 from broodmind.learner.commit import commit
 from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
+from broodmind.learner.config import CheckpointConfig
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.loop import learn
 from broodmind.learner.persistence.checkpoints import Checkpoints, read_checkpoint
@@ -219,7 +220,7 @@ def test_a_stream_that_is_gone_makes_the_learner_start_over(redis, keys):
 
 def checkpointed(server, run, keys, folder, versions):
     """A run of so many versions, a checkpoint each."""
-    config = replace(CONFIG, checkpoint_dir=str(folder), checkpoint_every_s=0.0)
+    config = replace(CONFIG, checkpointing=CheckpointConfig(folder, 0.0))
     redis = server.connect()
     with learning(server.url, run, config):
         for version in range(1, versions):
@@ -282,7 +283,7 @@ def test_an_epoch_is_in_a_checkpoint_as_soon_as_it_is_open(shared_server, redis,
         stored = Checkpoints(tmp_path).newest(SPEC)
         return stored and stored.head.epoch
 
-    config = replace(CONFIG, checkpoint_dir=str(tmp_path), checkpoint_every_s=1e9)
+    config = replace(CONFIG, checkpointing=CheckpointConfig(tmp_path, 1e9))
     for epoch in (1, 2, 3):
         with learning(shared_server.url, run, config):
             head_of(redis, keys, epoch=epoch)

@@ -34,7 +34,7 @@ def test_self_play_in_lock_step_is_reproducible_bit_for_bit(shared_server, redis
     """The pool's drawing included."""
 
     def play(name, seed):
-        keys, batch = Keys(name), ("--unroll", "16", "--batch-steps", "128")
+        keys, batch = Keys(name), ("--fragment-length", "16", "--batch-steps", "128")
         lock_step_run(redis, shared_server, name, *batch, "--seed", seed, "--max-steps", "6000", game="ConnectFour")
         return redis.call("GET", keys.weights(1, int(hash_of(redis, keys.head)["version"])))
 

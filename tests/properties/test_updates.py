@@ -14,10 +14,14 @@ from broodmind.common.policy.network import policy_outputs
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.common.wire.trajectory import Header, Trajectory, decode_trajectory, encode_trajectory
 from broodmind.learner.algorithms.batch import collate
-from broodmind.learner.algorithms.impact import Impact, ImpactConfig
-from broodmind.learner.algorithms.ppo import PPO, PPOConfig
-from broodmind.learner.algorithms.reinforce import Reinforce, ReinforceConfig
-from broodmind.learner.algorithms.vtrace_actor_critic import Impala, VTraceConfig
+from broodmind.learner.algorithms.impact.config import ImpactConfig
+from broodmind.learner.algorithms.impact.update import Impact
+from broodmind.learner.algorithms.ppo.config import PPOConfig
+from broodmind.learner.algorithms.ppo.update import PPO
+from broodmind.learner.algorithms.reinforce.config import ReinforceConfig
+from broodmind.learner.algorithms.reinforce.update import Reinforce
+from broodmind.learner.algorithms.vtrace_actor_critic.config import VTraceConfig
+from broodmind.learner.algorithms.vtrace_actor_critic.update import Impala
 from broodmind.learner.maths.flat_parameters import Parameters
 from broodmind.learner.maths.optimizers import SGD, Adam
 from broodmind.learner.metrics.update_metrics import NonFinite
@@ -130,7 +134,7 @@ def test_reinforce_makes_a_good_action_likelier_and_a_bad_one_less_likely(optimi
     observation = np.random.default_rng(seed).normal(size=FEATURES)
     params = random_params(network, seed)
     before = probability(params, network, observation, action)
-    algorithm = Reinforce(ReinforceConfig(baseline="none", entropy=0.0), RunSpec(GAME, network))
+    algorithm = Reinforce(ReinforceConfig(baseline="none", entropy_coef=0.0), RunSpec(GAME, network))
     batch = collate([single_step(observation, action, reward)])
     algorithm.update(params, make_optimizer(optimizer, params.flat.size), batch, 1e-3, np.random.default_rng(0))
     assert (probability(params, network, observation, action) - before) * reward > 0
@@ -144,9 +148,9 @@ def test_the_better_of_two_actions_gains_on_the_worse_one(optimizer, seed, netwo
     observation = np.random.default_rng(seed).normal(size=FEATURES)
     params = random_params(network, seed)
     if algo == "ppo":
-        algorithm = PPO(PPOConfig(epochs=1, entropy=0.0, value_weight=0.0), RunSpec(GAME, network))
+        algorithm = PPO(PPOConfig(n_epochs=1, entropy_coef=0.0, value_coef=0.0), RunSpec(GAME, network))
     else:
-        algorithm = Reinforce(ReinforceConfig(entropy=0.0), RunSpec(GAME, network))
+        algorithm = Reinforce(ReinforceConfig(entropy_coef=0.0), RunSpec(GAME, network))
     games, before = [], []
     for action, reward in zip(actions[:2], (3.0, 1.0), strict=True):
         before.append(probability(params, network, observation, action))
@@ -194,7 +198,7 @@ def test_many_updates_on_a_one_state_game_find_its_best_action(algo):
 @given(seeds, networks)
 def test_the_same_games_many_times_over_move_reinforce_as_once(clip_norm, times, optimizer, seed, network):
     games = some_games(np.random.default_rng(seed))
-    algorithm = Reinforce(ReinforceConfig(clip_norm=clip_norm), RunSpec(GAME, network))
+    algorithm = Reinforce(ReinforceConfig(max_grad_norm=clip_norm), RunSpec(GAME, network))
     once, metrics = moved(algorithm, network, games, optimizer, seed)
     many, figures_of_many = moved(algorithm, network, games * times, optimizer, seed)
     assert_same_move(many, once, ROUNDING["reinforce", optimizer])
@@ -232,7 +236,7 @@ each_algorithm = pytest.mark.parametrize("algo", IN_MINIBATCHES)
 
 def one_minibatch(algo, network, **settings_):
     algorithm, config = IN_MINIBATCHES[algo]
-    return algorithm(config(epochs=1, minibatch=10**6, **settings_), RunSpec(GAME, network))
+    return algorithm(config(n_epochs=1, minibatch_size=10**6, **settings_), RunSpec(GAME, network))
 
 
 @each_algorithm
@@ -243,9 +247,11 @@ def one_minibatch(algo, network, **settings_):
 @given(seeds, networks)
 def test_the_same_columns_many_times_over_move_as_once(clip_norm, times, optimizer, algo, seed, network):
     games = some_games(np.random.default_rng(seed))
-    once, metrics = moved(one_minibatch(algo, network, clip_norm=clip_norm), network, games, optimizer, seed, shuffle=1)
+    once, metrics = moved(
+        one_minibatch(algo, network, max_grad_norm=clip_norm), network, games, optimizer, seed, shuffle=1
+    )
     many, figures_of_many = moved(
-        one_minibatch(algo, network, clip_norm=clip_norm), network, games * times, optimizer, seed, shuffle=2
+        one_minibatch(algo, network, max_grad_norm=clip_norm), network, games * times, optimizer, seed, shuffle=2
     )
     assert_same_move(many, once, ROUNDING[algo, optimizer])
     assert figures_of_many == pytest.approx(metrics, rel=1e-5, abs=1e-6)
@@ -311,7 +317,7 @@ def test_games_of_different_lengths_are_trained_on_as_each_of_them_alone(optimiz
     """REINFORCE's gradient is a mean over games, so a padded batch moves SGD by the mean of the games' own moves."""
     rng = np.random.default_rng(seed)
     games = [whole_game(rng, length) for length in (1, 4, 9)]
-    algorithm = Reinforce(ReinforceConfig(baseline="none", clip_norm=1e9), RunSpec(GAME, network))
+    algorithm = Reinforce(ReinforceConfig(baseline="none", max_grad_norm=1e9), RunSpec(GAME, network))
     together, metrics = moved(algorithm, network, games, optimizer, seed)
     alone = [moved(algorithm, network, [game], optimizer, seed) for game in games]
     assert metrics["policy_loss"] == pytest.approx(np.mean([f["policy_loss"] for _, f in alone]), rel=1e-4, abs=1e-5)

@@ -13,11 +13,15 @@ from broodmind.common.policy.distributions import Categorical
 from broodmind.common.policy.network import LOG_STD
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.learner.algorithms.batch import Batch
-from broodmind.learner.algorithms.impact import Impact, ImpactConfig
+from broodmind.learner.algorithms.impact.config import ImpactConfig
+from broodmind.learner.algorithms.impact.update import Impact
 from broodmind.learner.algorithms.minibatches import Minibatch
-from broodmind.learner.algorithms.ppo import PPO, PPOConfig
-from broodmind.learner.algorithms.reinforce import Reinforce, ReinforceConfig
-from broodmind.learner.algorithms.vtrace_actor_critic import Impala, VTraceConfig
+from broodmind.learner.algorithms.ppo.config import PPOConfig
+from broodmind.learner.algorithms.ppo.update import PPO
+from broodmind.learner.algorithms.reinforce.config import ReinforceConfig
+from broodmind.learner.algorithms.reinforce.update import Reinforce
+from broodmind.learner.algorithms.vtrace_actor_critic.config import VTraceConfig
+from broodmind.learner.algorithms.vtrace_actor_critic.update import Impala
 from broodmind.learner.maths.flat_parameters import Parameters
 from broodmind.learner.maths.losses import clipped_surrogate, kl_k3, policy_gradient, squared_error, to_logits
 from broodmind.learner.maths.mlp_backprop import Forward
@@ -163,16 +167,16 @@ def slow_ppo_loss(config, network, params, rows):
     policy = []
     for row, action in enumerate(rows.actions):
         ratio, advantage = math.exp(log_probs[row, action] - rows.log_probs[row]), rows.advantages[row]
-        clipped = min(max(ratio, 1 - config.clip), 1 + config.clip)
+        clipped = min(max(ratio, 1 - config.clip_range), 1 + config.clip_range)
         policy.append(min(ratio * advantage, clipped * advantage))
-    value = config.value_weight * 0.5 * np.mean((values - rows.targets) ** 2)
+    value = config.value_coef * 0.5 * np.mean((values - rows.targets) ** 2)
     return -np.mean(policy), value, slow_entropies(log_probs).mean()
 
 
 @with_and_without_masks
 @every_network
 def test_the_gradient_of_ppos_whole_loss(network, masked):
-    config = PPOConfig(clip=0.2, entropy=0.3, value_weight=0.7)
+    config = PPOConfig(clip_range=0.2, entropy_coef=0.3, value_coef=0.7)
     params = random_params(network, 5)
     rows = ppo_rows(params, network, masked=masked, seed=6)
     gradient = params.like()
@@ -186,7 +190,7 @@ def test_the_gradient_of_ppos_whole_loss(network, masked):
 
     def loss():
         policy_loss, value_loss, entropy = slow_ppo_loss(config, network, params, rows)
-        return policy_loss + value_loss - config.entropy * entropy
+        return policy_loss + value_loss - config.entropy_coef * entropy
 
     assert_same_gradient(gradient.flat, differences(loss, params.flat))
 
@@ -257,7 +261,7 @@ def test_one_reinforce_step_at_rate_one_moves_by_the_gradient_of_its_loss(baseli
 
     expected = differences(loss, params.flat)
     before = params.flat.copy()
-    config = ReinforceConfig(gamma=gamma, baseline=baseline, entropy=entropy, clip_norm=math.inf)
+    config = ReinforceConfig(gamma=gamma, baseline=baseline, entropy_coef=entropy, max_grad_norm=1e30)
     metrics = Reinforce(config, RunSpec(GAME, network)).update(params, SGD(before.size), batch, 1.0, rng)
     assert_same_gradient(before - params.flat, expected)
     assert metrics["gradient_norm"] == pytest.approx(float(np.linalg.norm(expected)), rel=1e-6)
@@ -350,7 +354,7 @@ def slow_surrogate(ratios, advantages, clip):
 @every_kind
 @separate_and_shared
 def test_the_gradient_of_ppos_whole_loss_whatever_an_action_is(kind, network):
-    case, config = Case(kind, network, 19), PPOConfig(clip=0.2, entropy=0.3, value_weight=0.7)
+    case, config = Case(kind, network, 19), PPOConfig(clip_range=0.2, entropy_coef=0.3, value_coef=0.7)
     played = case.slow()[0] - np.log(case.ratios)
 
     def loss():
@@ -370,7 +374,7 @@ def test_the_gradient_of_ppos_whole_loss_whatever_an_action_is(kind, network):
 def test_the_gradient_of_decoupled_ppo(cap, kind, network):
     """E[min(cap, pi_prox / mu) min(r A, clip(r) A)], r = pi / pi_prox (arXiv 2110.00641, eq. 4)."""
     case = Case(kind, network, 21)
-    config = PPOConfig(clip=0.2, entropy=0.3, value_weight=0.7, decoupled=True, weight_cap=cap)
+    config = PPOConfig(clip_range=0.2, entropy_coef=0.3, value_coef=0.7, decoupled=True, weight_cap=cap)
     algorithm, proximal, weight = PPO(config, case.spec), case.params.copy(), 0.25
     proximal.flat += np.random.default_rng(22).normal(0, 0.15, proximal.flat.size)
     state = {**algorithm.state(), "proximal": weight * proximal.flat, "proximal_weight": np.array([weight])}
@@ -439,7 +443,7 @@ def some_games(spec, rng, lengths=(4, 2, 1, 3)):
 def test_the_proximal_policy_is_the_average_of_the_weights_with_its_bias_corrected(network):
     spec, rng = RunSpec(GAME, network), np.random.default_rng(24)
     params, mass = random_params(network, 24), 3.0
-    algorithm, spy = PPO(PPOConfig(decoupled=True, proximal_mass=mass, minibatch=3, epochs=2), spec), Spy(0)
+    algorithm, spy = PPO(PPOConfig(decoupled=True, proximal_mass=mass, minibatch_size=3, n_epochs=2), spec), Spy(0)
     for _ in range(2):
         algorithm.update(params, spy, some_games(spec, rng), 0.5, rng)
     decay = mass / (mass + 1)  # whose centre of mass, decay / (1 - decay), is the one asked for
@@ -453,7 +457,7 @@ def test_the_proximal_policy_is_the_average_of_the_weights_with_its_bias_correct
 @every_kind
 @separate_and_shared
 def test_the_gradient_of_the_v_trace_actor_critic(kind, network):
-    case, config = Case(kind, network, 25), VTraceConfig(entropy=0.3, value_weight=0.7)
+    case, config = Case(kind, network, 25), VTraceConfig(entropy_coef=0.3, value_coef=0.7)
 
     def loss():
         taken, entropies, values = case.slow()
@@ -464,12 +468,26 @@ def test_the_gradient_of_the_v_trace_actor_critic(kind, network):
     assert_same_gradient(case.gradient.flat, differences(loss, case.params.flat))
 
 
-BARS = {"gamma": 0.9, "lambda_": 0.8, "rho_bar": 1.1, "c_bar": 0.7}
-ONE_STEP = {"optimizer": "sgd", "epochs": 1, "minibatch": 100, "entropy": 0.3, "value_weight": 0.7, "clip_norm": 1e9}
+BARS = {"gamma": 0.9, "rho_bar": 1.1, "c_bar": 0.7}
+LAMBDA = 0.8
+ONE_STEP = {
+    "optimizer": "sgd",
+    "n_epochs": 1,
+    "minibatch_size": 100,
+    "entropy_coef": 0.3,
+    "value_coef": 0.7,
+    "max_grad_norm": 1e9,
+}
 TRACED = {
-    "v-trace": lambda popart: (Impala, VTraceConfig(**BARS, **ONE_STEP, policy_rho_bar=1.3, popart=popart)),
+    "v-trace": lambda popart: (
+        Impala,
+        VTraceConfig(**BARS, gae_lambda=LAMBDA, **ONE_STEP, policy_rho_bar=1.3, popart=popart),
+    ),
     # Its first step starts at the proximal policy: no ratio is clipped yet, and the same gradient is left.
-    "impact": lambda popart: (Impact, ImpactConfig(**BARS, **ONE_STEP, weight_cap=1.3, popart=popart)),
+    "impact": lambda popart: (
+        Impact,
+        ImpactConfig(**BARS, gae_lambda=LAMBDA, **ONE_STEP, weight_cap=1.3, popart=popart),
+    ),
 }
 
 
@@ -493,7 +511,7 @@ def test_one_step_on_v_traces_advantages_at_rate_one_moves_by_the_gradient_of_th
     flat = batch.observations.reshape(-1, FEATURES)
     values = slow_forward(params, spec.network, flat)[1].reshape(len(batch.observations), -1)
     ends = (batch.terminated, batch.truncated, batch.valid)
-    trace = vtrace(batch.rewards, values, log_ratios, *ends, **BARS, policy_rho_bar=1.3)
+    trace = vtrace(batch.rewards, values, log_ratios, *ends, **BARS, lambda_=LAMBDA, policy_rho_bar=1.3)
     advantages, targets = trace.advantages[t, b] / trace.advantages[t, b].std(), trace.targets[t, b]
     if popart:  # the network has to give targets in these units from now on
         twin = params.copy()
@@ -529,7 +547,7 @@ def test_v_traces_divergence_is_how_far_the_update_moved_the_policy(games, every
         return slow_log_probs(logits, None)[np.arange(len(t)), batch.actions[t, b]]
 
     before = taken()
-    metrics = Impala(VTraceConfig(minibatch=games), spec).update(params, SGD(0), batch, 0.1, rng)
+    metrics = Impala(VTraceConfig(minibatch_size=games), spec).update(params, SGD(0), batch, 0.1, rng)
     moved = (taken() - before)[::every]
     assert np.abs(moved).max() > 1e-3
     assert metrics["kl"] == pytest.approx(np.mean(np.exp(moved) - 1 - moved), rel=1e-6)
@@ -539,7 +557,7 @@ def test_v_traces_divergence_is_how_far_the_update_moved_the_policy(games, every
 def test_impacts_advantages_and_targets_are_those_of_the_proximal_policy(network):
     spec, rng = RunSpec(GAME, network), np.random.default_rng(28)
     params, proximal = random_params(network, 28), random_params(network, 29)
-    algorithm = Impact(ImpactConfig(**BARS, weight_cap=1.3), spec)
+    algorithm = Impact(ImpactConfig(**BARS, gae_lambda=LAMBDA, weight_cap=1.3), spec)
     state = {**algorithm.state(), "proximal": 0.5 * proximal.flat, "proximal_weight": np.full(1, 0.5)}
     algorithm.restore(state, params)
     batch = some_games(spec, rng)
@@ -552,7 +570,7 @@ def test_impacts_advantages_and_targets_are_those_of_the_proximal_policy(network
     log_ratios = np.zeros(batch.valid.shape)
     log_ratios[t, b] = taken - batch.log_probs[t, b]
     ends = (batch.terminated, batch.truncated, batch.valid)
-    trace = vtrace(batch.rewards, values, log_ratios, *ends, **BARS, policy_rho_bar=1.3)
+    trace = vtrace(batch.rewards, values, log_ratios, *ends, **BARS, lambda_=LAMBDA, policy_rho_bar=1.3)
     np.testing.assert_allclose(rows.log_probs, taken, rtol=1e-9)
     np.testing.assert_allclose(rows.targets, trace.targets[t, b], rtol=1e-6)
     advantages = trace.advantages[t, b]
@@ -599,9 +617,9 @@ def test_one_reinforce_step_with_its_weights_and_its_value_baseline_held_fast(ki
         baseline=baseline,
         importance=importance,
         weight_cap=cap,
-        entropy=0.25,
-        value_weight=0.7,
-        clip_norm=math.inf,
+        entropy_coef=0.25,
+        value_coef=0.7,
+        max_grad_norm=1e30,
     )
     Reinforce(config, spec).update(params, SGD(0), batch, 1.0, rng)
     assert_same_gradient(before - params.flat, expected)

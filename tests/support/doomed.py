@@ -16,7 +16,7 @@ from broodmind.common.process.shutdown import stop_on_signal
 from broodmind.common.wire.trajectory import Header, encode_trajectory
 from broodmind.learner import loop, training_step
 from broodmind.learner.algorithms.batch import collate
-from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.ingest.cached_layout_decoder import CachedLayoutDecoder
 from broodmind.learner.ingest.ingest_thread import IngestThread
 
@@ -51,9 +51,9 @@ def main(url, name, where):
     elif where == "never takes":
         IngestThread.take = lambda _self, _timeout_s: None
     # More than there is: nothing is trained on in a batch, so that all of it is at risk together.
-    intake = IntakeConfig(batch_steps=48 if where in {"decode", "train"} else 8, max_staleness=1000, max_age_s=1e12)
+    intake = IntakeConfig(batch_steps=48 if where in {"decode", "train"} else 8, max_staleness=1000, max_age=1e12)
     with stop_on_signal() as stop:
-        loop.learn(url, name, SPEC, LearnerConfig(intake=intake, lease_ttl_ms=60_000), stop)
+        loop.learn(url, name, SPEC, LearnerConfig(intake=intake, lease=LeaseConfig(lease_ttl=60)), stop)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import BroodmindError
 from broodmind.common.process.shutdown import Stop
-from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.loop import learn
 
-ONE_PIECE = SPEC.rollout.length * 2
+ONE_PIECE = SPEC.rollout.fragment_length * 2
 # A lease that no busy machine loses; who kills a learner deletes its lease, as time would.
-CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=2 * ONE_PIECE, max_age_s=1e12), lease_ttl_ms=60_000)
+CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=2 * ONE_PIECE, max_age=1e12), lease=LeaseConfig(lease_ttl=60))
 
 
 @contextmanager

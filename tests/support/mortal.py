@@ -17,6 +17,7 @@ from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.streams import Server
 from broodmind.learner.commit import commit
 from broodmind.learner.commit.commit_thread import CommitThread
+from broodmind.learner.config import CheckpointConfig
 from broodmind.learner.loop import learn
 from broodmind.learner.persistence import checkpoints
 from broodmind.learner.run_state import RunState
@@ -115,7 +116,7 @@ STEPS: dict[str, tuple[bool | None, Callable[[], None]]] = {
 
 
 def _learn(url: str, run: str, checkpoints: str, step: str) -> None:
-    config = replace(CONFIG, checkpoint_dir=checkpoints, checkpoint_every_s=EVERY_COMMIT_S)
+    config = replace(CONFIG, checkpointing=CheckpointConfig(Path(checkpoints), EVERY_COMMIT_S))
     _, install = STEPS[step]
     install()
     learn(url, run, SPEC, config, Stop())

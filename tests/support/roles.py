@@ -13,17 +13,17 @@ from broodmind.actors.rollout import Fragment
 from broodmind.actors.transport.blocking_connection import BlockingActorConnection
 from broodmind.common.process.shutdown import stop_on_signal
 from broodmind.common.spec import RolloutSpec
-from broodmind.learner.algorithms.ppo import PPOConfig
+from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.commit.lease import Lease
-from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.loop import learn
 
-SOAK_SPEC = replace(SPEC, rollout=RolloutSpec(length=4, high_water=16))
+SOAK_SPEC = replace(SPEC, rollout=RolloutSpec(fragment_length=4, high_water=16))
 PIECES_A_BATCH = 24
 CONFIG = LearnerConfig(
-    algorithm=PPOConfig(epochs=1, minibatch=1 << 12),
+    algorithm=PPOConfig(n_epochs=1, minibatch_size=1 << 12),
     intake=IntakeConfig(batch_steps=PIECES_A_BATCH * 8, max_staleness=8),
-    lease_wait_s=float("inf"),
+    lease=LeaseConfig(standby=True),
 )
 PIECES = [trajectory(seed, SOAK_SPEC) for seed in range(8)]
 
@@ -70,7 +70,7 @@ def teach(url: str, run: str, ttl_ms: int, folder: str) -> None:
 
     Lease.acquire = noting
     with stop_on_signal() as stop:
-        learn(url, run, SOAK_SPEC, replace(CONFIG, lease_ttl_ms=ttl_ms), stop)
+        learn(url, run, SOAK_SPEC, replace(CONFIG, lease=LeaseConfig(lease_ttl=ttl_ms / 1000, standby=True)), stop)
 
 
 ROLES = {"actor": play, "learner": teach}

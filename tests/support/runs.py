@@ -26,14 +26,16 @@ from broodmind.common.wire.weights import Pointer, encode_weights
 from broodmind.learner.commit.commit import Commit
 from broodmind.learner.ledger.head import Head, next_head
 
-SPEC = RunSpec(GameSpec("toy", (3,), Discrete(2)), NetworkSpec(hidden=(8,)), RolloutSpec(length=4, high_water=4))
+SPEC = RunSpec(
+    GameSpec("toy", (3,), Discrete(2)), NetworkSpec(hidden=(8,)), RolloutSpec(fragment_length=4, high_water=4)
+)
 NEVER = Stop()
 
 
 def trajectory(seed: int = 0, spec: RunSpec = SPEC, columns: int = 2) -> Trajectory:
     """A piece of play in which one game ends."""
     rng = np.random.default_rng(seed)
-    shape = (spec.rollout.length, columns)
+    shape = (spec.rollout.fragment_length, columns)
     terminated = np.zeros(shape, np.bool_)
     terminated[-1, 0] = True
     return Trajectory(
@@ -173,13 +175,16 @@ def last_json(text: str) -> dict:
 
 
 def processes_of(marker: str) -> list[str]:
-    """The command lines of all processes that carry `marker`, zombies left out."""
+    """The command lines of all processes that carry `marker` there or in their environment, zombies left out."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            line, environment = (
+                (process / name).read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                for name in ("cmdline", "environ")
+            )
         except OSError:
             continue
-        if marker in line and int(process.name) != os.getpid():
+        if marker in line + environment and line and int(process.name) != os.getpid():
             found.append(f"{process.name} {line}")
     return found

@@ -21,7 +21,7 @@ from broodmind.common.server.streams import ServerFull
 from broodmind.common.spec import GameSpec
 from broodmind.common.wire.trajectory import Header, encode_trajectory, parse_entry
 from broodmind.common.wire.weights import Pointer, decode_weights
-from broodmind.learner.config import Goal
+from broodmind.learner.config import CheckpointConfig, Goal, LeaseConfig
 from broodmind.learner.loop import learn
 
 
@@ -117,7 +117,7 @@ def test_every_update_says_what_it_was_made_of(shared_server, redis, run, keys):
     assert metrics["batch_games"] == 2 * trajectory().games
     assert (metrics["batch_staleness_p50"], metrics["batch_staleness_max"]) == (0.5, 1)
     assert metrics["stale"] == 1
-    assert metrics["sample_reuse"] == pytest.approx(CONFIG.algorithm.epochs * 2 / 3, rel=1e-5)
+    assert metrics["sample_reuse"] == pytest.approx(CONFIG.algorithm.n_epochs * 2 / 3, rel=1e-5)
     assert {"policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "effective_samples"} <= metrics.keys()
     assert {"gradient_norm", "explained_variance", "effective_rate"} <= metrics.keys()
 
@@ -176,7 +176,7 @@ def test_a_second_learner_is_refused(shared_server, redis, run, keys):
     with learning(shared_server.url, run):
         head_of(redis, keys, version=1)
         with pytest.raises(LeaseHeld, match=run):
-            learn(shared_server.url, run, SPEC, replace(CONFIG, lease_wait_s=0), NEVER)
+            learn(shared_server.url, run, SPEC, replace(CONFIG, lease=LeaseConfig(lease_wait=0)), NEVER)
 
 
 def test_another_spec_is_refused_by_name(shared_server, redis, run, keys):
@@ -332,7 +332,7 @@ def test_an_emptied_redis_is_seeded_again_in_a_new_epoch(kind):
 
 
 def test_a_checkpoint_seeds_an_empty_redis(shared_server, redis, run, keys, tmp_path):
-    config = replace(CONFIG, checkpoint_dir=str(tmp_path))
+    config = replace(CONFIG, checkpointing=CheckpointConfig(tmp_path))
     with learning(shared_server.url, run, config):
         push(redis, keys, "a", [entry("a"), entry("a")])
         head_of(redis, keys, version=2)

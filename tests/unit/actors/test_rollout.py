@@ -103,7 +103,7 @@ def columns_of(array):
 
 def assert_travels(trajectory, game, length):
     """The learner takes it as it is."""
-    spec = RunSpec(game.spec, rollout=RolloutSpec(length=length))
+    spec = RunSpec(game.spec, rollout=RolloutSpec(fragment_length=length))
     header = Header(1, 1, trajectory.steps, trajectory.games, 1)
     decode_trajectory(encode_trajectory(trajectory, "a", spec), header, "a", spec)
 
@@ -355,5 +355,5 @@ def test_a_game_that_knows_no_wins_although_it_should_has_lost():
 @pytest.mark.parametrize(("unroll", "kind"), [("steps", StepRollout), ("games", GameRollout)])
 def test_the_runs_spec_says_which_rollout_it_is(unroll, kind):
     game = Script([(2, TERMINATED, True)])
-    spec = RunSpec(game.spec, rollout=RolloutSpec(unroll=unroll, length=5))
+    spec = RunSpec(game.spec, rollout=RolloutSpec(unroll=unroll, fragment_length=5))
     assert type(make_rollout(game, spec, 1, np.random.default_rng(0))) is kind

@@ -20,7 +20,7 @@ from broodmind.learner.run_state import RunState
 
 NOW = 1_700_000_000_000
 STANDING = Standing(Head(epoch=3, version=20, commit="c"))
-ASKED = IntakeConfig(batch_steps=8, max_staleness=4, max_age_s=60.0, accept_imported=True)
+ASKED = IntakeConfig(batch_steps=8, max_staleness=4, max_age=60.0, accept_imported=True)
 
 
 def a_header(played, **changed):

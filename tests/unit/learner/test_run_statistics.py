@@ -8,7 +8,7 @@ import pytest
 from support.runs import SPEC, trajectory
 
 from broodmind.common.wire.trajectory import Header
-from broodmind.learner.algorithms.ppo import PPOConfig
+from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.algorithms.trainer import Trainer
 from broodmind.learner.config import Goal, LearnerConfig
 from broodmind.learner.ledger.counters import Counters

@@ -9,7 +9,7 @@ import pytest
 from support.runs import SPEC, trajectory
 
 from broodmind.common.wire.trajectory import Header
-from broodmind.learner.algorithms.ppo import PPOConfig
+from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.algorithms.trainer import Trainer
 from broodmind.learner.config import IntakeConfig
 from broodmind.learner.ingest.batcher import Batcher
@@ -33,7 +33,7 @@ def a_batcher(*versions, rewards=None, imported=False):
 
 
 def test_it_trains_on_the_accepted_and_says_how_stale_they_were():
-    step = train(Trainer(SPEC, PPOConfig(epochs=2)), a_batcher(20, 18, 16, 3), 20)
+    step = train(Trainer(SPEC, PPOConfig(n_epochs=2)), a_batcher(20, 18, 16, 3), 20)
     assert [header.version for header, _ in step.trajectories] == [20, 18, 16]
     assert (step.steps, step.games) == (24, 3)
     assert (step.metrics["batch_steps"], step.metrics["batch_games"]) == (24, 3)

@@ -34,7 +34,7 @@ from broodmind.common.server.streams import NotNow, ServerFull
 from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
 from broodmind.common.wire.trajectory import Header
 from broodmind.deploy.audit.verify import verify
-from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.loop import learn
 
 DURABLE = {"appendonly": "yes", "appendfsync": "always"}
@@ -59,7 +59,7 @@ def server(request):
 
 @contextmanager
 def learning(url, run, spec, config):
-    stop, patient = Stop(), replace(config, lease_ttl_ms=60_000)  # a lease that no busy machine loses
+    stop, patient = Stop(), replace(config, lease=LeaseConfig(lease_ttl=60))  # a lease that no busy machine loses
     thread = threading.Thread(target=learn, args=(url, run, spec, patient, stop), daemon=True)
     thread.start()
     try:

@@ -52,12 +52,12 @@ def test_shorter_states_are_padded_only_where_the_run_says_so(shared_server, red
         "ones:Long",
         "--algo",
         "vtrace",
-        "--accept-declared",
+        "--accept-imported",
         "--batch-steps",
         "10",
     )
     file = write_game(tmp_path / "exp_20260125_120000_ep0.npz", 20, features=12)
-    with running(*learner, "--state-fit", fit):
+    with running(*learner, "--observation-fit", fit):
         wait_until(lambda: redis.call("EXISTS", keys.latest))
         actor = broodmind("actor", *common, "--name", "a", "--game", "ones:Short", "--envs", "2", stdin=-1)
         try:

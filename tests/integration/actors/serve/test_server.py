@@ -71,7 +71,7 @@ def test_a_client_in_c_plays_games_that_are_learnt_from(shared_server, redis, ru
         "reinforce",
         "--batch-games",
         "4",
-        "--rate",
+        "--learning-rate",
         "1e-3",
     )
     where = ("--redis", shared_server.url, "--run", run)

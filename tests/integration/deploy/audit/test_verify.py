@@ -150,7 +150,7 @@ def test_a_standby_that_is_told_to_stop_ends_at_once_and_with_nothing_wrong(shar
 @pytest.fixture
 def played(shared_server, redis, run, keys, tmp_path):
     """A run with three commits and one entry on its way, and its actor's journal."""
-    config = LearnerConfig(intake=IntakeConfig(batch_steps=SPEC.rollout.length * 2))
+    config = LearnerConfig(intake=IntakeConfig(batch_steps=SPEC.rollout.fragment_length * 2))
     connection = joined_connection(shared_server.url, run, "a", journals=tmp_path)
     session = Session(shared_server.url, run, SPEC, config, Lease(keys, 60_000), LastKnownState())
     assert session.open(NEVER)

@@ -47,8 +47,8 @@ def imported(url, run, *arguments, code=0):
 
 ALGORITHMS = {
     "vtrace": ("--algo", "vtrace"),
-    "reinforce": ("--algo", "reinforce", "--set", "importance=step"),
-    "decoupled": ("--algo", "ppo", "--set", "decoupled=true"),
+    "reinforce": ("--algo", "reinforce", "--importance", "step"),
+    "decoupled": ("--algo", "ppo", "--decoupled"),
 }
 
 
@@ -57,7 +57,7 @@ def test_imported_games_are_trained_on_once_and_counted_apart(shared_server, red
     keys, url = Keys(run), shared_server.url
     files = write_games(tmp_path / "games", 20, 30)
     steps = sum(30 + number - 1 for number in range(20))
-    with learning(redis, url, run, "--game", "ZergMacro", *ALGORITHMS[algo], "--accept-declared"):
+    with learning(redis, url, run, "--game", "ZergMacro", *ALGORITHMS[algo], "--accept-imported"):
         report = imported(url, run, *files, "--behaviour", "uniform", "--name", "bot")
         wait_until(lambda: counters(redis, keys)["steps"] == steps, lambda: str(counters(redis, keys)))
     head, stats = counters(redis, keys), hash_of(redis, keys.stats)
@@ -76,7 +76,7 @@ def test_an_import_mixes_with_actors_and_leaves_their_figures_alone(shared_serve
     files = write_games(tmp_path / "games", 30, 60)
     with (
         running("actors", "--redis", url, "--run", run, "--envs", "8"),
-        learning(redis, url, run, "--algo", "vtrace", "--accept-declared", "--batch-steps", "512"),
+        learning(redis, url, run, "--algo", "vtrace", "--accept-imported", "--batch-steps", "512"),
     ):
         report = imported(url, run, tmp_path / "games", "--behaviour", "uniform")
         wait_until(lambda: counters(redis, keys)["imported"] == report["entries"])
@@ -94,7 +94,7 @@ def test_a_learner_that_was_not_told_to_take_them_refuses_and_counts_them(shared
     (file,) = write_games(tmp_path / "games", 1)
     with learning(redis, url, run, "--algo", "vtrace"):
         line = imported(url, run, file, "--behaviour", "uniform", code=ConfigError.exit_code)
-        assert "--accept-declared" in line
+        assert "--accept-imported" in line
         assert not redis.call("KEYS", keys.trajectories("import*"))
         # A client that pushes all the same.
         redis.call("HSET", keys.roster, "bot", 7)
@@ -121,11 +121,11 @@ def test_unsound_files_are_refused_by_name_and_the_others_taken(shared_server, r
     }
     (tmp_path / "torn.npz").write_bytes(good.read_bytes()[:200])
     (tmp_path / "x.archive").write_bytes(b"")
-    with learning(redis, url, run, "--algo", "vtrace", "--accept-declared"):
+    with learning(redis, url, run, "--algo", "vtrace", "--accept-imported"):
         report = imported(url, run, *bad, good, "--behaviour", "uniform")
         wait_until(lambda: counters(redis, keys)["imported"] == 1)
         nothing = imported(url, run, *bad, "--behaviour", "uniform", code=ConfigError.exit_code)
-        padded = imported(url, run, tmp_path / "c.npz", "--behaviour", "uniform", "--state-fit", "pad")
+        padded = imported(url, run, tmp_path / "c.npz", "--behaviour", "uniform", "--observation-fit", "pad")
     assert (report["taken"], report["games"], report["steps"]) == (1, 1, 19)
     assert report["rejected"].keys() == nothing["rejected"].keys() == {str(path) for path in bad}
     for path, why in bad.items():
@@ -138,7 +138,7 @@ def test_every_real_file_is_taken_or_refused_as_its_folder_says_where_they_are_f
         return
     keys, url = Keys(run), shared_server.url
     common = ("--activation", "relu", "--init-from", str(next((REAL / "model").glob("*.npz"))))
-    with learning(redis, url, run, "--game", "ZergMacro", "--algo", "vtrace", "--accept-declared", *common):
+    with learning(redis, url, run, "--game", "ZergMacro", "--algo", "vtrace", "--accept-imported", *common):
         report = imported(url, run, REAL / "experience", REAL / "corrupted", "--behaviour", "uniform")
         wait_until(lambda: counters(redis, keys)["steps"] == 713)
     assert (report["taken"], report["games"], len(report["rejected"])) == (14, 14, 8)
@@ -165,7 +165,7 @@ def test_epsilon_greedy_behaviour_reaches_the_learner_as_probabilities(shared_se
     model = write_model(tmp_path / "rl_agent_model.npz")
     (file,) = write_games(tmp_path / "games", 1)
     patient = ("--lease-ttl", "60")  # it is stopped for as long as an import takes
-    with learning(redis, url, run, "--algo", "vtrace", "--accept-declared", *patient) as learner:
+    with learning(redis, url, run, "--algo", "vtrace", "--accept-imported", *patient) as learner:
         with stopped(learner):
             imported(url, run, file, "--behaviour", "epsilon:0.9", "--model", model, "--name", "bot")
             ((_, fields),) = redis.call("XRANGE", keys.trajectories("bot"), "-", "+")
@@ -181,7 +181,7 @@ def test_an_interrupted_import_says_how_far_it_came(shared_server, redis, run, t
     """No learner consumes anything here: the importer fills its stream and waits."""
     keys, url = Keys(run), shared_server.url
     game = replace(SPEC.game, observation_shape=(15,))
-    spec = replace(SPEC, game=game, rollout=replace(SPEC.rollout, unroll="games", length=100))
+    spec = replace(SPEC, game=game, rollout=replace(SPEC.rollout, unroll="games", fragment_length=100))
     joined_connection(url, run, "somebody", spec).leave()
     redis.call("HSET", keys.stats, "accept_imported", 1)
     for number in range(9):

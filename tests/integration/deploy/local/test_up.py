@@ -89,8 +89,8 @@ def start(folder):
 
 
 def pid_of(marker):
-    """The process of this test's run whose command line carries `marker`; of a guard's several, the first."""
-    lines = [line for line in processes_of(marker) if os.environ["TMPDIR"] in line]
+    """The process of this test's run whose command line has `marker`; of a guard's several, the first."""
+    lines = [line for line in processes_of(os.environ["TMPDIR"]) if marker in line]
     pids = [int(line.partition(" ")[0]) for line in lines]
     (pid,) = pids if len(pids) == 1 else [pid for pid in pids if os.getsid(pid) == pid]
     return pid
@@ -129,7 +129,7 @@ def test_up_and_all_of_its_guard_killed_at_once_leave_no_process(folder, start):
     """There is nobody left to remove the folder, but the kernel ends the server with the guard."""
     out = folder / "out"
     process = start(out)
-    guards = [int(line.partition(" ")[0]) for line in processes_of("broodmind-guard") if os.environ["TMPDIR"] in line]
+    guards = [int(line.partition(" ")[0]) for line in processes_of(os.environ["TMPDIR"]) if "broodmind-guard" in line]
     assert len(guards) > 1
     for pid in (*guards, process.pid):
         os.kill(pid, signal.SIGKILL)
@@ -150,7 +150,7 @@ def test_a_killed_server_ends_up_with_a_clear_error(folder, start, part):
 
 @pytest.mark.parametrize(
     ("part", "log", "at_work"),
-    [(" learner ", "learner.log", "resumed"), ("--name local-001", "actor-001.log", "playing")],
+    [(" learner ", "learner.log", "resumed"), ("--inherit local-001", "actor-001.log", "playing")],
 )
 def test_a_killed_learner_or_actor_is_started_again(folder, start, part, log, at_work):
     out, keys = folder / "out", Keys("default")

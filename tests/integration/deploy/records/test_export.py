@@ -44,7 +44,7 @@ def test_the_bot_plays_what_was_learnt_from_its_own_model_and_games(shared_serve
     url, keys, common = shared_server.url, Keys(run), ("--redis", shared_server.url, "--run", run)
     model = write_model(tmp_path / "rl_agent_model.tmp.npz")
     files, target = write_games(tmp_path / "games", 40, 60), tmp_path / "rl_agent_model.npz"
-    with running("learner", *common, *RELU, "--algo", "vtrace", "--accept-declared", "--init-from", model):
+    with running("learner", *common, *RELU, "--algo", "vtrace", "--accept-imported", "--init-from", model):
         wait_until(lambda: redis.call("EXISTS", keys.latest))
         np.testing.assert_allclose(of_the_run(url, run), probabilities(model_arrays(), STATES), atol=1e-6)
         report = last_json(ended("import", *common, *files, "--behaviour", "uniform", "--json"))
@@ -61,7 +61,7 @@ def test_the_bot_plays_what_was_learnt_from_its_own_model_and_games(shared_serve
 def test_reinforces_moving_average_is_the_baseline(shared_server, redis, run, tmp_path):
     common = ("--redis", shared_server.url, "--run", run)
     files = write_games(tmp_path / "games", 16)
-    with running("learner", *common, *RELU, "--algo", "reinforce", "--accept-declared"):
+    with running("learner", *common, *RELU, "--algo", "reinforce", "--accept-imported"):
         ended("import", *common, *files, "--behaviour", "uniform")
         wait_until(lambda: int(hash_of(redis, Keys(run).head).get("games", 0)) == 16)
     ended("export", *common, "--to", tmp_path / "x.npz")
@@ -76,7 +76,7 @@ def test_reinforces_moving_average_is_the_baseline(shared_server, redis, run, tm
         (("--game", "TinyZerg"), "activation: tanh, expected relu"),
         ((*RELU, "--hidden", "32,32"), "hidden: (32, 32), expected (64, 64)"),
         ((*RELU, "--shared"), "shared: True, expected False"),
-        ((*RELU, "--normalise"), "normalise: True, expected False"),
+        ((*RELU, "--normalize-observations"), "normalize_observations: True, expected False"),
         (("--game", "CartPole-v1", "--activation", "relu"), "observation_shape: (4,), expected (15,)"),
     ],
 )
@@ -100,7 +100,7 @@ def test_a_run_is_exported_while_it_learns(shared_server, redis, run, tmp_path):
     common = ("--redis", shared_server.url, "--run", run)
     with (
         running("actors", *common, "--envs", "8"),
-        running("learner", *common, "--activation", "relu", "--batch-steps", "64", "--unroll", "8"),
+        running("learner", *common, "--activation", "relu", "--batch-steps", "64", "--fragment-length", "8"),
     ):
         wait_until(lambda: int(hash_of(redis, Keys(run).head).get("version", 0)) > 20)
         ended("export", *common, "--to", tmp_path / "x.npz")

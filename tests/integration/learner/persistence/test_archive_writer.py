@@ -27,7 +27,7 @@ def test_an_archive_holds_what_was_consumed_and_trains_a_run_again(shared_server
     learning = ("--algo", algo, "--archive", str(folder), "--max-staleness", "2", "--batch-steps", "256")
     with (
         running("actors", *common, "--envs", "8"),
-        running("actors", *common, "--envs", "8", "--hold-back", "4"),
+        running("actors", *common, "--envs", "8", "--policy-lag", "4"),
         running("learner", *common, *learning),
     ):
         wait_until(lambda: redis.call("EXISTS", keys.latest))
@@ -47,7 +47,7 @@ def test_an_archive_holds_what_was_consumed_and_trains_a_run_again(shared_server
 
     again = Keys(f"{run}-again")
     common = ("--redis", shared_server.url, "--run", again.run)
-    with running("learner", *common, "--algo", algo, "--accept-declared"):
+    with running("learner", *common, "--algo", algo, "--accept-imported"):
         process = broodmind("import", *common, "--json", str(folder))
         printed, shown = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, shown
@@ -67,7 +67,7 @@ def test_an_archived_entry_keeps_its_log_probabilities_on_its_way_back(shared_se
         wait_until(lambda: counters(redis, keys).get("accepted", 0) > 2)
     again = Keys(f"{run}-again")
     common = ("--redis", shared_server.url, "--run", again.run)
-    with running("learner", *common, "--accept-declared", "--lease-ttl", "60") as learner:  # it is stopped for a while
+    with running("learner", *common, "--accept-imported", "--lease-ttl", "60") as learner:  # it is stopped for a while
         wait_until(lambda: redis.call("EXISTS", again.latest))
         with stopped(learner), running("import", *common, "--name", "back", str(folder)):
             wait_until(lambda: redis.call("XLEN", again.trajectories("back")))
@@ -113,13 +113,13 @@ def test_a_segment_of_another_run_is_refused_by_the_field(shared_server, redis, 
         wait_until(lambda: counters(redis, Keys(run)).get("accepted", 0) > 0)
     for number, (options, expected) in enumerate(
         {
-            ("--game", "ZergMacro", "--unroll", "8"): "rollout: steps of up to 32, expected steps of up to 8",
+            ("--game", "ZergMacro", "--fragment-length", "8"): "rollout: steps of up to 32, expected steps of up to 8",
             ("--algo", "reinforce"): "rollout: steps of up to 32, expected games",
             ("--game", "CartPole-v1"): "observation_shape: (15,), expected (4,)",
         }.items()
     ):
         other = ("--redis", shared_server.url, "--run", f"{run}-{number}")
-        with running("learner", *other, "--accept-declared", *options):
+        with running("learner", *other, "--accept-imported", *options):
             printed, _ = broodmind("import", *other, "--json", str(folder)).communicate(timeout=PATIENCE_S)
         (why,) = last_json(printed)["rejected"].values()
         assert why.startswith(expected)

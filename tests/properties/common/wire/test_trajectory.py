@@ -28,13 +28,15 @@ from broodmind.learner.ingest.cached_layout_decoder import CachedLayoutDecoder
 
 ACTOR = "a1"
 SEED, MUTANTS = 20_260_727, 100_000
-PLAIN = RunSpec(GameSpec("plain", (3,), Discrete(4)), rollout=RolloutSpec(length=16))
+PLAIN = RunSpec(GameSpec("plain", (3,), Discrete(4)), rollout=RolloutSpec(fragment_length=16))
 RICH = RunSpec(
-    GameSpec("rich", (2, 3), Discrete(5), masked=True, wins=True), rollout=RolloutSpec(length=16, float16=True)
+    GameSpec("rich", (2, 3), Discrete(5), masked=True, wins=True), rollout=RolloutSpec(fragment_length=16, float16=True)
 )
 
-SEVERAL = RunSpec(GameSpec("several", (3,), MultiDiscrete((3, 2)), masked=True), rollout=RolloutSpec(length=16))
-NUMBERS = RunSpec(GameSpec("numbers", (3,), Box((-1.0, 0.0), (1.0, 9.0))), rollout=RolloutSpec(length=16))
+SEVERAL = RunSpec(
+    GameSpec("several", (3,), MultiDiscrete((3, 2)), masked=True), rollout=RolloutSpec(fragment_length=16)
+)
+NUMBERS = RunSpec(GameSpec("numbers", (3,), Box((-1.0, 0.0), (1.0, 9.0))), rollout=RolloutSpec(fragment_length=16))
 
 
 class Decoders(dict):
@@ -262,7 +264,7 @@ def test_a_view_of_the_received_bytes_is_no_copy():
 )
 def test_a_trajectory_arrives_as_it_was(shape, actions, masked, wins, float16, steps, columns, endings, seed):
     game = GameSpec("any", shape, actions, masked=masked and bool(actions.sizes), wins=wins)
-    spec = RunSpec(game, rollout=RolloutSpec(length=16, float16=float16))
+    spec = RunSpec(game, rollout=RolloutSpec(fragment_length=16, float16=float16))
     sent = make_trajectory(spec, steps=steps, columns=columns, endings=endings, seed=seed)
     header = header_of(sent, version=seed)
     parsed, payload = parse_entry(as_redis_returns(header, encode_trajectory(sent, ACTOR, spec)))
@@ -790,7 +792,7 @@ def test_a_large_valid_trajectory_is_decoded_within_four_times_its_size(spec):
 
 
 def test_a_trajectory_of_one_cheap_step_a_row_is_decoded_within_four_times_its_size():
-    spec = RunSpec(GameSpec("least", (1,), Discrete(2)), rollout=RolloutSpec(length=4096, float16=True))
+    spec = RunSpec(GameSpec("least", (1,), Discrete(2)), rollout=RolloutSpec(fragment_length=4096, float16=True))
     header, payload = encoded(spec, steps=4096, columns=64, endings=0.0)
     assert assert_bounded(as_redis_returns(header, payload), spec) is None
 

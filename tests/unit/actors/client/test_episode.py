@@ -355,7 +355,7 @@ def test_a_mask_is_followed():
 )
 def test_states_of_another_length_are_made_to_fit_where_the_run_says_so(fit, shown, taken):
     spec = run_spec()
-    table = Table(replace(spec, rollout=replace(spec.rollout, state_fit=fit)))
+    table = Table(replace(spec, rollout=replace(spec.rollout, observation_fit=fit)))
     episode = table.begin()
     episode.act(shown)
     episode.end("truncated", observation=shown)
@@ -364,8 +364,8 @@ def test_states_of_another_length_are_made_to_fit_where_the_run_says_so(fit, sho
 
 def test_a_state_too_short_to_be_cut_is_a_mistake():
     spec = run_spec()
-    table = Table(replace(spec, rollout=replace(spec.rollout, state_fit="cut")))
-    with pytest.raises(ConfigError, match=r"observation: 2 features, expected 3 \(--state-fit pad"):
+    table = Table(replace(spec, rollout=replace(spec.rollout, observation_fit="cut")))
+    with pytest.raises(ConfigError, match=r"observation: 2 features, expected 3 \(--observation-fit pad"):
         table.begin().act([1, 2])
 
 

@@ -134,15 +134,15 @@ def test_a_file_of_other_states_is_refused_until_asked_for(tmp_path):
     for path in (wide, narrow):
         with pytest.raises(WireError, match=r"^states: .* features, expected 15"):
             read(path)
-    assert read(wide, state_fit="cut").observations.shape == (20, 15)
-    assert read(narrow, state_fit="pad").observations.shape == (20, 15)
+    assert read(wide, observation_fit="cut").observations.shape == (20, 15)
+    assert read(narrow, observation_fit="pad").observations.shape == (20, 15)
 
 
 def test_a_game_shows_its_states_as_the_run_wants_them_where_the_run_says_how():
     game = TinyZerg(3)
     spec = RunSpec(replace(game.spec, observation_shape=(20,)))
     assert fitted_game(game, spec) is game
-    fitted = fitted_game(game, replace(spec, rollout=RolloutSpec(state_fit="pad")))
+    fitted = fitted_game(game, replace(spec, rollout=RolloutSpec(observation_fit="pad")))
     spec.check_game(fitted.spec)
     assert fitted.num_envs == 3
     plain = TinyZerg(3)

@@ -10,9 +10,10 @@ from support.runs import SPEC, trajectory
 from broodmind.actors.offline.importer import ImportReport, _trajectories
 from broodmind.common.wire.archive_format import ArchivedEntry
 from broodmind.common.wire.trajectory import Header, encode_trajectory
-from broodmind.learner.persistence.archive_writer import Archive, ArchiveConfig
+from broodmind.learner.config import ArchiveConfig
+from broodmind.learner.persistence.archive_writer import Archive
 
-LONG = replace(SPEC, rollout=replace(SPEC.rollout, length=600))
+LONG = replace(SPEC, rollout=replace(SPEC.rollout, fragment_length=600))
 
 
 def archived(number, played, *, rejected="", payload=None):
@@ -22,7 +23,7 @@ def archived(number, played, *, rejected="", payload=None):
 
 
 def segment(folder, *entries):
-    archive = Archive(ArchiveConfig(str(folder)), "run", LONG)
+    archive = Archive(ArchiveConfig(folder), "run", LONG)
     archive.append(entries)
     archive.close()
     (path,) = folder.iterdir()
@@ -35,7 +36,7 @@ def given(path, spec=LONG):
 
 
 def of_length(length, seed=0, columns=2):
-    return trajectory(seed, replace(SPEC, rollout=replace(SPEC.rollout, length=length)), columns)
+    return trajectory(seed, replace(SPEC, rollout=replace(SPEC.rollout, fragment_length=length)), columns)
 
 
 def test_pieces_of_one_length_go_together_and_others_apart(tmp_path):
@@ -53,7 +54,7 @@ def test_an_entry_holds_about_an_updates_worth(tmp_path):
 
 def test_whole_games_stay_by_themselves(tmp_path):
     spec = replace(LONG, rollout=replace(LONG.rollout, unroll="games"))
-    archive = Archive(ArchiveConfig(str(tmp_path)), "run", spec)
+    archive = Archive(ArchiveConfig(tmp_path), "run", spec)
     archive.append([archived(n, of_length(9, n, columns=1)) for n in range(3)])
     archive.close()
     pushed, _ = given(next(iter(tmp_path.iterdir())), spec)

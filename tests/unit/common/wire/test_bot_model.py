@@ -88,7 +88,7 @@ def test_a_model_that_is_not_one_is_refused_by_file_and_array(tmp_path, changed,
         (GAME, replace(NETWORK, hidden=(64,)), "hidden"),
         (GAME, replace(NETWORK, activation="tanh"), "activation"),
         (GAME, replace(NETWORK, shared=True), "shared"),
-        (GAME, replace(NETWORK, normalise=True), "normalise"),
+        (GAME, replace(NETWORK, normalize_observations=True), "normalize_observations"),
     ],
 )
 def test_only_a_network_like_the_bots_fits_into_its_file(game, network, field):

@@ -21,7 +21,7 @@ def test_by_default_nothing_changes_the_rate():
 @pytest.mark.parametrize(("scaling", "power"), [("none", 0), ("linear", 1), ("sqrt", 0.5)])
 @pytest.mark.parametrize("reference", [2048, 256])
 def test_the_rate_follows_the_accepted_steps_by_a_power_of_their_ratio(scaling, power, reference):
-    config = LearningRateConfig(scaling=scaling, reference_steps=reference)
+    config = LearningRateConfig(learning_rate_scaling=scaling, reference_steps=reference)
     for steps in STEPS:
         assert batch_scale(config, steps) == pytest.approx((steps / reference) ** power, rel=1e-12)
     assert batch_scale(config, reference) == 1.0
@@ -84,11 +84,11 @@ def test_a_divergence_that_is_no_longer_followed_leaves_no_factor_behind():
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"scaling": "cubic"}, "rate scaling: 'cubic'"),
-        ({"stale_factor": 0.0}, "stale factor: 0.0"),
-        ({"stale_factor": -0.5}, "stale factor: -0.5"),
-        ({"stale_factor": 1.5}, "stale factor: 1.5"),
-        ({"stale_factor": math.nan}, "stale factor: nan"),
+        ({"learning_rate_scaling": "cubic"}, "learning_rate_scaling: 'cubic'"),
+        ({"stale_factor": 0.0}, "stale_factor: 0.0"),
+        ({"stale_factor": -0.5}, "stale_factor: -0.5"),
+        ({"stale_factor": 1.5}, "stale_factor: 1.5"),
+        ({"stale_factor": math.nan}, "stale_factor: nan"),
     ],
 )
 def test_a_rate_that_makes_no_sense_is_refused_by_the_settings_name(wrong, says):

@@ -12,35 +12,39 @@ from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.common.wire import codec
 from broodmind.common.wire.weights import decode_weights, digest
 from broodmind.learner.algorithms.batch import Batch
-from broodmind.learner.algorithms.impact import ImpactConfig
+from broodmind.learner.algorithms.impact.config import ImpactConfig
 from broodmind.learner.algorithms.learning_rate import LearningRateConfig
-from broodmind.learner.algorithms.ppo import PPOConfig
-from broodmind.learner.algorithms.reinforce import ReinforceConfig
+from broodmind.learner.algorithms.ppo.config import PPOConfig
+from broodmind.learner.algorithms.reinforce.config import ReinforceConfig
 from broodmind.learner.algorithms.trainer import Trainer
-from broodmind.learner.algorithms.vtrace_actor_critic import VTraceConfig
+from broodmind.learner.algorithms.vtrace_actor_critic.config import VTraceConfig
 from broodmind.learner.metrics.update_metrics import NonFinite
 
 FEATURES = 3
 ONE, SEVERAL, NUMBERS = Discrete(4), MultiDiscrete((3, 2)), Box((-1.0, 0.0), (1.0, 2.0))
-MOVING = LearningRateConfig(warmup_updates=3, anneal_steps=500, kl_target=0.01, scaling="sqrt", reference_steps=40)
+MOVING = LearningRateConfig(
+    warmup_updates=3, anneal_steps=500, kl_target=0.01, learning_rate_scaling="sqrt", reference_steps=40
+)
 CONFIGS = {
-    "ppo": (PPOConfig(minibatch=16), ONE),
-    "ppo-several": (PPOConfig(minibatch=16, optimizer="rmsprop"), SEVERAL),
-    "ppo-decoupled-popart": (PPOConfig(minibatch=16, decoupled=True, popart=0.1, optimizer="adamw"), ONE),
-    "ppo-decoupled": (PPOConfig(minibatch=16, decoupled=True), ONE),
-    "ppo-rates": (PPOConfig(minibatch=16, rates=MOVING), NUMBERS),
+    "ppo": (PPOConfig(minibatch_size=16), ONE),
+    "ppo-several": (PPOConfig(minibatch_size=16, optimizer="rmsprop"), SEVERAL),
+    "ppo-decoupled-popart": (PPOConfig(minibatch_size=16, decoupled=True, popart=0.1, optimizer="adamw"), ONE),
+    "ppo-decoupled": (PPOConfig(minibatch_size=16, decoupled=True), ONE),
+    "ppo-rates": (PPOConfig(minibatch_size=16, schedule=MOVING), NUMBERS),
     "reinforce-value": (ReinforceConfig(baseline="value"), ONE),
     "reinforce-average": (ReinforceConfig(baseline="moving_average", optimizer="sgd"), ONE),
-    "impact": (ImpactConfig(minibatch=16), SEVERAL),
-    "vtrace": (VTraceConfig(minibatch=16), ONE),
-    "vtrace-popart": (VTraceConfig(minibatch=16, popart=0.1, optimizer="sgd"), NUMBERS),
+    "impact": (ImpactConfig(minibatch_size=16), SEVERAL),
+    "vtrace": (VTraceConfig(minibatch_size=16), ONE),
+    "vtrace-popart": (VTraceConfig(minibatch_size=16, popart=0.1, optimizer="sgd"), NUMBERS),
 }
 every_config = pytest.mark.parametrize("name", CONFIGS)
 
 
 def spec_of(actions, *, shared=False):
     return RunSpec(
-        GameSpec("trained", (FEATURES,), actions), NetworkSpec((6, 5), shared=shared, normalise=True), seed=5
+        GameSpec("trained", (FEATURES,), actions),
+        NetworkSpec((6, 5), shared=shared, normalize_observations=True),
+        seed=5,
     )
 
 
@@ -267,7 +271,7 @@ def carried(trainer, spec):
 
 def test_the_normaliser_travels_with_the_weights_and_has_seen_the_valid_steps_of_all_batches():
     spec = spec_of(ONE)
-    trainer = Trainer(spec, PPOConfig(minibatch=16))
+    trainer = Trainer(spec, PPOConfig(minibatch_size=16))
     assert [each.tolist() for each in carried(trainer, spec)] == [[0.0] * 3, [1.0] * 3]
     batches = [a_batch(seed) for seed in range(3)]
     for batch in batches:
@@ -280,7 +284,7 @@ def test_the_normaliser_travels_with_the_weights_and_has_seen_the_valid_steps_of
 
 def test_an_update_sees_observations_as_the_actors_did_before_the_batch():
     spec = spec_of(ONE)
-    trainer = Trainer(spec, PPOConfig(minibatch=16))
+    trainer = Trainer(spec, PPOConfig(minibatch_size=16))
     seen = []
     update = trainer._algorithm.update
 
@@ -301,7 +305,7 @@ def test_an_update_sees_observations_as_the_actors_did_before_the_batch():
 
 def test_without_a_normaliser_nothing_of_it_travels_and_observations_are_as_they_came():
     spec = replace(spec_of(ONE), network=NetworkSpec((6, 5)))
-    trainer = Trainer(spec, PPOConfig(minibatch=16))
+    trainer = Trainer(spec, PPOConfig(minibatch_size=16))
     trainer.update(a_batch(0))
     weights = trainer.weights()
     assert not {MEAN, SCALE} & decode_weights(weights, digest(weights), spec).keys()
@@ -310,7 +314,7 @@ def test_without_a_normaliser_nothing_of_it_travels_and_observations_are_as_they
 @pytest.mark.parametrize("config", [PPOConfig, ImpactConfig, ReinforceConfig, VTraceConfig])
 def test_the_rate_is_what_the_batch_the_progress_and_its_age_make_of_it(config):
     rates = LearningRateConfig("linear", 100, warmup_updates=4, anneal_steps=1000, stale_factor=0.5)
-    trainer = Trainer(spec_of(ONE), config(rate=0.01, rates=rates))
+    trainer = Trainer(spec_of(ONE), config(learning_rate=0.01, schedule=rates))
     trained = 0
     for number, stale_share in enumerate((0.0, 1.0, 0.5, 0.0, 0.25, 0.0)):
         batch = a_batch(number, stale_share=stale_share)
@@ -323,10 +327,10 @@ def test_the_rate_is_what_the_batch_the_progress_and_its_age_make_of_it(config):
 
 def test_the_rate_follows_the_divergence_from_one_update_to_the_next():
     # Nothing in these batches is near the policy's own probabilities: the divergence is always above the target.
-    trainer = Trainer(spec_of(ONE), PPOConfig(rate=1e-4, rates=LearningRateConfig(kl_target=1e-4)))
+    trainer = Trainer(spec_of(ONE), PPOConfig(learning_rate=1e-4, schedule=LearningRateConfig(kl_target=1e-4)))
     rates = [trainer.update(a_batch(seed))["effective_rate"] for seed in range(3)]
     assert rates == pytest.approx([1e-4, 1e-4 / 1.5, 1e-4 / 1.5**2])
-    low = Trainer(spec_of(ONE), PPOConfig(rate=1e-4, rates=LearningRateConfig(kl_target=1e4)))
+    low = Trainer(spec_of(ONE), PPOConfig(learning_rate=1e-4, schedule=LearningRateConfig(kl_target=1e4)))
     assert [low.update(a_batch(seed))["effective_rate"] for seed in range(3)] == pytest.approx(
         [1e-4, 1.5e-4, 1.5**2 * 1e-4]
     )
@@ -344,5 +348,6 @@ def test_the_rate_follows_the_divergence_from_one_update_to_the_next():
 def test_the_description_names_the_algorithm_and_is_flat(config, name):
     described = Trainer(spec_of(ONE), config).describe()
     assert described["algo"] == name
-    assert (described["rate"], described["scaling"], described["optimizer"]) == (config.rate, "none", "adam")
+    assert (described["learning_rate"], described["learning_rate_scaling"]) == (config.learning_rate, "none")
+    assert described["optimizer"] == "adam"
     assert not any(isinstance(value, dict) for value in described.values())

@@ -14,7 +14,7 @@ from broodmind.learner.ledger.head import Head, Standing
 NOW = 1_700_000_000_000
 HEAD = Head(epoch=3, version=20, commit="c20")
 STANDING = Standing(HEAD)
-CONFIG = IntakeConfig(batch_steps=10, batch_games=0, max_staleness=4, max_age_s=60.0)
+CONFIG = IntakeConfig(batch_steps=10, batch_games=0, max_staleness=4, max_age=60.0)
 
 
 def header(version=20, epoch=3, created_ms=NOW):

@@ -21,7 +21,7 @@ from broodmind.learner.metrics.run_metrics import GAMES, History
 
 NOW = 1_700_000_000_000
 STANDING = Standing(Head(epoch=3, version=20, commit="c20"))
-CONFIG = IntakeConfig(batch_steps=10, batch_games=0, max_staleness=4, max_age_s=60.0)
+CONFIG = IntakeConfig(batch_steps=10, batch_games=0, max_staleness=4, max_age=60.0)
 
 
 def header(version=20, epoch=3, steps=4, games=1, created_ms=NOW):
@@ -212,7 +212,7 @@ def test_the_same_entries_make_the_same_batch_in_whatever_order_the_actors_came(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"batch_steps": 0}, {"max_staleness": -1}, {"max_age_s": 0.0}, {"batch_steps": 0, "batch_games": 0}]
+    "wrong", [{"batch_steps": 0}, {"max_staleness": -1}, {"max_age": 0.0}, {"batch_steps": 0, "batch_games": 0}]
 )
 def test_a_batch_that_could_never_be_complete_is_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
@@ -329,11 +329,11 @@ def test_the_digest_is_that_of_the_canonical_text_and_tells_every_setting_apart(
             dataclasses.replace(spec, rollout=RolloutSpec(**change))
             for change in (
                 {"unroll": "games"},
-                {"length": 1},
+                {"fragment_length": 1},
                 {"high_water": 1},
                 {"lock_step": True},
                 {"float16": True},
-                {"state_fit": "pad"},
+                {"observation_fit": "pad"},
             )
         ),
     ]
@@ -389,7 +389,7 @@ def test_a_text_that_is_no_spec_is_refused(text):
         (lambda: NetworkSpec((3, 0)), "hidden"),
         (lambda: NetworkSpec((3,), "sigmoid"), "activation"),
         (lambda: RolloutSpec("forever"), "unroll"),
-        (lambda: RolloutSpec(length=0), "rollout length"),
+        (lambda: RolloutSpec(fragment_length=0), "fragment_length"),
         (lambda: RolloutSpec(high_water=0), "high_water"),
         (lambda: RolloutSpec("games", lock_step=True), "lock_step"),
     ],

@@ -24,9 +24,10 @@ from broodmind.common.wire.archive_format import (
 from broodmind.common.wire.trajectory import Header, encode_trajectory
 from broodmind.learner.commit import commit_thread as commit_thread_module
 from broodmind.learner.commit.commit_thread import CommitThread
+from broodmind.learner.config import ArchiveConfig
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.ledger.stream_entry import Entry
-from broodmind.learner.persistence.archive_writer import Archive, ArchiveConfig, archived
+from broodmind.learner.persistence.archive_writer import Archive, archived
 from broodmind.learner.persistence.last_known_state import LastKnownState
 
 
@@ -38,7 +39,7 @@ def an_entry(number=1, *, rejected="", imported=False, payload=None):
 
 
 def an_archive(folder, run="run", max_bytes=1 << 30):
-    return Archive(ArchiveConfig(str(folder), max_bytes), run, SPEC)
+    return Archive(ArchiveConfig(folder, max_bytes / (1 << 20)), run, SPEC)
 
 
 def names(folder):

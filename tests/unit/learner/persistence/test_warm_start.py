@@ -18,8 +18,8 @@ from broodmind.common.wire.weights import decode_weights, digest
 from broodmind.deploy.records.export import params_arrays, write_npz
 from broodmind.learner.algorithms.batch import Batch
 from broodmind.learner.algorithms.batch_predictions import state_values
-from broodmind.learner.algorithms.ppo import PPOConfig
-from broodmind.learner.algorithms.reinforce import ReinforceConfig
+from broodmind.learner.algorithms.ppo.config import PPOConfig
+from broodmind.learner.algorithms.reinforce.config import ReinforceConfig
 from broodmind.learner.config import LearnerConfig
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.persistence.checkpoints import Checkpoints
@@ -99,13 +99,13 @@ def test_a_run_starts_with_anothers_policy_and_values(tmp_path, kind, config, ne
 
 
 def test_a_checkpoints_normaliser_goes_along(tmp_path):
-    spec = replace(SPEC, network=NetworkSpec((8,), normalise=True))
+    spec = replace(SPEC, network=NetworkSpec((8,), normalize_observations=True))
     _, stored = trained(spec, PPOConfig())
     params = weights_of(started(Checkpoints(tmp_path).save(stored, spec), spec), spec)
     np.testing.assert_array_equal(prepare(params, STATES), prepare(stored.params(spec), STATES))
     assert abs(prepare(params, STATES).mean()) < 0.5 < STATES.mean()
     write_npz(tmp_path / "x.npz", params_arrays(stored, spec))
-    with pytest.raises(ConfigError, match=r"normalise: True.*start from a checkpoint"):
+    with pytest.raises(ConfigError, match=r"normalize_observations: True.*start from a checkpoint"):
         read_warm_start(tmp_path / "x.npz", spec)
 
 
@@ -123,7 +123,7 @@ def test_continuous_actions_take_their_deviations_along(tmp_path):
         (replace(BOT, network=replace(NETWORK, activation="tanh")), "activation: tanh, expected relu"),
         (replace(BOT, network=replace(NETWORK, hidden=(32,))), r"hidden: \(32,\), expected \(64, 64\)"),
         (replace(BOT, network=replace(NETWORK, shared=True)), "shared: True"),
-        (replace(BOT, network=replace(NETWORK, normalise=True)), "normalise: True"),
+        (replace(BOT, network=replace(NETWORK, normalize_observations=True)), "normalize_observations: True"),
         (replace(BOT, game=SPEC.game), r"observation_shape: \(3,\)"),
         (replace(BOT, game=replace(GAME, masked=True)), "masked: True"),
     ],

@@ -8,55 +8,33 @@ the proximal policy, and whose data it is enters as an importance weight of its 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..maths.losses import bounded, clipped_surrogate, effective_sample_size, kl_k3, squared_error, to_outputs
-from ..maths.mlp_backprop import Forward
-from ..maths.optimizers import Name as OptimizerName
-from ..maths.optimizers import clip_by_global_norm
-from ..maths.popart import ValueScale
-from ..maths.returns import generalized_advantages
-from ..metrics.update_metrics import check_finite
-from .batch_predictions import action_log_probs, explained_variance, state_values
-from .learning_rate import LearningRateConfig
-from .minibatches import minibatch_of, run_epochs
+from ...maths.losses import bounded, clipped_surrogate, effective_sample_size, kl_k3, squared_error, to_outputs
+from ...maths.mlp_backprop import Forward
+from ...maths.optimizers import clip_by_global_norm
+from ...maths.popart import ValueScale
+from ...maths.returns import generalized_advantages
+from ...metrics.update_metrics import check_finite
+from ..batch_predictions import action_log_probs, explained_variance, state_values
+from ..minibatches import minibatch_of, run_epochs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...common.policy.distributions import ActionArray
-    from ...common.policy.network import Floats
-    from ...common.spec import RunSpec
-    from ...common.wire.codec import Array
-    from ..maths.flat_parameters import Parameters
-    from ..maths.optimizers import Optimizer
-    from ..metrics.update_metrics import Metrics
-    from .batch import Batch
-    from .minibatches import Minibatch
-
-
-@dataclass(frozen=True, slots=True)
-class PPOConfig:
-    """What PPO can be told."""
-
-    rate: float = 2.5e-3
-    optimizer: OptimizerName = "adam"
-    gamma: float = 0.99
-    lambda_: float = 0.95
-    clip: float = 0.2
-    epochs: int = 4
-    minibatch: int = 256  # steps
-    entropy: float = 0.01
-    value_weight: float = 0.5
-    clip_norm: float = 0.5
-    decoupled: bool = False
-    proximal_mass: float = 16.0  # centre of mass of the moving average, in optimizer steps
-    weight_cap: float = 5.0  # of pi_prox / mu
-    popart: float = 0.0  # step size of the value targets' statistics; 0: they are not normalised
-    rates: LearningRateConfig = field(default_factory=LearningRateConfig)
+    from ....common.policy.distributions import ActionArray
+    from ....common.policy.network import Floats
+    from ....common.spec import RunSpec
+    from ....common.wire.codec import Array
+    from ...maths.flat_parameters import Parameters
+    from ...maths.optimizers import Optimizer
+    from ...metrics.update_metrics import Metrics
+    from ..batch import Batch
+    from ..minibatches import Minibatch
+    from .config import PPOConfig
 
 
 class PPO:
@@ -85,13 +63,13 @@ class PPO:
 
         def step(part: Minibatch) -> Metrics:
             metrics = self._gradient_of(params, gradient, part, first)
-            metrics["gradient_norm"] = clip_by_global_norm(gradient.flat, config.clip_norm)
+            metrics["gradient_norm"] = clip_by_global_norm(gradient.flat, config.max_grad_norm)
             check_finite(metrics)
             optimizer.step(params.flat, gradient.flat, rate)
             self._follow(params)
             return metrics
 
-        means = run_epochs(rows, config.epochs, config.minibatch, rng, step)
+        means = run_epochs(rows, config.n_epochs, config.minibatch_size, rng, step)
         return {**means, **first}
 
     def state(self) -> dict[str, Array]:
@@ -112,7 +90,7 @@ class PPO:
         """What to sweep over, and how much of the targets the values [T + 1, B] explain. Moves the values' scale."""
         config, valid = self._config, batch.valid
         advantages = generalized_advantages(
-            batch.rewards, values, batch.terminated, batch.truncated, valid, config.gamma, config.lambda_
+            batch.rewards, values, batch.terminated, batch.truncated, valid, config.gamma, config.gae_lambda
         )[valid]
         targets = advantages + values[:-1][valid]
         self._scale.update(targets, params.views)
@@ -129,9 +107,9 @@ class PPO:
         choice = network.choice(self._spec.game.actions, rows.masks)
         log_ratios = bounded(choice.log_prob(rows.actions) - rows.log_probs)
         ratios = np.exp(log_ratios)
-        policy_loss, taken_grad = clipped_surrogate(ratios, rows.advantages, config.clip)
-        value_loss, values_grad = squared_error(network.values, rows.targets, config.value_weight)
-        outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy / len(rows))
+        policy_loss, taken_grad = clipped_surrogate(ratios, rows.advantages, config.clip_range)
+        value_loss, values_grad = squared_error(network.values, rows.targets, config.value_coef)
+        outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy_coef / len(rows))
         network.backward(gradient, outputs_grad, values_grad, log_std_grad)
         if (
             "effective_samples" not in first
@@ -142,7 +120,7 @@ class PPO:
             "value_loss": value_loss,
             "entropy": float(choice.entropy().mean()),
             "kl": kl_k3(log_ratios),
-            "clip_fraction": float(np.count_nonzero(np.abs(ratios - 1) > config.clip)) / len(rows),
+            "clip_fraction": float(np.count_nonzero(np.abs(ratios - 1) > config.clip_range)) / len(rows),
         }
 
     def _against_the_proximal(self, params: Parameters, rows: Minibatch) -> Minibatch:

@@ -2,55 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
-from ..maths.mlp_backprop import Forward
-from ..maths.optimizers import Name as OptimizerName
-from ..maths.optimizers import clip_by_global_norm
-from ..maths.popart import ValueScale
-from ..maths.vtrace import vtrace
-from ..metrics.update_metrics import check_finite
-from .batch_predictions import action_log_probs, explained_variance, state_values
-from .learning_rate import LearningRateConfig
-from .minibatches import minibatch_of, run_epochs
+from ...maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
+from ...maths.mlp_backprop import Forward
+from ...maths.optimizers import clip_by_global_norm
+from ...maths.popart import ValueScale
+from ...maths.vtrace import vtrace
+from ...metrics.update_metrics import check_finite
+from ..batch_predictions import action_log_probs, explained_variance, state_values
+from ..minibatches import minibatch_of, run_epochs
 
 if TYPE_CHECKING:
-    from ...common.spec import RunSpec
-    from ...common.wire.codec import Array
-    from ..maths.flat_parameters import Parameters
-    from ..maths.optimizers import Optimizer
-    from ..metrics.update_metrics import Metrics
-    from .batch import Batch
-    from .minibatches import Minibatch
+    from ....common.spec import RunSpec
+    from ....common.wire.codec import Array
+    from ...maths.flat_parameters import Parameters
+    from ...maths.optimizers import Optimizer
+    from ...metrics.update_metrics import Metrics
+    from ..batch import Batch
+    from ..minibatches import Minibatch
+    from .config import VTraceConfig
 
 
 _KL_ROWS = 2048  # enough to tell how far an update moved the policy; of a larger batch, each so-many-th
-
-
-@dataclass(frozen=True, slots=True)
-class VTraceConfig:
-    """What the V-trace actor-critic can be told."""
-
-    rate: float = 1.5e-3
-    optimizer: OptimizerName = "adam"
-    gamma: float = 0.99
-    lambda_: float = 0.95
-    rho_bar: float = 1.0
-    c_bar: float = 1.0
-    policy_rho_bar: float = 1.0
-    epochs: int = 1
-    minibatch: int = 256  # steps
-    entropy: float = 0.01
-    value_weight: float = 0.5
-    clip_norm: float = 0.5
-    popart: float = 0.0  # step size of the value targets' statistics; 0: they are not normalised
-    # Nothing clips these updates. Where there is little left to learn, advantages of unit size are noise, and an
-    # update that follows them far ends in a policy that explores no more: the rate keeps updates short.
-    rates: LearningRateConfig = field(default_factory=lambda: LearningRateConfig(kl_target=0.002))
 
 
 class Impala:
@@ -82,7 +58,7 @@ class Impala:
             batch.truncated,
             valid,
             config.gamma,
-            config.lambda_,
+            config.gae_lambda,
             config.rho_bar,
             config.c_bar,
             config.policy_rho_bar,
@@ -94,12 +70,12 @@ class Impala:
 
         def step(part: Minibatch) -> Metrics:
             metrics = self._gradient_of(params, gradient, part)
-            metrics["gradient_norm"] = clip_by_global_norm(gradient.flat, config.clip_norm)
+            metrics["gradient_norm"] = clip_by_global_norm(gradient.flat, config.max_grad_norm)
             check_finite(metrics)
             optimizer.step(params.flat, gradient.flat, rate)
             return metrics
 
-        means = run_epochs(rows, config.epochs, config.minibatch, rng, step)
+        means = run_epochs(rows, config.n_epochs, config.minibatch_size, rng, step)
         taken = log_ratios[valid]
         some = rows[:: -(-len(rows) // _KL_ROWS)]
         after = action_log_probs(params.views, self._spec, some.observations, some.actions, some.masks)
@@ -128,7 +104,7 @@ class Impala:
         choice = network.choice(self._spec.game.actions, rows.masks)
         weights = (rows.advantages / len(rows)).astype(rows.advantages.dtype)
         policy_loss, taken_grad = policy_gradient(choice.log_prob(rows.actions), weights)
-        value_loss, values_grad = squared_error(network.values, rows.targets, config.value_weight)
-        outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy / len(rows))
+        value_loss, values_grad = squared_error(network.values, rows.targets, config.value_coef)
+        outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy_coef / len(rows))
         network.backward(gradient, outputs_grad, values_grad, log_std_grad)
         return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": float(choice.entropy().mean())}

@@ -6,47 +6,27 @@ the weights as one does. Without the division ten games would take a step ten ti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
-from ..maths.mlp_backprop import Forward
-from ..maths.optimizers import Name as OptimizerName
-from ..maths.optimizers import clip_by_global_norm
-from ..maths.returns import discounted_returns
-from ..metrics.update_metrics import check_finite
-from .learning_rate import LearningRateConfig
+from ...maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
+from ...maths.mlp_backprop import Forward
+from ...maths.optimizers import clip_by_global_norm
+from ...maths.returns import discounted_returns
+from ...metrics.update_metrics import check_finite
 
 if TYPE_CHECKING:
-    from ...common.policy.network import Floats
-    from ...common.spec import RunSpec
-    from ...common.wire.codec import Array
-    from ..maths.flat_parameters import Parameters
-    from ..maths.optimizers import Optimizer
-    from ..metrics.update_metrics import Metrics
-    from .batch import Batch
+    from ....common.policy.network import Floats
+    from ....common.spec import RunSpec
+    from ....common.wire.codec import Array
+    from ...maths.flat_parameters import Parameters
+    from ...maths.optimizers import Optimizer
+    from ...metrics.update_metrics import Metrics
+    from ..batch import Batch
+    from .config import Importance, ReinforceConfig
 
-Baseline = Literal["none", "moving_average", "batch_mean", "value"]
-Importance = Literal["none", "step", "game"]
 _BASELINE_DECAY = 0.95  # the original bot's online rule: b <- 0.95 b + 0.05 mean(G)
-
-
-@dataclass(frozen=True, slots=True)
-class ReinforceConfig:
-    """What REINFORCE can be told."""
-
-    rate: float = 3e-3
-    optimizer: OptimizerName = "adam"
-    gamma: float = 0.99
-    baseline: Baseline = "batch_mean"
-    importance: Importance = "none"  # truncated weights pi / mu: of each step, or of each game's product
-    weight_cap: float = 2.0
-    entropy: float = 0.01  # weight of the bonus, in return units per nat and step
-    value_weight: float = 0.5  # of the value baseline's own loss
-    clip_norm: float = 10.0  # of the mean over games
-    rates: LearningRateConfig = field(default_factory=LearningRateConfig)
 
 
 class Reinforce:
@@ -78,10 +58,10 @@ class Reinforce:
         advantages = returns - self._baseline(returns, network.values)
         weights = importance_weights(log_ratios, valid, config.importance, config.weight_cap)[valid]
         loss, taken_grad = policy_gradient(taken, (weights * advantages / games).astype(taken.dtype))
-        outputs_grad, log_std_grad = to_outputs(choice, actions, taken_grad, config.entropy / games)
+        outputs_grad, log_std_grad = to_outputs(choice, actions, taken_grad, config.entropy_coef / games)
         value_loss, values_grad = 0.0, None
         if with_values:
-            value_loss, values_grad = squared_error(network.values, returns, config.value_weight)
+            value_loss, values_grad = squared_error(network.values, returns, config.value_coef)
         gradient = params.like()
         network.backward(gradient, outputs_grad, values_grad, log_std_grad)
         metrics = {
@@ -90,7 +70,7 @@ class Reinforce:
             "entropy": float(choice.entropy().mean()),
             "kl": kl_k3(log_ratios[valid]),
             "effective_samples": effective_sample_size(log_ratios[valid]),
-            "gradient_norm": clip_by_global_norm(gradient.flat, config.clip_norm),
+            "gradient_norm": clip_by_global_norm(gradient.flat, config.max_grad_norm),
             "baseline": float(np.mean(returns - advantages)),
             "effective_rate": rate / games,  # on the sum over games
         }

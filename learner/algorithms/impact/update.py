@@ -6,37 +6,22 @@ proximal policy (the paper's target network), by V-trace, rather than those of w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...common.errors import ConfigError
-from ..maths.losses import bounded
-from ..maths.vtrace import vtrace
-from .batch_predictions import explained_variance
-from .minibatches import Minibatch, minibatch_of
-from .ppo import PPO, PPOConfig
+from ...maths.losses import bounded
+from ...maths.vtrace import vtrace
+from ..batch_predictions import explained_variance
+from ..minibatches import Minibatch, minibatch_of
+from ..ppo.update import PPO
 
 if TYPE_CHECKING:
-    from ...common.policy.network import Floats
-    from ...common.spec import RunSpec
-    from ..maths.flat_parameters import Parameters
-    from .batch import Batch
-
-
-@dataclass(frozen=True, slots=True)
-class ImpactConfig(PPOConfig):
-    """What IMPACT can be told beyond PPO; `weight_cap` truncates the weights of the policy's gradient."""
-
-    decoupled: bool = True
-    rho_bar: float = 1.0
-    c_bar: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check what PPO could do without."""
-        if not self.decoupled:
-            raise ConfigError("decoupled: false, expected true: IMPACT's advantages are those of the proximal policy")
+    from ....common.policy.network import Floats
+    from ....common.spec import RunSpec
+    from ...maths.flat_parameters import Parameters
+    from ..batch import Batch
+    from .config import ImpactConfig
 
 
 class Impact(PPO):
@@ -53,7 +38,7 @@ class Impact(PPO):
         log_ratios = np.zeros_like(batch.log_probs)
         log_ratios[valid] = bounded(log_probs - batch.log_probs[valid])
         ends = (batch.terminated, batch.truncated, valid)
-        trace = vtrace(batch.rewards, values, log_ratios, *ends, config.gamma, config.lambda_, *self._bars)
+        trace = vtrace(batch.rewards, values, log_ratios, *ends, config.gamma, config.gae_lambda, *self._bars)
         targets, advantages = trace.targets[valid], trace.advantages[valid]
         self._scale.update(targets, params.views)
         spread = advantages.std() + 1e-8  # the scale alone: shifted, a weighted advantage would change its sign

@@ -1,0 +1,201 @@
+"""A setting described at its field: type, range, unit, default and one line of help.
+
+Every place that shows, reads or checks the setting takes it from there.
+
+    @dataclass(frozen=True, slots=True)
+    class Goal:
+        max_steps: Annotated[int | None, Setting("Stop after so many trained steps.", ge=1)] = None
+
+        def __post_init__(self) -> None:
+            check_settings(self)
+
+A field without a `Setting` is no setting: it is derived from others.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from .errors import ConfigError
+
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is known of a setting beside its type and default."""
+
+    help: str
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    unit: str = ""
+    auto: str = ""  # the default in words, where it depends on the game, the algorithm or the command
+    choices: tuple[str, ...] = ()  # where the type cannot name them
+    secret: bool = False  # never on a command line, never shown, never stored
+    holds_secret: bool = False  # a part of the value may be secret: it is not shown in messages
+
+
+@dataclass(frozen=True, slots=True)
+class SettingField:
+    """One setting of a class."""
+
+    name: str
+    kind: type  # bool, int, float, str, Path, or tuple for whole numbers with commas between
+    optional: bool
+    choices: tuple[str, ...]  # empty: anything in the range
+    default: Any
+    setting: Setting
+
+    @property
+    def range(self) -> str:
+        """The range in words, or nothing."""
+        setting = self.setting
+        bounds = (
+            ("at least", setting.ge),
+            ("more than", setting.gt),
+            ("at most", setting.le),
+            ("less than", setting.lt),
+        )
+        return " and ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
+
+    @property
+    def expected(self) -> str:
+        """What is allowed, in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        kinds = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text", Path: "a path"}
+        kind = kinds.get(self.kind, "whole numbers such as 64,64")
+        return f"{kind} of {self.range}" if self.range else kind
+
+    def convert(self, raw: object, source: str = "") -> Any:  # noqa: ANN401 - of the field's type
+        """The value that text, TOML or JSON stands for. Raises ConfigError naming the setting, the value, the range."""
+        try:
+            value = self._converted(raw)
+            if self._allows(value):
+                return value
+        except (ValueError, TypeError, KeyError, OverflowError):
+            pass
+        raise self._refusal(raw, source)
+
+    def check(self, value: object) -> None:
+        """Raise ConfigError unless the value is allowed."""
+        try:
+            allowed = self._allows(value)
+        except TypeError:
+            allowed = False
+        if not allowed:
+            raise self._refusal(value)
+
+    def plain(self, value: Any) -> Any:  # noqa: ANN401 - of the field's type
+        """The value as JSON and TOML know it: the inverse of `convert`."""
+        if isinstance(value, tuple):
+            return list(value)
+        return str(value) if isinstance(value, Path) else value
+
+    def _converted(self, raw: object) -> object:
+        if raw is None and self.optional:
+            return None
+        if self.kind is bool:
+            return raw if isinstance(raw, bool) else _WORDS[str(raw).strip().lower()]
+        if self.kind is tuple:
+            parts = raw.split(",") if isinstance(raw, str) else raw
+            if not isinstance(parts, list | tuple):
+                raise TypeError
+            return tuple(_whole(part) for part in parts)
+        if isinstance(raw, bool):
+            raise TypeError
+        if self.kind is int:
+            return _whole(raw)
+        if self.kind is float:
+            return float(raw)  # type: ignore[arg-type]
+        if not isinstance(raw, str | Path) or not str(raw):
+            raise TypeError
+        return self.kind(raw)
+
+    def _allows(self, value: Any) -> bool:  # noqa: ANN401 - what is to be found out
+        if value is None:
+            return self.optional
+        if self.choices:
+            return value in self.choices
+        if self.kind is tuple:
+            return bool(value) and all(self._in_range(each) for each in value)
+        return self.kind not in {int, float} or self._in_range(value)
+
+    def _in_range(self, value: float) -> bool:
+        setting = self.setting
+        return (
+            math.isfinite(value)
+            and (setting.ge is None or value >= setting.ge)
+            and (setting.gt is None or value > setting.gt)
+            and (setting.le is None or value <= setting.le)
+            and (setting.lt is None or value < setting.lt)
+        )
+
+    def _refusal(self, value: object, source: str = "") -> ConfigError:
+        shown = "***" if self.setting.secret or self.setting.holds_secret else _shown(value)
+        return ConfigError(f"{self.name}: {shown}{f' ({source})' if source else ''}, expected {self.expected}")
+
+
+def settings_of(group: Any) -> dict[str, SettingField]:  # noqa: ANN401 - a dataclass
+    """The settings of a frozen dataclass, by name, in the order of its fields."""
+    return _settings_of(group)
+
+
+@functools.cache
+def _settings_of(group: Any) -> dict[str, SettingField]:  # noqa: ANN401
+    hints = get_type_hints(group, include_extras=True)
+    found = {}
+    for each in fields(group):
+        hint = hints[each.name]
+        marker = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Setting)), None)
+        if marker is not None:
+            kind, optional, choices = _kind(get_args(hint)[0])
+            found[each.name] = SettingField(each.name, kind, optional, marker.choices or choices, each.default, marker)
+    return found
+
+
+def check_settings(group: Any) -> None:  # noqa: ANN401 - an instance of any group
+    """Check every setting of a group's instance; for its `__post_init__`. Raises ConfigError naming the setting."""
+    for name, field in settings_of(type(group)).items():
+        field.check(getattr(group, name))
+
+
+def _kind(hint: Any) -> tuple[type, bool, tuple[str, ...]]:  # noqa: ANN401 - a type hint
+    """Kind, whether it may be None, and choices."""
+    if get_origin(hint) in {Union, UnionType}:
+        (inner,) = (each for each in get_args(hint) if each is not NoneType)
+        kind, _, choices = _kind(inner)
+        return kind, True, choices
+    if get_origin(hint) is Annotated:
+        return _kind(get_args(hint)[0])
+    if get_origin(hint) is Literal:
+        return str, False, get_args(hint)
+    if get_origin(hint) is tuple:
+        return tuple, False, ()
+    return hint, False, ()
+
+
+def _whole(raw: object) -> int:
+    if isinstance(raw, str):
+        return int(raw)
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return raw
+    raise TypeError
+
+
+def _shown(value: object) -> str:
+    """Numbers as they are, anything else quoted."""
+    if isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            return repr(value)
+        return value.strip()
+    return repr(value) if not isinstance(value, bool) else str(value).lower()

@@ -1,0 +1,148 @@
+"""From what was set to what a run is made with: presets and defaults underneath, everything checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ...common.actions import Box
+from ...common.errors import ConfigError
+from ...common.server.address import redacted, with_password
+from ...common.setting import settings_of
+from ...common.spec import RunSpec
+from ...learner.algorithms import registry
+from ...learner.config import LearnerConfig
+from .given import check_algorithm
+from .tree import ALGORITHM, DEFAULT_URL, Config, groups, subgroups
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ...common.spec import GameSpec
+    from .given import Given
+
+BATCH_STEPS = 2048
+LOCAL_ACTORS = 2
+BATCH_EPISODES = 16
+LONGEST_EPISODE = 4096  # steps recorded of one whole episode
+NOISE_CORRELATION = 0.9  # exploration lasts some ten steps
+
+
+def effective(given: Given, game: GameSpec | None = None) -> Config:
+    """The whole configuration.
+
+    Args:
+        given: what was set.
+        game: the game's arrays, on which some defaults depend; None where only what was set is to be checked.
+
+    Raises:
+        ConfigError: naming the setting that does not fit.
+    """
+    algo = registry.resolve(given.get("algo", "auto"))
+    check_algorithm(given, algo)
+    continuous = game is not None and isinstance(game.actions, Box)
+    config_class = registry.config_class(algo)
+    values = {
+        # Numbers to act with come from games whose observations are measures too, each on a scale of its own.
+        "normalize_observations": continuous,
+        "noise_correlation": NOISE_CORRELATION,
+        **registry.preset(given.get("algo", "auto"), continuous=continuous),
+        **(_of_episodes(given) if config_class.WHOLE_EPISODES else _of_steps(given, algo)),
+        **given.values,
+        "algo": algo,
+    }
+    if not continuous:
+        values["noise_correlation"] = 0.0
+    built = {name: _with(group(), values) for name, group in groups().items()}
+    own = {name: values[name] for name in settings_of(Config) if name in values}
+    return Config(**own, **{ALGORITHM: _with(config_class(), values)}, **built)
+
+
+def for_local_run(given: Given) -> Given:
+    """What was set, over what `broodmind up` chooses otherwise than the processes of a run by themselves would."""
+    given = given.defaulting(actors=LOCAL_ACTORS)
+    config = effective(given)
+    if config.algorithm.WHOLE_EPISODES:
+        return given
+    # One fragment of each actor makes a batch.
+    return given.defaulting(batch_steps=config.actors.actors * config.actors.envs * config.rollout.fragment_length)
+
+
+def run_spec(config: Config, game: GameSpec) -> RunSpec:
+    """What actors must agree with."""
+    return RunSpec(game, config.network, config.rollout, config.seed)
+
+
+def learner_config(config: Config) -> LearnerConfig:
+    """What the learner alone needs, and the record of the whole that it stores with the run."""
+    return LearnerConfig(
+        config.algorithm,
+        config.intake,
+        config.goal,
+        config.lease,
+        config.checkpointing,
+        config.archive,
+        record=json.dumps(to_plain(config)),
+    )
+
+
+def server_url(given: Given) -> str:
+    """The server's URL, with its password: for connecting, and never to be shown. Raises ConfigError."""
+    url, password = given.get("redis", DEFAULT_URL), given.get("redis_password")
+    file = given.get("redis_password_file")
+    if file is not None and (password is None or given.sources["redis_password_file"] == ""):
+        password = _first_line(file)
+    return with_password(url, password or "")
+
+
+def to_plain(config: Any) -> dict[str, Any]:  # noqa: ANN401 - the tree, or a group of it
+    """The tree as JSON and TOML know it, without what is secret."""
+    known = settings_of(type(config))
+    found: dict[str, Any] = {}
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if each.name in known:
+            field = known[each.name]
+            if not field.setting.secret:
+                found[each.name] = redacted(value) if field.setting.holds_secret and value else field.plain(value)
+        elif is_dataclass(value):
+            found[each.name] = to_plain(value)
+    return found
+
+
+def _of_steps(given: Given, algo: str) -> dict[str, Any]:
+    """Defaults of the algorithms that train on fragments of a fixed length."""
+    if given.get("batch_games"):
+        having = " or ".join(name for name in registry.ALGORITHMS if registry.config_class(name).WHOLE_EPISODES)
+        raise ConfigError(f"batch_games: {given.values['batch_games']} with algo {algo}, expected algo {having}")
+    return {"batch_steps": BATCH_STEPS, "batch_games": 0}
+
+
+def _of_episodes(given: Given) -> dict[str, Any]:
+    """Defaults of the algorithms that train on whole episodes."""
+    games = given.get("batch_games", 0 if "batch_steps" in given.values else BATCH_EPISODES)
+    return {
+        "unroll": "games",
+        "fragment_length": LONGEST_EPISODE,
+        "batch_steps": 0,
+        "batch_games": games,
+        # Room for a whole batch from one actor; more would only age.
+        "high_water": max(games, 8),
+    }
+
+
+def _with(group: Any, values: dict[str, Any]) -> Any:  # noqa: ANN401 - an instance of a group
+    """The group with those of the values that are its own, or those of a group inside it."""
+    inner = {name: _with(getattr(group, name), values) for name in subgroups(type(group))}
+    own = {each.name: values[each.name] for each in fields(group) if each.name in values}
+    return replace(group, **own, **inner)
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.readline().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no text"
+        raise ConfigError(f"redis_password_file: {str(path)!r}, expected a file that can be read ({reason})") from error

@@ -1,0 +1,152 @@
+"""What was set, and where: on the command line, in the environment, in a file, or by a parent process.
+
+Precedence: command line, then environment, then file. What is set nowhere is the preset's or the field's default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...common import deprecated
+from ...common.errors import ConfigError
+from . import old_options
+from .tree import ALGORITHM, entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+COMMAND_LINE = ""  # the source of a message that needs none: the user has just typed it
+CONFIG_VARIABLE = "BROODMIND_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Settings by name, each of its field's type; and the source of each."""
+
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)  # a password may be among them
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - of the setting's type
+        """A setting's value, or the default where it was not set."""
+        return self.values.get(name, default)
+
+    def over(self, other: Given) -> Given:
+        """Both, where these win."""
+        return Given({**other.values, **self.values}, {**other.sources, **self.sources})
+
+    def having(self, **values: Any) -> Given:  # noqa: ANN401 - of the settings' types
+        """These and some more, which win."""
+        return Given(values, dict.fromkeys(values, COMMAND_LINE)).over(self)
+
+    def defaulting(self, **values: Any) -> Given:  # noqa: ANN401 - of the settings' types
+        """These, over some defaults."""
+        return self.over(Given(values, dict.fromkeys(values, "default")))
+
+    def only(self, names: Iterable[str]) -> Given:
+        """Those of these names."""
+        kept = set(names)
+        return Given(
+            {name: value for name, value in self.values.items() if name in kept},
+            {name: source for name, source in self.sources.items() if name in kept},
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """The values as JSON knows them."""
+        return {name: entries()[name].field.plain(value) for name, value in self.values.items()}
+
+
+def gather(command: str, typed: Mapping[str, Any], file: str | None) -> Given:
+    """All that was set for a command.
+
+    Args:
+        command: its name.
+        typed: what stood on the command line, by setting.
+        file: the file of --config.
+
+    Raises:
+        ConfigError: naming the setting, its value, where it was set, and what is allowed.
+    """
+    file = file or os.environ.get(CONFIG_VARIABLE)
+    in_file = of_file(Path(file)) if file else Given()
+    return of_values(typed, COMMAND_LINE).over(of_environment(command, os.environ)).over(in_file)
+
+
+def of_values(raw: Mapping[str, Any], source: str) -> Given:
+    """Values of one source, each converted to its field's type."""
+    values = {name: entries()[name].field.convert(value, source) for name, value in raw.items()}
+    return Given(values, dict.fromkeys(values, source))
+
+
+def of_environment(command: str, environment: Mapping[str, str]) -> Given:
+    """What the environment sets, by current names and by those of before 0.2."""
+    found = Given()
+    for name, entry in entries().items():
+        if environment.get(entry.variable):
+            found = of_values({name: environment[entry.variable]}, f"environment variable {entry.variable}").over(found)
+    for variable, name, value in old_options.in_environment(command, environment):
+        found = found.over(of_values({name: value}, f"environment variable {variable}"))
+    return found
+
+
+def of_file(path: Path) -> Given:
+    """What a TOML file sets: `run`, `game` and the like at its head, every other setting in its group's table."""
+    try:
+        with path.open("rb") as file:
+            raw = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"config: {str(path)!r}, expected a file that can be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config: {str(path)!r}, expected TOML ({error})") from error
+    return of_values(dict(_flat(raw, (), path)), str(path))
+
+
+def _flat(table: Mapping[str, Any], where: tuple[str, ...], path: Path) -> Iterable[tuple[str, Any]]:
+    for key, value in table.items():
+        entry = entries().get(key)
+        if entry is not None and entry.path == where:
+            yield key, value
+        elif isinstance(value, dict) and any(
+            each.path[: len(where) + 1] == (*where, key) for each in entries().values()
+        ):
+            yield from _flat(value, (*where, key), path)
+        else:
+            raise ConfigError(_unknown(key, where, path))
+
+
+def _unknown(key: str, where: tuple[str, ...], path: Path) -> str:
+    """Why a key is no setting there, with the one that was probably meant."""
+    table = f"table [{'.'.join(where)}]" if where else "head"
+    meant = next(iter(difflib.get_close_matches(deprecated.SETTINGS.get(key, key), entries(), n=1)), None)
+    if meant is not None:
+        expected = f"{meant}{_place(meant)}"
+        return f"{key}: no setting in the {table} of {path}, expected one that there is; did you mean {expected}?"
+    here = [each.name for each in entries().values() if each.path == where]
+    tables = sorted(
+        {
+            each.path[len(where)]
+            for each in entries().values()
+            if len(each.path) > len(where) and each.path[: len(where)] == where
+        }
+    )
+    return (
+        f"{key}: no setting in the {table} of {path}, expected one of {', '.join([*here, *(f'[{t}]' for t in tables)])}"
+    )
+
+
+def _place(name: str) -> str:
+    path = entries()[name].path
+    return f" in [{'.'.join(path)}]" if path else " at the head"
+
+
+def check_algorithm(given: Given, algo: str) -> None:
+    """Raise ConfigError if a setting was given that the algorithm does not have."""
+    for name in given.values:
+        entry = entries()[name]
+        if entry.path[:1] == (ALGORITHM,) and algo not in entry.defaults:
+            having = " or ".join(entry.defaults)
+            raise ConfigError(f"{name}: {given.values[name]} with algo {algo}, expected algo {having}")

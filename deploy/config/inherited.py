@@ -1,0 +1,48 @@
+"""Settings on their way from a process to its child: one line of JSON on the child's standard input.
+
+Not on a command line, which every user of the machine can read, and not in the environment, which the child's own
+children would inherit: a password may be among them. The pipe stays open after the line; its end is the parent's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from ...common.errors import ConfigError
+from .given import Given, of_values
+from .tree import entries
+
+_FLAG = "--inherit"
+_MOST_BYTES = 1 << 20
+
+
+def child_arguments(command: str, label: str) -> list[str]:
+    """The arguments of a command that reads its settings from its parent; the label is for whoever looks at `ps`."""
+    return [command, _FLAG, label]
+
+
+def hand_over(given: Given, url: str) -> Given:
+    """The settings for child processes: of what concerns the connection, the whole URL of the server alone."""
+    mine = {name for name, entry in entries().items() if entry.path == ("connection",)}
+    return given.only(given.values.keys() - mine).having(redis=url)
+
+
+def encode(given: Given) -> bytes:
+    """The line that hands settings over."""
+    return json.dumps(given.plain()).encode() + b"\n"
+
+
+def receive() -> Given:
+    """Read the line, and nothing beyond it. Raises ConfigError where there is none."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        # Byte by byte, and unbuffered: what comes after the line is for whoever watches the pipe.
+        piece = os.read(0, 1)
+        if not piece or len(line) > _MOST_BYTES:
+            raise ConfigError(f"inherit: {len(line)} bytes on standard input, expected one line of JSON from a parent")
+        line += piece
+    try:
+        return of_values(json.loads(line), "handed over by the parent process")
+    except (ValueError, AttributeError, KeyError) as error:
+        raise ConfigError(f"inherit: {len(line)} bytes, expected settings of this version of broodmind") from error

@@ -1,0 +1,71 @@
+"""Options and environment variables under the names they had once: they work, and say what to write instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...common import deprecated
+from ...common.errors import ConfigError
+from .tree import entries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+
+def options(names: Sequence[str]) -> list[Callable[..., Any]]:
+    """Hidden options for those of the settings that had another name, and `--set`."""
+    made = []
+    for old, new in deprecated.SETTINGS.items():
+        if new in names:
+            flag, parameter = old.replace("_", "-"), f"deprecated_{old}"
+            if entries()[new].field.kind is bool:
+                declared = f"--{flag}/--no-{flag}"
+                made.append(click.option(declared, parameter, default=None, hidden=True, allow_from_autoenv=False))
+            else:
+                made.append(click.option(f"--{flag}", parameter, hidden=True, allow_from_autoenv=False))
+    if "gamma" in names:
+        made.append(click.option("--set", "deprecated_set", multiple=True, hidden=True, allow_from_autoenv=False))
+    return made
+
+
+def typed(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Take what was given by old options out of a command's parameters; by setting."""
+    found: dict[str, Any] = {}
+    for old, new in deprecated.SETTINGS.items():
+        value = parameters.pop(f"deprecated_{old}", None)
+        if value is not None:
+            _warn(f"--{old.replace('_', '-')}", entries()[new].option)
+            found[new] = value
+    for assignment in parameters.pop("deprecated_set", None) or ():
+        name, value = _assigned(assignment)
+        _warn(f"--set {assignment.partition('=')[0]}", entries()[name].option)
+        found[name] = value
+    return found
+
+
+def in_environment(command: str, environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Variable, setting and value of what was spelt BROODMIND_COMMAND_OPTION."""
+    prefix = f"BROODMIND_{command.upper()}_"
+    for variable, value in environment.items():
+        old = variable.removeprefix(prefix).lower()
+        new = deprecated.SETTINGS.get(old, old)
+        if variable.startswith(prefix) and new in entries() and value:
+            _warn(variable, entries()[new].variable)
+            yield variable, new, value
+
+
+def _assigned(assignment: str) -> tuple[str, str]:
+    """The setting and the value of `--set NAME=VALUE`."""
+    old, equals, value = assignment.partition("=")
+    old = old.strip()
+    name = deprecated.HYPERPARAMETERS.get(old, old)
+    algorithms = sorted(each for each, entry in entries().items() if entry.defaults)
+    if not equals or name not in algorithms:
+        raise ConfigError(f"set: {assignment!r}, expected NAME=VALUE with one of {', '.join(algorithms)}")
+    return name, value.strip()
+
+
+def _warn(old: str, new: str) -> None:
+    click.echo(f"broodmind: {old} is deprecated and ends with {deprecated.END}, use {new}", err=True)

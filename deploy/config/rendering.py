@@ -1,0 +1,80 @@
+"""The configuration as text: a commented TOML file, and the reference page of all settings."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ...common.server.address import HIDDEN
+from .effective import to_plain
+from .options import default_in_words, title
+from .tree import ALGORITHM, entries
+
+if TYPE_CHECKING:
+    from .tree import Config, Entry
+
+_INTRODUCTION = """\
+# Settings
+
+<!-- Made from the settings' fields by `broodmind config --reference > docs/settings.md`; a test compares. -->
+
+Each setting has one name. `max_staleness` is `--max-staleness` on a command line, `BROODMIND_MAX_STALENESS` in the
+environment, and `max_staleness` in the table `[intake]` of a file that `--config run.toml` or `BROODMIND_CONFIG` names.
+A command line comes before the environment, the environment before the file, the file before the defaults below.
+A command takes what concerns it and leaves the rest, so that one file serves a whole run. `broodmind config` prints
+the effective configuration as such a file. A value that is not allowed ends a command with exit code 3 before it
+starts anything.
+"""
+
+
+def to_toml(config: Config) -> str:
+    """The effective configuration as a file for --config, with the help of each setting."""
+    plain = to_plain(config)
+    sections: dict[tuple[str, ...], list[str]] = {}
+    for entry in entries().values():
+        table: Any = plain
+        for part in entry.path:
+            table = table[part]
+        if entry.field.setting.secret or entry.name not in table:
+            continue  # the setting of another algorithm
+        sections.setdefault(entry.path, []).append(_assignment(entry, table[entry.name]))
+    blocks = []
+    for path, lines in sections.items():
+        heading = f"# {title(path[0])}.\n[{'.'.join(path)}]\n" if path else ""
+        blocks.append(heading + "\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def to_reference() -> str:
+    """The reference page of all settings, as Markdown."""
+    parts = [_INTRODUCTION]
+    tables: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in entries().values():
+        tables.setdefault(entry.path, []).append(entry)
+    for path, table in tables.items():
+        heading = f"## {title(path[0])}: `[{'.'.join(path)}]`" if path else "## At the head of a file"
+        rows = [_row(entry) for entry in table]
+        parts.append(
+            "\n".join([heading, "", "| setting | allowed | default | what it is |", "|---|---|---|---|", *rows, ""])
+        )
+    return "\n".join(parts)
+
+
+def _assignment(entry: Entry, value: Any) -> str:  # noqa: ANN401 - of the setting's type
+    field = entry.field
+    notes = "; ".join(note for note in (field.expected, field.setting.unit and f"in {field.setting.unit}") if note)
+    shown = f"{entry.name} = {json.dumps(value, ensure_ascii=False)}"
+    if value is None or (field.setting.holds_secret and HIDDEN in value):
+        shown = (
+            f"# {entry.name} ={'' if value is None else f' {json.dumps(value)}  (what is secret in it is not shown)'}"
+        )
+    return f"# {field.setting.help} ({notes})\n{shown}"
+
+
+def _row(entry: Entry) -> str:
+    field = entry.field
+    allowed = f"{field.expected}{f', in {field.setting.unit}' if field.setting.unit else ''}"
+    # An algorithm's setting says which algorithms have it.
+    having = f" ({', '.join(entry.defaults)})" if entry.path[:1] == (ALGORITHM,) else ""
+    cells = (f"`{entry.name}`", allowed, default_in_words(entry), f"{field.setting.help}{having}")
+    return "| " + " | ".join(cells) + " |"  # no cell has a bar in it

@@ -1,0 +1,182 @@
+"""All settings, as one tree: what a run and its processes can be told. Every other form of a setting comes from here.
+
+A setting is one field of one group. Its name is the same everywhere: `max_staleness` is `--max-staleness` on a command
+line, `max_staleness` in the table `[intake]` of a file, and `BROODMIND_MAX_STALENESS` in the environment.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+from ...actors.config import ActorsConfig, ServeConfig, StarCraft2Config, SupervisionConfig
+from ...common.setting import Setting, check_settings, settings_of
+from ...common.spec import NetworkSpec, RolloutSpec
+from ...learner.algorithms import registry
+from ...learner.config import ArchiveConfig, CheckpointConfig, Goal, IntakeConfig, LeaseConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...common.setting import SettingField
+
+DEFAULT_URL = "redis://127.0.0.1:6379"
+ALGORITHM = "algorithm"  # the group whose class depends on a setting
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionConfig:
+    """The Redis or Valkey server."""
+
+    redis: Annotated[
+        str | None,
+        Setting(
+            "URL of the server: redis://, rediss:// or unix://.",
+            auto=f"{DEFAULT_URL}; broodmind up: an embedded one",
+            holds_secret=True,
+        ),
+    ] = field(default=None, repr=False)
+    redis_password: Annotated[
+        str | None, Setting("Password, where the URL has none. By environment or file only.", secret=True)
+    ] = field(default=None, repr=False)
+    redis_password_file: Annotated[
+        Path | None, Setting("File whose first line is the password, where the URL has none.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        check_settings(self)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalConfig:
+    """What `broodmind up` does around a run."""
+
+    eval_episodes: Annotated[int, Setting("Episodes of the closing evaluation.", ge=1)] = 100
+    out: Annotated[
+        Path | None,
+        Setting(
+            "Folder for picture, checkpoints and logs; a run whose checkpoints are in it goes on.", auto="runs/RUN-TIME"
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        check_settings(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A run."""
+
+    run: Annotated[str, Setting("The run's name.")] = "default"
+    game: Annotated[str, Setting("TinyZerg, ConnectFour, a Gymnasium id, module:factory, or starcraft2.")] = "TinyZerg"
+    seed: Annotated[int, Setting("Seed of the whole run.", ge=0)] = 1
+    algo: Annotated[
+        str, Setting("Algorithm; auto is PPO with settings that suit the game.", choices=("auto", *registry.ALGORITHMS))
+    ] = "auto"
+    connection: ConnectionConfig = field(default_factory=ConnectionConfig)
+    algorithm: Any = field(default_factory=registry.config_class(registry.AUTO))
+    network: NetworkSpec = field(default_factory=NetworkSpec)
+    rollout: RolloutSpec = field(default_factory=RolloutSpec)
+    intake: IntakeConfig = field(default_factory=IntakeConfig)
+    goal: Goal = field(default_factory=Goal)
+    checkpointing: CheckpointConfig = field(default_factory=CheckpointConfig)
+    archive: ArchiveConfig = field(default_factory=ArchiveConfig)
+    lease: LeaseConfig = field(default_factory=LeaseConfig)
+    actors: ActorsConfig = field(default_factory=ActorsConfig)
+    supervision: SupervisionConfig = field(default_factory=SupervisionConfig)
+    starcraft2: StarCraft2Config = field(default_factory=StarCraft2Config)
+    serve: ServeConfig = field(default_factory=ServeConfig)
+    local: LocalConfig = field(default_factory=LocalConfig)
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        check_settings(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A setting and its place in the tree."""
+
+    path: tuple[str, ...]  # the groups it stands in: none, one, or a group inside a group
+    field: SettingField
+    defaults: dict[str, Any]  # by algorithm, for a setting of the algorithms that have it; else empty
+
+    @property
+    def name(self) -> str:
+        """The one name of the setting."""
+        return self.field.name
+
+    @property
+    def option(self) -> str:
+        """As it is spelt on a command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def variable(self) -> str:
+        """As it is spelt in the environment."""
+        return f"BROODMIND_{self.name.upper()}"
+
+    @property
+    def key(self) -> str:
+        """As it is spelt in a file, with its table."""
+        return ".".join([*self.path, self.name])
+
+
+@functools.cache
+def groups() -> dict[str, type]:
+    """The groups of the tree by name, but for the algorithm's, which is one of several."""
+    hints = get_type_hints(Config)
+    return {each.name: hints[each.name] for each in fields(Config) if is_dataclass(hints[each.name])}
+
+
+@functools.cache
+def entries() -> dict[str, Entry]:
+    """Every setting by its name, in the order of the tree."""
+    found: dict[str, Entry] = {}
+    for algorithm, path, own, default in _walk():
+        known = found.get(own.name)
+        if known is None:
+            found[own.name] = Entry(path, own, {algorithm: default} if algorithm else {})
+        elif algorithm and known.path == path:
+            known.defaults[algorithm] = default
+        else:
+            raise TypeError(f"{own.name}: a setting in {known.path} and in {path}, expected one place for one name")
+    return found
+
+
+def _walk() -> Iterator[tuple[str, tuple[str, ...], SettingField, Any]]:
+    """Algorithm, path, setting and default, in the order of the tree."""
+    for each in fields(Config):
+        if each.name in settings_of(Config):
+            own = settings_of(Config)[each.name]
+            yield "", (), own, own.default
+        elif each.name == ALGORITHM:
+            for algorithm in registry.ALGORITHMS:
+                for found in _of_group(registry.config_class(algorithm)(), (ALGORITHM,)):
+                    yield algorithm, *found
+        else:
+            for found in _of_group(groups()[each.name](), (each.name,)):
+                yield "", *found
+
+
+def _of_group(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], SettingField, Any]]:  # noqa: ANN401
+    """Of a group's instance with defaults alone: a group inside may have other defaults than its own class has."""
+    for name, own in settings_of(type(group)).items():
+        yield path, own, getattr(group, name)
+    for name in subgroups(type(group)):
+        yield from _of_group(getattr(group, name), (*path, name))
+
+
+def subgroups(group: Any) -> dict[str, type]:  # noqa: ANN401 - a dataclass
+    """The groups inside a group."""
+    return _subgroups(group)
+
+
+@functools.cache
+def _subgroups(group: Any) -> dict[str, type]:  # noqa: ANN401
+    hints = get_type_hints(group)
+    return {each.name: hints[each.name] for each in fields(group) if is_dataclass(hints[each.name])}

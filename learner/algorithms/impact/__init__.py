@@ -1,0 +1,1 @@
+"""IMPACT: PPO's clipped steps on V-trace's advantages."""

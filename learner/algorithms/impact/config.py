@@ -1,0 +1,27 @@
+"""IMPACT's hyperparameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from ....common.errors import ConfigError
+from ....common.setting import Setting, check_settings
+from ..ppo.config import PPOConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ImpactConfig(PPOConfig):
+    """IMPACT's hyperparameters: V-trace's beside PPO's, of which `weight_cap` is the cap of the policy's gradient."""
+
+    decoupled: Annotated[
+        bool, Setting("Clip against a moving average of the weights instead of the policy that played.")
+    ] = True
+    rho_bar: Annotated[float, Setting("V-trace: cap of the weight of a step's own error.", gt=0)] = 1.0
+    c_bar: Annotated[float, Setting("V-trace: cap of the weights that carry errors back.", gt=0)] = 1.0
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here, and what PPO could do without."""
+        check_settings(self)
+        if not self.decoupled:
+            raise ConfigError("decoupled: false, expected true: IMPACT's advantages are those of the proximal policy")

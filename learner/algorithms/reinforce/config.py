@@ -1,0 +1,46 @@
+"""REINFORCE's hyperparameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+from ....common.setting import Setting, check_settings
+from ...maths.optimizer_name import OptimizerName
+from ..learning_rate import LearningRateConfig
+
+Baseline = Literal["none", "moving_average", "batch_mean", "value"]
+Importance = Literal["none", "step", "game"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReinforceConfig:
+    """REINFORCE's hyperparameters."""
+
+    WHOLE_EPISODES: ClassVar[bool] = True
+
+    learning_rate: Annotated[float, Setting("Step size of the optimizer.", gt=0)] = 3e-3
+    optimizer: Annotated[OptimizerName, Setting("Optimizer.")] = "adam"
+    gamma: Annotated[float, Setting("Discount factor of a step.", ge=0, le=1)] = 0.99
+    baseline: Annotated[Baseline, Setting("What is subtracted from returns.")] = "batch_mean"
+    importance: Annotated[Importance, Setting("Truncated importance weights: of each step, or of each whole game.")] = (
+        "none"
+    )
+    weight_cap: Annotated[float, Setting("Largest importance weight.", ge=1)] = 2.0
+    entropy_coef: Annotated[float, Setting("Weight of the entropy bonus.", ge=0)] = (
+        0.01  # in return units per nat and step
+    )
+    value_coef: Annotated[float, Setting("Weight of the value function's loss.", ge=0)] = 0.5  # with baseline="value"
+    max_grad_norm: Annotated[float, Setting("Norm at which a gradient is clipped.", gt=0)] = (
+        10.0  # of the mean over games
+    )
+    schedule: LearningRateConfig = field(default_factory=LearningRateConfig)
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        check_settings(self)
+
+    @property
+    def n_epochs(self) -> int:
+        """Passes over each batch: each return is followed once."""
+        return 1

@@ -1,0 +1,43 @@
+"""The V-trace actor-critic's hyperparameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from ....common.setting import Setting, check_settings
+from ...maths.optimizer_name import OptimizerName
+from ..learning_rate import LearningRateConfig
+
+
+@dataclass(frozen=True, slots=True)
+class VTraceConfig:
+    """The V-trace actor-critic's hyperparameters."""
+
+    WHOLE_EPISODES: ClassVar[bool] = False
+
+    learning_rate: Annotated[float, Setting("Step size of the optimizer.", gt=0)] = 1.5e-3
+    optimizer: Annotated[OptimizerName, Setting("Optimizer.")] = "adam"
+    gamma: Annotated[float, Setting("Discount factor of a step.", ge=0, le=1)] = 0.99
+    gae_lambda: Annotated[
+        float, Setting("Weight of longer returns in advantages: lambda of GAE, and of V-trace.", ge=0, le=1)
+    ] = 0.95
+    rho_bar: Annotated[float, Setting("V-trace: cap of the weight of a step's own error.", gt=0)] = 1.0
+    c_bar: Annotated[float, Setting("V-trace: cap of the weights that carry errors back.", gt=0)] = 1.0
+    policy_rho_bar: Annotated[float, Setting("V-trace: cap of the weights of the policy's gradient.", gt=0)] = 1.0
+    n_epochs: Annotated[int, Setting("Passes over each batch.", ge=1)] = 1
+    minibatch_size: Annotated[int, Setting("Steps of one gradient.", ge=1, unit="steps")] = 256
+    entropy_coef: Annotated[float, Setting("Weight of the entropy bonus.", ge=0)] = 0.01
+    value_coef: Annotated[float, Setting("Weight of the value function's loss.", ge=0)] = 0.5
+    max_grad_norm: Annotated[float, Setting("Norm at which a gradient is clipped.", gt=0)] = 0.5
+    popart: Annotated[
+        float,
+        Setting("Step size of the value targets' statistics (PopArt); 0: targets are not normalized.", ge=0, le=1),
+    ] = 0.0
+    # Nothing clips these updates. Where there is little left to learn, advantages of unit size are noise, and an
+    # update that follows them far ends in a policy that explores no more: the rate keeps updates short.
+    schedule: LearningRateConfig = field(default_factory=lambda: LearningRateConfig(kl_target=0.002))
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        check_settings(self)
