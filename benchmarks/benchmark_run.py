@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import click
 import numpy as np
 import psutil
-from servers import Machine, binaries
+from servers import LocalServer, binaries
 
 from broodmind.common.server.keys import Keys
 from broodmind.deploy.observe.run_view import look
@@ -106,10 +106,10 @@ class BenchmarkRun:
         self.keys = Keys(RUN)
         with ExitStack() as stack:
             self._logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="broodmind-")))
-            machine = stack.enter_context(Machine(binaries()[server]))
-            self.url, self.server = machine.url, machine.connect()
+            local_server = stack.enter_context(LocalServer(binaries()[server]))
+            self.url, self.server = local_server.url, local_server.connect()
             stack.callback(self.server.close)
-            self._parts: dict[str, list[subprocess.Popen[bytes]]] = {"server": [machine.process]}
+            self._parts: dict[str, list[subprocess.Popen[bytes]]] = {"server": [local_server.process]}
             self._stack = stack
             self._command("learner", learner)
             if actors is not None:

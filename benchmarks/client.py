@@ -17,7 +17,7 @@ import time
 
 import click
 import numpy as np
-from servers import Machine, binaries
+from servers import LocalServer, binaries
 
 from broodmind import Agent, connect
 from broodmind.actors.games.tinyzerg import TinyZerg
@@ -58,12 +58,12 @@ def row(phase: str, taken: dict[str, np.ndarray]) -> str:
 @click.option("--server", type=click.Choice(["Redis", "Valkey"]), default="Redis", show_default=True)
 def main(seconds: float, pause_ms: float, server: str) -> None:
     """Measure and print the table."""
-    machine = Machine(binaries()[server], appendonly="yes", appendfsync="always")
-    options = ("--redis", machine.url, "--run", "benchmark", "--game", "TinyZerg", "--hidden", "64,64")
+    local_server = LocalServer(binaries()[server], appendonly="yes", appendfsync="always")
+    options = ("--redis", local_server.url, "--run", "benchmark", "--game", "TinyZerg", "--hidden", "64,64")
     learner = subprocess.Popen(
         [sys.executable, "-m", "broodmind.deploy.cli", "learner", *options], stderr=subprocess.DEVNULL
     )
-    agent = connect(machine.url, "benchmark", game=TinyZerg.spec)
+    agent = connect(local_server.url, "benchmark", game=TinyZerg.spec)
     try:
         if not agent.wait_until_ready(30):
             raise click.ClickException(f"no policy: {agent.status}")
@@ -71,12 +71,12 @@ def main(seconds: float, pause_ms: float, server: str) -> None:
         print("|---|---|---|---|---|---|")
         pause_s = pause_ms / 1000
         print(row("up", play(agent, seconds, pause_s)), flush=True)
-        machine.process.send_signal(signal.SIGSTOP)
+        local_server.process.send_signal(signal.SIGSTOP)
         print(row("hung", play(agent, seconds, pause_s)), flush=True)
-        machine.process.send_signal(signal.SIGCONT)
-        machine.kill()
+        local_server.process.send_signal(signal.SIGCONT)
+        local_server.kill()
         print(row("dead", play(agent, seconds, pause_s)), flush=True)
-        machine.start()
+        local_server.start()
         print(row("back", play(agent, seconds, pause_s)), flush=True)
         sent = agent.flush(60)
         status = agent.status
@@ -86,7 +86,7 @@ def main(seconds: float, pause_ms: float, server: str) -> None:
         agent.close()
         learner.terminate()
         learner.wait(30)
-        machine.close()
+        local_server.close()
 
 
 if __name__ == "__main__":

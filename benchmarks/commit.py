@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 from results import Result
-from servers import Machine, binaries
+from servers import LocalServer, binaries
 
 from broodmind.actors.games.tinyzerg import TinyZerg
 from broodmind.actors.inference.policy import Policy
@@ -61,9 +61,9 @@ SPEC = RunSpec(TinyZerg.spec, NetworkSpec(hidden=(355, 355)))
 ACTORS = ("a", "b", "c", "d")
 
 
-def commits(machine: Machine, times: int) -> tuple[list[float], dict[str, object]]:
+def commits(local_server: LocalServer, times: int) -> tuple[list[float], dict[str, object]]:
     """Milliseconds of each commit, and details of its contents."""
-    server, lease, run = machine.connect(), Lease(KEYS, 600_000), RunState(RUN, SPEC, LearnerConfig())
+    server, lease, run = local_server.connect(), Lease(KEYS, 600_000), RunState(RUN, SPEC, LearnerConfig())
     lease.acquire(server, Stop(), 0)
     send(server, KEYS, lease, run.first_version(Head(), 1)[0])
     server.pipeline([("XGROUP", "CREATE", KEYS.trajectories(name), GROUP, "0", "MKSTREAM") for name in ACTORS])
@@ -114,14 +114,14 @@ def process(*command: str, **options: object) -> Iterator[subprocess.Popen[str]]
             child.send_signal(signal.SIGTERM)
 
 
-def adoption_ms(machine: Machine, actors: int, envs: int, seconds: float) -> list[float]:
+def adoption_ms(local_server: LocalServer, actors: int, envs: int, seconds: float) -> list[float]:
     """Milliseconds from each version's commit to each actor's first action with it or with a newer version."""
-    server, deadline_s = machine.connect(), time.monotonic() + 60
-    learner = (sys.executable, "-m", "broodmind.deploy.cli", "learner", "--redis", machine.url, "--run", RUN)
+    server, deadline_s = local_server.connect(), time.monotonic() + 60
+    learner = (sys.executable, "-m", "broodmind.deploy.cli", "learner", "--redis", local_server.url, "--run", RUN)
     with contextlib.ExitStack() as stack:
         options = ("--game", "TinyZerg", "--batch-steps", str(SPEC.rollout.fragment_length * envs * actors))
         stack.enter_context(process(*learner, *options, stderr=subprocess.DEVNULL))
-        command = (sys.executable, __file__, "--act", machine.url)
+        command = (sys.executable, __file__, "--act", local_server.url)
         one_thread = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # as `broodmind actors` has it
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         notes = [folder / f"actor-{number}" for number in range(actors)]
@@ -176,12 +176,12 @@ def main(times: int, actors: int, envs: int, seconds: float, server: str, acting
     if acting:
         noting_first_use(*acting)
         return
-    with Machine(binaries()[server]) as machine:
-        sent_ms, detail = commits(machine, times)
+    with LocalServer(binaries()[server]) as local_server:
+        sent_ms, detail = commits(local_server, times)
     tenths = [float(np.median(part)) for part in np.array_split(sent_ms[times // 10 :], 10)]  # the first tenth warms up
     Result("commit: 1 MB of weights", tenths, "ms", 2, at_most=True, detail=detail).emit()
-    with Machine(binaries()[server]) as machine:
-        adopted_ms = adoption_ms(machine, actors, envs, seconds)
+    with LocalServer(binaries()[server]) as local_server:
+        adopted_ms = adoption_ms(local_server, actors, envs, seconds)
     p50, p99, top = np.percentile(adopted_ms, [50, 99, 100]).tolist()
     detail = {"versions": len(adopted_ms) // actors, "actors": actors, "envs": envs, "p50_ms": p50, "max_ms": top}
     Result("commit: until actors play with it, 99th percentile", [p99], "ms", 50, at_most=True, detail=detail).emit()

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
-from servers import CONFIG, Machine, binaries
+from servers import CONFIG, LocalServer, binaries
 
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import CONSUMER, GROUP, Keys
@@ -79,7 +79,7 @@ def main(rounds: int) -> None:
     for name, binary in binaries().items():
         with ExitStack() as stack:
             measured = {
-                mode: Measured(stack.enter_context(Machine(binary, CONFIG, **options)).connect())
+                mode: Measured(stack.enter_context(LocalServer(binary, CONFIG, **options)).connect())
                 for mode, options in MODES.items()
             }
             for _ in range(rounds + 1):

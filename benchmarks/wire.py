@@ -32,7 +32,7 @@ import numpy as np
 import redis
 from random_games import random_game
 from results import Result
-from servers import Machine, binaries
+from servers import LocalServer, binaries
 
 from broodmind.common.actions import Discrete
 from broodmind.common.process.clock import now_ms
@@ -125,18 +125,18 @@ def fill(server: Server, games: int) -> None:
             server.call("XADD", stream, f"1-{sequence}", *header(steps).fields(payload))
 
 
-def by_the_learner(machine: Machine, lease: Lease, games: int) -> float:
+def by_the_learner(local_server: LocalServer, lease: Lease, games: int) -> float:
     """Seconds until the learner has read and committed everything."""
-    server, config = machine.connect(), IntakeConfig(batch_steps=BATCH_STEPS)
+    server, config = local_server.connect(), IntakeConfig(batch_steps=BATCH_STEPS)
     server.call("DEL", KEYS.head)
     server.call("HSET", KEYS.roster, *(part for actor in STEPS for part in (actor, 1)))
 
     def rejected(entry: Header) -> Rejection | None:
         return rejection(entry, STANDING, now_ms(), config)
 
-    reads = FencedReads(machine.connect(), KEYS, lease)
+    reads = FencedReads(local_server.connect(), KEYS, lease)
     capacity_steps = 2 * BATCH_STEPS
-    reader = StreamReader(machine.connect(), reads, KEYS, lease, SPEC, rejected, capacity_steps, after_death=False)
+    reader = StreamReader(local_server.connect(), reads, KEYS, lease, SPEC, rejected, capacity_steps, after_death=False)
     ingest = IngestThread(reader, lease.ttl_ms / 3000)
     began_s = time.perf_counter()
     ingest.start()
@@ -157,9 +157,9 @@ def by_the_learner(machine: Machine, lease: Lease, games: int) -> float:
     return taken_s
 
 
-def bare(machine: Machine, games: int) -> float:
+def bare(local_server: LocalServer, games: int) -> float:
     """Seconds until a plain loop of redis-py has read and deleted everything."""
-    client = redis.Redis.from_url(machine.url)
+    client = redis.Redis.from_url(local_server.url)
     streams = {KEYS.trajectories(actor): ">" for actor in STEPS}
     began_s = time.perf_counter()
     left, pipeline = games * len(STEPS), client.pipeline(transaction=False)
@@ -186,8 +186,8 @@ def main(times: int, games: int, rounds: int, server: str) -> None:
     """Measure and print the results."""
     prepare_to_compute()  # as actors and learner do
     sent, sent_awake, rates = [], [], {"learner": [], "bare": []}
-    with Machine(binaries()[server]) as machine:
-        connection = machine.connect()
+    with LocalServer(binaries()[server]) as local_server:
+        connection = local_server.connect()
         lease = Lease(KEYS, LEASE_MS)
         lease.acquire(connection, Stop(), 0)
         for _ in range(rounds + 1):
@@ -195,8 +195,8 @@ def main(times: int, games: int, rounds: int, server: str) -> None:
             with awake():
                 sent_awake.append(there_and_back(connection, times))
             for name, seconds in (
-                ("learner", partial(by_the_learner, machine, lease)),
-                ("bare", partial(bare, machine)),
+                ("learner", partial(by_the_learner, local_server, lease)),
+                ("bare", partial(bare, local_server)),
             ):
                 fill(connection, games)
                 rates[name].append(games * len(STEPS) / seconds(games))

@@ -1,8 +1,8 @@
-"""CartPole-v1 by a CleanRL-style PPO; a line of JSON for each training game that ends.
+"""Trains a CleanRL-style PPO on CartPole-v1, and prints a line of JSON for each training game that ends.
 
     python -P benchmarks/peers/cleanrl.py SEED
 
-This is not CleanRL's code: its newest release takes no Python above 3.10, and its repository is one of files to copy.
+This is not CleanRL's code: its newest release does not support Python above 3.10, and its repository is not a package.
 It is a plain PPO in PyTorch of our own that does the same work with the same settings, the defaults of `cleanrl/ppo.py`
 (https://docs.cleanrl.dev/rl-algorithms/ppo): 4 games side by side in a SyncVectorEnv, 128 steps, 4 epochs of 4
 minibatches, two torsos of 64 and 64 with orthogonal weights, Adam with a rate that falls to nothing over 500,000 steps,
@@ -25,7 +25,7 @@ RATE, DISCOUNT, TRACE, CLIP, ENTROPY, VALUE, MAX_NORM = 2.5e-4, 0.99, 0.95, 0.2,
 
 
 def torso(observed: int, outputs: int, gain: float) -> nn.Sequential:
-    """A network with two hidden layers; `gain` is of its last one."""
+    """A network with two hidden layers; `gain` is the gain of the last layer."""
     widths, gains = (observed, 64, 64, outputs), (2**0.5, 2**0.5, gain)
     layers: list[nn.Module] = []
     for inputs, width, scale in zip(widths, widths[1:], gains, strict=False):
@@ -37,7 +37,7 @@ def torso(observed: int, outputs: int, gain: float) -> nn.Sequential:
 
 
 class Play:
-    """The games, played by a policy from one unroll to the next."""
+    """The environments, in which a policy plays one unroll after the other."""
 
     def __init__(self, policy: nn.Module, critic: nn.Module, seed: int) -> None:
         self._policy, self._critic = policy, critic
@@ -82,7 +82,7 @@ class Play:
 
 
 def loss(policy: nn.Module, critic: nn.Module, batch: list[Tensor]) -> Tensor:
-    """PPO's, of one minibatch as `unroll` returns it."""
+    """PPO's loss of one minibatch of the rows that `unroll` returns."""
     observations, actions, old_log_probs, advantages, old_values = batch
     returns = advantages + old_values
     choices = Categorical(logits=policy(observations))

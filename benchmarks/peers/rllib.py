@@ -1,12 +1,12 @@
-"""CartPole-v1 by PPO, APPO or IMPALA of Ray's RLlib; a line of JSON for each training game that ended in an iteration.
+"""Trains PPO, APPO or IMPALA of Ray's RLlib on CartPole-v1, and prints a line of JSON for each training game.
 
     python -P benchmarks/peers/rllib.py SEED [ppo|appo|impala]
 
 Settings: those of RLlib's own examples for this game, `rllib/examples/algorithms/ppo/cartpole_ppo.py`,
 `appo/cartpole_appo.py` and `impala/cartpole_impala.py` (`rllib/tuned_examples` before). They ask for four or five env
 runners and a learner, each with a core of its own. Here there are two runners, for two cores, and the learner is in the
-main process. The games of an iteration are known when it ends: with PPO after 4,000 steps, with the others after a
-second instead of ten.
+main process. RLlib reports the games of an iteration when it ends: with PPO after 4,000 steps, with the others after a
+second (set here) instead of ten.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RUNNERS = 2
 
 
 def report_end(*, episode, prev_episode_chunks, metrics_logger, **_) -> None:  # noqa: ANN001, ANN003 - RLlib's types
-    """In an env runner: note the return of a game, those parts of it included that came in earlier samples."""
+    """Called in an env runner: log the return of a game, including its parts in earlier samples."""
     total = sum(part.get_return() for part in (*prev_episode_chunks, episode))
     metrics_logger.log_value("games", total, reduce="item_series")
 

@@ -1,10 +1,10 @@
-"""CartPole-v1 by the APPO of Sample Factory; a line of JSON for each training game that ends.
+"""Trains Sample Factory's APPO on CartPole-v1, and prints a line of JSON for each training game that ends.
 
     python -P benchmarks/peers/sample_factory.py SEED [--OPTION=VALUE ...]
 
 Settings: the command line for this game at the head of Sample Factory's `sf_examples/train_gym_env.py`, on the CPU,
-with the default of a worker for each core. The program is that example's, with a handler for the games. Its files go
-into the working directory.
+with the default of one worker for each core. The program is that example, with a handler that prints the games. Its
+files are written to the working directory.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""CartPole-v1 by the PPO of stable-baselines3; a line of JSON for each training game that ends.
+"""Trains stable-baselines3's PPO on CartPole-v1, and prints a line of JSON for each training game that ends.
 
     python -P benchmarks/peers/sb3.py SEED
 
-Settings: the ones tuned for this game in `hyperparams/ppo.yml` of rl-baselines3-zoo, with the steps that they are for,
-to whose end learning rate and clipping fall to nothing: 100,000.
+Settings: those that are tuned for this game in `hyperparams/ppo.yml` of rl-baselines3-zoo. They are for 100,000 steps,
+over which learning rate and clip range decrease to 0.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Report(BaseCallback):
 
 
 def falling(from_value: float) -> Callable[[float], float]:
-    """In a straight line to nothing; takes the fraction of the steps that remains."""
+    """A linear schedule to 0: a function of the fraction of the steps that remains."""
     return lambda remaining: from_value * remaining
 
 
