@@ -1,1 +1,1 @@
-"""Games: what a game must offer, the built-in ones, Gymnasium's and the user's own, and self-play."""
+"""Games: the interfaces, the built-in games, adapters for Gymnasium, and self-play."""

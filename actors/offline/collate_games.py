@@ -29,7 +29,7 @@ def collate_games(games: Sequence[PlayedGame], spec: RunSpec) -> Trajectory:
     steps = sum(len(game.actions) + 1 for game in games) - 1
     length = min(spec.rollout.fragment_length, steps)
     columns = -(-steps // length)
-    at = np.arange(length + 1)[:, None] + length * np.arange(columns)  # [T + 1, B] into the games laid end to end
+    at = np.arange(length + 1)[:, None] + length * np.arange(columns)  # [T + 1, B] indices of the concatenated steps
     features = games[0].observations.shape[1]
     observations = np.zeros((length * columns + 1, features), np.float32)
     actions = np.zeros(length * columns, np.int32)

@@ -31,7 +31,7 @@ class Evaluation:
 
 
 def evaluations(policy: Policy, game_name: str, episodes: int, seed: int) -> dict[str, Evaluation]:
-    """By each game that a policy for `game_name` is measured by: for two seats, one a player to play against."""
+    """One evaluation for each of `evaluation_games`: a two-player game is played against each scripted player."""
     return {name: evaluate(policy, name, episodes, seed) for name in evaluation_games(game_name)}
 
 

@@ -1,4 +1,4 @@
-"""A seat learns connect four from nothing but games against its own versions: the whole system, separate processes."""
+"""Self-play learns connect four from games against its own versions: the whole system, in separate processes."""
 
 from __future__ import annotations
 
