@@ -12,7 +12,7 @@ from ...common.process.log import Log
 from ...common.server.streams import ServerFull
 from ...common.wire.trajectory import Header, encode_trajectory
 from .delivery import Delivery
-from .high_water import actor_high_water
+from .high_water import HighWater, actor_high_water
 from .stream_connection import HEARTBEAT_S, ActorConnection, ActorStatus
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class BlockingActorConnection:
             url, run, actor, self.delivery, journals, heartbeat_s=heartbeat_s, server=server, clock=clock
         )
         self._spec: RunSpec | None = None
+        self._high_water = HighWater(0, 0)  # until `join`
         self._state: ActorState = "starting"
         self._metrics: Mapping[str, str] = {}
 
@@ -86,7 +87,7 @@ class BlockingActorConnection:
 
     def join(self, spec: RunSpec) -> int:
         """Enter the roster under a fresh incarnation; returns the one before, or 0 for a name that is new."""
-        self._spec = spec
+        self._spec, self._high_water = spec, actor_high_water(spec.rollout)
         before = self._connection.enter()
         self._round_trip()
         return before
@@ -125,8 +126,7 @@ class BlockingActorConnection:
 
     def wait_for_room(self, stop: Stop) -> None:
         """Wait while the stream is at high water."""
-        pause_at = actor_high_water(self.spec.rollout).pause_at
-        self._wait(lambda: self._connection.stream_length >= pause_at, stop)
+        self._wait(lambda: self._connection.stream_length >= self._high_water.pause_at, stop)
 
     def wait_for_newer(self, pointer: Pointer, stop: Stop) -> None:
         """Wait until there is another version than this one."""
@@ -168,7 +168,7 @@ class BlockingActorConnection:
         self._state = "playing"
 
     def _round_trip(self, wait_s: float = 0.0) -> None:
-        status = ActorStatus(self._state, actor_high_water(self.spec.rollout).report_as, self._metrics)
+        status = ActorStatus(self._state, self._high_water.report_as, self._metrics)
         self._connection.round_trip(status, wait_ms=round(1000 * wait_s))
 
 

@@ -23,11 +23,10 @@ Side ways:
 Invariants:
 
 1. An entry is in exactly one state, and changes it only along `TRANSITIONS`.
-2. Ids strictly rise in the order of first sending, and all entries with an id are held in the order of their ids.
-   Before them in their states: ACKNOWLEDGED, DOUBTED, SENT, NUMBERED, in this order, except that SENT and NUMBERED are
-   never mixed while an answer is awaited.
-3. While anything is DOUBTED or SENT without an answer to come, nothing new is numbered or sent. What is sent again is
-   sent in the order of ids, each entry only after the one before is there.
+2. Ids strictly rise in the order of first sending. After a lost connection the entries that have an id are, in the
+   order of their ids, DOUBTED, then SENT, then NUMBERED.
+3. While anything is DOUBTED, or was SENT on a connection that was lost, nothing new is numbered or sent. What is sent
+   again is sent in the order of ids, each entry only after the one before is there.
 4. "Equal or smaller" means that the entry has arrived only if it was DOUBTED or SENT. To an entry that is sent for the
    first time it means that another process uses the name.
 5. A number is left out for each dropped entry that a numbered one follows, and for each id that became too small.
@@ -36,9 +35,10 @@ Invariants:
 7. A spool file goes when its entry is SAFE or DROPPED, and its name has the id before the entry is SENT.
 
 What remains possible: the server refuses an entry for now, takes one behind it in the same pipeline, and the
-connection is lost before the replies are read. Sent again, the refused entry is "equal or smaller" as if it had
-arrived; an actor's rights do not let it look into the stream. The entry is lost, and the learner counts the gap. Only
-sending one by one would exclude it, at a round trip for each entry.
+connection is lost, or the process killed, before the replies are dealt with. Sent again, the refused entry is "equal
+or smaller" as if it had arrived, and an actor's rights do not let it look into the stream. The entry is lost, and the
+learner counts the gap. Only sending one by one would exclude it, at a round trip for each entry. The same holds for
+entries in doubt if another process adds one under the same name before they are sent again.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from ...common.wire.trajectory import Header
 
-_log = Log("delivery")
+_log = Log("client")
 
 # appendfsync everysec may lose up to two seconds of acknowledged writes; twice that covers a slow disk.
 REPLAY_S = 4.0
@@ -149,7 +149,9 @@ class Delivery:
         Send them one by one, and call `arrived` after each: in a pipeline a server that is still loading, or full,
         might refuse the first and take the second, and then say "equal or smaller" to the first.
         """
-        doubted = [entry for entry in self._acknowledged if entry.state is State.DOUBTED] if self._in_doubt else []
+        if not self._in_doubt:
+            return []
+        doubted = [entry for entry in self._acknowledged if entry.state is State.DOUBTED]
         sent: list[Entry] = []
         for entry in [entry for entry in self._unacknowledged if entry.state is State.SENT]:
             if self._load(entry):
@@ -176,10 +178,10 @@ class Delivery:
         assert self.ready
         assert not self._in_doubt
         numbered: list[Entry] = []
-        while most is None or len(numbered) < most:
+        while self._queue and (most is None or len(numbered) < most):
             with self._changed:
                 if not self._queue:
-                    break
+                    break  # the other thread has just dropped it
                 entry = self._queue.pop()
                 entry.gap, self._gap = self._gap, 0
             if not self._load(entry):
@@ -206,7 +208,7 @@ class Delivery:
         assert len(entries) == len(answers)
         self._unacknowledged.clear()
         self.ready = Answer.EQUAL_OR_SMALLER not in answers
-        last_taken = max((at for at, answer in enumerate(answers) if answer is Answer.TAKEN), default=-1)
+        last_taken = max([at for at, answer in enumerate(answers) if answer is Answer.TAKEN], default=-1)
         taken: list[Entry] = []
         behind: list[Entry] = []  # refused, while one behind it was taken
         for at, (entry, answer) in enumerate(zip(entries, answers, strict=True)):
@@ -307,7 +309,8 @@ class Delivery:
             self.largest = max(self.largest, entry.size)
             self.queued += 1
             self.spooled += entry.file is not None
-            self._drop(removed := self._queue.append(entry), discard=False)
+            if removed := self._queue.append(entry):
+                self._drop(removed, discard=False)
             self._changed.notify_all()
         for oldest in removed:
             self._discard(oldest)
@@ -326,9 +329,12 @@ class Delivery:
                 self._discard(entry)
 
     def _count_sent(self, entries: list[Entry]) -> None:
+        if not entries:
+            return
         with self._changed:
             self.queued -= len(entries)
-            self.spooled -= sum(entry.file is not None for entry in entries)
+            if self._spool is not None:
+                self.spooled -= sum(entry.file is not None for entry in entries)
             self.sent += len(entries)
             self._changed.notify_all()
 

@@ -202,6 +202,8 @@ class ActorConnection:
 
     def _raise_first_error(self, replies: list[Reply], answers: list[Answer]) -> None:
         """Raise an error that is a reason to wait, if any, else the first one, else NameTaken if that is the case."""
+        if not any(isinstance(reply, BroodmindError) for reply in replies):
+            return
         for reply in replies:
             if isinstance(reply, (ServerFull, NotNow)):
                 raise reply

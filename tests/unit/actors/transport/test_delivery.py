@@ -273,6 +273,16 @@ def test_a_gap_is_left_again_by_what_is_taken_back():
     assert ids(delivery.number()) == [(8, 3), (8, 4), (8, 5)]
 
 
+def test_what_is_taken_back_and_dropped_then_leaves_its_gap_once():
+    delivery = begun(1, 2, 3, 4, 5, limits=Limits(queue_games=3))
+    send(delivery, THERE, THERE, THERE)
+    put(delivery, 6)
+    assert delivery.dropped == 3
+    delivery.begin(8)
+    entries = delivery.number()
+    assert (ids(entries), numbers_of(entries)) == ([(8, 4), (8, 5), (8, 6)], [4, 5, 6])
+
+
 # The spool.
 
 
