@@ -62,7 +62,7 @@ def _run_group(group: Sequence[InferenceRequest]) -> tuple[ActionArray, NDArray[
         return group[0].policy.act(
             np.stack([request.observation for request in group]),
             np.stack(masks) if masks else None,
-            GeneratorRows(rngs),
+            PerEpisodeGenerators(rngs),
             PerEpisodeNoise(noises, rngs) if noises else None,
         )
 
@@ -77,18 +77,18 @@ def to_game_action(action: ActionArray, actions: ActionSpace) -> Action:
     return action
 
 
-class GeneratorRows:
-    """Generators of several episodes in the place of one: row N of what is drawn comes from the Nth of them."""
+class PerEpisodeGenerators:
+    """The generators of several episodes, used like one generator. Row N is drawn with episode N's generator."""
 
     def __init__(self, rngs: Sequence[np.random.Generator]) -> None:
         self._rngs = rngs
 
     def random(self, rows: int, /) -> NDArray[np.float64]:
-        """One uniform number a row, [N]."""
+        """One uniform number in [0, 1) from each generator, [N]."""
         assert rows == len(self._rngs)
         return np.array([rng.random() for rng in self._rngs])
 
     def standard_normal(self, shape: tuple[int, ...], /, dtype: type[np.float32]) -> NDArray[np.float32]:
-        """Standard normal numbers [N, D]."""
+        """D standard normal numbers from each generator, [N, D]."""
         assert shape[0] == len(self._rngs)
         return np.stack([rng.standard_normal(shape[1:], dtype=dtype) for rng in self._rngs])
