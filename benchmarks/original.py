@@ -127,7 +127,7 @@ def original(arrays: dict[str, np.ndarray]) -> Original:
 def gradients_apart(steps: int) -> float:
     """The distance of both gradients of one game, relative to the gradient's norm."""
     rate = 100.0  # of one SGD step, so large that the weights' rounding errors do not matter
-    ours, played = Ours(steps, replace(CONFIG, optimizer="sgd", rate=rate)), random_game(steps, 0, wins=True)
+    ours, played = Ours(steps, replace(CONFIG, optimizer="sgd", learning_rate=rate)), random_game(steps, 0, wins=True)
     before = ours.arrays()
     theirs = original(before)
     theirs.add_game(played)

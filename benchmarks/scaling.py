@@ -44,7 +44,7 @@ class Setup:
 
     def live(self) -> BenchmarkRun:
         """Start the run."""
-        batch = str(self.actors * self.envs * RolloutSpec().length)
+        batch = str(self.actors * self.envs * RolloutSpec().fragment_length)
         learner = ("--game", "CartPole-v1", "--algo", "vtrace", "--hidden", self.hidden, "--batch-steps", batch)
         return BenchmarkRun(learner, ("--game", "CartPole-v1", "--actors", str(self.actors), "--envs", str(self.envs)))
 

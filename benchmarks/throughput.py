@@ -26,7 +26,8 @@ STALENESS = 4.0
 
 def measure(algo: str, actors: int, envs: int, extra: tuple[str, ...], warm_up: float, seconds: float) -> Window:
     """One run."""
-    fragments = actors * envs * RolloutSpec().length  # a batch is one fragment from each actor, as with `broodmind up`
+    # A batch is one fragment from each actor, as with `broodmind up`.
+    fragments = actors * envs * RolloutSpec().fragment_length
     learner = ("--game", "CartPole-v1", "--algo", algo, "--hidden", "64,64", "--batch-steps", str(fragments), *extra)
     with BenchmarkRun(learner, ("--game", "CartPole-v1", "--actors", str(actors), "--envs", str(envs))) as live:
         live.warm_up(warm_up)
