@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..ledger.stream_entry import EntryId
     from .lease import Lease
 
-_COMMIT = Script(files(__package__).joinpath("commit.lua").read_text())
+COMMIT_SCRIPT = Script(files(__package__).joinpath("commit.lua").read_text())
 _STAGE = Script(files(__package__).joinpath("stage.lua").read_text())
 WEIGHTS_KEPT = 8  # versions: an actor that has just read the pointer still finds what it points at
 VERSIONS_KEPT = 1000  # entries of the versions stream
@@ -85,7 +85,7 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
     # The servers' cmsgpack is of a time when msgpack had no bin type.
     arguments = msgpack.packb(_arguments(commit, lease), use_bin_type=False)
     try:
-        fenced(server, _COMMIT, script_keys, arguments)
+        fenced(server, COMMIT_SCRIPT, script_keys, arguments)
     except ReplyError as error:
         if error.code in {"LINEAGE", "PENDING", "STAGED", "NOGROUP"}:  # the last: a stream is gone
             raise LineageLost(f"commit {commit.head.commit}: {error}") from error

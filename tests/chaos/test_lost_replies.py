@@ -31,7 +31,7 @@ def pushed(command):
 
 def committed(command):
     """What is committed, or None; also by the call that teaches the script to the server."""
-    scripts = {commit._COMMIT.sha.encode(), commit._COMMIT.source.encode()}
+    scripts = {commit.COMMIT_SCRIPT.sha.encode(), commit.COMMIT_SCRIPT.source.encode()}
     return command[-1] if command[0].startswith(b"EVAL") and command[1] in scripts else None
 
 

@@ -149,8 +149,8 @@ def test_counters_that_are_incremented_are_noticed(shared_server, redis, run, ke
     commit = trained(first.head, Counters(), 2, consumed={"a": ((7, 2), 2)})
     losses = iter(["lose the reply"])
     if fault:
-        plant(monkeypatch, commit_module, "_COMMIT", *changes)
-    redis.call("SCRIPT", "LOAD", commit_module._COMMIT.source)  # the reply lost is that of the commit
+        plant(monkeypatch, commit_module, "COMMIT_SCRIPT", *changes)
+    redis.call("SCRIPT", "LOAD", commit_module.COMMIT_SCRIPT.source)  # the reply lost is that of the commit
     with Proxy(shared_server.port, lambda command: next(losses, None) if command[0] == b"EVALSHA" else None) as proxy:
         server = Server(proxy.url)
         with pytest.raises(RedisUnreachable):
@@ -166,7 +166,7 @@ def test_a_commit_without_a_fence_is_noticed(shared_server, redis, run, keys, mo
     """A learner that slept while another went on writes over it."""
     if fault:
         never = "if false then"
-        plant(monkeypatch, commit_module, "_COMMIT", (LEASE_CHECK, never), (PARENT_CHECK, never))
+        plant(monkeypatch, commit_module, "COMMIT_SCRIPT", (LEASE_CHECK, never), (PARENT_CHECK, never))
     sleeper = leased(redis, keys)
     first = replace(commit_after(Head()), counters=Counters().to_fields())
     send(redis, keys, sleeper, first)

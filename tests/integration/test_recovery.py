@@ -134,7 +134,7 @@ def test_an_outage_between_the_lease_and_the_first_look_at_the_run_is_waited_out
 def test_a_commit_in_doubt_is_not_lost_with_the_redis_that_took_it(server, monkeypatch):
     """Its reply was lost, and then Redis came back empty: the entries it trained on are nowhere else."""
     keys = Keys("doubt")
-    sha = commit._COMMIT.sha.encode()
+    sha = commit.COMMIT_SCRIPT.sha.encode()
 
     def rule(command):
         if command[0] != b"EVALSHA" or command[1] != sha or counters(of_the_rule, keys)["version"] < 2:

@@ -73,7 +73,7 @@ def staging(commands: list) -> bool:
 
 
 def committing(commands: list) -> bool:
-    return commands[0][0] == "EVALSHA" and commands[0][1] == commit._COMMIT.sha
+    return commands[0][0] == "EVALSHA" and commands[0][1] == commit.COMMIT_SCRIPT.sha
 
 
 def send_all(server: Server, commands: list) -> None:

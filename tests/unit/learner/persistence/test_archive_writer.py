@@ -27,6 +27,7 @@ from broodmind.learner.commit.commit_thread import CommitThread
 from broodmind.learner.config import ArchiveConfig
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.ledger.stream_entry import Entry
+from broodmind.learner.persistence import archive_writer
 from broodmind.learner.persistence.archive_writer import Archive, archived
 from broodmind.learner.persistence.last_known_state import LastKnownState
 
@@ -81,19 +82,20 @@ def test_a_segment_has_its_name_only_once_it_is_finished(tmp_path):
 
 
 def test_a_successor_finishes_what_a_crash_left_and_goes_on_behind_it(tmp_path):
-    crashed = an_archive(tmp_path)
-    crashed.append([an_entry(1), an_entry(2)])
-    part = tmp_path / f"run-000001{PART}"
+    living, folder = an_archive(tmp_path / "living"), tmp_path / "crashed"
+    living.append([an_entry(1), an_entry(2)])
+    shutil.copytree(tmp_path / "living", folder)  # what would be on the disk if it crashed now
+    living.close()
+    part = folder / f"run-000001{PART}"
     whole = part.stat().st_size
     with part.open("ab") as file:
         file.write(frame(encode_entry(an_entry(3)))[:-1])
-    crashed._file.close()
-    successor = an_archive(tmp_path)
-    assert names(tmp_path) == [part.name]  # until it has something to add it may not be this run's learner at all
+    successor = an_archive(folder)
+    assert names(folder) == [part.name]  # until it has something to add it may not be this run's learner at all
     successor.append([an_entry(4)])
     successor.close()
-    first, second = tmp_path / f"run-000001{SUFFIX}", tmp_path / f"run-000002{SUFFIX}"
-    assert names(tmp_path) == [first.name, second.name]
+    first, second = folder / f"run-000001{SUFFIX}", folder / f"run-000002{SUFFIX}"
+    assert names(folder) == [first.name, second.name]
     assert first.stat().st_size == whole
     assert [entry.id[1] for entry in entries_of(first, second)] == [1, 2, 4]
 
@@ -138,15 +140,17 @@ def test_runs_share_a_folder_and_touch_no_file_but_their_own(tmp_path):
     assert [name for name in names(tmp_path) if name not in others] == ["run-000005.archive"]
 
 
+def no_space_left(_record):
+    raise OSError(28, "No space left on device")
+
+
 def test_a_disk_that_fails_costs_entries_and_not_the_run(tmp_path, monkeypatch):
     folder = tmp_path / "archive"
     archive = an_archive(folder)
     archive.append([an_entry(1)])
-    failing = types.SimpleNamespace(
-        write=lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")), close=archive._file.close
-    )
-    monkeypatch.setattr(archive, "_file", failing)
-    archive.append([an_entry(2)])
+    with monkeypatch.context() as patch:
+        patch.setattr(archive_writer, "frame", no_space_left)
+        archive.append([an_entry(2)])
     archive.append([an_entry(3)])
     shutil.move(folder, tmp_path / "gone")
     archive.append([an_entry(4)])  # into a file that is nowhere any more
