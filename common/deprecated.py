@@ -78,6 +78,10 @@ STATISTICS = {
     **{old: new for old, new in HYPERPARAMETERS.items() if "." not in old and old != "entropy"},
     "scaling": "learning_rate_scaling",
 }
+# Keys of the JSON objects that commands print.
+IMPORT_KEYS = {"refused": "rejected"}
+VERIFY_KEYS = {"figures": "metrics"}
+UP_KEYS = {"dropped": "rejected"}
 END = "0.3"
 
 
@@ -144,7 +148,20 @@ class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """See Loader. It has been executed under its own name; which it keeps."""
 
 
-def with_old_keys(fields: dict[str, Any], **renamed: str) -> dict[str, Any]:
+class StatusAliases:
+    """Old names of the fields of a client's status."""
+
+    __slots__ = ()
+    overflow: int
+
+    @property
+    def dropped(self) -> int:
+        """What `overflow` was called."""
+        _warn("Status.dropped", "Status.overflow", stacklevel=3)
+        return self.overflow
+
+
+def with_old_keys(fields: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
     """A JSON object that scripts may parse by keys of an earlier version too; `deprecated_keys` lists these.
 
     Args:
@@ -157,12 +174,17 @@ def with_old_keys(fields: dict[str, Any], **renamed: str) -> dict[str, Any]:
 
 def with_old_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """As `with_old_keys`, for counters and statistics: each that was renamed under its old name too."""
-    return with_old_keys(fields, **_STORED, **STATISTICS)
+    return with_old_keys(fields, {**_STORED, **STATISTICS})
 
 
 def in_old_names(fields: Mapping[str, _T]) -> dict[str, _T]:
     """The same values under the names of an earlier version, where these differ."""
     return {old_name(name): value for name, value in fields.items()}
+
+
+def with_old_summary(summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary of `up`, in which the rejected entries had another key, and some reasons other names."""
+    return with_old_keys(summary, UP_KEYS) | {old: in_old_names(summary[new]) for old, new in UP_KEYS.items()}
 
 
 def old_name(name: str) -> str:

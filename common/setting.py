@@ -82,7 +82,7 @@ class SettingField:
                 return value
         except (ValueError, TypeError, KeyError, OverflowError):
             pass
-        raise self._refusal(raw, source)
+        raise self._invalid(raw, source)
 
     def check(self, value: object) -> None:
         """Raise ConfigError unless the value is allowed."""
@@ -91,7 +91,7 @@ class SettingField:
         except TypeError:
             allowed = False
         if not allowed:
-            raise self._refusal(value)
+            raise self._invalid(value)
 
     def plain(self, value: Any) -> Any:  # noqa: ANN401 - of the field's type
         """The value as JSON and TOML know it: the inverse of `convert`."""
@@ -138,7 +138,7 @@ class SettingField:
             and (setting.lt is None or value < setting.lt)
         )
 
-    def _refusal(self, value: object, source: str = "") -> ConfigError:
+    def _invalid(self, value: object, source: str = "") -> ConfigError:
         shown = "***" if self.setting.secret or self.setting.holds_secret else _shown(value)
         return ConfigError(f"{self.name}: {shown}{f' ({source})' if source else ''}, expected {self.expected}")
 

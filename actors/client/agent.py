@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ...common.actions import Discrete
+from ...common.deprecated import StatusAliases
 from ...common.errors import ConfigError, SpecMismatch
 from ...common.process.clock import monotonic_s, now_ms
 from ...common.process.log import Log
@@ -50,7 +51,7 @@ _POLL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Status(StatusAliases):
     """What an agent is doing. Counts are since its process began."""
 
     actor: str
@@ -68,7 +69,7 @@ class Status:
     queued: int  # waiting for Redis to acknowledge them
     spooled: int  # of these, on disk
     sent: int  # acknowledged by Redis
-    dropped: int  # for want of room
+    overflow: int  # given up for want of room
 
 
 def connect(
@@ -223,7 +224,7 @@ class Agent:
             queued=self._delivery.queued,
             spooled=self._delivery.spooled,
             sent=self._delivery.sent,
-            dropped=self._delivery.dropped,
+            overflow=self._delivery.overflow,
         )
 
     def wait_until_ready(self, timeout_s: float) -> bool:

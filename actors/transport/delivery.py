@@ -30,7 +30,7 @@ Invariants:
 4. "Equal or smaller" means that the entry has arrived only if it was DOUBTED or SENT. To an entry that is sent for the
    first time it means that another process uses the name.
 5. A number is left out for each dropped entry that a numbered one follows, and for each id that became too small.
-6. `queued` counts QUEUED, NUMBERED and SENT; `sent` counts ACKNOWLEDGED, DOUBTED and SAFE; `dropped` counts DROPPED.
+6. `queued` counts QUEUED, NUMBERED and SENT; `sent` counts ACKNOWLEDGED, DOUBTED and SAFE; `overflow` counts DROPPED.
    Their sum is the number of entries that were put or found in the spool.
 7. A spool file goes when its entry is SAFE or DROPPED, and its name has the id before the entry is SENT.
 
@@ -111,7 +111,7 @@ class Delivery:
         self._acknowledged: deque[Entry] = deque()  # ACKNOWLEDGED, then DOUBTED
         self._incarnation, self._sequence = 0, 0
         self.ready = False  # to number: an incarnation has begun, and no other process has taken the name since
-        self.queued = self.sent = self.dropped = 0  # entries
+        self.queued = self.sent = self.overflow = 0  # entries
         self.spooled = 0  # of the queued ones, those on disk
         self.largest = 0  # bytes of one entry so far
         self.closed = False
@@ -321,7 +321,7 @@ class Delivery:
                 entry.move(State.DROPPED)
                 self.queued -= 1
                 self.spooled -= entry.file is not None
-                self.dropped += 1
+                self.overflow += 1
                 self._gap += 1 + entry.gap
             self._changed.notify_all()
         if discard:

@@ -181,7 +181,7 @@ def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec)
     codec.take_int(fields, "format", FORMAT, FORMAT)
     if codec.take_text(fields, "actor") != actor:
         raise WireError(f"actor: {fields['actor']!r:.80}, expected {actor!r}, whose stream this is")
-    observed = "<f2" if spec.rollout.float16 else "<f4"
+    dtype = "<f2" if spec.rollout.float16 else "<f4"
     kind = spec.game.actions
     actions = codec.take_array(fields, "actions", (kind.dtype,), (None, None, *kind.shape))
     steps, columns = actions.shape[:2]
@@ -191,7 +191,7 @@ def decode_trajectory(payload: bytes, header: Header, actor: str, spec: RunSpec)
         raise WireError(f"actions: {columns} columns, expected 1 to {MAX_COLUMNS}")
     shape = (steps, columns)
     observations = codec.take_array(
-        fields, "observations", (observed,), (steps + 1, columns, *spec.game.observation_shape)
+        fields, "observations", (dtype,), (steps + 1, columns, *spec.game.observation_shape)
     )
     returns = codec.take_array(fields, "returns", ("<f4",), (None,))
     trajectory = Trajectory(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...actors.transport.ack_journal import read_journals
-from ...common.deprecated import with_old_fields, with_old_keys
+from ...common.deprecated import VERIFY_KEYS, with_old_fields, with_old_keys
 from ...common.errors import ConfigError, VerifyFailed
 from ...common.server.keys import Keys
 from ...common.server.streams import Server
@@ -90,7 +90,7 @@ def describe(run: str, verdict: Verdict) -> str:
 
 def _to_json(run: str, verdict: Verdict) -> dict[str, Any]:
     metrics = with_old_fields(verdict.metrics)
-    return with_old_keys({"run": run, **asdict(verdict), "metrics": metrics}, figures="metrics")
+    return with_old_keys({"run": run, **asdict(verdict), "metrics": metrics}, VERIFY_KEYS)
 
 
 def _line(violation: Violation) -> str:

@@ -38,10 +38,10 @@ def receive() -> Given:
     line = bytearray()
     while not line.endswith(b"\n"):
         # Byte by byte, and unbuffered: what comes after the line is for whoever watches the pipe.
-        piece = os.read(0, 1)
-        if not piece or len(line) > _MOST_BYTES:
+        byte = os.read(0, 1)
+        if not byte or len(line) > _MOST_BYTES:
             raise ConfigError(f"inherit: {len(line)} bytes on standard input, expected one line of JSON from a parent")
-        line += piece
+        line += byte
     try:
         return of_values(json.loads(line), "handed over by the parent process")
     except (ValueError, AttributeError, KeyError) as error:

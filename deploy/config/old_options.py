@@ -21,8 +21,8 @@ def options(names: Sequence[str]) -> list[Callable[..., Any]]:
         if new in names:
             flag, parameter = old.replace("_", "-"), f"deprecated_{old}"
             if entries()[new].field.kind is bool:
-                declared = f"--{flag}/--no-{flag}"
-                made.append(click.option(declared, parameter, default=None, hidden=True, allow_from_autoenv=False))
+                flags = f"--{flag}/--no-{flag}"
+                made.append(click.option(flags, parameter, default=None, hidden=True, allow_from_autoenv=False))
             else:
                 made.append(click.option(f"--{flag}", parameter, hidden=True, allow_from_autoenv=False))
     if "gamma" in names:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...actors.transport.actor_names import process_name
-from ...common.deprecated import with_old_keys
+from ...common.deprecated import IMPORT_KEYS, with_old_keys
 from ...common.errors import ConfigError
 from ...common.process.shutdown import stop_on_signal
 from ...common.server.keys import Keys
@@ -50,7 +50,7 @@ def import_(given: Given, *, paths: tuple[Path, ...], name: str | None, as_json:
     actor = name or f"import-{process_name()}"
     with stop_on_signal() as stop:
         report = import_files(server_url(given), Keys(given.get("run", Config().run)), actor, files, understood, stop)
-    click.echo(json.dumps(with_old_keys(report.to_json(), refused="rejected")) if as_json else _described(report))
+    click.echo(json.dumps(with_old_keys(report.to_json(), IMPORT_KEYS)) if as_json else _described(report))
     if not report.taken and not report.interrupted:
         sys.exit(ConfigError.exit_code)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...common.deprecated import in_old_names, with_old_keys
+from ...common.deprecated import with_old_summary
 from ...common.spec import RunSpec
 from ...common.wire.weights import Pointer, decode_weights
 from ...learner.ledger.counters import REJECTION_COUNTERS
@@ -57,7 +57,6 @@ def summarise(view: RunView, began_ms: int, seen: Seen, evaluations: Mapping[str
     solved = solved_ms >= began_ms  # it may have been solved long ago, and gone on with now
     seconds = ((solved_ms if solved else int(stats["updated_ms"])) - began_ms) / 1000
     steps, peak_mb = int(head["steps"]), seen.memory.peak_mb
-    rejected = {name: int(head[name]) for name in REJECTION_COUNTERS}
     summary = {
         "solved": solved,
         "seconds": round(seconds, 2),
@@ -67,13 +66,13 @@ def summarise(view: RunView, began_ms: int, seen: Seen, evaluations: Mapping[str
         "games": int(head["games"]),
         "version": int(head["version"]),
         "return_mean": float(stats["return_mean"]) if "return_mean" in stats else None,
-        "rejected": rejected,
+        "rejected": {name: int(head[name]) for name in REJECTION_COUNTERS},
         "staleness": {name: float(stats.get(f"staleness_{name}", 0)) for name in ("p50", "p95", "max")},
         "evaluation": next(iter(played.values())),
         **({"evaluations": played} if len(played) > 1 else {}),
         "peak_memory_mb": None if peak_mb is None else round(peak_mb),
     }
-    return {**with_old_keys(summary, dropped="rejected"), "dropped": in_old_names(rejected)}
+    return with_old_summary(summary)
 
 
 def report(summary: dict[str, Any], picture: Path | None, folder: Path) -> None:

@@ -49,13 +49,13 @@ class StandstillWatch:
             return
         backlogs = self._server.pipeline([("XLEN", self._keys.trajectories(actor)) for actor in actors])
         asked = [("HMGET", self._keys.heartbeat(actor), "state", "high_water") for actor in actors]
-        marks = [_mark(raw, self._usual_mark) if alive else 0 for alive, raw in self._server.pipeline(asked)]
-        if not any(backlogs) or any(n < mark for n, mark in zip(backlogs, marks, strict=True)):
+        marks = [_high_water(raw, self._usual_mark) if alive else 0 for alive, raw in self._server.pipeline(asked)]
+        if not any(backlogs) or any(n < high_water for n, high_water in zip(backlogs, marks, strict=True)):
             self._blocked_since = None
         elif self._blocked_since is None:
             self._blocked_since = time.monotonic()
 
 
-def _mark(raw: bytes | None, usual: int) -> int:
+def _high_water(raw: bytes | None, usual: int) -> int:
     """The high-water mark that an actor gives in its heartbeat."""
     return int(raw) if raw is not None and raw.isdigit() and len(raw) < 10 else usual

@@ -7,6 +7,7 @@ import json
 import pytest
 from support.runs import SPEC, trajectory
 
+from broodmind.actors.client.agent import Status
 from broodmind.actors.client.spool import Spool, read
 from broodmind.common import deprecated
 from broodmind.common.wire import codec
@@ -161,3 +162,9 @@ def test_json_keeps_the_keys_of_that_version_beside_those_of_today():
     }
     assert deprecated.in_old_names({"off_run": 2, "stale": 1}) == {"foreign": 2, "stale": 1}
     assert json.loads(json.dumps(shown)) == shown
+
+
+def test_a_clients_status_still_says_how_many_games_were_dropped():
+    status = Status("a", "connected", "", *range(1, 14))
+    with pytest.warns(DeprecationWarning, match=r"Status\.dropped .* use Status\.overflow"):
+        assert status.dropped == status.overflow == 13

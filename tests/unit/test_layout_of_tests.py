@@ -20,6 +20,7 @@ WHOLE_PACKAGE = {
     "test_layout_of_tests.py",
     "test_public_package.py",
     "test_structure.py",
+    "test_vocabulary.py",
     "learner/test_imported_games.py",  # one kind of entry, from its header to the counters
     "support/test_world.py",  # a program that the tests themselves rely on
 }

@@ -114,7 +114,7 @@ def test_the_games_of_a_bot_are_learnt_from(shared_server, redis, run, rollout, 
                 wait_until(lambda: agent.status.version > versions[0])
         assert agent.flush(PATIENCE_S)
         status = agent.status
-        assert (status.sent, status.queued, status.dropped, status.aborted) == (40, 0, 0, 0)
+        assert (status.sent, status.queued, status.overflow, status.aborted) == (40, 0, 0, 0)
         assert status.wins + status.losses + status.truncated == 40
         wait_until(lambda: hash_of(redis, Keys(run).head)["games"] == "40")
     head = hash_of(redis, Keys(run).head)
@@ -313,7 +313,7 @@ def test_what_does_not_fit_is_dropped_oldest_first_and_counted_by_the_learner(se
         server.kill()
         wait_until(lambda: agent.status.connection == "unreachable")
         play_on(agent, 9, first=1)
-        wait_until(lambda: agent.status.dropped == 6)
+        wait_until(lambda: agent.status.overflow == 6)
         assert agent.status.queued == 3
         server.start()
         redis.close()  # the connection that died with the server
@@ -531,7 +531,7 @@ def test_a_server_that_refuses_the_middle_of_a_pipeline_loses_nothing(
         first_refused + 1,
     ]
     assert not set(refused) & {entry_id.decode() for entry_id, _ in entries}
-    assert (delivery.sent, delivery.dropped) == (20, 0)
+    assert (delivery.sent, delivery.overflow) == (20, 0)
 
 
 def test_no_more_is_in_redis_than_the_high_water(server):

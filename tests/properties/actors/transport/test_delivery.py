@@ -93,7 +93,7 @@ class OneActor(RuleBasedStateMachine):
     def restart(self):
         """As a killed process leaves it to the next one."""
         assert self.spool is not None
-        self.put_before, self.dropped_before = self.put, self.dropped_before + self.delivery.dropped
+        self.put_before, self.dropped_before = self.put, self.dropped_before + self.delivery.overflow
         self.gaps_unknown = True
         self.spool.close()
         self.start()
@@ -177,7 +177,7 @@ class OneActor(RuleBasedStateMachine):
 
     @invariant()
     def the_counts_are_those_of_all_entries(self):
-        counts = (self.delivery.queued, self.delivery.sent, self.delivery.dropped)
+        counts = (self.delivery.queued, self.delivery.sent, self.delivery.overflow)
         assert sum(counts) == self.found + self.put - self.put_before
         assert min(counts) >= 0
 
@@ -194,7 +194,7 @@ class OneActor(RuleBasedStateMachine):
         return [int(payload) for _, payload in self.server.entries.values() if payload]
 
     def everything_is_accounted_for(self):
-        assert len(self.in_stream()) + self.dropped_before + self.delivery.dropped == self.put
+        assert len(self.in_stream()) + self.dropped_before + self.delivery.overflow == self.put
         if not self.server.overtaken:
             assert self.in_stream() == sorted(self.in_stream())
 
@@ -206,7 +206,7 @@ class OneActor(RuleBasedStateMachine):
             highest[incarnation] = max(highest[incarnation], number)
         ours = [entry_id for entry_id, (_, payload) in self.server.entries.items() if payload]
         ours_highest = sum(number for incarnation, number in highest.items() if (incarnation, number) in ours)
-        assert ours_highest - len(ours) == self.delivery.dropped + self.server.overtaken
+        assert ours_highest - len(ours) == self.delivery.overflow + self.server.overtaken
 
 
 @pytest.mark.parametrize("spooled", [False, True])

@@ -57,7 +57,7 @@ def numbers_of(entries):
 
 
 def counts(delivery):
-    return delivery.queued, delivery.sent, delivery.dropped
+    return delivery.queued, delivery.sent, delivery.overflow
 
 
 @pytest.fixture
@@ -277,7 +277,7 @@ def test_what_is_taken_back_and_dropped_then_leaves_its_gap_once():
     delivery = begun(1, 2, 3, 4, 5, limits=Limits(queue_games=3))
     send(delivery, THERE, THERE, THERE)
     put(delivery, 6)
-    assert delivery.dropped == 3
+    assert delivery.overflow == 3
     delivery.begin(8)
     entries = delivery.number()
     assert (ids(entries), numbers_of(entries)) == ([(8, 4), (8, 5), (8, 6)], [4, 5, 6])
@@ -356,7 +356,7 @@ def test_what_does_not_fit_into_memory_is_read_back(spool):
     entries = delivery.number()
     assert numbers_of(entries) == [1, 2, 3, 4]
     assert entries[3].content == (HEADER, payload(4))
-    assert delivery.dropped == 0
+    assert delivery.overflow == 0
 
 
 def test_a_full_spool_drops_the_oldest_with_their_files(spool, folder):
