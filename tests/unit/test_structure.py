@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -67,3 +68,16 @@ def test_the_command_line_is_read_before_numpy_is_imported():
     """BLAS looks at its number of threads once, when it is loaded: a command sets it first."""
     looking = "import sys, broodmind.deploy.cli; print('numpy' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", looking], text=True) == "False\n"
+
+
+def test_the_code_map_names_every_file_in_its_folder():
+    architecture = (ROOT / "ARCHITECTURE.md").read_text()
+    code_map = architecture.partition("## Code map")[2].partition("\n## ")[0]
+    named, folder = set(), ""
+    for line in code_map.splitlines():
+        if found := re.match(r"(?:\*\*)?`([\w/]+)/`", line):
+            folder = found[1]
+        elif found := re.match(r"- `([\w.]+)`: ", line):
+            named.add(f"{folder}/{found[1]}")
+    files = [path for name in FOLDERS for kind in ("*.py", "*.lua") for path in (ROOT / name).rglob(kind)]
+    assert named == {path.relative_to(ROOT).as_posix() for path in files if path.name != "__init__.py"}
