@@ -34,7 +34,7 @@ PLAYED = {"win", "loss", "tie"}
 # Put in the way of the actor process alone: what a bug in a bot's own code would do.
 BROKEN_BOT = """
 import os, pathlib, sys
-if {"actor", "starcraft2"} <= set(sys.orig_argv):
+if "actor" in sys.orig_argv:
     from broodmind.actors.starcraft2.bot import ZergBot
     whole, where = getattr(ZergBot, os.environ["BOT_FAULT"]), pathlib.Path(os.environ["BOT_FAULT_ONCE"])
     async def broken(self, *arguments):
