@@ -1,4 +1,4 @@
-"""What actors can be told, each concern on its own."""
+"""Settings of actor processes: copies of the game, supervision, StarCraft II."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What both sides use: keys, the wire, specs, the policy's forward pass, errors, shutdown, the Redis stream module."""
+"""Code that actors and learner share: keys, wire formats, specs, the policy's forward pass, errors, processes."""

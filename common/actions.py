@@ -1,4 +1,4 @@
-"""What an action can be: one choice, several choices at once, or several numbers."""
+"""Action spaces: one choice, several choices, or several numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every old name that still works, until version 0.3. Nothing else in the package knows an old name.
+"""Old names that still work until version 0.3. No other module knows an old name.
 
 Who imports or types an old name gets a warning. What an earlier version stored is read without one.
 """

@@ -1,4 +1,4 @@
-"""Every error a user can meet, and the exit code each one ends a process with.
+"""Every error that a user can meet, and the exit code of a process that ends with it.
 
     BroodmindError (1)
     ├── ConfigError (3)          an option, a game's name or a file is not usable

@@ -1,4 +1,4 @@
-"""A setting described at its field: type, range, unit, default and one line of help.
+"""The description of a setting at its field: type, range, unit, default and one line of help.
 
 Every place that shows, reads or checks the setting takes it from there.
 

@@ -1,4 +1,4 @@
-"""What a run is made for: the game's arrays, the network's shape, how actors cut their play into trajectories.
+"""The run's spec: the game's arrays, the network's shape, and how actors cut their play into trajectories.
 
 The learner writes the run's spec once; every actor holds its own game against it before it plays, and every payload
 is held against it before it is trained on.

@@ -1,1 +1,1 @@
-"""How the system is put up: the command line, the local launcher, the embedded server, container files."""
+"""Starting, watching and checking runs: the command line, the local launcher, the embedded server, container files."""

@@ -1,4 +1,4 @@
-"""The command line: the list of commands, each imported when it is run; and errors turned into exit codes."""
+"""The command line: lists the commands, imports each when it is run, and turns errors into exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Building a commit: everything that one says, from what the learner has in memory."""
+"""Builds a commit from the learner's state: head, weights, counters, statistics, consumed and rejected ids."""
 
 from __future__ import annotations
 

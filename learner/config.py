@@ -1,4 +1,4 @@
-"""What a learner can be told, each concern on its own."""
+"""Settings of the learner alone: intake, goal, lease, checkpoints, archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The learner process: sessions one after the other, until its goal is reached or it is told to stop."""
+"""The learner process: opens sessions one after the other until its goal is reached or it is told to stop."""
 
 from __future__ import annotations
 

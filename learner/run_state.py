@@ -1,4 +1,4 @@
-"""A learner's memory of its run: what every commit writes, and what a snapshot of a commit puts back."""
+"""The run's state in the learner's memory: what every commit writes, and what a snapshot restores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hash `stats`: counters, metrics and gauges of a run, for people and for monitoring."""
+"""The fields of the `stats` hash: counters, metrics and gauges of a run, for people and for monitoring."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A learner's work over one unbroken connection to the run: take in entries, train, commit."""
+"""A session: the learner's work over one unbroken connection to the run. It takes entries in, trains, and commits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training step: from the accepted entries of a batch to an update of the parameters, and what is said about it."""
+"""One training step: turns the accepted entries into a batch, updates the parameters, and reports the metrics."""
 
 from __future__ import annotations
 

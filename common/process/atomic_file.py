@@ -1,4 +1,4 @@
-"""Files that a power cut leaves whole, or as they were before."""
+"""Atomic file writes: after a power cut a file is complete, or as it was before."""
 
 from __future__ import annotations
 

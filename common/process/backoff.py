@@ -1,4 +1,4 @@
-"""Waits between attempts: longer each time, and not equally long for all who wait for the same thing."""
+"""Exponential backoff with jitter between attempts."""
 
 from __future__ import annotations
 

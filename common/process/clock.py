@@ -1,4 +1,4 @@
-"""The two clocks: wall time for what others read, monotonic time for every duration."""
+"""Clocks: wall time for what others read, monotonic time for durations."""
 
 from __future__ import annotations
 

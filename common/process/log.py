@@ -1,4 +1,4 @@
-"""Log events: a fixed sentence plus fields, so that a line can be searched by either and parsed by a program.
+"""Log lines: a fixed sentence plus fields in logfmt's form, so that a program can parse them.
 
 Fields are written as logfmt writes them: `name=value`, and a value that holds blanks, quotes, equals signs or control
 characters in JSON's quotes. structlog and its kind are not used: this module belongs to game machines, which install

@@ -1,4 +1,4 @@
-"""What a process of ours sets up before it computes; to be called before numpy is imported."""
+"""Process set-up before numpy is imported: BLAS threads and the C library's memory settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random generators: one a role and index, from the run's one seed.
+"""Random generators: one for each role and index, all derived from the run's one seed.
 
 Seeds are spawned, never added: seed + index would give actor 1 of run 0 the numbers of actor 0 of run 1.
 """

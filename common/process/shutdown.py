@@ -1,4 +1,4 @@
-"""The end of every process: the first signal asks it to drain, the second ends it at once."""
+"""Shutdown of a process: the first signal asks it to drain, the second ends it at once."""
 
 from __future__ import annotations
 

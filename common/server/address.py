@@ -1,4 +1,4 @@
-"""The address of a server: read in every form a user may type, and shown without what is secret in it.
+"""Redis URLs: parses every form that a user may type, and hides the secrets in what is shown.
 
 Passwords with `/ # ? [ @ :` in them are found as they stand, though a URL would want them percent-encoded: what does
 not read as a URL is read once more with everything up to the last `@` as user and password. Of an address that cannot

@@ -1,4 +1,4 @@
-"""The names of all keys, and nothing else: this is the one place that knows them.
+"""The names of all Redis keys of a run, with the type and the bound of each.
 
 Every key of a run carries the run's name as hash tag, so that a cluster keeps a run on one node and the commit script
 may touch all of it. Each docstring says the key's type, what holds it, and what bounds it.

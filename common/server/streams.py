@@ -1,4 +1,4 @@
-"""The one module that imports the Redis client: a connection whose every round trip is ours to see.
+"""The connection to Redis, and the only module that imports the client. It never retries by itself.
 
 It stands on redis-py's `Connection`, not on its `Redis`: the latter retries by itself, and a retried command is how a
 trajectory gets in twice. Here a broken connection always raises; whoever called knows what a resend would mean.

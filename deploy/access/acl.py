@@ -1,4 +1,4 @@
-"""`broodmind acl`: the users of a run, each with the rights of its role, as an ACL file for Redis or Valkey.
+"""`broodmind acl`: prints an ACL file for Redis or Valkey, with one user for each role of a run.
 
 An ACL restricts commands and keys, not arguments: whoever may add to a stream may wipe it too (`XADD ... MAXLEN 0`).
 So each actor may add to streams of its own name only.

@@ -1,1 +1,1 @@
-"""Proving what was consumed: `verify`."""
+"""Checks of a run's records against each other: `verify`."""

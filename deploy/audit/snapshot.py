@@ -1,4 +1,4 @@
-"""Reads a run's records at one moment, for the oracle: in one transaction, and no trajectory's payload."""
+"""Reads a run's records for the oracle, in one transaction and without the trajectories' payloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`broodmind verify`: the proof that a run counted every trajectory once, or a list of what it did wrong."""
+"""`broodmind verify`: proves that a run counted every trajectory once, or lists what is wrong."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One configuration: every setting in one tree, from which every form of it is made."""
+"""The configuration: all settings in one tree, from which every form of them is made."""

@@ -1,4 +1,4 @@
-"""`broodmind config`: the effective configuration, as a file that `--config` takes."""
+"""`broodmind config`: prints the effective configuration as a file that `--config` reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what was set to what a run is made with: presets and defaults underneath, everything checked."""
+"""The effective configuration: given settings over presets and defaults, all checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was set, and where: on the command line, in the environment, in a file, or by a parent process.
+"""Given settings and where each was set: command line, environment, file, or parent process.
 
 Precedence: command line, then environment, then file. What is set nowhere is the preset's or the field's default.
 """

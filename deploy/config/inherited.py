@@ -1,4 +1,4 @@
-"""Settings on their way from a process to its child: one line of JSON on the child's standard input.
+"""Settings for child processes: one line of JSON on the child's standard input.
 
 Not on a command line, which every user of the machine can read, and not in the environment, which the child's own
 children would inherit: a password may be among them. The pipe stays open after the line; its end is the parent's.

@@ -1,4 +1,4 @@
-"""Options and environment variables under the names they had once: they work, and say what to write instead."""
+"""Deprecated options and environment variables: they work, and warn with the name of today."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All settings, as one tree: what a run and its processes can be told. Every other form of a setting comes from here.
+"""The tree of all settings, by group. Every other form of a setting is made from it.
 
 A setting is one field of one group. Its name is the same everywhere: `max_staleness` is `--max-staleness` on a command
 line, `max_staleness` in the table `[intake]` of a file, and `BROODMIND_MAX_STALENESS` in the environment.

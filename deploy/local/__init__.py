@@ -1,1 +1,1 @@
-"""Putting up processes on this machine: `up`, `actors`, `learner`, the embedded server."""
+"""Processes on this machine: `up`, `actors`, `learner`, `import`, and the embedded server."""

@@ -1,4 +1,4 @@
-"""`broodmind actors`: processes that play, under a supervisor; and what each of these processes does."""
+"""`broodmind actors`: runs actor processes under a supervisor; and the entry point of one actor process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded server: Valkey from a wheel, on a private socket, gone without trace however its user ends."""
+"""The embedded server: Valkey from a wheel on a private socket, which ends with the process that uses it."""
 
 from __future__ import annotations
 

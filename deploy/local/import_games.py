@@ -1,4 +1,4 @@
-"""`broodmind import`: games that were played elsewhere, into a run's streams."""
+"""`broodmind import`: pushes games that were played elsewhere into a run's streams."""
 
 from __future__ import annotations
 

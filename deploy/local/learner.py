@@ -1,4 +1,4 @@
-"""`broodmind learner`: the one learner of a run."""
+"""`broodmind learner`: runs the one learner of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watching a local run: what happens between its start and its end."""
+"""Monitors a local run from its start to its end, and shows its progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory of a run's processes on this machine."""
+"""Peak memory of a run's processes on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes of a run, as slots for a supervisor."""
+"""The learner and actor processes of a run, as slots for the supervisor."""
 
 from __future__ import annotations
 

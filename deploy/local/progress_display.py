@@ -1,4 +1,4 @@
-"""The live progress of a run: one table on a terminal, a line now and then elsewhere."""
+"""Live progress of a run: a table on a terminal, otherwise a line now and then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`broodmind actors --serve`: one process that plays for games of other programs."""
+"""`broodmind actors --serve`: runs one process that serves games in other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `broodmind up` says at its end."""
+"""The summary of `broodmind up`, as a JSON object and as text."""
 
 from __future__ import annotations
 

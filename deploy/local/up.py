@@ -1,4 +1,4 @@
-"""`broodmind up`: server, learner and actors on this machine, watched to their end, then an evaluation.
+"""`broodmind up`: runs server, learner and actors on this machine to the end, then evaluates the policy.
 
 What takes long to import is imported when the processes are on their way, since they have the machine to themselves
 until then; and what needs numpy, 15 MB, when they have ended.

@@ -1,1 +1,1 @@
-"""Looking at a run: `status`."""
+"""Views of a running run: `status`."""

@@ -1,4 +1,4 @@
-"""What is to be seen of a run from outside, read from Redis in one round trip."""
+"""The state of a run for display, read from Redis in one round trip."""
 
 from __future__ import annotations
 

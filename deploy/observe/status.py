@@ -1,4 +1,4 @@
-"""`broodmind status`: a run on one screen."""
+"""`broodmind status`: shows a run on one screen, or as JSON."""
 
 from __future__ import annotations
 

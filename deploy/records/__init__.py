@@ -1,1 +1,1 @@
-"""What a run leaves behind: learning curves, evaluations, exports."""
+"""Results of a run: learning curves, evaluations, exports."""

@@ -1,4 +1,4 @@
-"""`broodmind export`: a run's policy as a file that plain numpy loads."""
+"""`broodmind export`: writes a run's policy as an npz file that plain numpy reads."""
 
 from __future__ import annotations
 

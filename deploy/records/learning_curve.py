@@ -1,4 +1,4 @@
-"""The learning curve: collected while a run goes on, drawn at its end."""
+"""The learning curve: points collected during a run, and a plot of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trajectories side by side: the arrays every algorithm trains on."""
+"""The batch: trajectories concatenated along columns, the arrays that every algorithm trains on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network says over a batch: its values, and the log-probabilities of the actions taken."""
+"""The network's predictions for a batch: values, and log-probabilities of the actions taken."""
 
 from __future__ import annotations
 

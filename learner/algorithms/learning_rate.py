@@ -1,4 +1,4 @@
-"""The learning rate of an update, from what the update is made of. Pure: the trainer keeps the state."""
+"""The learning rate of an update: scaling by batch size and staleness, warm-up, annealing, KL target. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps laid flat, and sweeps over them in minibatches."""
+"""Minibatches: the valid steps of a batch as flat rows, and epochs of shuffled minibatches over them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one list of algorithms. Names are known without importing anything; classes are imported when they are wanted.
+"""The one list of algorithms. Names need no import; an algorithm's classes are imported when they are used.
 
 To add an algorithm, write its module and add its entry here. The module has two classes:
 

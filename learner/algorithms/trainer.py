@@ -1,4 +1,4 @@
-"""The trainer: parameters, optimizer, algorithm and normaliser; from a batch to new weights."""
+"""The trainer: holds parameters, optimizer, algorithm and normaliser, and turns a batch into new weights."""
 
 from __future__ import annotations
 

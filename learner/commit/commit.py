@@ -1,4 +1,4 @@
-"""The commit: one script that moves the run from one state to the next, or leaves it exactly as it was."""
+"""The commit: one script that changes the run from one state to the next, or changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sends commits from a thread of its own, one at a time, so that the next update need not wait for the last commit."""
+"""The commit thread: sends commits one at a time, so that the next update need not wait for the last commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decodes payloads, quickly where an earlier payload had the same shapes.
+"""Decodes payloads, and skips unpacking where an earlier payload had arrays of the same shapes.
 
 Payloads of the same shapes differ in the bytes of their arrays, and in the actor's name at their end. So what stands
 around the arrays need not be unpacked again: it is compared with what `encode` writes, and the arrays are cut out from

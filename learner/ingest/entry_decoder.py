@@ -1,4 +1,4 @@
-"""From the fields of a stream entry to an `Entry`: decoded, or rejected with the reason."""
+"""Decodes the fields of a stream entry into an `Entry`, or rejects it with a reason."""
 
 from __future__ import annotations
 

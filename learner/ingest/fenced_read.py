@@ -1,4 +1,4 @@
-"""Reads of the actors' streams, for the lease's holder only.
+"""Fenced reads of the actors' streams: only the learner that holds the lease can read.
 
 A learner that lost the lease would otherwise move entries into the pending list after its successor has read that.
 

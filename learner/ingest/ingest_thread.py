@@ -1,4 +1,4 @@
-"""The thread that reads: what it does and in which order, and how long it rests."""
+"""The ingest thread: the order of reads, roster updates and lease renewals, and the pauses between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Poison candidates: pending entries that may be what killed the learners that had them in hand.
+"""Poison candidates: pending entries that may have killed earlier learners, to be processed one at a time.
 
 A trajectory that ends the process itself, by a crash in native code or for want of memory, would be read again by every
 successor, for ever. So an entry that was delivered often is processed by itself, under a second consumer's name. An

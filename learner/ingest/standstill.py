@@ -1,4 +1,4 @@
-"""Notices when no actor can send anything more, so that a batch must go without what it still lacks."""
+"""Detects that every live actor waits at high water, so that an incomplete batch must be trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the actors' streams, in order and under the lease: one step a method, in no thread of its own.
+"""Reads the actors' streams in order and under the lease. Each method is one step of the ingest thread.
 
 It never reads far ahead: what is not read stays in the streams, where the actors see the backlog and wait.
 """

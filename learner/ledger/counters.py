@@ -1,4 +1,4 @@
-"""Counts of what became of every trajectory: totals, so that writing them twice changes nothing."""
+"""Counters of what became of every trajectory. They are totals, so that writing them twice changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: one entry a commit, written by the commit's script, from which a run can be audited.
+"""The ledger: one entry per commit, written by the commit's script, from which a run can be audited.
 
 The consumed ids come from the server's own pending list. Which of them were rejected, and why, comes from the learner.
 """

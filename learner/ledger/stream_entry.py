@@ -1,4 +1,4 @@
-"""A stream entry on its way through the learner."""
+"""A stream entry as the learner holds it: id, header, trajectory, and the reason if it is rejected."""
 
 from __future__ import annotations
 

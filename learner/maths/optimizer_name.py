@@ -1,4 +1,4 @@
-"""The optimizers' names: apart from the optimizers, which need numpy, for the settings that choose among them."""
+"""The names of the optimizers, for settings: in a module that does not import numpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: the last versions of a run as local files, with all that a learner needs to go on."""
+"""Checkpoints: the last versions of a run as local files, with everything that a learner needs to continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a learner leaves for its successor: in Redis with every commit, and now and then in a local file."""
+"""Snapshots: what a learner stores for its successor, in Redis with every commit and now and then in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run's spec in Redis: written once, and compared by every learner that comes after."""
+"""The run's spec in Redis: written by the first learner, and compared by every later one."""
 
 from __future__ import annotations
 

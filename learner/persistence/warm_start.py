@@ -1,4 +1,4 @@
-"""Reads what a new run starts from instead of random weights: a model of the original bot, an export, a checkpoint."""
+"""Reads the file that a new run starts from instead of random weights: a bot model, an export or a checkpoint."""
 
 from __future__ import annotations
 
