@@ -124,6 +124,14 @@ class RolloutSpec:
         if self.lock_step and self.unroll == "games":
             raise ConfigError("lock_step: true with whole episodes as trajectories, expected an algorithm of fragments")
 
+    @property
+    def full_at(self) -> int:
+        """Entries in its stream at which an actor adds nothing before the learner's next commit.
+
+        In lock step it waits for a new version after each entry, so one is all that the learner can expect of it.
+        """
+        return 1 if self.lock_step else self.high_water
+
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:

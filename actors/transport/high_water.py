@@ -1,4 +1,4 @@
-"""The high-water mark: how many of an actor's entries may stand in its stream, unconsumed. Decided here alone."""
+"""The high-water mark: how many of an actor's entries may stand in its stream, unconsumed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ class HighWater:
 def actor_high_water(rollout: RolloutSpec) -> HighWater:
     """For an actor whose game can wait.
 
-    In lock step it waits for a new version after each entry, so one entry is all that the learner can expect of it. But
-    it need not wait until that entry is consumed: the learner may have trained on those of others alone.
+    In lock step it need not wait until its one entry is consumed: the learner may have trained on other actors' alone.
     """
-    return HighWater(rollout.high_water, 1 if rollout.lock_step else rollout.high_water)
+    return HighWater(rollout.high_water, rollout.full_at)
 
 
 def client_high_water(rollout: RolloutSpec, largest: int) -> HighWater:

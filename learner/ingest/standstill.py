@@ -21,7 +21,7 @@ class StandstillWatch:
 
     def __init__(self, server: Server, keys: Keys, rollout: RolloutSpec) -> None:
         self._server, self._keys = server, keys
-        self._usual_mark = 1 if rollout.lock_step else rollout.high_water
+        self._usual_mark = rollout.full_at
         self._arrived = False  # anything, since the last look
         self._blocked_since: float | None = None
 
