@@ -48,7 +48,7 @@ from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import LearnerConfig
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.ledger.stream_entry import Entry
-from broodmind.learner.run_state import RunState
+from broodmind.learner.run.run_state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from .persistence.archive_writer import Archive, archived
 from .persistence.checkpoints import Checkpoints
 from .persistence.run_snapshot import RunSnapshot, committed_on, load_snapshot
 from .persistence.run_spec import agree_on_spec, store_configuration
-from .run_state import RunState
+from .run.run_state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable

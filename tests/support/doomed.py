@@ -14,11 +14,12 @@ from support.runs import SPEC, trajectory
 
 from broodmind.common.process.shutdown import stop_on_signal
 from broodmind.common.wire.trajectory import Header, encode_trajectory
-from broodmind.learner import loop, training_step
+from broodmind.learner import loop
 from broodmind.learner.algorithms.batch import collate
 from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.ingest.cached_layout_decoder import CachedLayoutDecoder
 from broodmind.learner.ingest.ingest_thread import IngestThread
+from broodmind.learner.run import training_step
 
 EXIT_CODE = 139
 _MARK = 666.0

@@ -20,7 +20,7 @@ from broodmind.learner.commit.commit_thread import CommitThread
 from broodmind.learner.config import CheckpointConfig
 from broodmind.learner.loop import learn
 from broodmind.learner.persistence import checkpoints
-from broodmind.learner.run_state import RunState
+from broodmind.learner.run.run_state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable

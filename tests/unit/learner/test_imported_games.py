@@ -16,7 +16,7 @@ from broodmind.learner.ingest.batcher import Batcher
 from broodmind.learner.ledger.head import Head, Standing
 from broodmind.learner.ledger.stream_entry import Entry
 from broodmind.learner.metrics.run_metrics import History
-from broodmind.learner.run_state import RunState
+from broodmind.learner.run.run_state import RunState
 
 NOW = 1_700_000_000_000
 STANDING = Standing(Head(epoch=3, version=20, commit="c"))

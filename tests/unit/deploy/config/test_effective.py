@@ -10,14 +10,7 @@ from broodmind.common.actions import Box, Discrete
 from broodmind.common.errors import ConfigError
 from broodmind.common.server.address import read_address
 from broodmind.common.spec import GameSpec
-from broodmind.deploy.config.effective import (
-    effective,
-    for_local_run,
-    learner_config,
-    run_spec,
-    server_url,
-    to_plain,
-)
+from broodmind.deploy.config.effective import effective, for_local_run, learner_config, run_spec, server_url, to_plain
 from broodmind.deploy.config.given import Given, of_values
 
 CARDS, ARM = GameSpec("cards", (3,), Discrete(2)), GameSpec("arm", (3,), Box((-1.0,), (1.0,)))

@@ -24,7 +24,7 @@ from broodmind.learner.config import LearnerConfig
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.persistence.checkpoints import Checkpoints
 from broodmind.learner.persistence.warm_start import read_warm_start
-from broodmind.learner.run_state import RunState
+from broodmind.learner.run.run_state import RunState
 
 BOT = RunSpec(GAME, NETWORK)
 STATES = np.random.default_rng(2).normal(3, 2, (50, 3)).astype(np.float32)

@@ -5,29 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..common.process.clock import now_ms
-from .algorithms.trainer import Trainer
+from ...common.process.clock import now_ms
+from ..algorithms.trainer import Trainer
+from ..ingest.admission import rejection
+from ..ingest.batcher import Batcher
+from ..ledger.counters import REJECTIONS, Counters
+from ..ledger.head import Head, Standing, next_head
+from ..metrics.run_metrics import History
+from ..persistence.run_snapshot import LearnerState, RunSnapshot, encode_learner, expect_learner_state
 from .commit_builder import build_commit
-from .ingest.admission import rejection
-from .ingest.batcher import Batcher
-from .ledger.counters import REJECTIONS, Counters
-from .ledger.head import Head, Standing, next_head
-from .metrics.run_metrics import History
-from .persistence.run_snapshot import LearnerState, RunSnapshot, encode_learner, expect_learner_state
 from .run_statistics import RunStatistics
 from .training_step import train
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ..common.spec import RunSpec
-    from ..common.wire.trajectory import Header
-    from .algorithms.trainer import WarmStart
-    from .commit.commit import Commit
-    from .config import LearnerConfig
-    from .ledger.counters import Rejection
-    from .ledger.stream_entry import Cursors
-    from .metrics.update_metrics import Metrics
+    from ...common.spec import RunSpec
+    from ...common.wire.trajectory import Header
+    from ..algorithms.trainer import WarmStart
+    from ..commit.commit import Commit
+    from ..config import LearnerConfig
+    from ..ledger.counters import Rejection
+    from ..ledger.stream_entry import Cursors
+    from ..metrics.update_metrics import Metrics
 
 _DEPARTED_KEPT = 4096  # cursors, 40 bytes each in every commit's learner state
 

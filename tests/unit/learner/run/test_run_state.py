@@ -6,7 +6,7 @@ from support.runs import SPEC
 
 from broodmind.learner.config import LearnerConfig
 from broodmind.learner.ledger.head import Head
-from broodmind.learner.run_state import RunState, remembered
+from broodmind.learner.run.run_state import RunState, remembered
 
 
 def test_cursors_of_the_departed_are_kept_up_to_a_bound_and_the_oldest_go_first():

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..common.server.streams import format_id
-from .commit.commit import Commit
-from .ledger.id_ranges import format_ranges
-from .ledger.ledger_entry import by_reason
+from ...common.server.streams import format_id
+from ..commit.commit import Commit
+from ..ledger.id_ranges import format_ranges
+from ..ledger.ledger_entry import by_reason
 from .run_statistics import printed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..common.server.streams import Argument
-    from .ingest.batcher import Batcher
-    from .ledger.counters import Counters
-    from .ledger.head import Head
-    from .metrics.update_metrics import Metrics
+    from ...common.server.streams import Argument
+    from ..ingest.batcher import Batcher
+    from ..ledger.counters import Counters
+    from ..ledger.head import Head
+    from ..metrics.update_metrics import Metrics
 
 _SHOWN_REASONS = {"invalid", "non_finite", "poison"}  # kept in the stream `rejected`; the others are only counted
 

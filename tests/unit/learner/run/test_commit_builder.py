@@ -6,12 +6,12 @@ import pytest
 from support.runs import trajectory
 
 from broodmind.common.wire.trajectory import Header
-from broodmind.learner.commit_builder import build_commit
 from broodmind.learner.config import IntakeConfig
 from broodmind.learner.ingest.batcher import Batcher
 from broodmind.learner.ledger.counters import Counters
 from broodmind.learner.ledger.head import Head, Standing
 from broodmind.learner.ledger.stream_entry import Entry
+from broodmind.learner.run.commit_builder import build_commit
 
 NOW = 1_700_000_000_000
 PARENT, HEAD = Head(1, 20, "c20"), Head(1, 21, "c21")

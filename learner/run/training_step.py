@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .algorithms.batch import collate
+from ..algorithms.batch import collate
 
 if TYPE_CHECKING:
-    from ..common.wire.trajectory import Header, Trajectory
-    from .algorithms.trainer import Trainer
-    from .ingest.batcher import Batcher
-    from .metrics.update_metrics import Metrics
+    from ...common.wire.trajectory import Header, Trajectory
+    from ..algorithms.trainer import Trainer
+    from ..ingest.batcher import Batcher
+    from ..metrics.update_metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from broodmind.learner.ingest.batcher import Batcher
 from broodmind.learner.ledger.head import Head, Standing
 from broodmind.learner.ledger.stream_entry import Entry
 from broodmind.learner.metrics.update_metrics import NonFinite
-from broodmind.learner.training_step import train
+from broodmind.learner.run.training_step import train
 
 NOW = 1_700_000_000_000
 STANDING = Standing(Head(1, 20, "c20"))

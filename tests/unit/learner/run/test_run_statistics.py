@@ -14,7 +14,7 @@ from broodmind.learner.config import Goal, LearnerConfig
 from broodmind.learner.ledger.counters import Counters
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.metrics.run_metrics import GAMES, History
-from broodmind.learner.run_statistics import RunStatistics
+from broodmind.learner.run.run_statistics import RunStatistics
 
 HEAD = Head(1, 20, "c20")
 NOW = 1_700_000_000_000

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ..common.process.clock import Every, now_ms
-from .metrics.throughput import Throughput
+from ...common.process.clock import Every, now_ms
+from ..metrics.throughput import Throughput
 
 if TYPE_CHECKING:
-    from ..common.server.streams import Argument
-    from .algorithms.trainer import Trainer
-    from .config import LearnerConfig
-    from .ledger.counters import Counters
-    from .ledger.head import Head
-    from .metrics.run_metrics import History
-    from .metrics.update_metrics import Metrics
+    from ...common.server.streams import Argument
+    from ..algorithms.trainer import Trainer
+    from ..config import LearnerConfig
+    from ..ledger.counters import Counters
+    from ..ledger.head import Head
+    from ..metrics.run_metrics import History
+    from ..metrics.update_metrics import Metrics
 
 _GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
 

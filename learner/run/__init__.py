@@ -1,0 +1,1 @@
+"""The run in the learner's memory: its state, one training step, the commit that follows, and the statistics."""
