@@ -1,4 +1,4 @@
-"""The side that plays: games, rollouts, the client for a game with its own loop, and the processes that run them."""
+"""The actors: games, rollouts, the client for a game with its own loop, and the processes that run them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Broodmind: many game actors play, one mind learns.
+"""Broodmind, distributed reinforcement learning on Redis Streams: the public names.
 
 The names listed here are the public interface. Every other module is internal and may change without notice.
 """

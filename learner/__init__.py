@@ -1,1 +1,1 @@
-"""The side that learns: ingest, batching, the mathematics, and the atomic commit."""
+"""The learner: ingest, batching, algorithms, their mathematics, and the atomic commit."""

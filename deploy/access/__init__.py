@@ -1,1 +1,1 @@
-"""Who may do what: ACL files."""
+"""Access control: ACL files for Redis and Valkey."""

@@ -1,4 +1,4 @@
-"""The oracle: checks that a run's records agree with each other, and with what its actors were told.
+"""The audit's invariants: a run's records agree with each other, and with what was acknowledged to its actors.
 
 Pure functions of a snapshot. Each yields what it finds wrong; nothing found is the proof that each trajectory was
 counted once.

@@ -1,4 +1,4 @@
-"""The learner's lease: which one learner may read and write the run.
+"""The learner's lease: only the learner that holds it may read and write the run.
 
 The lease is for liveness: one learner at a time does the work. Safety does not rest on it but on the commit, which
 also checks the parent's commit id: after a failover to a replica, two learners may believe that they hold the lease.

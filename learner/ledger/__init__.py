@@ -1,1 +1,1 @@
-"""What a commit says it did: the head, counters, consumed ids; read by the audit too."""
+"""The records that each commit writes: ledger entry, head, counters, consumed ids. The audit reads them too."""

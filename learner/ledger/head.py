@@ -1,4 +1,4 @@
-"""Where a run stands: the head that each commit moves on, and the lineage of its last versions."""
+"""The head: the version and epoch of a run, which each commit advances, and the lineage of its last versions."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a run leaves for a successor: snapshots, checkpoints, the run's spec, warm starts, the archive."""
+"""State that outlives a learner process: snapshots, checkpoints, the run's spec, warm starts, the archive."""
