@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import os
 import secrets
 import time
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from ...common.errors import ConfigError, SpecMismatch
 from ...common.process.clock import monotonic_s, now_ms
 from ...common.process.log import Log
 from ...common.process.seeding import Role, generator, name_key
+from ...common.server.address import with_password
 from ...common.server.keys import check_name
 from ..games.observation_fit import fitted_spec
 from ..transport.actor_names import host_name, process_name
@@ -47,6 +49,7 @@ _log = Log("client")
 _names = itertools.count()
 
 _EXIT_S = 2.0  # how long a process that exits may go on sending
+_PASSWORD_VARIABLE = "BROODMIND_REDIS_PASSWORD"  # noqa: S105 - the name of a variable
 _POLL_S = 0.01
 
 
@@ -89,7 +92,8 @@ def connect(
     """Begin to play for a run. Returns at once, even if Redis cannot be reached yet.
 
     Args:
-        url: of the server: redis://, rediss:// or unix://.
+        url: of the server: redis://, rediss:// or unix://. A password that it lacks is taken from the environment
+            variable BROODMIND_REDIS_PASSWORD.
         run: the run's name.
         name: this process's name among the run's actors. By default host and process id; with a spool, host and the
             first number that no other process on this machine has, so that a restart finds its spool again.
@@ -123,7 +127,7 @@ def connect(
         name = process_name() + (f"-{number}" if number else "")
     delivery = Delivery(limits or Limits(), spool)
     agent = Agent(
-        ActorConnection(url, run, name, delivery, Path(journal) if journal is not None else None),
+        ActorConnection(_with_password(url), run, name, delivery, Path(journal) if journal is not None else None),
         delivery,
         game,
         actions if game is None else game.actions,
@@ -133,6 +137,12 @@ def connect(
     )
     agent.start()
     return agent
+
+
+def _with_password(url: str) -> str:
+    """The URL with the environment's password, as the commands read it, where the URL has none."""
+    password = os.environ.get(_PASSWORD_VARIABLE)
+    return with_password(url, password) if password else url
 
 
 class Agent:

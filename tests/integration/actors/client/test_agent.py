@@ -594,3 +594,16 @@ def test_two_agents_of_one_machine_spool_apart(shared_server, redis, run, tmp_pa
             play(agent, 1)
             assert agent.flush(PATIENCE_S)
             assert arrived(redis, run, agent.actor) == [1]
+
+
+def test_a_password_that_the_url_lacks_comes_from_the_environment(run, monkeypatch):
+    server = RealServer("valkey", requirepass="S3cret")
+    try:
+        monkeypatch.setenv("BROODMIND_REDIS_PASSWORD", "S3cret")
+        with connect(server.url, run=run) as agent:
+            wait_until(lambda: agent.status.connection == "waiting for a learner", lambda: str(agent.status))
+        monkeypatch.delenv("BROODMIND_REDIS_PASSWORD")
+        with connect(server.url, run=run) as agent:
+            wait_until(lambda: agent.status.connection == "denied", lambda: str(agent.status))
+    finally:
+        server.close()
