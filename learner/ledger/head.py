@@ -1,4 +1,4 @@
-"""The head: the version and epoch of a run, which each commit advances, and the lineage of its last versions."""
+"""The head: the epoch, version and commit id that a run has reached; and the lineage of its last versions."""
 
 from __future__ import annotations
 
