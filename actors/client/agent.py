@@ -23,7 +23,7 @@ from ...common.errors import ConfigError, SpecMismatch
 from ...common.process.clock import monotonic_s, now_ms
 from ...common.process.log import Log
 from ...common.process.seeding import Role, generator, name_key
-from ...common.server.address import with_password
+from ...common.server.address import PASSWORD_VARIABLE, with_password
 from ...common.server.keys import check_name
 from ..games.observation_fit import fitted_spec
 from ..transport.actor_names import host_name, process_name
@@ -49,7 +49,6 @@ _log = Log("client")
 _names = itertools.count()
 
 _EXIT_S = 2.0  # how long a process that exits may go on sending
-_PASSWORD_VARIABLE = "BROODMIND_REDIS_PASSWORD"  # noqa: S105 - the name of a variable
 _POLL_S = 0.01
 
 
@@ -141,7 +140,7 @@ def connect(
 
 def _with_password(url: str) -> str:
     """The URL with the environment's password, as the commands read it, where the URL has none."""
-    password = os.environ.get(_PASSWORD_VARIABLE)
+    password = os.environ.get(PASSWORD_VARIABLE)
     return with_password(url, password) if password else url
 
 

@@ -26,6 +26,8 @@ _OPTIONS = {  # that the client takes, by scheme
     "rediss": {*_ANYWHERE, "socket_keepalive", *_TLS, "ssl_password"},
     "unix": _ANYWHERE,
 }
+# The environment variable of the setting `redis_password`; `connect` reads it without the settings.
+PASSWORD_VARIABLE = "BROODMIND_REDIS_PASSWORD"  # noqa: S105 - the name of a variable
 HIDDEN = "***"
 
 

@@ -601,9 +601,10 @@ def test_a_password_that_the_url_lacks_comes_from_the_environment(run, monkeypat
     try:
         monkeypatch.setenv("BROODMIND_REDIS_PASSWORD", "S3cret")
         with connect(server.url, run=run) as agent:
-            wait_until(lambda: agent.status.connection == "waiting for a learner", lambda: str(agent.status))
+            assert wait_until(lambda: agent.status.connection == "waiting for a learner", lambda: str(agent.status))
         monkeypatch.delenv("BROODMIND_REDIS_PASSWORD")
         with connect(server.url, run=run) as agent:
-            wait_until(lambda: agent.status.connection == "denied", lambda: str(agent.status))
+            assert wait_until(lambda: agent.status.connection == "denied", lambda: str(agent.status))
+            assert "NOAUTH" in agent.status.problem
     finally:
         server.close()

@@ -6,6 +6,7 @@ from typing import get_type_hints
 
 import pytest
 
+from broodmind.common.server.address import PASSWORD_VARIABLE
 from broodmind.deploy.config.tree import Config, entries, groups
 from broodmind.learner.algorithms import registry
 
@@ -55,3 +56,7 @@ def test_settings_that_algorithms_share_are_of_one_kind():
 def test_a_tree_of_defaults_can_be_made():
     assert Config().intake == groups()["intake"]()
     assert "S3cret" not in repr(Config(connection=groups()["connection"]("redis://:S3cret@h", "S3cret")))
+
+
+def test_connect_reads_the_password_from_the_variable_of_its_setting():
+    assert entries()["redis_password"].variable == PASSWORD_VARIABLE
