@@ -1,7 +1,7 @@
 """The client for a game that owns its loop: `connect`, and the agent it returns.
 
-It has two threads: the encoder thread takes finished episodes over, the sender thread owns the connection to Redis.
-What the game calls only computes, or hands something over to one of them.
+An agent has two threads: the encoder thread encodes finished episodes, and the sender thread owns the connection to
+Redis. The methods that a game calls while it plays never wait for either of them.
 """
 
 from __future__ import annotations
@@ -54,19 +54,19 @@ _POLL_S = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Status(StatusAliases):
-    """What an agent is doing. Counts are since its process began."""
+    """The status of an agent. All counts begin with its process."""
 
     actor: str
     connection: ConnectionState
-    problem: str  # the last error, until it is over; empty if there is none
+    problem: str  # the last error, until an attempt succeeds; empty if there is none
     epoch: int
-    version: int  # that the next episode will be played with; 0: none yet
+    version: int  # of the policy for the next episode; 0: none yet
     playing: int  # episodes begun and not ended
     wins: int
     losses: int
     ties: int
     truncated: int
-    aborted: int  # among them those whose data could not be used
+    aborted: int  # includes those whose data could not be used
     untrained: int  # ended, but played without a policy or without an action
     queued: int  # waiting for Redis to acknowledge them
     spooled: int  # of these, on disk
@@ -91,8 +91,8 @@ def connect(
     """Begin to play for a run. Returns at once, even if Redis cannot be reached yet.
 
     Args:
-        url: of the server: redis://, rediss:// or unix://. A password that it lacks is taken from the environment
-            variable BROODMIND_REDIS_PASSWORD.
+        url: the server's URL: redis://, rediss:// or unix://. If it has no password, the password is taken from the
+            environment variable BROODMIND_REDIS_PASSWORD.
         run: the run's name.
         name: this process's name among the run's actors. By default host and process id; with a spool, host and the
             first number that no other process on this machine has, so that a restart finds its spool again.
@@ -102,11 +102,11 @@ def connect(
         records: a file to which a record of each episode is appended as a line of JSON.
         journal: a folder for the actor's journal, by which `broodmind verify` finds what was lost.
         spool_dir: a folder where finished games wait for Redis; if the process is killed, the next one sends them.
-        limits: how much may wait; beyond it the oldest games are dropped, and counted.
-        seed: makes the actions drawn reproducible, given the same versions and observations.
+        limits: how many finished games may wait for Redis; beyond it the oldest are dropped, and counted.
+        seed: with the same seed, versions and observations, the same actions are drawn.
 
     Raises:
-        ConfigError: for invalid arguments; never for anything about the network.
+        ConfigError: for invalid arguments; never for a problem of the network.
     """
     if isinstance(actions, int):
         actions = Discrete(actions)
@@ -139,13 +139,13 @@ def connect(
 
 
 def _with_password(url: str) -> str:
-    """The URL with the environment's password, as the commands read it, where the URL has none."""
+    """The URL; if it has no password, with that of the environment variable, which the commands read too."""
     password = os.environ.get(PASSWORD_VARIABLE)
     return with_password(url, password) if password else url
 
 
 class Agent:
-    """One process's place in a run, for any number of games at a time, from any of its threads."""
+    """The client of one process in a run. It plays any number of games at a time, from any threads of the process."""
 
     def __init__(
         self,
@@ -176,12 +176,12 @@ class Agent:
         atexit.register(self.close, _EXIT_S)
 
     def episode(self, **labels: object) -> Episode:
-        """Begin a game; it is played with the newest version known now, to its end.
+        """Begin a game. The newest version known now plays it to its end.
 
         Use it in a with statement, or call `end` or `abort` yourself.
 
         Args:
-            labels: fields of its record: map, opponent, ...
+            labels: further fields of the episode's record: map, opponent, ...
         """
         return self.begin(labels)
 
@@ -215,7 +215,7 @@ class Agent:
 
     @property
     def status(self) -> Status:
-        """As of now; a finished game shows once the encoder thread has handled it."""
+        """The current status. A finished game is counted once the encoder thread has handled it."""
         policy, outcomes = self._sender.policy, self._encoder.outcomes
         return Status(
             actor=self.actor,
@@ -249,7 +249,7 @@ class Agent:
         return self._encoder.flush(timeout_s) and self._delivery.wait_until_empty(max(deadline - monotonic_s(), 0))
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Send what can be sent within `timeout_s`, and end the threads. Called at exit too; may be called twice."""
+        """Send games for up to `timeout_s`, and end the threads. Called at exit too; may be called twice."""
         atexit.unregister(self.close)
         if self._delivery.closed:
             return
@@ -293,6 +293,6 @@ class Agent:
         if actions is None:
             if not self._warned:
                 self._warned = True
-                _log.warning("no policy, nothing to choose from, playing action 0: connect with actions= or fallback=")
+                _log.warning("no policy and no known actions, playing action 0: connect with actions= or fallback=")
             return 0
         return uniform(actions, flags, self._fallback_rng)

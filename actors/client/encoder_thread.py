@@ -23,13 +23,13 @@ _log = Log("client")
 
 
 class EncoderThread:
-    """Runs from `start` to `close`. The game only hands an episode over and goes on: no disk can hold it up."""
+    """Runs from `start` to `close`. The game hands an episode over and continues, so a slow disk cannot delay it."""
 
     def __init__(self, actor: str, delivery: Delivery, records: Path | None) -> None:
         self.outcomes: Counter[Outcome] = Counter()
         self.untrained = 0  # ended, not aborted, and not to be trained on
         self._actor, self._delivery, self._records = actor, delivery, records
-        # A SimpleQueue's put never blocks, and may even interrupt itself.
+        # A SimpleQueue's put never blocks, and may be called from a signal handler during another put.
         self._inbox: queue.SimpleQueue[FinishedEpisode | threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="broodmind-encoder", daemon=True)
 
@@ -66,7 +66,7 @@ class EncoderThread:
         record = finished.record
         try:
             self._encode(finished)
-        finally:  # counted only now: a game that the status shows is in the queue, and in the spool
+        finally:  # counted last, so that a game in the status is in the queue and in the spool too
             self.outcomes[record.outcome] += 1
             self.untrained += not record.trained_on and record.outcome != "aborted"
         if self._records is not None:

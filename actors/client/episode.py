@@ -50,16 +50,17 @@ class FallbackAction:
 
 
 class ErrorPolicy:
-    """What a mistake in the calling code leads to: an error until one game with a policy has ended, later a log line.
+    """Decides whether a mistake in the calling code raises an error or is only logged.
 
-    A mistake in a bot's code shows in its first game. A bot that has played whole games must not crash in a later one.
+    It raises an error until one game with a policy has ended, because a mistake in a bot's code shows in its first
+    game. A bot that has played a whole game must not crash in a later one.
     """
 
     def __init__(self) -> None:
         self.strict = True
 
     def raise_or_log(self, message: str) -> None:
-        """Raise ConfigError, or log what would have been raised."""
+        """Raise ConfigError with this message, or log the message."""
         if self.strict:
             raise ConfigError(message)
         _log.warning("mistake in the calling code", error=message)
@@ -113,11 +114,11 @@ class Episode:
             mask: which actions are allowed; None: all.
 
         Returns:
-            An int, or an array where an action is several choices or numbers (these within the game's bounds). If
-            there is no policy, or the observation is unusable, it comes from the fallback.
+            An int, or an array if an action is several choices or numbers (these within the game's bounds). If there
+            is no policy, or the observation is unusable, it comes from the fallback.
 
         Raises:
-            ConfigError: for what the run's game does not have, until one game with a policy has ended.
+            ConfigError: for arguments that do not fit the run's game, until one game with a policy has ended.
         """
         request = self.ask(observation, mask)
         return run_inference([request])[0] if isinstance(request, InferenceRequest) else request.action
@@ -157,7 +158,7 @@ class Episode:
         return InferenceRequest(policy, valid_observation, valid_mask, self._rng, self._noise, on_action)
 
     def reward(self, amount: float) -> None:
-        """Add to the reward of the last action; what comes before the first action is not counted."""
+        """Add to the reward of the last action. A reward before the first action is not counted."""
         try:
             value = number("reward", amount)
         except ConfigError as error:
@@ -171,13 +172,13 @@ class Episode:
                 self._buffer.rewards[-1] += value
 
     def end(self, outcome: Outcome, reward: float = 0.0, observation: ArrayLike | None = None) -> None:
-        """Say how the game ended; only now may it be trained on.
+        """End the game with an outcome. Only a game that was ended so can be trained on.
 
         Args:
             outcome: win, loss, tie; or truncated, for a game that was cut off from outside and would have gone on.
             reward: added to the reward of the last action.
-            observation: the final one, from which a truncated game's future is estimated; by default the last one that
-                `act` was given.
+            observation: the final observation, from which the value of a truncated game is bootstrapped; by default
+                the last one that `act` was given.
 
         Raises:
             ConfigError: for another outcome or a second end, until one game with a policy has ended.
@@ -248,7 +249,7 @@ class Episode:
         return FallbackAction(self._fallback(observation, mask))
 
     def _report(self, error: ConfigError) -> None:
-        """Raise a mistake in the calling code, or log it."""
+        """Raise or log a mistake in the calling code, and exclude the episode's data from training."""
         self._error_policy.raise_or_log(str(error))
         self._make_unusable(str(error))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class EpisodeBuffer:
-    """The steps of one game, one item a step in each list. A step's reward is added to until the next step."""
+    """The steps of one game, with one item per step in each list. Rewards are added to the last step."""
 
     observations: list[NDArray[np.float32]] = field(default_factory=list)
     actions: list[ActionArray] = field(default_factory=list)
@@ -33,7 +33,7 @@ class EpisodeBuffer:
         log_prob: np.floating,
         mask: NDArray[np.bool_] | None,
     ) -> None:
-        """One more step."""
+        """Append a step with a reward of 0."""
         self.observations.append(observation)
         self.actions.append(action)
         self.log_probs.append(log_prob)
@@ -43,13 +43,13 @@ class EpisodeBuffer:
 
     @property
     def steps(self) -> int:
-        """Recorded so far."""
+        """The number of steps so far."""
         return len(self.actions)
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeEnd:
-    """How the recorded steps end. That is not how the game ended if it was too long and was cut."""
+    """How the recorded steps end. This differs from the game's own end if the game was too long and was cut."""
 
     observation: NDArray[np.float32]  # after the last step
     terminated: bool  # by the game's own rules; False: truncated, so the last observation is bootstrapped from
@@ -61,7 +61,7 @@ def max_steps(spec: RunSpec) -> int:
     actions = spec.game.actions
     numbers = spec.game.features + sum(actions.shape) + len(actions.shape) + 4
     step_bytes = 4 * numbers + sum(actions.sizes)
-    # Half: cut into fragments of a single step, each observation travels twice.
+    # Divided by two, because fragments of a single step contain each observation twice.
     fits = max(MAX_BYTES // (2 * step_bytes), 1)
     columns = 1 if spec.rollout.unroll == "games" else MAX_COLUMNS
     return min(spec.rollout.fragment_length * columns, fits)
@@ -70,9 +70,9 @@ def max_steps(spec: RunSpec) -> int:
 def to_trajectory(buffer: EpisodeBuffer, end: EpisodeEnd, spec: RunSpec) -> Trajectory:
     """One whole game of at least one step, as one trajectory.
 
-    For a run of whole games it is one column, [T, 1]. For a run of fragments of `length` steps, the fragments are side
-    by side, [length, fragments]: after a fragment's last step comes the next one's first observation, to bootstrap
-    from, and after the game's last step comes its final observation, followed by steps that are not valid.
+    In a run of whole games it is one column, [T, 1]. In a run of fragments, the game's fragments are side by side,
+    [fragment_length, fragments]. After a fragment's last step comes the first observation of the next fragment, to
+    bootstrap from. After the game's last step comes its final observation, followed by steps that are not valid.
     """
     steps = buffer.steps
     rows = min(steps, spec.rollout.fragment_length)

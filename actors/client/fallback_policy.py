@@ -18,7 +18,7 @@ _NONE = np.zeros(0, np.bool_)
 
 
 def as_flags(mask: Any) -> NDArray[np.bool_]:  # noqa: ANN401 - whatever the game has
-    """A mask as booleans; empty if it is not a mask."""
+    """A mask as flat booleans; empty if `mask` is None or not a mask."""
     try:
         return _NONE if mask is None else np.array(mask, np.bool_).ravel()
     except (TypeError, ValueError):

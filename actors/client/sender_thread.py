@@ -1,6 +1,6 @@
 """The sender thread: it owns the connection for a game that cannot wait, sends finished games and fetches policies.
 
-After an error it says so in the status, waits, and tries again. The game never hears of it.
+After an error the thread reports it in the status, waits, and tries again. No error of the thread reaches the game.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _log = Log("client")
 
 ConnectionState = Literal["connecting", "waiting for a learner", "connected", "full", "unreachable", "denied", "misfit"]
 
-_POLL_S = 1.0  # between two looks at the latest version; games that take minutes need no more
+_POLL_S = 1.0  # between two requests for the latest version; enough for games that take minutes
 _ROOM_S = (0.02, 1.0)  # first and longest pause at high water
 _RETRY_S = (0.1, 5.0)  # first and longest pause after a failure
 
@@ -42,13 +42,13 @@ class SenderThread:
 
         Args:
             connection: used by this thread alone from `start` on.
-            delivery: what is to be sent.
+            delivery: the entries to be sent.
             check: raises SpecMismatch or ConfigError if the game cannot be played for a run of that spec.
         """
-        self.policy: Policy | None = None  # the newest one; the game's thread only takes the reference
+        self.policy: Policy | None = None  # the newest one; other threads only read this reference
         self.spec: RunSpec | None = None
         self.state: ConnectionState = "connecting"
-        self.problem = ""  # the last error, until it is over
+        self.problem = ""  # the last error, until an attempt succeeds
         self._connection, self._delivery, self._check = connection, delivery, check
         self._room, self._retry = Backoff(*_ROOM_S), Backoff(*_RETRY_S)
         self._thread = threading.Thread(target=self._run, name="broodmind-sender", daemon=True)
@@ -58,9 +58,9 @@ class SenderThread:
         self._thread.start()
 
     def close(self, timeout_s: float) -> bool:
-        """Wait for the thread, whose delivery has been closed; returns whether it has ended.
+        """Wait up to `timeout_s` for the thread to end. Returns whether it has ended. Close the delivery before.
 
-        One that waits for a server that hangs is left to itself.
+        A thread that waits for a server that hangs may not end in this time; it ends with the process.
         """
         self._thread.join(max(timeout_s, 0))
         return not self._thread.is_alive()
@@ -69,10 +69,10 @@ class SenderThread:
         while not self._delivery.closed:
             try:
                 self._step()
-            except Exception as error:  # noqa: BLE001 - the game goes on after any error, and the status tells it
+            except Exception as error:  # noqa: BLE001 - the game continues after any error, and the status shows it
                 self._note(error)
                 self._delivery.wait_until_closed(self._retry.next_s())
-        self._delivery.release()  # only now: the next process to have the spool must find nothing that still changes
+        self._delivery.release()  # last, because another process may use the spool from now on
         try:
             self._connection.leave()
         except BroodmindError as error:
@@ -85,20 +85,20 @@ class SenderThread:
         if not self._delivery.ready:  # at the beginning, or after another process took the name
             self._connection.enter()
         high_water = client_high_water(self.spec.rollout, self._delivery.largest)
-        # What finds no room in the stream waits here, not in Redis.
+        # Entries for which the stream has no room wait in the delivery's queue, not in Redis.
         sent = self._connection.round_trip(ActorStatus("playing", high_water.report_as), most=self._most(high_water))
         self._connected()
         self._adopt_latest()
         self._wait(high_water, sent=sent > 0)
 
     def _most(self, high_water: HighWater) -> int:
-        """How many new entries the stream has room for."""
+        """The number of new entries for which the stream has room."""
         if self.state != "connected":  # the stream's length is not known, and what must be sent again goes first
             return 0
         return high_water.pause_at - self._connection.stream_length
 
     def _join(self) -> bool:
-        """Find out the run's spec; False where no learner has written it yet."""
+        """Read and check the run's spec. Returns False if no learner has written it yet."""
         spec = self._connection.ask_spec()
         if spec is None:
             self.state, self.problem = "waiting for a learner", ""
@@ -116,16 +116,16 @@ class SenderThread:
         assert self.spec is not None
         try:
             self.policy = self._connection.fetch_policy(latest, self.spec)
-        except WireError as error:  # collected meanwhile; or the run was made anew, with another spec
-            _log.info("weights not usable, asking again", error=error)
+        except WireError as error:  # deleted meanwhile; or the run was created again, with another spec
+            _log.info("weights not usable, trying again", error=error)
             spec = self._connection.ask_spec()
             if spec is not None and spec != self.spec:
-                self.policy = None  # it plays another run's game
+                self.policy = None  # it belongs to another spec
                 self._check(spec)
                 self.spec = spec
 
     def _wait(self, high_water: HighWater, *, sent: bool) -> None:
-        """Wait until there is a game to send, room to send it, or it is time to look for a new version."""
+        """Wait for a game to send, for room in the stream, or until it is time to ask for the latest version."""
         if sent or self._connection.stream_length < high_water.pause_at:
             self._room.reset()
             self._delivery.wait_for_work(_POLL_S * random.uniform(0.8, 1.2))  # noqa: S311 - not all at the same time
@@ -141,8 +141,8 @@ class SenderThread:
     def _note(self, error: Exception) -> None:
         before = (self.state, self.problem)
         self.state, self.problem = _state_after(error), str(error) or repr(error)
-        if before != (self.state, self.problem):  # once, and not at each attempt
-            _log.warning("playing on without redis", error=self.problem)
+        if before != (self.state, self.problem):  # log an error once, not at each attempt
+            _log.warning("redis not usable, the game continues without it", error=self.problem)
 
 
 def _state_after(error: Exception) -> ConnectionState:

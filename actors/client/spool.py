@@ -1,8 +1,8 @@
 """The spool: finished games on disk, one file each, until Redis has them; a later process of the same name goes on.
 
 A file is called `new-...` while its game is queued, and is renamed to `sent-INCARNATION-SEQUENCE` before the game is
-sent under that id. So a later process knows what it finds: a `sent-` file may have arrived, and is sent again under its
-id, which Redis takes or refuses; a `new-` file has never been sent.
+sent under that id. So a later process can tell the two apart. The game of a `sent-` file may have arrived: it is sent
+again under its id, and Redis accepts or refuses it. The game of a `new-` file has never been sent.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 _log = Log("client")
 
 _FORMAT = 1
-_HEADER_BYTES = 4096  # at most, in a file beside its payload
+_HEADER_BYTES = 4096  # of a file at most, beside its payload
 _NUMBERED = re.compile(r"sent-(\d+)-(\d+)\.game")
 _NEW = re.compile(r"new-(\d+)-(\d+)\.game")
-_SLOTS = 1000  # processes of one machine that have a spool for the same run
+_SLOTS = 1000  # processes of one machine, at most, that have a spool for the same run
 
 
 class Spool:
@@ -47,22 +47,22 @@ class Spool:
             raise ConfigError(f"spool_dir: {folder}: {error}, expected a folder that can be written") from error
         if not _lock(self._lock):
             self._lock.close()
-            raise ConfigError(f"spool_dir: {folder} is another process's, expected one of its own: give another name")
+            raise ConfigError(f"spool_dir: {folder} is used by another process, expected a free one: give another name")
         for half_written in folder.glob("*.tmp"):
             _remove(half_written)
-        # Higher than all that is there, even if the clock went back.
+        # Higher than in all file names that exist, even if the clock went back.
         before = max((_pair(match)[0] for file in folder.iterdir() if (match := _NEW.fullmatch(file.name))), default=0)
         self._began_ms, self._numbers = max(now_ms(), before + 1), itertools.count(1)
 
     def found(self) -> tuple[dict[EntryId, Path], list[Path]]:
-        """What an earlier process left: what it may have sent, sorted by id, and what it has not sent, oldest first."""
+        """The files of an earlier process: those it may have sent, by id in order; those not sent, oldest first."""
         names = {file.name: file for file in self._folder.iterdir()}
         numbered = {_pair(match): file for name, file in names.items() if (match := _NUMBERED.fullmatch(name))}
         new = {_pair(match): file for name, file in names.items() if (match := _NEW.fullmatch(name))}
         return dict(sorted(numbered.items())), [file for _, file in sorted(new.items())]
 
     def write(self, header: Header, payload: bytes) -> Path:
-        """Keep a game; a file of the name that is returned is always complete. Raises OSError."""
+        """Write a game to a file. A file of the returned name is always complete. Raises OSError."""
         file = self._folder / f"new-{self._began_ms}-{next(self._numbers)}.game"
         half_written = file.with_suffix(".tmp")
         half_written.write_bytes(codec.encode({"format": _FORMAT, "header": list(astuple(header)), "payload": payload}))
@@ -70,15 +70,15 @@ class Spool:
         return file
 
     def read(self, file: Path) -> tuple[Header, bytes]:
-        """What `write` has written. Raises OSError, or WireError where a power cut damaged it."""
+        """Read a game's file. Raises OSError, or WireError if a power cut damaged the file."""
         return read(file)
 
     def number(self, file: Path, entry_id: EntryId) -> Path:
-        """Rename a file after the id that its game is about to be sent under. Raises OSError."""
+        """Rename a file after the id under which its game will be sent. Raises OSError."""
         return file.replace(self._folder / f"sent-{entry_id[0]}-{entry_id[1]}.game")
 
     def unnumber(self, file: Path, queued_as: Path) -> Path:
-        """Give a file back the name that `write` gave it: its game is certainly not in Redis. Raises OSError."""
+        """Give a file the name back that `write` gave it. Its game is certainly not in Redis. Raises OSError."""
         return file.replace(queued_as)
 
     def discard(self, file: Path) -> None:
@@ -86,12 +86,12 @@ class Spool:
         _remove(file)
 
     def close(self) -> None:
-        """Let another process have the folder."""
+        """Release the folder, so that another process can use it."""
         self._lock.close()
 
 
 def read(file: Path) -> tuple[Header, bytes]:
-    """What `Spool.write` has written. Raises OSError, or WireError where a power cut damaged it."""
+    """Read a file of `Spool.write`. Raises OSError, or WireError if a power cut damaged the file."""
     fields = codec.decode(file.read_bytes(), max_bytes=MAX_BYTES + _HEADER_BYTES)
     codec.check_fields(fields, {"format", "header", "payload"})
     codec.take_int(fields, "format", _FORMAT, _FORMAT)
@@ -124,7 +124,7 @@ def _pair(match: re.Match[str]) -> tuple[int, int]:
 def _remove(file: Path) -> None:
     try:
         file.unlink(missing_ok=True)
-    except OSError as error:  # Windows, while another program has it open
+    except OSError as error:  # on Windows, while another program has the file open
         _log.warning("file not removed", file=file, error=error)
 
 

@@ -25,11 +25,11 @@ def validate_observation(raw: ArrayLike, shape: tuple[int, ...], fit: Observatio
     It is a copy because the game may write its next observation into the same array.
 
     Raises:
-        ConfigError: for what is not an array of numbers of that shape.
-        UnusableValue: for numbers that are not finite.
+        ConfigError: if it is not an array of numbers of that shape.
+        UnusableValue: if a number is not finite.
     """
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
+        with np.errstate(over="ignore", invalid="ignore"):  # overflows are found below
             observation = np.array(raw, np.float32)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"observation: {type(raw).__name__} ({error}), expected numbers of shape {shape}") from error
@@ -47,11 +47,11 @@ def validate_observation(raw: ArrayLike, shape: tuple[int, ...], fit: Observatio
 
 
 def validate_mask(raw: ArrayLike | None, game: GameSpec) -> NDArray[np.bool_] | None:
-    """The mask as booleans; None where the game has none.
+    """The mask as booleans; None if the game has no mask.
 
     Raises:
-        ConfigError: for what is not such a mask.
-        UnusableValue: for a mask that allows no action.
+        ConfigError: if it is not a mask of the game's actions.
+        UnusableValue: if it allows no action.
     """
     if not game.masked:
         if raw is not None:
@@ -72,7 +72,7 @@ def validate_mask(raw: ArrayLike | None, game: GameSpec) -> NDArray[np.bool_] | 
 
 
 def number(name: str, raw: float) -> float:
-    """Any kind of number as a float. Raises ConfigError, with `name`, for what is not a number."""
+    """Any kind of number as a float. Raises ConfigError, with `name`, if `raw` is not a number."""
     try:
         return float(raw)
     except (TypeError, ValueError) as error:

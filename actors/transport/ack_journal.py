@@ -66,7 +66,7 @@ def read_journals(folder: Path) -> dict[str, dict[int, list[Acknowledged]]]:
         actor, _, incarnation = path.name.removesuffix(_SUFFIX).rpartition("@")
         try:
             if not NAME.fullmatch(actor):
-                raise ValueError(f"name {actor!r}")  # noqa: TRY301 - the same end for a name and a line
+                raise ValueError(f"name {actor!r}")  # noqa: TRY301 - one message for bad names and bad lines
             *lines, _torn = path.read_text().split("\n")
             entries = [Acknowledged(*map(int, line.split(" "))) for line in lines]
             journals.setdefault(actor, {})[int(incarnation)] = entries

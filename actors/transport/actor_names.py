@@ -8,7 +8,7 @@ import re
 
 
 def host_name() -> str:
-    """This machine's name, with the characters replaced that an actor's name may not have."""
+    """This machine's name. Characters that an actor's name may not have are replaced by a hyphen."""
     return re.sub(r"[^A-Za-z0-9_.-]", "-", platform.node())[:40] or "host"
 
 

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 _log = Log("actor")
 
-# First and longest wait on the versions stream: a new version ends it, but a commit may make room without one. Longer
-# each time, as a thousand that wait for one learner would keep the server busy with asking.
+# First and longest wait for an entry in the versions stream. A new version ends the wait, but a commit may make room
+# without publishing one. The waits get longer, because a thousand actors with short waits would keep the server busy.
 _WAIT_S = (0.05, 0.4)
 _RECONNECT_S = (0.05, 2.0)
 
 
 class BlockingActorConnection:
-    """One actor's place in a run, for one thread that plays and sends in turn."""
+    """The connection of one actor to its run, for one thread that plays and sends in turn."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class BlockingActorConnection:
         server: Server | None = None,
         clock: Callable[[], float] = monotonic_s,
     ) -> None:
-        """Connect at the first call, not here. The arguments are those of `ActorConnection`."""
+        """Prepare a connection that is made at the first call. The arguments are those of `ActorConnection`."""
         self.actor = actor
         self.delivery = Delivery()
         self._connection = ActorConnection(
@@ -62,22 +62,22 @@ class BlockingActorConnection:
 
     @property
     def spec(self) -> RunSpec:
-        """What the run is; not before `join`."""
+        """The run's spec. Not to be read before `join`."""
         assert self._spec is not None
         return self._spec
 
     @property
     def latest(self) -> Pointer | None:
-        """The newest version, as of the last exchange; None where none is known."""
+        """The newest version as of the last exchange; None if none is known."""
         return self._connection.latest
 
     @property
     def incarnation(self) -> int:
-        """The current one; 0 before `join`."""
+        """The current incarnation; 0 before `join`."""
         return self._connection.incarnation
 
     def read_spec(self, stop: Stop) -> RunSpec | None:
-        """Wait for a learner to have written the run's spec; None if told to stop before."""
+        """Wait until a learner has written the run's spec. Returns None if a stop is requested before that."""
         while not stop.requested:
             spec = self._connection.ask_spec()
             if spec is not None:
@@ -86,19 +86,19 @@ class BlockingActorConnection:
         return None
 
     def join(self, spec: RunSpec) -> int:
-        """Enter the roster under a fresh incarnation; returns the one before, or 0 for a name that is new."""
+        """Enter the roster under a new incarnation. Returns the previous incarnation, or 0 if the name is new."""
         self._spec, self._high_water = spec, actor_high_water(spec.rollout)
         before = self._connection.enter()
         self._round_trip()
         return before
 
     def push(self, fragments: list[Fragment], stop: Stop, metrics: Mapping[str, str] | None = None) -> None:
-        """Send fragments, however often the connection breaks on the way; only a stop request gives up.
+        """Send fragments. If the connection breaks, this tries again until it succeeds or a stop is requested.
 
         Args:
-            fragments: none is allowed too: then only a heartbeat is sent, if it is due.
+            fragments: may be empty; then only a heartbeat is sent, if it is due.
             stop: ends the attempts.
-            metrics: what the heartbeats say from now on, beside their own fields; None: as before.
+            metrics: further fields of all heartbeats from now on; None: the same as before.
         """
         if metrics is not None:
             self._metrics = metrics
@@ -109,7 +109,10 @@ class BlockingActorConnection:
             self.exchange(stop)
 
     def policy(self, current: Policy | None, stop: Stop) -> Policy | None:
-        """The latest version known, fetched if it is not the current one; waits only where there is none at all."""
+        """The policy of the latest known version, fetched if it is not the current one.
+
+        It waits only while no version is known or can be fetched. Returns `current` if a stop is requested.
+        """
         while not stop.requested:
             latest = self.latest
             if current is not None and (latest is None or latest == current.pointer):
@@ -117,10 +120,10 @@ class BlockingActorConnection:
             if latest is not None:
                 try:
                     return self._connection.fetch_policy(latest, self.spec)
-                except WireError as error:  # collected meanwhile, or another lineage's: the pointer has moved on
-                    _log.warning("weights not usable, asking again", error=error)
+                except WireError as error:  # deleted meanwhile, or another lineage's: ask for the pointer again
+                    _log.warning("weights not usable, trying again", error=error)
                 except RedisUnreachable as error:
-                    _log.warning("weights not fetched, asking again", error=error)
+                    _log.warning("weights not fetched, trying again", error=error)
             self.exchange(stop, wait_s=_WAIT_S[0])
         return current
 
@@ -129,15 +132,15 @@ class BlockingActorConnection:
         self._wait(lambda: self._connection.stream_length >= self._high_water.pause_at, stop)
 
     def wait_for_newer(self, pointer: Pointer, stop: Stop) -> None:
-        """Wait until there is another version than this one."""
+        """Wait until the newest version is another one than this."""
         self._wait(lambda: self.latest in {None, pointer}, stop)
 
     def exchange(self, stop: Stop, *, wait_s: float = 0.0) -> None:
-        """One round trip, tried until it goes through.
+        """Make one round trip. If it fails, try again until it succeeds.
 
         Args:
             stop: ends the attempts.
-            wait_s: how long to wait for a new version before asking.
+            wait_s: the longest time that the server waits for a new version before it replies.
 
         Raises:
             RedisUnreachable, ServerFull: from the last attempt, if a stop is requested.

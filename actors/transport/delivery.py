@@ -10,35 +10,38 @@ An entry's id is INCARNATION-SEQUENCE and is chosen here. Redis refuses an id th
 `appendfsync everysec` may lose acknowledged entries in a crash: an entry is kept, and sent again after a lost
 connection, until it is SAFE.
 
-Side ways:
+Other transitions:
 
-- Dropped: the queue is full, or a spool file cannot be read. The next entry's number leaves a gap of that size, which
-  the learner counts.
-- Refused for now (a full or busy server): it keeps its id if the server took nothing behind it. Otherwise its id has
-  become too small, and it is numbered again, behind all others.
-- Taken back: the server has a higher id, of an entry that is not ours, so another process uses the actor's name. What
-  the server did not take returns to the front of the queue, and is numbered again under a higher incarnation.
-- Resumed: what an earlier process may have sent is found in the spool, named after its id. It begins as SENT.
+- Dropped: the queue is full, or a spool file cannot be read. One number for each dropped entry is left out before the
+  next entry's number, and the learner counts the gap.
+- Refused for now (the server is full or busy): the entry keeps its id if the server took no later entry. Otherwise its
+  id has become too small, and it is numbered again, after all others.
+- Taken back: the server has a higher id, of an entry that is not ours, so another process uses the actor's name. The
+  entries that the server did not take return to the front of the queue, and are numbered again under a higher
+  incarnation.
+- Resumed: entries that an earlier process may have sent are found in the spool, in files named after their ids. They
+  begin as SENT.
 
 Invariants:
 
 1. An entry is in exactly one state, and changes it only along `TRANSITIONS`.
 2. Ids strictly rise in the order of first sending. After a lost connection the entries that have an id are, in the
    order of their ids, DOUBTED, then SENT, then NUMBERED.
-3. While anything is DOUBTED, or was SENT on a connection that was lost, nothing new is numbered or sent. What is sent
-   again is sent in the order of ids, each entry only after the one before is there.
-4. "Equal or smaller" means that the entry has arrived only if it was DOUBTED or SENT. To an entry that is sent for the
+3. While an entry is DOUBTED, or was SENT on a connection that was lost, nothing new is numbered or sent. Entries are
+   sent again in the order of their ids, each one only after the server has the one before it.
+4. "Equal or smaller" means that the entry has arrived only if it was DOUBTED or SENT. For an entry that is sent for the
    first time it means that another process uses the name.
 5. A number is left out for each dropped entry that a numbered one follows, and for each id that became too small.
 6. `queued` counts QUEUED, NUMBERED and SENT; `sent` counts ACKNOWLEDGED, DOUBTED and SAFE; `overflow` counts DROPPED.
    Their sum is the number of entries that were put or found in the spool.
-7. A spool file goes when its entry is SAFE or DROPPED, and its name has the id before the entry is SENT.
+7. A spool file is removed when its entry is SAFE or DROPPED. It is renamed after the id before the entry is SENT.
 
-What remains possible: the server refuses an entry for now, takes one behind it in the same pipeline, and the
-connection is lost, or the process killed, before the replies are dealt with. Sent again, the refused entry is "equal
-or smaller" as if it had arrived, and an actor's rights do not let it look into the stream. The entry is lost, and the
-learner counts the gap. Only sending one by one would exclude it, at a round trip for each entry. The same holds for
-entries in doubt if another process adds one under the same name before they are sent again.
+One loss remains possible. The server refuses an entry for now and takes a later one of the same pipeline, and the
+connection is lost, or the process is killed, before the replies are processed. When the refused entry is sent again,
+the server calls it "equal or smaller" as if it had arrived, and an actor has no right to read its stream. The entry is
+lost, and the learner counts the gap. Only sending one by one would exclude this, at the cost of a round trip for each
+entry. The same holds for DOUBTED entries if another process adds an entry under the same name before they are sent
+again.
 """
 
 from __future__ import annotations
@@ -65,39 +68,39 @@ REPLAY_S = 4.0
 
 
 class EntryFiles(Protocol):
-    """What a delivery needs of a spool, whose class says more. All but `discard` and `close` may raise OSError."""
+    """The methods of `Spool` that a delivery calls. All but `discard` and `close` may raise OSError."""
 
     def found(self) -> tuple[dict[EntryId, Path], list[Path]]:
-        """What an earlier process left: what it may have sent, by id, and what it has not sent."""
+        """The files of an earlier process: those it may have sent, by id, and those it has not sent."""
 
     def write(self, header: Header, payload: bytes) -> Path:
-        """Keep an entry that has no id yet."""
+        """Write an entry that has no id yet to a file."""
 
     def read(self, file: Path) -> tuple[Header, bytes]:
-        """What was written. Raises WireError too, for a damaged file."""
+        """Read an entry from its file. Raises WireError too, for a damaged file."""
 
     def number(self, file: Path, entry_id: EntryId) -> Path:
-        """Rename a file after the id that its entry is about to be sent under."""
+        """Rename a file after the id under which its entry will be sent."""
 
     def unnumber(self, file: Path, queued_as: Path) -> Path:
-        """Give a file its first name back, as its entry certainly is not in the stream."""
+        """Give a file its first name back. Its entry is certainly not in the stream."""
 
     def discard(self, file: Path) -> None:
         """Remove a file."""
 
     def close(self) -> None:
-        """Let another process have the spool."""
+        """Release the spool, so that another process can use it."""
 
 
 class Delivery:
     """The entries of one actor.
 
     One thread puts entries in, another one numbers and sends; both may be the same. The counts may be read from any
-    thread. Nobody waits for a disk while the lock is held.
+    thread. The lock is not held during reads and writes of files.
     """
 
     def __init__(self, limits: Limits | None = None, spool: EntryFiles | None = None) -> None:
-        """Begin with what the spool holds.
+        """Begin with the entries in the spool.
 
         Args:
             limits: how much may be queued; None: any amount.
@@ -110,7 +113,7 @@ class Delivery:
         self._unacknowledged: deque[Entry] = deque()  # SENT, then NUMBERED
         self._acknowledged: deque[Entry] = deque()  # ACKNOWLEDGED, then DOUBTED
         self._incarnation, self._sequence = 0, 0
-        self.ready = False  # to number: an incarnation has begun, and no other process has taken the name since
+        self.ready = False  # an incarnation has begun, and no other process uses the name: entries may be numbered
         self.queued = self.sent = self.overflow = 0  # entries
         self.spooled = 0  # of the queued ones, those on disk
         self.largest = 0  # bytes of one entry so far
@@ -121,7 +124,7 @@ class Delivery:
     # For the thread that puts entries in.
 
     def put(self, header: Header, payload: bytes) -> None:
-        """Append an entry to the queue; where there is no room, the oldest ones are dropped."""
+        """Append an entry to the queue. If there is no room, the oldest entries are dropped."""
         entry = Entry(len(payload), (header, payload))
         if self._spool is not None:
             try:
@@ -134,20 +137,24 @@ class Delivery:
 
     @property
     def last_id(self) -> EntryId:
-        """The id given last; its number is 0 where the incarnation has none yet."""
+        """The id that was given last. Its number is 0 if none was given under this incarnation."""
         return self._incarnation, self._sequence
 
     def begin(self, incarnation: int) -> int:
-        """Number from 1 on under this incarnation, or under a higher one if one like it has been used; returns it."""
+        """Number from 1 on under this incarnation, or under a higher one if it is not higher than the one before.
+
+        Returns:
+            The incarnation that is used.
+        """
         self._incarnation = max(incarnation, self._incarnation + 1)
         self._sequence, self.ready = 0, True
         return self._incarnation
 
     def entries_to_resend(self) -> list[Entry]:
-        """What must be sent again before anything else, in order, with its content in memory.
+        """The entries that must be sent again before anything else, in order, with their contents in memory.
 
-        Send them one by one, and call `arrived` after each: in a pipeline a server that is still loading, or full,
-        might refuse the first and take the second, and then say "equal or smaller" to the first.
+        Send them one by one, and call `arrived` after each. In a pipeline, a server that is still loading, or full,
+        could refuse the first entry and take the second, and then call the first one "equal or smaller".
         """
         if not self._in_doubt:
             return []
@@ -170,11 +177,11 @@ class Delivery:
             self._acknowledged.append(entry)
             self._count_sent([entry])
         entry.move(State.ACKNOWLEDGED)
-        entry.acknowledged_s = now_s  # it may have been written just now, and so be as young as the newest one
+        entry.acknowledged_s = now_s  # the server may have written it only now
         return first
 
     def number(self, most: int | None = None) -> list[Entry]:
-        """Give ids to the oldest entries in the queue, to at most so many of them; returns these."""
+        """Give ids to the oldest entries in the queue, to at most `most` of them; None: to all. Returns these."""
         assert self.ready
         assert not self._in_doubt
         numbered: list[Entry] = []
@@ -203,14 +210,14 @@ class Delivery:
         return entries
 
     def answered(self, answers: Sequence[Answer], now_s: float) -> list[Entry]:
-        """Sort out what `start_sending` returned, by the server's answers to it; returns what was acknowledged."""
+        """Process the answers to the entries of `start_sending`, in their order. Returns the acknowledged entries."""
         entries = list(self._unacknowledged)
         assert len(entries) == len(answers)
         self._unacknowledged.clear()
         self.ready = Answer.EQUAL_OR_SMALLER not in answers
         last_taken = max([at for at, answer in enumerate(answers) if answer is Answer.TAKEN], default=-1)
         taken: list[Entry] = []
-        behind: list[Entry] = []  # refused, while one behind it was taken
+        behind: list[Entry] = []  # refused, while a later one was taken
         for at, (entry, answer) in enumerate(zip(entries, answers, strict=True)):
             if answer is Answer.TAKEN:
                 entry.move(State.ACKNOWLEDGED)
@@ -231,13 +238,13 @@ class Delivery:
         return taken
 
     def connection_lost(self) -> None:
-        """Doubt what is not safe yet: the next server process to answer may know nothing of it."""
+        """Mark acknowledged entries as DOUBTED: the server may have restarted without them."""
         for entry in self._acknowledged:
             if entry.state is State.ACKNOWLEDGED:
                 entry.move(State.DOUBTED)
 
     def forget_safe(self, now_s: float) -> None:
-        """Let go of what was acknowledged more than REPLAY_S ago, on a connection that has not been lost since."""
+        """Forget entries acknowledged more than REPLAY_S ago on a connection that has not been lost since."""
         while (
             self._acknowledged
             and self._acknowledged[0].state is State.ACKNOWLEDGED
@@ -248,37 +255,37 @@ class Delivery:
             self._discard(entry)
 
     def skip(self, count: int) -> None:
-        """Leave numbers out for what was given up before it came here."""
+        """Leave out so many numbers, for entries that were given up before they were put."""
         with self._changed:
             self._gap += count
 
-    # For whoever waits.
+    # For threads that wait.
 
     def wait_for_work(self, timeout_s: float) -> None:
-        """Wait until there is something to number, or `close` was called."""
+        """Wait up to `timeout_s` until there is an entry to number or `close` is called."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._queue) or self.closed, timeout_s)
 
     def wait_until_closed(self, timeout_s: float) -> None:
-        """Wait for so long, or until `close` is called."""
+        """Wait up to `timeout_s` until `close` is called."""
         with self._changed:
             self._changed.wait_for(lambda: self.closed, timeout_s)
 
     def wait_until_empty(self, timeout_s: float) -> bool:
-        """Wait until everything has been acknowledged. Returns True if it was within the time."""
+        """Wait up to `timeout_s` until every entry has been acknowledged. Returns whether that is so."""
         with self._changed:
             return self._changed.wait_for(lambda: self.queued == 0, timeout_s)
 
     def close(self) -> None:
-        """End all waiting."""
+        """End all waits."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()
 
     def release(self) -> None:
-        """Leave the spool to another process; nothing may be called after this.
+        """Release the spool for another process. No other method may be called after this.
 
-        What was acknowledged is not left to it: this process ends well, and the server has it.
+        Files of acknowledged entries are removed: this process ends normally, and the server has the entries.
         """
         if self._spool is None:
             return
@@ -288,7 +295,7 @@ class Delivery:
 
     @property
     def _in_doubt(self) -> bool:
-        """Whether something must be sent again."""
+        """Whether an entry must be sent again."""
         sent, acknowledged = self._unacknowledged, self._acknowledged
         return bool(
             (sent and sent[0].state is State.SENT) or (acknowledged and acknowledged[-1].state is State.DOUBTED)
@@ -355,7 +362,7 @@ class Delivery:
             return
         try:
             entry.file = self._spool.number(entry.file, entry.entry_id)
-        except OSError as error:  # a later process would send it under another id: rather lost with this one than twice
+        except OSError as error:  # a later process would send it again under another id: keep no file of it
             _log.warning("spooled game not renamed after its id, kept in memory", file=entry.file, error=error)
             self._discard(entry)
             with self._changed:
@@ -366,11 +373,11 @@ class Delivery:
             return
         try:
             entry.file = self._spool.unnumber(entry.file, entry.queued_as)
-        except OSError as error:  # a later process would take it for sent
+        except OSError as error:  # a later process will treat the game as one that may have been sent
             _log.warning("spooled game not renamed after it was taken back", file=entry.file, error=error)
 
     def _load(self, entry: Entry) -> bool:
-        """Have an entry's content in memory; False if its file is gone or damaged."""
+        """Read an entry's content from its file unless it is in memory. Returns False if it is gone or damaged."""
         if entry.content is None and entry.file is not None and self._spool is not None:
             try:
                 entry.content = self._spool.read(entry.file)

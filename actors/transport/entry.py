@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EntryId = tuple[int, int]  # incarnation and sequence number
 
 
-class State(IntEnum):  # for its hash, which costs a third of an Enum's
+class State(IntEnum):  # not Enum: hashing an IntEnum's member takes a third of the time
     """Where an entry stands. `TRANSITIONS` lists the ways from one state to another."""
 
     QUEUED = auto()  # waits for room and has no id yet
@@ -25,7 +25,7 @@ class State(IntEnum):  # for its hash, which costs a third of an Enum's
     SENT = auto()  # was sent, and no answer came: the server may have it
     ACKNOWLEDGED = auto()  # the server has it in memory, and it may not be on the server's disk yet
     DOUBTED = auto()  # was acknowledged, and the connection was lost since: the server may have restarted without it
-    SAFE = auto()  # was acknowledged so long ago that a crash of the server cannot undo it; forgotten here
+    SAFE = auto()  # was acknowledged so long ago that a crash of the server cannot undo it; not kept any more
     DROPPED = auto()  # given up: no room for it, or its spool file cannot be read
 
 
@@ -46,7 +46,7 @@ TRANSITIONS = frozenset(
 
 
 class Answer(Enum):
-    """What the server said to the XADD of one entry."""
+    """The meaning of the server's reply to the XADD of one entry."""
 
     TAKEN = auto()  # added
     EQUAL_OR_SMALLER = auto()  # refused: an entry with this id or a higher one has been added before
@@ -63,7 +63,7 @@ class Entry:
     queued_as: Path | None = None  # the name that its file had while it was queued
     state: State = State.QUEUED
     entry_id: EntryId | None = None  # from NUMBERED on
-    gap: int = 0  # numbers left out right before its own, for what was dropped
+    gap: int = 0  # numbers left out directly before its own, one for each dropped entry
     acknowledged_s: float = 0.0  # when it was acknowledged last
 
     def move(self, state: State) -> None:
@@ -73,12 +73,12 @@ class Entry:
 
     @property
     def header(self) -> Header:
-        """What the entry says outside its payload; its content must be in memory."""
+        """The entry's header. Its content must be in memory."""
         assert self.content is not None
         return self.content[0]
 
     def command(self, stream: str) -> tuple[Argument, ...]:
-        """The XADD; without MAXLEN, and with an id of our own, so that the server refuses it a second time."""
+        """The XADD command. It has no MAXLEN, and an id chosen here, so that the server refuses it a second time."""
         assert self.content is not None
         assert self.entry_id is not None
         header, payload = self.content

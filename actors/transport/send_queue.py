@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Maximum size of what waits for Redis; beyond it the oldest games are dropped."""
+    """Maximum size of the queue of games that wait for Redis; beyond it the oldest games are dropped."""
 
     queue_games: int = 1024  # without a spool
     queue_bytes: int = 64 << 20  # in memory
@@ -28,14 +28,14 @@ class Limits:
 
 
 class SendQueue:
-    """First in, first out, with the bytes of its entries counted. `Delivery` alone uses it, and under its lock."""
+    """A first-in, first-out queue that counts the bytes of its entries. Only `Delivery` uses it, under its lock."""
 
     def __init__(self, limits: Limits | None, *, spooled: bool) -> None:
         """Create an empty queue.
 
         Args:
-            limits: its maximum size; None: none.
-            spooled: whether entries are kept on disk too, where their bytes are limited and not their number.
+            limits: its maximum size; None: unlimited.
+            spooled: whether entries are also kept on disk. If so, `queue_games` does not apply.
         """
         self._limits, self._spooled = limits, spooled
         self._entries: deque[Entry] = deque()
@@ -45,9 +45,9 @@ class SendQueue:
         return len(self._entries)
 
     def append(self, entry: Entry) -> list[Entry]:
-        """Add an entry behind all others; returns the oldest ones, removed, of which there were too many.
+        """Add an entry at the end. Removes and returns the oldest entries if the queue is too large.
 
-        The newest one stays, however large it is.
+        The newest entry stays, however large it is.
         """
         limits = self._limits
         if limits is not None and entry.file is not None and self._in_memory + entry.size > limits.queue_bytes:
@@ -60,13 +60,13 @@ class SendQueue:
         return removed
 
     def put_back(self, entries: list[Entry]) -> None:
-        """Add entries before all others, in their order."""
+        """Add entries at the front, in the given order."""
         self._entries.extendleft(reversed(entries))
         for entry in entries:
             self._weigh(entry, 1)
 
     def pop(self) -> Entry:
-        """Remove the oldest one."""
+        """Remove and return the oldest entry."""
         entry = self._entries.popleft()
         self._weigh(entry, -1)
         return entry

@@ -1,7 +1,7 @@
 """One actor's connection to its run. Each call is one attempt; the caller decides whether to try again.
 
-`BlockingActorConnection` builds on it for games that can wait, `SenderThread` uses it for games that cannot. What is
-sent, and what is sent again after a lost connection, is up to the `Delivery`.
+`BlockingActorConnection` builds on it for games that can wait, `SenderThread` uses it for games that cannot. The
+`Delivery` decides which entries are sent, and which are sent again after a lost connection.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _log = Log("actor")
 
 HEARTBEAT_S = 1.0
 _HEARTBEAT_TTL_MS = 10_000
-CHUNK_BYTES = 1 << 18  # weights are fetched in parts: a stalled reader of one large reply costs the server its size
+CHUNK_BYTES = 1 << 18  # weights are fetched in parts: for a client that stops reading, the server buffers a whole reply
 
 ActorState = Literal["starting", "playing", "waiting"]
 
 
 @dataclass(frozen=True, slots=True)
 class ActorStatus:
-    """What an actor says about itself in its heartbeat."""
+    """What an actor reports about itself in its heartbeat."""
 
     state: ActorState
-    high_water: int  # entries in its stream with which it adds no more
+    high_water: int  # number of entries in its stream at which it adds no more
     metrics: Mapping[str, str] = field(default_factory=dict)  # further fields
 
 
 class ActorConnection:
-    """One actor's place in a run. For one thread."""
+    """The connection of one actor to its run. For one thread."""
 
     def __init__(
         self,
@@ -63,17 +63,17 @@ class ActorConnection:
         server: Server | None = None,
         clock: Callable[[], float] = monotonic_s,
     ) -> None:
-        """Connect at the first call, not here.
+        """Prepare a connection that is made at the first call.
 
         Args:
-            url: of the server.
+            url: the server's URL.
             run: the run's name.
             actor: the actor's name in it.
             delivery: the entries to be sent.
             journals: the folder for the journal; None: none is written.
             heartbeat_s: the time between two heartbeats.
-            server: a connection of the caller's, instead of one to `url`.
-            clock: seconds, by which entries become safe.
+            server: a connection to be used instead of one to `url`.
+            clock: returns seconds; measures when acknowledged entries are safe.
         """
         self.actor = check_name("actor", actor)
         self._delivery, self._journals = delivery, journals
@@ -89,17 +89,17 @@ class ActorConnection:
 
     @property
     def latest(self) -> Pointer | None:
-        """The newest version, as of the last round trip; None where none is known."""
+        """The newest version as of the last round trip; None if none is known."""
         return self._latest
 
     @property
     def stream_length(self) -> int:
-        """How many of this actor's entries the learner had not consumed at the last round trip."""
+        """The number of this actor's entries that the learner had not consumed at the last round trip."""
         return self._stream_length
 
     @property
     def incarnation(self) -> int:
-        """The current one; 0 before `enter`."""
+        """The current incarnation; 0 before `enter`."""
         return self._incarnation
 
     @property
@@ -108,15 +108,15 @@ class ActorConnection:
         return self._heartbeat_due.over
 
     def ask_spec(self) -> RunSpec | None:
-        """The run's spec, or None where no learner has written it yet."""
+        """The run's spec, or None if no learner has written it yet."""
         raw = self._call("HGET", self._keys.spec, "json")
         return None if raw is None else RunSpec.from_json(raw)
 
     def enter(self) -> int:
-        """Take a fresh incarnation: higher than any this name had, even if the clock went back.
+        """Begin a new incarnation. It is higher than all that this name had, even if the clock went back.
 
         Returns:
-            The incarnation before, or 0 for a name that is new.
+            The previous incarnation, or 0 if the name is new.
         """
         before = int(self._call("HGET", self._keys.roster, self.actor) or 0)
         self._incarnation = self._delivery.begin(max(now_ms(), before + 1))
@@ -131,13 +131,13 @@ class ActorConnection:
         Args:
             status: for the heartbeat.
             most: how many queued entries to number and send at most; None: all.
-            wait_ms: how long to wait for a new version before asking.
+            wait_ms: the longest time that the server waits for a new version before it replies.
 
         Returns:
             How many entries were sent for the first time.
 
         Raises:
-            RedisUnreachable, ServerFull, RedisDenied, ReplyError: nothing is lost by it; call again.
+            RedisUnreachable, ServerFull, RedisDenied, ReplyError: no entry is lost; call this again.
             NameTaken: another process adds entries under this name. Call `enter` before the next attempt.
         """
         self._send_again()
@@ -154,7 +154,7 @@ class ActorConnection:
         answers = [_answer(reply) for reply in replies[: len(entries)]]
         self._write_journal(self._delivery.answered(answers, self._clock()))
         if any(isinstance(reply, NotNow) for reply in replies):
-            self._delivery.connection_lost()  # `Server` has closed it, and another server may answer next
+            self._delivery.connection_lost()  # `Server` has closed it, and may connect to another server
         self._raise_first_error(replies, answers)
         self._delivery.forget_safe(self._clock())
         *_, latest, self._stream_length = replies
@@ -163,7 +163,7 @@ class ActorConnection:
         return len(entries)
 
     def fetch_policy(self, pointer: Pointer, spec: RunSpec) -> Policy:
-        """A version's policy. Raises WireError where its weights are gone, or are not what the pointer names."""
+        """Fetch a version's policy. Raises WireError if its weights are gone, or do not match the pointer."""
         return Policy(pointer, decode_weights(self._fetch(pointer), pointer.digest, spec), spec)
 
     def leave(self) -> None:
@@ -185,7 +185,7 @@ class ActorConnection:
         return reply
 
     def _replies(self, commands: Sequence[tuple[Argument, ...]]) -> list[Reply]:
-        """The one place where a lost connection is noticed."""
+        """Send commands and return the replies. Only this method notices a lost connection."""
         try:
             return self._server.replies(commands)
         except BaseException:
@@ -201,7 +201,10 @@ class ActorConnection:
                 self._write_journal([entry])
 
     def _raise_first_error(self, replies: list[Reply], answers: list[Answer]) -> None:
-        """Raise an error that is a reason to wait, if any, else the first one, else NameTaken if that is the case."""
+        """Raise the first error that is a reason to wait, or else the first error, or else NameTaken.
+
+        NameTaken is raised if "equal or smaller" is the only error. Without an error nothing is raised.
+        """
         if not any(isinstance(reply, BroodmindError) for reply in replies):
             return
         for reply in replies:
@@ -212,10 +215,13 @@ class ActorConnection:
             if isinstance(reply, BroodmindError) and not known:
                 raise reply
         if Answer.EQUAL_OR_SMALLER in answers:
-            raise NameTaken(f"actor: {self.actor!r} is the name of another process too, expected one of its own")
+            raise NameTaken(f"actor: {self.actor!r} is used by another process too, expected a name of its own")
 
     def _write_journal(self, acknowledged: list[Entry]) -> None:
-        """Note what was acknowledged first under this incarnation; an earlier one may have noted its own entries."""
+        """Write first acknowledgements to the journal, but not those of entries of an earlier incarnation.
+
+        Each incarnation has a journal of its own, and the earlier one may list these entries already.
+        """
         if self._journal is not None:
             ours = ((each.entry_id, each.header) for each in acknowledged if each.entry_id is not None)
             self._journal.write((entry_id[1], header) for entry_id, header in ours if entry_id[0] == self._incarnation)
@@ -242,7 +248,7 @@ class ActorConnection:
             **status.metrics,
         }
         return [
-            # The roster too: a learner may have struck off an actor that was silent for long.
+            # The roster too: a learner may have struck this actor off while it was silent.
             ("HSET", self._keys.roster, self.actor, self._incarnation),
             ("HSET", key, *(part for pair in fields.items() for part in pair)),
             ("PEXPIRE", key, _HEARTBEAT_TTL_MS),

@@ -127,10 +127,10 @@ def _record(file: BinaryIO, size: int) -> bytes:
     at = file.tell()
     frame_bytes = file.read(_FRAME.size)
     if len(frame_bytes) < _FRAME.size:
-        raise WireError(f"record at byte {at}: torn, expected it whole")
+        raise WireError(f"record at byte {at}: incomplete, expected a whole record")
     length, checksum = _FRAME.unpack(frame_bytes)
     if length > min(_RECORD_BYTES_MAX, size - file.tell()):
-        raise WireError(f"record at byte {at}: {length} bytes, expected at most {size - file.tell()}: torn")
+        raise WireError(f"record at byte {at}: {length} bytes, expected at most {size - file.tell()}: incomplete")
     record = file.read(length)
     if zlib.crc32(record) != checksum:
         raise WireError(f"record at byte {at}: wrong checksum, expected {checksum:#010x}")

@@ -78,7 +78,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
         if name in members:
-            raise WireError(f"{name!r:.80}: there twice, expected once")
+            raise WireError(f"{name!r:.80}: given twice, expected once")
         members[name] = member
     return members
 

@@ -69,7 +69,7 @@ def decode_weights(blob: bytes, expected_digest: str, spec: RunSpec) -> Params:
     """
     found = digest(blob)
     if found != expected_digest:
-        raise WireError(f"weights: digest {found[:16]}, expected {expected_digest[:16]}: torn or replaced")
+        raise WireError(f"weights: digest {found[:16]}, expected {expected_digest[:16]}: incomplete or replaced")
     fields = codec.decode(blob, max_bytes=MAX_BYTES)
     codec.check_fields(fields, {"format", "spec", "params"})
     codec.take_int(fields, "format", FORMAT, FORMAT)

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def rejection(header: Header, standing: Standing, now_ms: int, config: IntakeConfig) -> Rejection | None:
-    """Why an entry may not be trained on now, or None where it may.
+    """The reason for which an entry is rejected now; None if it may be trained on.
 
-    Its staleness is the head's version minus the version it was played with. A version that this run has not reached
-    belongs to a lost lineage, and so does one that another commit published than this run's. An imported entry has
-    neither staleness nor lineage; its age counts from its import.
+    An entry's staleness is the head's version minus the version that the entry was played with. An entry belongs to
+    another lineage if its version is higher than the head's, or if its version was not published by the commit that
+    this run's lineage names for it. An imported entry has no staleness and no lineage; its age counts from its import.
     """
     if header.imported:
         if not config.accept_imported:

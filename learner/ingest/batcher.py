@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from ..ledger.counters import Rejection
     from ..ledger.head import Standing
 
-_GAP_MAX = 1 << 20  # no actor numbers so many unsent; a hostile id must not spoil the count for good
+_GAP_MAX = 1 << 20  # the most that one gap counts, so that one invalid id cannot make the total meaningless
 
 
 @dataclass(slots=True)
 class Batcher:
-    """Collects entries until there are enough for an update. What it holds leaves its stream at the next commit."""
+    """Collects entries until there are enough for an update. The next commit consumes all entries that it holds."""
 
     config: IntakeConfig
     cursors: Cursors  # as of the last commit
     accepted: list[tuple[EntryId, str, Header, Trajectory]] = field(default_factory=list)
     rejected: list[tuple[Entry, Rejection]] = field(default_factory=list)
-    consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
-    gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to ids that it numbered and never sent
+    consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and number of entries
+    gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to the ids that it never sent
     steps: int = 0
     games: int = 0
 
@@ -44,7 +44,7 @@ class Batcher:
         self.cursors[entry.actor] = entry.id
         if entry.header is None or entry.trajectory is None:
             self.rejected.append((entry, entry.rejected or "invalid"))
-        elif reason := rejection(entry.header, standing, now_ms, self.config):  # it has aged since it was read
+        elif reason := rejection(entry.header, standing, now_ms, self.config):  # age and head have changed
             self.rejected.append((entry, reason))
         else:
             self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))
@@ -59,22 +59,22 @@ class Batcher:
 
     @property
     def overflow(self) -> int:
-        """How many ids are missing."""
+        """The number of ids that the actors never sent."""
         return sum(gap.size for gaps in self.gaps.values() for gap in gaps)
 
     @property
     def complete(self) -> bool:
-        """Whether there is enough for an update."""
+        """Whether the accepted entries are enough for an update."""
         return bool(self.accepted) and self.steps >= self.config.batch_steps and self.games >= self.config.batch_games
 
     def in_order(self) -> list[tuple[Header, Trajectory]]:
-        """The accepted entries by actor and id, so that the same set always makes the same batch."""
+        """The accepted entries, sorted by actor and id: the same entries always make the same batch."""
         self.accepted.sort(key=lambda each: (each[1], each[0]))
         return [(header, trajectory) for _, _, header, trajectory in self.accepted]
 
 
 def _gap(last: EntryId | None, current: EntryId) -> IdRange | None:
-    """The ids that the actor numbered between these two and never sent. An incarnation's first number is 1."""
+    """The ids between the last one and the current one, which the actor never sent. An incarnation begins at 1."""
     incarnation, sequence = current
     before = last[1] if last is not None and last[0] == incarnation else 0
     if sequence <= before + 1:

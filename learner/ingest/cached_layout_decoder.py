@@ -1,8 +1,8 @@
 """Decodes payloads, and skips unpacking where an earlier payload had arrays of the same shapes.
 
-Payloads of the same shapes differ in the bytes of their arrays, and in the actor's name at their end. So what stands
-around the arrays need not be unpacked again: it is compared with what `encode` writes, and the arrays are cut out from
-where they must be. Whatever is framed otherwise goes the long way of `decode_trajectory`, which is the definition.
+Payloads of the same shapes differ only in the bytes of their arrays, and in the actor's name at their end. So the bytes
+around the arrays are not unpacked again: they are compared with what `encode` writes, and the arrays are sliced out at
+their known positions. A payload with another layout is decoded by `decode_trajectory`, which defines the format.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from ...common.wire.codec import Array
     from ...common.wire.trajectory import Header
 
-_LAYOUTS_MAX = 2048  # shapes remembered, some 2 KB each: as many as games have lengths
+_LAYOUTS_MAX = 2048  # layouts kept, about 2 KB each; a run of whole games has one for each length
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadLayout:
     """The position of everything in payloads of the same shapes, up to the actor's name."""
 
-    frames: tuple[tuple[int, bytes], ...]  # start, and the bytes that stand there in all of them
+    frames: tuple[tuple[int, bytes], ...]  # start, and the bytes there, equal in all payloads
     places: tuple[tuple[str, np.dtype[Any], tuple[int, ...], int, int], ...]  # name, dtype, shape, start, stop
     length: int
 
@@ -47,7 +47,7 @@ class PayloadLayout:
         return cls((*frames, (at, behind)), tuple(places), at + len(behind))
 
     def arrays(self, payload: bytes) -> dict[str, Array] | None:
-        """The arrays of a payload, read-only; None where it is framed otherwise."""
+        """The arrays of a payload, read-only; None if the payload does not have this layout."""
         for at, frame in self.frames:
             if not payload.startswith(frame, at):
                 return None
@@ -55,18 +55,18 @@ class PayloadLayout:
 
 
 class CachedLayoutDecoder:
-    """Decodes what the actors of a run have sent. For one thread."""
+    """Decodes the payloads of a run's actors. For one thread."""
 
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
-        self._layouts: dict[tuple[int, bool], PayloadLayout] = {}  # by their length, and whether it was imported
-        self._ends: dict[str, bytes] = {}  # of each actor's payloads
+        self._layouts: dict[tuple[int, bool], PayloadLayout] = {}  # by length, and if imported
+        self._ends: dict[str, bytes] = {}  # actor to the last bytes of its payloads
 
     def decode(self, payload: bytes, header: Header, actor: str) -> Trajectory:
-        """As `decode_trajectory` does.
+        """Decode and check a payload, with the same result as `decode_trajectory`.
 
         Raises:
-            WireError: naming the first field that is not what it must be.
+            WireError: naming the first invalid field.
         """
         end = self._ends.get(actor)
         if end is None:
@@ -77,14 +77,14 @@ class CachedLayoutDecoder:
             return self._checked(arrays, header)
         trajectory = decode_trajectory(payload, header, actor, self._spec)
         layout = PayloadLayout.of(trajectory, self._spec)
-        if layout.length == shapes[0]:  # it is what `encode` writes, or as long
+        if layout.length == shapes[0]:  # probably the bytes that `encode` writes; `arrays` compares them
             if len(self._layouts) >= _LAYOUTS_MAX:
                 self._layouts.clear()
             self._layouts[shapes] = layout
         return trajectory
 
     def _checked(self, arrays: dict[str, Array], header: Header) -> Trajectory:
-        """What `decode_trajectory` does once the shapes are known to be right."""
+        """The trajectory of these arrays, after the checks of `decode_trajectory` that do not concern shapes."""
         for name, array in arrays.items():
             codec.check_contents(name, array)
         arrays["observations"] = arrays["observations"].astype(np.float32, copy=False)

@@ -1,5 +1,5 @@
 -- Strike an actor off the roster, with its stream, if it is silent and everything it sent has been consumed.
--- KEYS: lease, roster, heartbeat, stream.  ARGV: token, actor.  Returns 1 where it was struck off.
+-- KEYS: lease, roster, heartbeat, stream.  ARGV: token, actor.  Returns 1 if it was struck off, else 0.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return redis.error_reply('FENCED the lease is not ' .. ARGV[1])
 end

@@ -17,25 +17,37 @@ if TYPE_CHECKING:
     from ..ledger.counters import Rejection
     from ..ledger.stream_entry import EntryId
 
-_SHOWN_BYTES = 4096  # of a rejected payload, kept for whoever looks into it
+_SHOWN_BYTES = 4096  # of a rejected payload, kept for inspection
 
 
 class EntryDecoder:
     """Decodes the entries of one run. For one thread.
 
-    An entry that its header already rejects is not decoded.
+    The payload of an entry that is rejected by its header is not decoded.
     """
 
     def __init__(
         self, spec: RunSpec, rejection: Callable[[Header], Rejection | None], *, keep_payloads: bool = False
     ) -> None:
-        """Args: keep_payloads: whether entries carry their whole payload, for an archive."""
+        """Create a decoder.
+
+        Args:
+            spec: the run's spec.
+            rejection: returns why an entry with this header is rejected now, or None.
+            keep_payloads: whether entries carry their whole payload, for the archive.
+        """
         self._decoder = CachedLayoutDecoder(spec)
         self._rejection = rejection
         self._keep_payloads = keep_payloads
 
     def decode(self, actor: str, entry_id: EntryId, raw: list[bytes] | None) -> Entry:
-        """An entry of an actor's stream, from its fields and values in turn; never raises for what is in them."""
+        """Decode an entry of an actor's stream. An invalid entry is not an error: it is returned as rejected.
+
+        Args:
+            actor: the actor's name.
+            entry_id: the entry's id.
+            raw: the entry's fields and values, alternating.
+        """
         header = None
         payload = kept = b""
         try:
@@ -51,5 +63,5 @@ class EntryDecoder:
 
 def poison_entry(actor: str, entry_id: EntryId, raw: list[bytes]) -> Entry:
     """An entry that killed a learner: rejected without being decoded again."""
-    problem = "a learner died while it processed nothing else, expected it to live"
+    problem = "a learner died while it processed this entry alone, expected an entry that can be processed"
     return Entry(actor, entry_id, None, None, "poison", problem, bytes(raw[-1][:_SHOWN_BYTES]))

@@ -1,11 +1,11 @@
 """Fenced reads of the actors' streams: only the learner that holds the lease can read.
 
-A learner that lost the lease would otherwise move entries into the pending list after its successor has read that.
+Otherwise a learner that lost the lease could move entries into the pending list after its successor has read that list.
 
-A read is a transaction that Redis drops if the fence has moved since the lease was last seen to be ours: whoever takes
-the lease moves it. The look at the lease for the next read goes along with each one. A script does it in one command,
-but the server copies each payload on its way through Lua, which takes longer than all the rest: it is for a server at
-its memory limit, where Redis 7.0 refuses to queue a transaction.
+A read is a MULTI/EXEC transaction that watches the fence. A learner that takes the lease changes the fence, and Redis
+then drops the transactions of all others. Each read also sends the check of the lease for the next read. A script
+would need only one command, but the server copies each payload on its way through Lua, which takes longer than
+everything else. The script is used at the server's memory limit, where Redis 7.0 refuses to queue a transaction.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ class FencedReads:
     def __init__(self, server: Server, keys: Keys, lease: Lease) -> None:
         self._server, self._keys, self._lease = server, keys, lease
         self._keep = ("PEXPIRE", keys.lease, lease.ttl_ms)
-        self._look = [("WATCH", keys.fence), ("GET", keys.lease)]  # in this order: the fence as it was, or earlier
+        self._look = [("WATCH", keys.fence), ("GET", keys.lease)]  # WATCH first: no change goes unseen
         self._watching = False
-        self._after: Mapping[str, str] = {}  # as asked last
+        self._after: Mapping[str, str] = {}  # of the last request
         self._count = 0
-        self.under_way = False  # asked for and not yet taken
+        self.under_way = False  # a read was requested, and its reply not yet received
 
     def ask(self, after: Mapping[str, str], count: int) -> None:
-        """Ask for entries, and keep the lease.
+        """Request entries, and renew the lease.
 
         Args:
-            after: stream to the id after which to read: of a pending entry, or ">" for what was never delivered.
-            count: at most, of each stream.
+            after: stream to the id after which to read: that of a pending entry, or ">" for entries never delivered.
+            count: the maximum number of entries from each stream.
 
         Raises:
-            LeaseLost: if the lease is not ours any more.
+            LeaseLost: if this learner does not hold the lease any more.
         """
         if not self._watching:
             *_, holder = self._server.pipeline(self._look)
@@ -60,11 +60,12 @@ class FencedReads:
         self.under_way = True
 
     def take(self) -> list[Reply]:
-        """The reply to the last `ask`: name and entries of each stream that had any.
+        """Receive the reply to the last `ask`: name and entries of each stream that had any.
 
         Raises:
-            LeaseLost: if the lease was not ours any more, or is not by now; what was read stays pending.
-            ReplyError: what the server says instead, such as NOGROUP.
+            LeaseLost: if this learner did not hold the lease at the read, or does not hold it now. Entries that were
+                read stay pending.
+            ReplyError: the server's error, such as NOGROUP.
         """
         self.under_way = self._watching = False
         replies = self._server.receive(4 + len(self._look))
@@ -75,13 +76,13 @@ class FencedReads:
         _raise_first(done or [])
         self._check(holder)
         self._watching = True
-        if done is None:  # the fence was touched, and the lease is ours all the same: somebody restored keys
+        if done is None:  # the fence was written although the lease is still ours: keys were restored
             return []
         _, entries = done
         return entries or []
 
     def close(self) -> None:
-        """Drop the connection. Entries that were asked for and not taken stay pending."""
+        """Drop the connection. Entries that were requested and not received stay pending."""
         self.under_way = self._watching = False
         self._server.close()
 

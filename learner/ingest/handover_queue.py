@@ -36,9 +36,9 @@ class HandoverQueue:
         return not self._entries
 
     def put(self, entry: Entry) -> None:
-        """Add an entry; whoever waits for one is woken by `wake`.
+        """Add an entry. This does not wake a waiting thread: call `wake` after the last entry of a read.
 
-        Not for each entry: the thread that takes would want the interpreter when the reading thread needs it.
+        With a wake-up for each entry, the two threads would compete for the interpreter lock during decoding.
         """
         self._read_steps += _size(entry)
         self._entries.append(entry)
@@ -56,7 +56,7 @@ class HandoverQueue:
         """The next entry, or None after `timeout_s` without one. Raises the error that `fail` was given."""
         if not self._entries:
             self._arrived.clear()
-            if not self._entries:  # none has come just before
+            if not self._entries:  # no entry has come since the check above
                 self._arrived.wait(timeout_s)
             if not self._entries:
                 return None

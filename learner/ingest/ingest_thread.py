@@ -19,15 +19,20 @@ _log = Log("ingest")
 _ROSTER_EVERY_S = 0.2
 _STRIKE_OFF_EVERY_S = 10.0
 _POLL_MIN_S, _POLL_MAX_S = 0.0005, 0.02
-_REST = 4  # times as long as asking kept us busy: with a thousand streams we would do nothing else
-_JOIN_TIMEOUT_S = 10.0  # above the connection's timeout: the thread is never in one call for longer
+_REST = 4  # pause this many times as long as a request took: with a thousand streams each request is expensive
+_JOIN_TIMEOUT_S = 10.0  # longer than the connection's timeout, which limits each call of the thread
 
 
 class IngestThread:
-    """Reads in a thread of its own, from `start` to `close`; `take` hands over what it has, in the order read."""
+    """Reads in a thread of its own, from `start` to `close`. `take` returns the entries in the order of reading."""
 
     def __init__(self, reader: StreamReader, renew_every_s: float) -> None:
-        """Args: renew_every_s: how often to keep the lease where nothing is read."""
+        """Create the thread, and do not start it.
+
+        Args:
+            reader: reads the streams.
+            renew_every_s: the time between two renewals of the lease beside those in the reads.
+        """
         self.reader = reader
         self._roster_due, self._strike_off_due = Every(_ROSTER_EVERY_S), Every(_STRIKE_OFF_EVERY_S)
         self._renewal_due = Every(renew_every_s)
@@ -36,7 +41,7 @@ class IngestThread:
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
 
     def start(self) -> None:
-        """Begin to read, entries that an earlier learner left pending first."""
+        """Begin to read. Entries that an earlier learner left pending come first."""
         self._thread.start()
 
     def close(self) -> None:
@@ -47,26 +52,26 @@ class IngestThread:
         self.reader.close()
 
     def take(self, timeout_s: float) -> Entry | None:
-        """The next entry, or None after `timeout_s` without one. Raises what ended the thread."""
+        """The next entry, or None after `timeout_s` without one. Raises the error that ended the thread."""
         return self.reader.queue.take(timeout_s)
 
     @property
     def blocked_s(self) -> float:
-        """For how long every live actor has been at high water with nothing left to read: more than this won't come."""
+        """For how long every live actor has been at high water with nothing left to read; 0 if they are not."""
         return self.reader.standstill.blocked_s
 
     @property
     def actors(self) -> tuple[str, ...]:
-        """The actors being read."""
+        """The actors whose streams are read."""
         return self.reader.roster.actors
 
     def turn(self) -> float:
-        """Do once what is due, then read. Returns how many seconds to rest."""
+        """Do the periodic tasks that are due, then read once. Returns the seconds to wait before the next turn."""
         reader = self.reader
         if self._roster_due.due():
             reader.follow_roster()
             reader.watch_for_standstill()
-        if not reader.reads.under_way and self._strike_off_due.due():  # it may name a stream that would be gone
+        if not reader.reads.under_way and self._strike_off_due.due():  # a requested read may include that stream
             reader.strike_off_silent()
         if self._renewal_due.due():
             reader.renew_lease()
@@ -76,7 +81,7 @@ class IngestThread:
 
     def _run(self) -> None:
         try:
-            self._strike_off_due.due()  # for the first time after a period: actors may be about to say that they live
+            self._strike_off_due.due()  # start its period: actors may not have sent a heartbeat yet
             while not self._closing:
                 time.sleep(self.turn())
         except BroodmindError as error:
@@ -87,22 +92,22 @@ class IngestThread:
 
 
 class PollPause:
-    """How long to rest between two reads.
+    """The pause between two reads.
 
-    Longer each time while nothing comes. And never is more than a fifth of the time spent on asking for little;
-    decoding what came is as good as a rest.
+    It doubles with each read that brings nothing. It is also so long that requests which bring little take at most a
+    fifth of the time; the time of decoding counts like a pause.
     """
 
     def __init__(self) -> None:
         self._pause_s = _POLL_MIN_S
 
     def after(self, *, came: bool, busy_s: float, asking_s: float) -> float:
-        """Seconds to rest after a read.
+        """The pause after a read, in seconds.
 
         Args:
-            came: whether it brought anything.
-            busy_s: CPU time it took, decoding included.
-            asking_s: CPU time of this that went into asking, where little came of it.
+            came: whether the read brought an entry.
+            busy_s: CPU time of the read, decoding included.
+            asking_s: the part of `busy_s` for the request, if the request brought little; otherwise 0.
         """
         if came:
             self._pause_s, least_s = _POLL_MIN_S, 0.0

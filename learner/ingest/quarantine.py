@@ -1,8 +1,8 @@
 """Poison candidates: pending entries that may have killed earlier learners, to be processed one at a time.
 
-A trajectory that ends the process itself, by a crash in native code or for want of memory, would be read again by every
-successor, for ever. So an entry that was delivered often is processed by itself, under a second consumer's name. An
-entry that is found under that name after a learner's death is what killed it.
+A trajectory that kills the process, by a crash in native code or for lack of memory, would be read again by every
+successor and kill it too. So an entry that was delivered several times is processed alone, under the consumer name
+`solo`. If a learner dies and an entry is pending under that name, this entry killed it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ if TYPE_CHECKING:
 _CLAIM = Script(files(__package__).joinpath("claim.lua").read_text())
 _log = Log("ingest")
 
-# A learner is killed or loses its connection for many reasons; an entry processed by itself costs a batch, no more.
+# An entry is a candidate after so many deliveries. Most learners die for other reasons, but to process an entry alone
+# without need costs no more than one small batch.
 DELIVERIES = 3
 _SOLO = (SOLO_CONSUMER.encode(), deprecated.SOLO_CONSUMER)
 
 
 @dataclass(frozen=True, slots=True)
 class PoisonCandidate:
-    """A pending entry to be processed by itself, or to be rejected as poison."""
+    """A pending entry to be processed alone, or to be rejected as poison."""
 
     actor: str
     id: EntryId
@@ -44,13 +45,13 @@ class PoisonCandidate:
 
 
 def poison_candidates(actor: str, pending: Sequence[Reply], *, after_death: bool) -> list[PoisonCandidate]:
-    """The poison candidates of a stream, in order, from what XPENDING says: id, consumer, idle time, deliveries.
+    """The poison candidates of a stream, in order.
 
-    Entries of a stream are consumed in order, so what stands before a candidate is processed by itself too.
+    Entries of a stream are consumed in order, so the entries before a candidate are processed alone too.
 
     Args:
-        actor: whose stream it is.
-        pending: all of it, in order.
+        actor: the actor whose stream it is.
+        pending: all pending entries in order, as XPENDING gives them: id, consumer, idle time, deliveries.
         after_death: whether the learner that read them is dead, and has not merely lost its connection.
     """
     last = max(
@@ -64,7 +65,7 @@ def poison_candidates(actor: str, pending: Sequence[Reply], *, after_death: bool
 
 
 class Quarantine:
-    """The poison candidates of a run. They are read before everything else, each after the one before is committed."""
+    """The poison candidates of a run. They are read before all other entries, each after the previous one's commit."""
 
     def __init__(self, server: Server, keys: Keys, lease: Lease, *, after_death: bool) -> None:
         """Args: after_death: see `poison_candidates`."""
@@ -93,8 +94,8 @@ class Quarantine:
         """Claim the first candidate under the second consumer's name.
 
         Returns:
-            The candidate and its entry's fields. None where the first candidate is done with: it was committed, or is
-            gone from its stream.
+            The candidate and its entry's fields. None if the first candidate needs no more processing: it was
+            committed, or is not in its stream any more.
         """
         first = self._candidates[0]
         raw_entries = [] if self.in_hand else self._claim(first, SOLO_CONSUMER)
@@ -103,7 +104,7 @@ class Quarantine:
             self._candidates.popleft()
             return None
         ((_, raw_fields),) = raw_entries
-        _log.warning("processed by itself: delivered often", actor=first.actor, id=format_id(first.id))
+        _log.warning("entry delivered several times, processed alone", actor=first.actor, id=format_id(first.id))
         return first, raw_fields
 
     def clear(self) -> None:
@@ -112,7 +113,10 @@ class Quarantine:
         self.in_hand = False
 
     def give_back(self) -> None:
-        """Return the candidate in hand to the first consumer, by a learner that ends well without having got to it."""
+        """Return the candidate in hand to the main consumer, so that it is not taken for poison.
+
+        A learner that ends normally calls this: the candidate has not killed it.
+        """
         if self.in_hand:
             self._claim(self._candidates[0], CONSUMER)
 

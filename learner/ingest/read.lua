@@ -1,5 +1,5 @@
--- Read trajectories, if and only if the caller still holds the lease. For a server at its memory limit that queues no
--- transaction; elsewhere see fenced_read.py.
+-- Read trajectories, if and only if the caller still holds the lease. Used only on a server at its memory
+-- limit that queues no transaction; fenced_read.py has the usual read.
 -- KEYS: lease, streams...  ARGV: token, ttl in ms, group, consumer, count, ids...
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return redis.error_reply('FENCED the lease is not ' .. ARGV[1])

@@ -19,8 +19,8 @@ _JOIN = Script(files(__package__).joinpath("join.lua").read_text())
 _DEPART = Script(files(__package__).joinpath("depart.lua").read_text())
 _log = Log("ingest")
 
-ROSTER_MAX = 4096  # actors read; a roster flooded with names must not become an endless read
-_PENDING_MAX = 1 << 16  # far more than a learner reads ahead
+ROSTER_MAX = 4096  # actors that are read at most, so that a roster flooded with names cannot make reads endless
+_PENDING_MAX = 1 << 16  # entries of one stream; far more than a learner reads ahead
 _PENDING_FIRST, _NEW = "0-0", ">"  # ids to read after: all pending entries; entries that were never delivered
 
 
@@ -34,7 +34,7 @@ class Roster:
         self._server, self._keys, self._lease = server, keys, lease
         self._positions: dict[str, str] = {}  # actor to the id to read after: pending entries first, then new ones
         self._unreadable: set[str] = set()  # actors whose key is no stream
-        self.actors: tuple[str, ...] = ()  # those being read; replaced as a whole, for other threads to read
+        self.actors: tuple[str, ...] = ()  # those whose streams are read; replaced as a whole, for other threads
 
     @property
     def positions(self) -> dict[str, str]:
@@ -47,7 +47,7 @@ class Roster:
             self._positions[actor] = last_id.decode() if last_id is not None else _NEW
 
     def follow(self) -> list[tuple[str, list[Reply]]]:
-        """Read the actors that are on the roster in Redis, and no others.
+        """Join the actors that are new on the roster in Redis, and leave those that are not on it any more.
 
         Returns:
             Each actor that joined, with its pending entries as XPENDING gives them.
@@ -63,7 +63,7 @@ class Roster:
         return joined
 
     def strike_off_silent(self) -> None:
-        """Take those off the roster whose heartbeat is gone and whose entries are all consumed."""
+        """Remove the actors from the roster whose heartbeat has expired and whose entries are all consumed."""
         actors = list(self._positions)
         heard = self._server.pipeline([("EXISTS", self._keys.heartbeat(actor)) for actor in actors])
         for actor in (actor for actor, alive in zip(actors, heard, strict=True) if not alive):
@@ -80,13 +80,17 @@ class Roster:
         self._publish()
 
     def _join(self, actor: str) -> list[Reply] | None:
-        """Make the learner's group on an actor's stream; its pending entries, or None where the key is no stream."""
+        """Create the learner's consumer group on an actor's stream, if it does not exist.
+
+        Returns:
+            The stream's pending entries, or None if the key is not a stream.
+        """
         try:
             self._server.script(_JOIN, [self._keys.trajectories(actor)], GROUP)
         except ReplyError as error:
-            if error.code == "WRONGTYPE":  # reading it would fail the read of all the others too
+            if error.code == "WRONGTYPE":  # with this key in it, the read of all streams would fail
                 self._unreadable.add(actor)
-                _log.warning("actor left out: its key is no stream", actor=actor)
+                _log.warning("actor ignored, its key is not a stream", actor=actor)
                 return None
             if error.code != "BUSYGROUP":
                 raise

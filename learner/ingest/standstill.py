@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class StandstillWatch:
-    """Watches whether every live actor has reached its high-water mark: then they wait for the learner.
+    """Watches whether every live actor has reached its high-water mark, and so waits for the learner.
 
     `blocked_s` may be read by any thread; everything else is for the reading thread.
     """
@@ -22,7 +22,7 @@ class StandstillWatch:
     def __init__(self, server: Server, keys: Keys, rollout: RolloutSpec) -> None:
         self._server, self._keys = server, keys
         self._usual_mark = rollout.full_at
-        self._arrived = False  # anything, since the last look
+        self._arrived = False  # an entry, since the last look
         self._blocked_since: float | None = None
 
     @property
@@ -32,7 +32,7 @@ class StandstillWatch:
         return 0.0 if since is None else time.monotonic() - since
 
     def entry_arrives(self) -> None:
-        """To be called before an entry can be taken: whoever takes it must not see an old time."""
+        """Reset the time. Call this before the entry can be taken, so that the taking thread sees no old time."""
         self._arrived = True
         self._blocked_since = None
 
@@ -40,11 +40,11 @@ class StandstillWatch:
         """Ask the server, unless entries have arrived since the last look or wait to be taken.
 
         Args:
-            actors: those being read.
+            actors: those whose streams are read.
             all_taken: whether every entry that was read has been taken.
         """
         arrived, self._arrived = self._arrived, False
-        if arrived or not all_taken:  # two commands an actor, which are not needed then
+        if arrived or not all_taken:  # saves two commands for each actor
             self._blocked_since = None
             return
         backlogs = self._server.pipeline([("XLEN", self._keys.trajectories(actor)) for actor in actors])

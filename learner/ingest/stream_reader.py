@@ -1,6 +1,7 @@
 """Reads the actors' streams in order and under the lease. Each method is one step of the ingest thread.
 
-It never reads far ahead: what is not read stays in the streams, where the actors see the backlog and wait.
+The reader never reads far ahead. Entries that are not read stay in the streams, where the actors see the backlog and
+wait.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class StreamReader:
-    """From the streams to a queue of entries. All methods are for one thread; another one takes from `queue`."""
+    """Reads the streams into a queue of entries. All methods are for one thread; another one takes from `queue`."""
 
     def __init__(
         self,
@@ -45,31 +46,31 @@ class StreamReader:
         keep_payloads: bool = False,
         after_death: bool = True,
     ) -> None:
-        """What it reads with.
+        """Create a reader that has joined no stream yet.
 
         Args:
             server: for all commands but the reads.
             reads: reads of the streams, on a connection of their own.
-            keys: the run's.
-            lease: the learner's, without which it reads nothing.
-            spec: the run's.
-            rejection: why an entry with such a header is rejected now, or None.
-            capacity_steps: how many steps may be read and not yet taken.
-            keep_payloads: whether entries carry their whole payload, for an archive.
-            after_death: whether the learner that read what is pending has died, for all that is known, and has not
-                merely lost its connection.
+            keys: the names of the run's keys.
+            lease: the learner's lease; without it nothing is read.
+            spec: the run's spec.
+            rejection: returns why an entry with this header is rejected now, or None.
+            capacity_steps: the maximum number of steps that are read and not yet taken.
+            keep_payloads: whether entries carry their whole payload, for the archive.
+            after_death: whether the learner that read the pending entries may be dead, and is not known to have merely
+                lost its connection.
         """
         self._server, self._keys, self._lease = server, keys, lease
         self._capacity_steps = capacity_steps
         self._high_water = spec.rollout.high_water
         self._decoder = EntryDecoder(spec, rejection, keep_payloads=keep_payloads)
-        self._streams: dict[bytes, str] = {}  # those asked last, and whose they are
+        self._streams: dict[bytes, str] = {}  # of the last request, to their actors
         self.reads = reads
         self.roster = Roster(server, keys, lease)
         self.quarantine = Quarantine(server, keys, lease, after_death=after_death)
         self.standstill = StandstillWatch(server, keys, spec.rollout)
         self.queue = HandoverQueue()
-        self.asking_s = 0.0  # CPU time that the last read spent on asking, where it brought little
+        self.asking_s = 0.0  # CPU time of the last read's request, if it brought little; otherwise 0
 
     def follow_roster(self) -> None:
         """Join the streams of actors that are new on the roster, and leave those that are not on it any more."""
@@ -77,24 +78,24 @@ class StreamReader:
             self.quarantine.examine(actor, pending)
 
     def watch_for_standstill(self) -> None:
-        """See whether every live actor is waiting for the learner."""
+        """Check whether every live actor is waiting for the learner."""
         self.standstill.look(self.roster.actors, all_taken=self.queue.empty)
 
     def strike_off_silent(self) -> None:
-        """Take silent and drained actors off the roster."""
+        """Remove the actors from the roster that are silent and whose entries are all consumed."""
         self.roster.strike_off_silent()
 
     def renew_lease(self) -> None:
-        """Keep the lease where nothing is read."""
+        """Renew the lease, also while nothing is read."""
         self._lease.renew(self._server)
 
     def read(self) -> bool:
-        """Read the next poison candidate, or once from all streams. Returns whether anything came.
+        """Read the next poison candidate, or read once from all streams. Returns whether this brought anything.
 
-        Nothing is read where as much is held as may be.
+        Nothing is read while the queue holds `capacity_steps` or more.
 
         Raises:
-            LeaseLost: if the lease is not ours any more.
+            LeaseLost: if this learner does not hold the lease any more.
         """
         self.asking_s = 0.0
         if self.queue.held_steps >= self._capacity_steps:
@@ -106,18 +107,18 @@ class StreamReader:
         except ReplyError as error:
             if error.code != "NOGROUP":
                 raise
-            self.roster.clear()  # a stream was deleted under us: join it again
+            self.roster.clear()  # a stream was deleted since it was joined: join all again
             self.quarantine.clear()
             self.follow_roster()
             return False
 
     def close(self) -> None:
-        """Drop the connections. What was read and not committed stays pending in Redis."""
+        """Drop the connections. Entries that were read and not committed stay pending in Redis."""
         self._server.close()
         self.reads.close()
 
     def give_back(self) -> None:
-        """After `close`, by a learner that ends well: a candidate it did not get to has proved nothing."""
+        """Return the poison candidate in hand, if any. Called after `close` by a learner that ends normally."""
         self.quarantine.give_back()
         self._server.close()
 
@@ -129,9 +130,9 @@ class StreamReader:
         for actor, raw_entries in found:
             self.roster.advance(actor, raw_entries[-1][0] if raw_entries else None)
         most = max((len(raw_entries) for _, raw_entries in found), default=0)
-        more = most >= self._high_water  # where a stream gave all that it was asked for
+        more = most >= self._high_water  # a stream returned as many as requested
         if more and self.quarantine.empty:
-            self._ask()  # at once: the server is at it while we decode
+            self._ask()  # before decoding, so that the server works meanwhile
         self.asking_s = 0.0 if more else time.thread_time() - began_s
         for actor, raw_entries in found:
             for raw_id, raw_fields in raw_entries:
@@ -141,7 +142,7 @@ class StreamReader:
         return bool(most)
 
     def _ask(self) -> bool:
-        """Ask for the next entries of all streams; whether there is a stream to ask."""
+        """Request the next entries of all streams. Returns False if there is no stream."""
         positions = self.roster.positions
         streams = [self._keys.trajectories(actor) for actor in positions]
         self._streams = {stream.encode(): actor for stream, actor in zip(streams, positions, strict=True)}
@@ -150,7 +151,7 @@ class StreamReader:
         return bool(streams)
 
     def _read_candidate(self) -> bool:
-        """Hand a poison candidate over, and nothing after it before it is committed."""
+        """Hand over the next poison candidate, if the previous one is committed. Returns False if it is not."""
         if self.quarantine.awaits_commit():
             return False
         claimed = self.quarantine.claim_next()

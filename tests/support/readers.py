@@ -79,7 +79,7 @@ def main(url, run, threads, last):
         "read": sum(len(reader.versions) for reader in readers),
         "mixed": sum(reader.mixed for reader in readers),
         "in_order": all(sorted(set(reader.versions)) == reader.versions for reader in readers),
-        "asked_again": said["weights not usable, asking again"],
+        "asked_again": said["weights not usable, trying again"],
     }
     print(json.dumps(found))
 

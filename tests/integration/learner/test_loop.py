@@ -271,7 +271,7 @@ def test_two_processes_under_one_name_are_told_apart(shared_server, redis, run):
     first = joined_connection(shared_server.url, run, "a")
     second = joined_connection(shared_server.url, run, "a")
     second.push([fragment()], NEVER)
-    with pytest.raises(ConfigError, match="'a' is the name of another process"):
+    with pytest.raises(ConfigError, match="'a' is used by another process"):
         first.push([fragment()], NEVER)
 
 

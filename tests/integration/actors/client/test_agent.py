@@ -402,7 +402,7 @@ def test_of_two_processes_with_one_name_nothing_is_lost_and_both_hear_of_it(shar
             play(other, number + 1)
             assert other.flush(PATIENCE_S)
         assert sorted(arrived(redis, run, "a")) == list(range(10))
-    assert "'a' is the name of another process too" in caplog.text
+    assert "'a' is used by another process too" in caplog.text
 
 
 # Processes.
@@ -588,7 +588,7 @@ def test_two_agents_of_one_machine_spool_apart(shared_server, redis, run, tmp_pa
         connected(shared_server.url, run, spool_dir=tmp_path) as other,
     ):
         assert one.actor != other.actor
-        with pytest.raises(ConfigError, match="another process's"):
+        with pytest.raises(ConfigError, match="is used by another process"):
             connect(shared_server.url, run, spool_dir=tmp_path, name=one.actor)
         for agent in (one, other):
             play(agent, 1)

@@ -93,7 +93,7 @@ def test_half_written_files_are_removed(spool, tmp_path):
 
 def test_a_folder_belongs_to_one_process_at_a_time(spool, tmp_path):
     first = spool(tmp_path)
-    with pytest.raises(ConfigError, match="another process's"):
+    with pytest.raises(ConfigError, match="is used by another process"):
         spool(tmp_path)
     first.close()
     spool(tmp_path)

@@ -77,4 +77,4 @@ def test_what_stands_before_a_tear_is_taken_and_the_file_reported(tmp_path):
     pushed, report = given(path)
     assert sum(each.games for each in pushed) == 2
     assert report.taken == 0
-    assert "torn" in report.rejected[str(path)]
+    assert "incomplete" in report.rejected[str(path)]

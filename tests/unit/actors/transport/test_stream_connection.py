@@ -136,7 +136,7 @@ def test_of_two_processes_under_one_name_the_second_attempt_is_above_the_other(c
     server.incarnation = other
     server.add((other, 1))
     put(delivery, 2)
-    with pytest.raises(NameTaken, match="'a' is the name of another process too"):
+    with pytest.raises(NameTaken, match="'a' is used by another process too"):
         connection.round_trip(STATUS)
     connection.enter()
     assert connection.round_trip(STATUS) == 2
