@@ -19,31 +19,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Columns of play, padded with steps that are not `valid` to the longest one's T.
+    """Columns of play. Shorter columns are padded with steps that are not `valid`, to the longest one's T.
 
-    Behind a column's last valid step stands the observation it can be bootstrapped from, whether the column ended
-    there or not; no bootstrap may use it after a termination.
+    The observation after a column's last valid step is the one to bootstrap from, whether or not the game ended there.
+    After a termination there is no bootstrap.
     """
 
-    observations: Floats  # [T + 1, B, F] laid flat
+    observations: Floats  # [T + 1, B, F], each observation flattened
     actions: ActionArray  # [T, B, *action shape]
-    log_probs: Floats  # [T, B] by the behaviour policy
+    log_probs: Floats  # [T, B] of the actions, under the behaviour policy
     rewards: Floats  # [T, B]
     terminated: NDArray[np.bool_]  # [T, B]
     truncated: NDArray[np.bool_]  # [T, B]
     valid: NDArray[np.bool_]  # [T, B]
     masks: NDArray[np.bool_] | None  # [T, B, A]
-    games: int  # that ended in it
-    stale_share: float = 0.0  # the part of its columns that an older version played
+    games: int  # the number of games that ended in the batch
+    stale_share: float = 0.0  # the share of the trajectories that were played with an older version
 
     @property
     def steps(self) -> int:
-        """Environment steps to train on."""
+        """The number of environment steps to train on."""
         return int(np.count_nonzero(self.valid))
 
 
 def collate(trajectories: Sequence[Trajectory], staleness: Sequence[int] = ()) -> Batch:
-    """Put trajectories next to each other, in the order given; `staleness` is of each, in versions."""
+    """Concatenate trajectories along columns, in the given order.
+
+    Args:
+        trajectories: at least one.
+        staleness: of each trajectory, in versions; empty: all 0.
+    """
     steps = max(len(trajectory.actions) for trajectory in trajectories)
     games = sum(trajectory.games for trajectory in trajectories)
 
@@ -69,6 +74,6 @@ def _pad(array: NDArray[np.generic], length: int) -> NDArray[np.generic]:
     missing = length - len(array)
     if not missing:
         return array
-    if array.dtype == np.bool_ and array.ndim == 3:  # masks: a row that allows nothing has no distribution
+    if array.dtype == np.bool_ and array.ndim == 3:  # masks: a distribution needs an allowed action
         return np.concatenate([array, np.ones((missing, *array.shape[1:]), array.dtype)])
     return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])

@@ -25,12 +25,12 @@ def state_values(params: Params, network: NetworkSpec, observations: Floats) -> 
 def action_log_probs(
     params: Params, spec: RunSpec, observations: Floats, actions: ActionArray, masks: NDArray[np.bool_] | None
 ) -> Floats:
-    """Log-probabilities [N] of actions [N, ...] at prepared observations [N, F], allowed by masks [N, A] if any."""
+    """Log-probabilities [N] of actions [N, ...] at prepared observations [N, F], under action masks [N, A] or None."""
     outputs = policy_outputs(params, spec.network, observations)
     return distribution(spec.game.actions, outputs, params.get(LOG_STD), masks).log_prob(actions)
 
 
 def explained_variance(residuals: Floats, targets: Floats) -> float:
-    """1 - Var(targets - V) / Var(targets): 1 is perfect, 0 no better than a constant."""
+    """1 - Var(targets - V) / Var(targets): 1 for a perfect value function, 0 for one no better than a constant."""
     spread = float(targets.var())
     return 1 - float(residuals.var()) / spread if spread > 0 else 0.0

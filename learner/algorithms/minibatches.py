@@ -25,13 +25,13 @@ class Minibatch:
 
     observations: Floats  # [N, F]
     actions: ActionArray  # [N, *action shape]
-    log_probs: Floats  # [N], of what the ratios are against
+    log_probs: Floats  # [N], of the policy in the denominator of the ratios
     advantages: Floats  # [N], importance weights included
     targets: Floats  # [N], for the value function
     masks: NDArray[np.bool_] | None  # [N, A]
 
     def __getitem__(self, index: NDArray[np.integer] | slice) -> Minibatch:
-        """A selection of rows."""
+        """The selected rows."""
         return Minibatch(
             self.observations[index],
             self.actions[index],
@@ -42,7 +42,7 @@ class Minibatch:
         )
 
     def __len__(self) -> int:
-        """N."""
+        """The number of rows, N."""
         return len(self.actions)
 
 
@@ -56,9 +56,10 @@ def minibatch_of(batch: Batch, log_probs: Floats, advantages: Floats, targets: F
 def run_epochs(
     rows: Minibatch, epochs: int, minibatch: int, rng: np.random.Generator, step: Callable[[Minibatch], Metrics]
 ) -> Metrics:
-    """Call `step` on shuffled minibatches of all rows, `epochs` times over; returns the means of its figures.
+    """Call `step` on shuffled minibatches of all rows, in `epochs` passes. Returns the means of the metrics.
 
-    The parts are equal, and as near to `minibatch` rows as that allows: a last one of a handful would be all noise.
+    All minibatches have the same size, give or take a row, as near to `minibatch` rows as possible. A small remainder
+    as a minibatch of its own would have a noisy gradient.
     """
     bounds = np.linspace(0, len(rows), max(1, round(len(rows) / minibatch)) + 1).astype(int)
     metrics: list[Metrics] = []

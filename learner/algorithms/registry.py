@@ -6,7 +6,8 @@ To add an algorithm, write its module and add its entry here. The module has two
         variable WHOLE_EPISODES: whether a batch is whole episodes rather than fragments;
     an Algorithm, made from these hyperparameters and the run's spec.
 
-Both may be in one module; those below keep the first apart, so that command lines are read without importing numpy.
+Both may be in one module. The algorithms below have the first in a module of its own, so that the command line can be
+parsed without importing numpy.
 """
 
 from __future__ import annotations
@@ -43,31 +44,34 @@ class AlgorithmConfig(Protocol):
 
     @property
     def n_epochs(self) -> int:
-        """Passes over each batch."""
+        """The number of passes over each batch."""
 
     @property
     def schedule(self) -> LearningRateConfig:
-        """How the learning rate follows the batch and the run."""
+        """The settings of the learning rate's schedule."""
 
 
 class Algorithm(Protocol):
-    """From a batch to an update of the parameters."""
+    """Updates the parameters from a batch."""
 
     def update(
         self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, rng: np.random.Generator, /
     ) -> Metrics:
-        """Change `params` by a batch; return the update's metrics. Raises NonFinite."""
+        """Update `params` in place from a batch, and return the update's metrics.
+
+        Raises NonFinite if a loss or gradient is not finite; `params` and `optimizer` may have changed by then.
+        """
 
     def state(self) -> dict[str, Array]:
-        """All that the next update depends on, besides parameters and optimizer."""
+        """Everything that the next update depends on, besides parameters and optimizer."""
 
     def restore(self, state: dict[str, Array], params: Parameters, /) -> None:
-        """Go on from what `state` gave, bit for bit."""
+        """Restore a result of `state`; the next update is then the same, bit for bit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where an algorithm's two classes are, as module:class beside this module."""
+    """The places of an algorithm's two classes, as module:class relative to this package."""
 
     config: str
     algorithm: str
@@ -80,12 +84,12 @@ ALGORITHMS = {
     "reinforce": Entry("reinforce.config:ReinforceConfig", "reinforce.update:Reinforce"),
 }
 AUTO = "ppo"
-# What PPO's settings are with `auto` where actions are continuous.
+# PPO's settings with `auto`, if actions are continuous.
 _CONTINUOUS = {"learning_rate": 1e-3, "entropy_coef": 0.0, "popart": 0.03, "n_epochs": 8}
 
 
 def resolve(algo: str) -> str:
-    """The algorithm that a name stands for, which may be `auto`."""
+    """The algorithm of a name, which may be `auto`."""
     return AUTO if algo == "auto" else algo
 
 
@@ -100,13 +104,13 @@ def config_class(name: str) -> Any:  # noqa: ANN401 - the class of an AlgorithmC
 
 
 def name_of(config: AlgorithmConfig) -> str:
-    """The name of the algorithm that these are the hyperparameters of."""
+    """The name of the algorithm that has these hyperparameters."""
     wanted = f"{type(config).__module__}:{type(config).__name__}"
     return next(name for name, entry in ALGORITHMS.items() if wanted.endswith(f".algorithms.{entry.config}"))
 
 
 def make_algorithm(config: AlgorithmConfig, spec: RunSpec) -> Algorithm:
-    """The algorithm of these hyperparameters, for a run."""
+    """Make the algorithm that has these hyperparameters, for a run."""
     made: Algorithm = _load(ALGORITHMS[name_of(config)].algorithm)(config, spec)
     return made
 

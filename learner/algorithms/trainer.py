@@ -34,7 +34,7 @@ _DTYPES = ("<f4", "<f8", "<i8")
 
 
 class Trainer:
-    """Everything that learning changes. Fresh from the run's seed, or restored to go on bit for bit."""
+    """Everything that an update changes: initialised from the run's seed, or restored to continue bit for bit."""
 
     def __init__(self, spec: RunSpec, config: AlgorithmConfig) -> None:
         self._spec, self._config = spec, config
@@ -47,14 +47,14 @@ class Trainer:
         self._progress = np.array([0.0, 0.0, 1.0])  # updates, trained steps, the factor that follows the KL divergence
 
     def update(self, batch: Batch) -> Metrics:
-        """Train on one batch; return the update's figures.
+        """Train on one batch, and return the update's metrics.
 
         Raises:
-            NonFinite: if a loss or gradient was not finite; everything is then as it was before.
+            NonFinite: if a loss, a gradient or a new parameter is not finite. The trainer is then in the state before.
         """
         before = (self._params.flat.copy(), self.state())
         try:
-            with np.errstate(all="ignore"):  # the check below sees what matters
+            with np.errstate(all="ignore"):  # the algorithm and the check below find these values
                 metrics = self._algorithm.update(
                     self._params, self._optimizer, self._prepared(batch), self._rate(batch), self._rng
                 )
@@ -66,29 +66,29 @@ class Trainer:
         updates, steps, factor = self._progress
         factor = learning_rate.follow_kl(factor, metrics["kl"], self._config.schedule.kl_target)
         self._progress[...] = updates + 1, steps + batch.steps, factor
-        # Only now: what an update was made with is what the actors played with, or close to it.
+        # After the update, so that the update normalises observations as the actors did, or nearly so.
         if self._spec.network.normalize_observations:
             self._normaliser.update(batch.observations[:-1][batch.valid])
         return metrics
 
     @property
     def passes(self) -> int:
-        """How often an update goes over each step of its batch."""
+        """The number of passes that an update makes over its batch."""
         return self._config.n_epochs
 
     def start_from(self, origin: WarmStart) -> None:
-        """Begin with somebody else's parameters; all else stays fresh."""
+        """Begin with the parameters of a warm start. Everything else stays as initialised."""
         for name, values in origin.params.items():
             self._params.views[name][...] = values
         if origin.normaliser is not None:
             self._normaliser.restore(origin.normaliser)
 
     def weights(self) -> bytes:
-        """The blob to publish: a copy of the parameters as they are now."""
+        """The weights to publish: an encoded copy of the current parameters."""
         return encode_weights({**self._params.views, **self._carried()}, self._spec)
 
     def state(self) -> dict[str, Any]:
-        """All else that the next update depends on."""
+        """Everything besides the weights that the next update depends on."""
         return {
             "optimizer": self._config.optimizer,
             "algo": name_of(self._config),
@@ -100,7 +100,7 @@ class Trainer:
         }
 
     def restore(self, params: Params, raw: dict[str, Any]) -> None:
-        """Go on from published weights and the state stored with them.
+        """Continue from published weights and the state stored with them.
 
         Raises:
             ConfigError: if the run was trained with another algorithm or optimizer than the one given now.
@@ -119,7 +119,7 @@ class Trainer:
         self._restore({**raw, **taken, "rates": progress})
 
     def describe(self) -> dict[str, Any]:
-        """The algorithm and its settings, for `stats`."""
+        """The algorithm and its settings, for the `stats` hash."""
         settings: dict[str, Any] = asdict(self._config)  # type: ignore[call-overload]  # a dataclass, as all of them
         return {"algo": name_of(self._config), **settings.pop("schedule"), **settings}
 
@@ -149,7 +149,7 @@ class Trainer:
 
 
 def _take(raw: Any, expected: dict[str, Array]) -> dict[str, Array]:  # noqa: ANN401 - from a decoded map
-    """Arrays of a part of the state, in their shapes; the proximal policy is empty before the first update."""
+    """Check the arrays of one part of the state. `proximal` may be empty, as it is before the first update."""
     codec.check_fields(raw, set(expected))
     shapes = {name: (None,) if name == "proximal" else value.shape for name, value in expected.items()}
     return {name: codec.take_array(raw, name, _DTYPES, shape) for name, shape in shapes.items()}
@@ -157,7 +157,7 @@ def _take(raw: Any, expected: dict[str, Array]) -> dict[str, Array]:  # noqa: AN
 
 @dataclass(frozen=True, slots=True)
 class WarmStart:
-    """Parameters to begin with, some or all, and the observations' normaliser where the network has one."""
+    """Some or all initial parameters of a run, and the normaliser of observations if the network has one."""
 
     params: Params
     normaliser: dict[str, Array] | None = None

@@ -12,7 +12,7 @@ from ..ppo.config import PPOConfig
 
 @dataclass(frozen=True, slots=True)
 class ImpactConfig(PPOConfig):
-    """IMPACT's hyperparameters: V-trace's beside PPO's, of which `weight_cap` is the cap of the policy's gradient."""
+    """IMPACT's hyperparameters: those of PPO and of V-trace. `weight_cap` caps the weights of the policy's gradient."""
 
     decoupled: Annotated[
         bool, Setting("Clip against a moving average of the weights instead of the policy that played.")
@@ -21,7 +21,7 @@ class ImpactConfig(PPOConfig):
     c_bar: Annotated[float, Setting("V-trace: cap of the weights that carry errors back.", gt=0)] = 1.0
 
     def __post_init__(self) -> None:
-        """Check ranges once, here, and what PPO could do without."""
+        """Check ranges once, here, and that `decoupled` is true."""
         check_settings(self)
         if not self.decoupled:
             raise ConfigError("decoupled: false, expected true: IMPACT's advantages are those of the proximal policy")

@@ -1,7 +1,7 @@
 """IMPACT (Luo et al. 2019, arXiv 1912.00167), known as APPO too: PPO's clipped steps on V-trace's advantages.
 
-Decoupled PPO, whose data may be of any policy, with one more correction: advantages and value targets are those of the
-proximal policy (the paper's target network), by V-trace, rather than those of whoever played.
+IMPACT is decoupled PPO, which accepts data of any policy, with one more correction: V-trace estimates advantages and
+value targets of the proximal policy (the paper's target network), and not of the behaviour policy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Impact(PPO):
-    """PPO, but for where its advantages and targets come from."""
+    """PPO with advantages and value targets from V-trace."""
 
     def __init__(self, config: ImpactConfig, spec: RunSpec) -> None:
         super().__init__(config, spec)
@@ -41,6 +41,6 @@ class Impact(PPO):
         trace = vtrace(batch.rewards, values, log_ratios, *ends, config.gamma, config.gae_lambda, *self._bars)
         targets, advantages = trace.targets[valid], trace.advantages[valid]
         self._scale.update(targets, params.views)
-        spread = advantages.std() + 1e-8  # the scale alone: shifted, a weighted advantage would change its sign
+        spread = advantages.std() + 1e-8  # no mean is subtracted: advantages could change their sign
         rows = minibatch_of(batch, log_probs, advantages / spread, self._scale.normalise(targets))
         return rows, explained_variance(targets - values[:-1][valid], targets)

@@ -1,8 +1,9 @@
 """Proximal policy optimisation with a value network (Schulman et al. 2017, arXiv 1707.06347), plain and decoupled.
 
-Plain: the clipping is against the policy that played, whose log-probabilities come with the trajectories, however many
-versions ago that was. Decoupled (Hilton et al. 2021, arXiv 2110.00641): it is against a moving average of the weights,
-the proximal policy, and whose data it is enters as an importance weight of its own.
+Plain PPO clips the ratio of the policy to the behaviour policy, whose log-probabilities are in the trajectories, even
+if the behaviour policy is several versions old. Decoupled PPO (Hilton et al. 2021, arXiv 2110.00641) clips the ratio to
+the proximal policy, a moving average of the weights, and multiplies each advantage by an importance weight, the ratio
+of the proximal policy to the behaviour policy.
 """
 
 from __future__ import annotations
@@ -38,19 +39,19 @@ if TYPE_CHECKING:
 
 
 class PPO:
-    """Several epochs of minibatches an update."""
+    """PPO: each update is several epochs of minibatch steps."""
 
     def __init__(self, config: PPOConfig, spec: RunSpec) -> None:
         self._config, self._spec = config, spec
         self._scale = ValueScale(config.popart)
         self._gradient: Parameters | None = None
-        self._proximal: Parameters | None = None  # the moving average, its bias from the start not yet corrected
+        self._proximal: Parameters | None = None  # the moving average, without bias correction
         self._proximal_weight = np.zeros(1)
 
     def update(
         self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, rng: np.random.Generator
     ) -> Metrics:
-        """Change `params` by epochs of minibatch steps on a batch; return the figures, averaged over the steps.
+        """Update `params` in place by epochs of minibatch steps. Returns the metrics, averaged over the steps.
 
         Raises:
             NonFinite: if a loss or gradient is not finite; `params` and `optimizer` may have changed by then.
@@ -73,12 +74,12 @@ class PPO:
         return {**means, **first}
 
     def state(self) -> dict[str, Array]:
-        """All that the next update depends on, besides parameters and optimizer."""
+        """Everything that the next update depends on, besides parameters and optimizer."""
         proximal = np.zeros(0, np.float32) if self._proximal is None else self._proximal.flat.copy()
         return {**self._scale.state(), "proximal": proximal, "proximal_weight": self._proximal_weight.copy()}
 
     def restore(self, state: dict[str, Array], params: Parameters) -> None:
-        """Go on from what `state` gave, bit for bit."""
+        """Restore a result of `state`; the next update is then the same, bit for bit."""
         self._scale.restore(state)
         self._proximal = None
         if state["proximal"].size:
@@ -87,7 +88,10 @@ class PPO:
         self._proximal_weight[...] = state["proximal_weight"]
 
     def _rows(self, params: Parameters, batch: Batch, values: Floats) -> tuple[Minibatch, float]:
-        """What to sweep over, and how much of the targets the values [T + 1, B] explain. Moves the values' scale."""
+        """The rows to train on, and the variance of the targets that the values [T + 1, B] explain.
+
+        This also updates the scale of the value targets.
+        """
         config, valid = self._config, batch.valid
         advantages = generalized_advantages(
             batch.rewards, values, batch.terminated, batch.truncated, valid, config.gamma, config.gae_lambda
@@ -111,9 +115,7 @@ class PPO:
         value_loss, values_grad = squared_error(network.values, rows.targets, config.value_coef)
         outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy_coef / len(rows))
         network.backward(gradient, outputs_grad, values_grad, log_std_grad)
-        if (
-            "effective_samples" not in first
-        ):  # before the first step: how far the data is from the policy it is to improve
+        if "effective_samples" not in first:  # before the first step: it compares the data with the current policy
             first["effective_samples"] = effective_sample_size(log_ratios)
         return {
             "policy_loss": policy_loss,
@@ -124,7 +126,7 @@ class PPO:
         }
 
     def _against_the_proximal(self, params: Parameters, rows: Minibatch) -> Minibatch:
-        """The same rows, with ratios against the proximal policy and the weight pi_prox / mu on the advantages."""
+        """The same rows, with the proximal policy's log-probabilities, and advantages weighted by pi_prox / mu."""
         log_probs = self._proximal_log_probs(params, rows.observations, rows.actions, rows.masks)
         weights = np.exp(np.minimum(log_probs - rows.log_probs, math.log(self._config.weight_cap)))
         return replace(rows, log_probs=log_probs, advantages=rows.advantages * weights)
@@ -132,7 +134,7 @@ class PPO:
     def _proximal_log_probs(
         self, params: Parameters, observations: Floats, actions: ActionArray, masks: NDArray[np.bool_] | None
     ) -> Floats:
-        """Of actions [N, ...], by the proximal policy; by the policy itself before there is one."""
+        """Log-probabilities of actions [N, ...] under the proximal policy; before its first step, under the policy."""
         proximal = params if self._proximal is None else self._corrected(self._proximal)
         return action_log_probs(proximal.views, self._spec, observations, actions, masks)
 

@@ -42,5 +42,5 @@ class ReinforceConfig:
 
     @property
     def n_epochs(self) -> int:
-        """Passes over each batch: each return is followed once."""
+        """The number of passes over each batch: always 1."""
         return 1

@@ -1,7 +1,7 @@
 """REINFORCE with a baseline over whole games (Williams 1992), in the scaled-rate batch form.
 
-The gradient is summed over the steps of all games and divided by the number of games: ten equal games at once move
-the weights as one does. Without the division ten games would take a step ten times as long at the rate of one.
+The gradient is summed over the steps of all games and divided by the number of games. So a batch of ten equal games
+changes the weights as much as a batch of one such game, and not ten times as much.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BASELINE_DECAY = 0.95  # the original bot's online rule: b <- 0.95 b + 0.05 mea
 
 
 class Reinforce:
-    """One step an update."""
+    """REINFORCE: each update is one optimizer step."""
 
     def __init__(self, config: ReinforceConfig, spec: RunSpec) -> None:
         self._config, self._spec = config, spec
@@ -39,15 +39,15 @@ class Reinforce:
     def update(
         self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, _rng: np.random.Generator
     ) -> Metrics:
-        """Change `params` by one step on a batch of whole games; return the figures of the step.
+        """Update `params` in place by one step on a batch of whole games. Returns the metrics of the step.
 
         Raises:
-            NonFinite: if a loss or gradient is not finite; nothing has changed then.
+            NonFinite: if a loss or gradient is not finite. Nothing has changed then.
         """
         config, valid = self._config, batch.valid
         returns = discounted_returns(batch.rewards, valid, config.gamma)[valid]
         games = max(batch.games, 1)
-        with_values = config.baseline == "value"  # else they would be half of the work, for nothing
+        with_values = config.baseline == "value"  # they take half of the time, and nothing else uses them
         network = Forward(params, self._spec.network, batch.observations[:-1][valid], with_values=with_values)
         choice = network.choice(self._spec.game.actions, None if batch.masks is None else batch.masks[valid])
         actions = batch.actions[valid]
@@ -72,7 +72,7 @@ class Reinforce:
             "effective_samples": effective_sample_size(log_ratios[valid]),
             "gradient_norm": clip_by_global_norm(gradient.flat, config.max_grad_norm),
             "baseline": float(np.mean(returns - advantages)),
-            "effective_rate": rate / games,  # on the sum over games
+            "effective_rate": rate / games,  # of a gradient summed over games
         }
         check_finite(metrics)
         optimizer.step(params.flat, gradient.flat, rate)
@@ -100,14 +100,14 @@ class Reinforce:
 
 
 def importance_weights(log_ratios: Floats, valid: Array, kind: Importance, cap: float) -> Floats:
-    """Truncated importance weights [T, B] of whole games, one a column.
+    """Truncated importance weights [T, B] of whole games, one game per column.
 
     Args:
-        log_ratios: [T, B], log pi(a|x) - log mu(a|x); 0 where not valid.
+        log_ratios: [T, B], log pi(a|x) - log mu(a|x); 0 at steps that are not valid.
         valid: [T, B].
-        kind: "step": min(cap, pi / mu) of each step. "game": min(cap, product over the game), the same for all its
-            steps. "none": 1.
-        cap: at least 1.
+        kind: "step": min(cap, pi / mu) of each step. "game": min(cap, the product of pi / mu over the game), equal for
+            all its steps. "none": 1.
+        cap: the largest weight, at least 1.
     """
     assert log_ratios.shape == valid.shape
     if kind == "none":

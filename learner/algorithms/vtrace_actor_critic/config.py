@@ -34,8 +34,8 @@ class VTraceConfig:
         float,
         Setting("Step size of the value targets' statistics (PopArt); 0: targets are not normalized.", ge=0, le=1),
     ] = 0.0
-    # Nothing clips these updates. Where there is little left to learn, advantages of unit size are noise, and an
-    # update that follows them far ends in a policy that explores no more: the rate keeps updates short.
+    # Nothing clips these updates. When little is left to learn, the normalised advantages are mostly noise, and large
+    # updates along them end in a policy that does not explore any more. The target of the KL divergence limits updates.
     schedule: LearningRateConfig = field(default_factory=lambda: LearningRateConfig(kl_target=0.002))
 
     def __post_init__(self) -> None:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from .config import VTraceConfig
 
 
-_KL_ROWS = 2048  # enough to tell how far an update moved the policy; of a larger batch, each so-many-th
+_KL_ROWS = 2048  # rows for the KL divergence of an update; a larger batch is sampled at even intervals
 
 
 class Impala:
-    """Targets and advantages once a batch, then minibatch steps."""
+    """Computes targets and advantages once for each batch, then makes minibatch steps."""
 
     def __init__(self, config: VTraceConfig, spec: RunSpec) -> None:
         self._config, self._spec = config, spec
@@ -65,7 +65,7 @@ class Impala:
         )
         targets, advantages = trace.targets[valid], trace.advantages[valid]
         self._scale.update(targets, params.views)
-        spread = advantages.std() + 1e-8  # the scale alone: shifted, a weighted advantage would change its sign
+        spread = advantages.std() + 1e-8  # no mean is subtracted: advantages could change their sign
         rows = minibatch_of(batch, log_probs, advantages / spread, self._scale.normalise(targets))
 
         def step(part: Minibatch) -> Metrics:
