@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from .algorithms.registry import AlgorithmConfig
 
 _SEGMENT_BYTES = 64 << 20
-_SEGMENTS_LEAST = 8  # of the oldest, one is deleted: not too large a part of the whole
+_SEGMENTS_LEAST = 8  # segments in a full archive, so that deleting the oldest one frees only a small part of it
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeConfig:
-    """What goes into a batch."""
+    """When a batch is complete, and which entries are rejected."""
 
     batch_steps: Annotated[
         int,
@@ -49,7 +49,7 @@ class IntakeConfig:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """When a learner is done; without any of these it runs until it is stopped."""
+    """The goals at which a learner stops. Without any of these it runs until it is stopped."""
 
     until_return: Annotated[float | None, Setting("Stop when the last 100 episodes reach this mean return.")] = None
     max_steps: Annotated[int | None, Setting("Stop when the run has trained on so many steps.", ge=1)] = None
@@ -66,7 +66,7 @@ class Goal:
 class LeaseConfig:
     """The lease by which a run has one learner at a time."""
 
-    # A commit must fit into a third of it.
+    # The lease is renewed every third of this time, so a commit must take less than a third.
     lease_ttl: Annotated[
         float, Setting("How long the successor of a dead learner waits at most.", ge=0.2, unit="seconds")
     ] = 5.0
@@ -87,12 +87,12 @@ class LeaseConfig:
 
     @property
     def ttl_ms(self) -> int:
-        """The lease's time to live, as Redis takes it."""
+        """The lease's time to live, in milliseconds for Redis."""
         return int(self.lease_ttl * 1000)
 
     @property
     def wait_s(self) -> float:
-        """How long to wait for another learner's lease; infinite for a standby."""
+        """The longest time to wait for another learner's lease; infinite for a standby."""
         if self.standby:
             return math.inf
         return 2 * self.lease_ttl if self.lease_wait is None else self.lease_wait
@@ -100,7 +100,7 @@ class LeaseConfig:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointConfig:
-    """Checkpoints, and what a new run starts from."""
+    """Checkpoints, and the file from which a new run starts."""
 
     checkpoint_dir: Annotated[
         Path | None, Setting("Folder for the last versions as files.", auto="none; broodmind up: OUT/checkpoints")
@@ -117,7 +117,7 @@ class CheckpointConfig:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveConfig:
-    """The archive: what was consumed, kept as files."""
+    """The archive: a copy of the consumed entries, as files."""
 
     archive: Annotated[Path | None, Setting("Folder for what is consumed.")] = None
     archive_mb: Annotated[
@@ -131,18 +131,18 @@ class ArchiveConfig:
 
     @property
     def max_bytes(self) -> int:
-        """The size that finished segments may have together."""
+        """The maximum size of all finished segments together."""
         return int(self.archive_mb * (1 << 20))
 
     @property
     def segment_bytes(self) -> int:
-        """At which a segment is finished."""
+        """The size at which a segment is finished."""
         return min(_SEGMENT_BYTES, self.max_bytes // _SEGMENTS_LEAST)
 
 
 @dataclass(frozen=True, slots=True)
 class LearnerConfig:
-    """Everything about one learner process that actors need not agree with."""
+    """The configuration of one learner process: all settings that are not part of the run's spec."""
 
     algorithm: AlgorithmConfig = field(default_factory=PPOConfig)
     intake: IntakeConfig = field(default_factory=IntakeConfig)

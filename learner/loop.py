@@ -28,13 +28,13 @@ _RECONNECT_S = (0.1, 5.0)  # first and longest wait between attempts after a los
 def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) -> None:
     """Run one learner until `stop`, or until its goal is reached.
 
-    After a lost connection it starts over: what was not committed by then is read again. Errors before the lease is
-    taken for the first time are raised, so that a wrong address or password is seen at once.
+    After a lost connection a new session begins, which reads again what was not committed. Errors before the lease is
+    taken for the first time are raised, so that a wrong address or password is noticed at once.
 
     Raises:
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
-        LeaseHeld: if another learner runs this run. LeaseLost: if one took over.
-        ConfigError: if the run in Redis was made with another spec, or a new one was to start from a file and cannot.
+        LeaseHeld: if another learner holds the lease. LeaseLost: if another learner has taken it over.
+        ConfigError: if the run in Redis has another spec, or if the run cannot start from the file `init_from`.
     """
     warm_start = read_warm_start(init_from, spec) if (init_from := config.checkpointing.init_from) else None
     lease = Lease(Keys(run), config.lease.ttl_ms)
@@ -54,7 +54,7 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
             session.abandon()
             if not lease.token or stop.requested:
                 raise
-            _log.warning("starting over from what Redis holds", error=error)
+            _log.warning("session ended, starting a new one from the state in Redis", error=error)
             time.sleep(backoff.next_s())
         except BaseException:
             session.abandon()

@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 
 _log = Log("learner")
 
-_TAKE_S = 0.05  # how long to wait for an entry before looking at the clock and the stop flag again
-_REJECTED_WAIT_S = 0.25  # how long a rejected entry may keep its place in its actor's backlog
-_STANDSTILL_S = 0.5  # how long all actors may be blocked before a batch goes without what it still lacks
+_TAKE_S = 0.05  # how long to wait for an entry before checking the goal and the stop flag again
+_REJECTED_WAIT_S = 0.25  # how long a rejected entry may stay in its actor's stream before a commit removes it
+_STANDSTILL_S = 0.5  # how long all actors may be blocked before the learner trains on an incomplete batch
 
 
 class Session:
-    """One learner at work, from its lease to the loss of its connection, or to its end.
+    """The work of one learner, from taking the lease to the loss of its connection or to its end.
 
-    All that it has in memory follows from what it loaded, or from commits that went through. Its parts are public, and
-    so are the steps that `step` takes in order: the model checker takes them one at a time.
+    Everything that a session has in memory follows from what it loaded, or from commits that have succeeded. Its parts
+    are public, and so are the methods that `step` calls: the model checker in the tests calls them one at a time.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Session:
         self._server = Server(url)
         self._rejected_since_s: float | None = None
         self._archive = Archive(config.archive, run, spec) if config.archive.archive else None
-        self._taken: list[Entry] = []  # since the last commit, for the archive
+        self._taken: list[Entry] = []  # entries since the last commit, for the archive
         reader = StreamReader(
             Server(url),
             FencedReads(Server(url), self._keys, lease),
@@ -71,21 +71,21 @@ class Session:
             self.state.rejection,
             capacity_steps=2 * max(config.intake.batch_steps, 1),
             keep_payloads=self._archive is not None,
-            after_death=last_known.settled is None,  # else it was this process, which lost its connection
+            after_death=last_known.settled is None,  # otherwise this process read them, and is alive
         )
         self.ingest = IngestThread(reader, renew_every_s=lease.ttl_ms / 3000)
         self._checkpoints = Checkpoints(folder) if (folder := config.checkpointing.checkpoint_dir) else None
         self._checkpoint_due = Every(config.checkpointing.checkpoint_every)
 
     def open(self, stop: Stop, warm_start: WarmStart | None = None) -> bool:
-        """Take the lease, find out where the run stands, and start to read.
+        """Take the lease, load the run's state or create it, and start to read.
 
         Args:
             stop: ends the wait for another learner's lease.
-            warm_start: what a new run starts from.
+            warm_start: the parameters that a new run starts with; None: random ones.
 
         Returns:
-            False if told to stop while another learner held the lease.
+            False if a stop was requested while another learner held the lease.
         """
         if not self.prepare(stop, warm_start):
             return False
@@ -93,7 +93,7 @@ class Session:
         return True
 
     def prepare(self, stop: Stop, warm_start: WarmStart | None = None) -> bool:
-        """As `open`, without starting to read."""
+        """Like `open`, without starting to read."""
         first = self.last_known.settled is None
         if not self.lease.acquire(self._server, stop, self._config.lease.wait_s):
             return False
@@ -112,7 +112,7 @@ class Session:
         return True
 
     def step(self) -> None:
-        """Take in what there is; train when it is enough for an update."""
+        """Take in the next entry, if there is one. Train and commit if there are enough entries for an update."""
         self.commit_thread.look()
         entry = self.ingest.take(_TAKE_S)
         if entry is not None and entry.processed_solo:
@@ -134,7 +134,10 @@ class Session:
             self._taken.append(entry)
 
     def train(self) -> Metrics | None:
-        """Update on what was accepted; None where the update is not finite, and its batch is rejected."""
+        """Make an update on the accepted entries, and return its metrics.
+
+        If the update is not finite, its batch is rejected, and the result is None.
+        """
         try:
             return self.state.train(self.batcher)
         except NonFinite as error:
@@ -143,7 +146,7 @@ class Session:
             return None
 
     def commit(self, metrics: Metrics | None) -> None:
-        """Hand the commit of what was taken in to the commit thread, and begin a new batch.
+        """Submit the commit of everything taken in to the commit thread, and begin a new batch.
 
         Args:
             metrics: of the update; None if nothing was trained.
@@ -158,16 +161,16 @@ class Session:
         self._rejected_since_s = None
 
     def reached_its_goal(self, began_s: float) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether a goal is reached, for a process that began at `began_s`."""
         goal = self._config.goal
         out_of_steps = goal.max_steps is not None and self.state.counters.steps >= goal.max_steps
         out_of_time = goal.max_seconds is not None and monotonic_s() - began_s >= goal.max_seconds
         return self.state.solved or out_of_steps or out_of_time
 
     def close(self) -> None:
-        """Finish the commit under way, stop reading, keep a checkpoint, give the lease back: in this order.
+        """Finish the commit under way, stop reading, write a checkpoint and release the lease, in this order.
 
-        The lease comes last, so that a successor finds everything finished.
+        The lease is released last, so that a successor finds everything finished.
         """
         self.commit_thread.settle()
         self.ingest.close()
@@ -179,7 +182,7 @@ class Session:
         self._let_go()
 
     def abandon(self) -> None:
-        """Let go of everything after an error: what was not committed is still in Redis."""
+        """Close all connections after an error. Entries that were not committed are still in Redis."""
         self.ingest.close()
         self._let_go()
 
@@ -190,13 +193,16 @@ class Session:
         self._server.close()
 
     def _start_from(self, warm_start: WarmStart, snapshot: RunSnapshot | None) -> None:
-        """Only a run that there is nothing of yet: another one's work would be overwritten, or the file ignored."""
+        """Start a new run from a file.
+
+        Raises ConfigError if the run exists: either its work would be overwritten, or the file would be ignored.
+        """
         if snapshot is None and self._checkpoints is not None:
             snapshot = self._checkpoints.newest(self._spec)
         if snapshot is not None:
             raise ConfigError(
                 f"init-from: run {self._keys.run} is at version {snapshot.head.version}, expected a new one; "
-                "choose another --run, or leave --init-from away to go on"
+                "choose another --run, or leave --init-from away to continue"
             )
         self.state.start_from(warm_start)
 
@@ -205,29 +211,34 @@ class Session:
         _log.info("resumed", run=self._keys.run, epoch=snapshot.head.epoch, version=snapshot.head.version)
         same_server = committed_on(self._server, self._keys) == self.lease.server_id
         if self.last_known.may_have_lost(snapshot.head, same_server=same_server):
-            _log.warning("redis may have come back older", epoch=snapshot.head.epoch, version=snapshot.head.version)
+            _log.warning(
+                "redis may have lost versions, opening a new epoch",
+                epoch=snapshot.head.epoch,
+                version=snapshot.head.version,
+            )
             self._open_epoch(snapshot.head, self.last_known.next_epoch(snapshot.head))
         else:
             self.last_known.loaded(snapshot)
 
     def _seed(self) -> None:
         """Fill an empty Redis: from memory, from a checkpoint, or with a new run."""
-        # What was sent and not confirmed is as good as committed: its entries are gone like the rest, or get rejected.
+        # A state that was sent and not confirmed is used too: the entries that it consumed were lost with the rest of
+        # Redis, or will be rejected.
         lost = self.last_known.sent
         if lost is None and self._checkpoints is not None:
             lost = self._checkpoints.newest(self._spec)
         if lost is not None:
             self.state.resume(lost)
-            _log.info("redis was empty, seeding it", run=self._keys.run, version=lost.head.version)
+            _log.info("redis was empty, restoring the run to it", run=self._keys.run, version=lost.head.version)
         self._open_epoch(Head(), self.last_known.next_epoch(self.state.head))
 
     def _open_epoch(self, parent: Head, epoch: int) -> None:
         self.commit_thread.submit(*self.state.first_version(parent, epoch))
         self.commit_thread.settle()
-        self._save_checkpoint()  # at once: who seeds an empty Redis from an older one would open this epoch again
+        self._save_checkpoint()  # at once: from an older checkpoint, this epoch could be opened again
 
     def _commit_solo(self, entry: Entry) -> None:
-        """First what is in hand, then this entry by itself: whatever it does, nothing else is at risk."""
+        """Commit everything taken in, then this entry alone. If it kills the learner, nothing else is affected."""
         self._commit_what_is_in_hand()
         self.take_in(entry)
         self._commit_what_is_in_hand()
@@ -238,7 +249,7 @@ class Session:
             self.commit_thread.settle()
 
     def _archiving(self, commit: Commit) -> Callable[[], None] | None:
-        """What keeps the entries that a commit consumes, to be called once it has gone through."""
+        """A function that archives the entries that a commit consumes. Call it after the commit has succeeded."""
         if self._archive is None:
             return None
         taken, self._taken = self._taken, []
@@ -248,10 +259,10 @@ class Session:
         return self._rejected_since_s is not None and monotonic_s() - self._rejected_since_s > _REJECTED_WAIT_S
 
     def _save_checkpoint(self) -> None:
-        """Of what has gone through, not of what is about to."""
+        """Write a checkpoint of the last commit that has succeeded. A commit under way is not in it."""
         if self._checkpoints is None or self.last_known.settled is None:
             return
         try:
             self._checkpoints.save(self.last_known.settled, self._spec)
-        except OSError as error:  # Redis has it all the same: a full disk is no reason to end a run
+        except OSError as error:  # the run continues, because Redis has the state too
             _log.warning("checkpoint not written", error=error)

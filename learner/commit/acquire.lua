@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- Take the run's lease if nobody holds it, under a fencing number never given before. Also at the memory limit: only a
 -- learner can make room.
--- KEYS: lease, fence.  ARGV: nonce, ttl in ms.  Returns the token, or nil where the lease is held.
+-- KEYS: lease, fence.  ARGV: nonce, ttl in ms.  Returns the token, or nil if the lease is held.
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return false
 end
--- The number alone could repeat after a failover to a replica that had not seen it; the nonce cannot.
+-- The number alone could repeat after a failover to a replica that lacks the last increments; the nonce cannot.
 local token = redis.call('INCR', KEYS[2]) .. '-' .. ARGV[1]
 redis.call('SET', KEYS[1], token, 'PX', ARGV[2])
 return token

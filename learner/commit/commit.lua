@@ -12,18 +12,18 @@
 --   latest, entry_id, entry, versions_kept: the new version's pointer and its stream entry,
 --   streams: for each its last consumed id and the number of entries consumed up to it,
 --   rejected_entries: entries as flat lists, rejected_kept,
---   ledger: what the learner says became of the consumed, ledger_kept
--- Returns 'ok', or 'already' where this very commit went through before.
+--   ledger: the learner's part of the ledger entry, ledger_kept
+-- Returns 'ok', or 'already' if the same commit has succeeded before.
 local c = cmsgpack.unpack(ARGV[1])
 
--- Ids from one index to another as short text: 7-1..4,7-6. Cheap where none is missing, as is usual.
+-- The ids from one index to another as short text: 7-1..4,7-6. Cheap in the usual case that no id is missing.
 local function ranges(ids, from, to)
   if from == to then
     return ids[from]
   end
   local incarnation, first = string.match(ids[from], '^(%d+)-(%d+)$')
   local newest, last = string.match(ids[to], '^(%d+)-(%d+)$')
-  -- As many ids as numbers from the first to the last. Lua's numbers are doubles, exact up to 2^53.
+  -- No id is missing if there are as many ids as numbers. Lua's numbers are doubles, exact up to 2^53.
   if incarnation == newest and #last < 16 and last - first == to - from then
     return incarnation .. '-' .. first .. '..' .. last
   end
@@ -45,12 +45,12 @@ if found ~= expected then
 end
 if redis.call('STRLEN', KEYS[8]) ~= c.learner_bytes or
     (c.weights_bytes > 0 and redis.call('STRLEN', KEYS[9]) ~= c.weights_bytes) then
-  return redis.error_reply('STAGED a blob is gone or torn')
+  return redis.error_reply('STAGED a blob is missing or incomplete')
 end
 local consumed, by_actor = {}, {}
 for i, stream in ipairs(c.streams) do
   local last, count = stream[1], stream[2]
-  -- One more than expected is asked for, so that an entry in between that was not counted is seen too.
+  -- Ask for one more than expected, to detect a pending entry in between that the learner did not count.
   local pending = redis.call('XPENDING', KEYS[12 + i], c.group, '-', last, count + 1)
   if #pending ~= count or pending[count][1] ~= last then
     return redis.error_reply('PENDING ' .. KEYS[12 + i] .. ' has ' .. #pending .. ' entries up to ' .. last ..
@@ -71,7 +71,7 @@ for _, fields in ipairs({c.head, c.ledger}) do
 end
 
 if c.weights_bytes > 0 then
-  -- First the one write that can be refused: its id must be the highest.
+  -- This is the only write that can be refused (its id must be the highest), so it comes first.
   redis.call('XADD', KEYS[4], 'MAXLEN', '~', c.versions_kept, c.entry_id, unpack(c.entry))
   redis.call('RENAME', KEYS[9], KEYS[10])
   redis.call('PERSIST', KEYS[10])
@@ -84,7 +84,7 @@ for _, entry in ipairs(c.rejected_entries) do
   redis.call('XADD', KEYS[7], 'MAXLEN', '~', c.rejected_kept, '*', unpack(entry))
 end
 for i, ids in ipairs(consumed) do
-  for from = 1, #ids, 1000 do  -- Lua's stack holds some 8,000 arguments
+  for from = 1, #ids, 1000 do  -- Lua's stack has room for about 8,000 arguments
     local to = math.min(from + 999, #ids)
     redis.call('XACK', KEYS[12 + i], c.group, unpack(ids, from, to))
     redis.call('XDEL', KEYS[12 + i], unpack(ids, from, to))

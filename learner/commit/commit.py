@@ -26,42 +26,42 @@ if TYPE_CHECKING:
 
 COMMIT_SCRIPT = Script(files(__package__).joinpath("commit.lua").read_text())
 _STAGE = Script(files(__package__).joinpath("stage.lua").read_text())
-WEIGHTS_KEPT = 8  # versions: an actor that has just read the pointer still finds what it points at
+WEIGHTS_KEPT = 8  # versions, so that an actor that has just read the pointer still finds the weights
 VERSIONS_KEPT = 1000  # entries of the versions stream
 REJECTED_KEPT = 1000  # entries of the rejected stream
-_ENTRIES_KEPT = 10_000  # of the ledger, some 5 MB
-_STREAMS_KEPT = 1_000_000  # named in the whole ledger, some 40 MB: the more actors a commit names, the fewer are kept
-_STAGED_TTL_MS = 60_000  # a learner that died between staging and commit leaves its blobs behind for this long
+_ENTRIES_KEPT = 10_000  # entries of the ledger, about 5 MB
+_STREAMS_KEPT = 1_000_000  # streams named in all ledger entries, about 40 MB: with many streams, fewer entries are kept
+_STAGED_TTL_MS = 60_000  # if a learner dies between staging and commit, its blobs expire after this
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Everything one commit says: it moves the run from `parent` to `head`.
+    """The contents of one commit, which changes the run from `parent` to `head`.
 
-    Built once and sent as often as it takes: the script knows it again by its id.
+    A commit is built once, and may be sent several times: the script recognises it by its id.
     """
 
     parent: Head
     head: Head
-    learner: bytes  # what a successor needs besides the weights
-    weights: bytes | None  # None: nothing is published, entries leave all the same
+    learner: bytes  # the encoded state that a successor needs besides the weights
+    weights: bytes | None  # None: the commit consumes entries and publishes no version
     counters: Mapping[str, int]  # into the head
     stats: Mapping[str, Argument]
     entry: Mapping[str, Argument]  # into the versions stream
-    consumed: Mapping[str, tuple[EntryId, int]]  # actor to its last consumed id, and how many entries up to it
+    consumed: Mapping[str, tuple[EntryId, int]]  # actor to its last consumed id, and the number of entries consumed
     rejected_ids: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # reason to actor to ranges of ids
-    gaps: Mapping[str, str] = field(default_factory=dict)  # actor to ranges of ids that never came
-    rejected_entries: Sequence[Mapping[str, Argument]] = field(default_factory=tuple)  # to be shown, with the reason
+    gaps: Mapping[str, str] = field(default_factory=dict)  # actor to ranges of ids that were never sent
+    rejected_entries: Sequence[Mapping[str, Argument]] = field(default_factory=tuple)  # for the stream `rejected`
 
 
 def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
     """Stage the blobs, then run the script.
 
-    May be called again with the same commit after a lost connection: a commit that went through is not repeated.
+    May be called again with the same commit after a lost connection: a commit that has succeeded is not repeated.
 
     Raises:
-        LeaseLost: if the lease is not ours any more.
-        LineageLost: if the run in Redis is not where this commit's parent left it.
+        LeaseLost: if this learner does not hold the lease any more.
+        LineageLost: if the run in Redis is not in the state after this commit's parent.
     """
     staged_learner = keys.staged("learner", commit.head.commit)
     staged_weights = keys.staged("weights", commit.head.commit)
@@ -79,15 +79,15 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
     try:
         server.pipeline(staging)
     except ServerFull:
-        # This commit is what makes room: it may go beyond the limit, as an argument of a script that may.
+        # This commit makes room, so it may exceed the limit. Only a script may do that.
         for _, key, blob, _, ttl_ms in staging:
             server.script(_STAGE, [str(key)], blob, ttl_ms)
-    # The servers' cmsgpack is of a time when msgpack had no bin type.
+    # The cmsgpack library in the servers is older than msgpack's bin type.
     arguments = msgpack.packb(_arguments(commit, lease), use_bin_type=False)
     try:
         fenced(server, COMMIT_SCRIPT, script_keys, arguments)
     except ReplyError as error:
-        if error.code in {"LINEAGE", "PENDING", "STAGED", "NOGROUP"}:  # the last: a stream is gone
+        if error.code in {"LINEAGE", "PENDING", "STAGED", "NOGROUP"}:  # NOGROUP: a stream was deleted
             raise LineageLost(f"commit {commit.head.commit}: {error}") from error
         raise
 
@@ -116,7 +116,7 @@ def _arguments(commit: Commit, lease: Lease) -> dict[str, Any]:
         "head": _flat(head),
         "stats": _flat(commit.stats),
         "latest": pointer.to_json(),
-        # Epoch first: the ids go on rising where a lost lineage makes the versions start again lower.
+        # Epoch first: after a lost lineage, versions may be lower than before, but ids must still rise.
         "entry_id": f"{commit.head.epoch}-{commit.head.version}",
         "entry": _flat({**head, **commit.entry}),
         "versions_kept": VERSIONS_KEPT,
@@ -129,7 +129,7 @@ def _arguments(commit: Commit, lease: Lease) -> dict[str, Any]:
 
 
 def _flat(fields: Mapping[str, Argument]) -> list[Argument]:
-    """Fields and values in turn, numbers as text: Lua would print large ones in exponent form."""
+    """A flat list of fields and values. Numbers become text, because Lua prints large ones in exponent form."""
     return [part if isinstance(part, bytes) else str(part) for pair in fields.items() for part in pair]
 
 
@@ -144,5 +144,5 @@ def ledger_fields(token: str, commit: Commit) -> dict[str, str]:
 
 
 def ledger_entries_kept(streams: int) -> int:
-    """How many ledger entries to keep, if a commit consumes from so many streams."""
+    """The number of ledger entries to keep, if a commit consumes from `streams` streams."""
     return min(_ENTRIES_KEPT, _STREAMS_KEPT // max(streams, 1))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CommitThread:
-    """Sends commits, and notes in `LastKnownState` what was sent and what went through."""
+    """Sends commits, and records in `LastKnownState` which were sent and which have succeeded."""
 
     def __init__(self, server: Server, keys: Keys, lease: Lease, last_known: LastKnownState) -> None:
         self._keys, self._lease = keys, lease
@@ -29,28 +29,28 @@ class CommitThread:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._under_way: Future[None] | None = None
         self._last_known = last_known
-        self.took_ms: float | None = None  # of the last commit, from its first staged byte to the reply
+        self.took_ms: float | None = None  # the time of the last commit, from staging to the script's reply
 
     def submit(self, commit: Commit, snapshot: RunSnapshot, then: Callable[[], None] | None = None) -> None:
-        """Send a commit, after the one before has gone through. Raises the error that the one before ended with.
+        """Send a commit, after the previous one has succeeded. If the previous one failed, its error is raised.
 
         Args:
-            commit: to be sent.
-            snapshot: the run as it will be once the commit has gone through.
-            then: is called in the commit thread once the commit has gone through.
+            commit: the commit to send.
+            snapshot: the run's state after the commit.
+            then: called in the commit thread after the commit has succeeded.
         """
         self.settle()
         self._last_known.sent = snapshot
         self._under_way = self._thread.submit(self._send, commit, then)
 
     def settle(self) -> None:
-        """Wait for the commit under way, if there is one. Raises the error that it ended with."""
+        """Wait for the commit under way, if there is one. If it failed, its error is raised."""
         if self._under_way is not None:
             under_way, self._under_way = self._under_way, None
             try:
                 under_way.result()
             except BroodmindError as error:
-                if not isinstance(error, RedisUnreachable):  # rejected by its script, which leaves no doubt
+                if not isinstance(error, RedisUnreachable):  # the server refused it: it is certainly not committed
                     self._last_known.sent = self._last_known.settled
                 raise
             self._last_known.settled = self._last_known.sent
@@ -61,12 +61,12 @@ class CommitThread:
         return self._under_way is not None
 
     def look(self) -> None:
-        """Settle the commit under way if it has ended; does not wait."""
+        """Settle the commit under way if it has ended. Does not wait."""
         if self._under_way is not None and self._under_way.done():
             self.settle()
 
     def close(self) -> None:
-        """Wait for the thread, bounded by the connection's timeout, and note whether its commit went through."""
+        """Wait for the thread, at most for the connection's timeout, and record whether its commit has succeeded."""
         self._thread.shutdown(cancel_futures=True)
         if self._under_way is not None and not self._under_way.cancelled() and self._under_way.exception() is None:
             self.settle()

@@ -1,7 +1,7 @@
 """The learner's lease: only the learner that holds it may read and write the run.
 
-The lease is for liveness: one learner at a time does the work. Safety does not rest on it but on the commit, which
-also checks the parent's commit id: after a failover to a replica, two learners may believe that they hold the lease.
+The lease is for liveness: one learner at a time does the work. Safety depends on the commit, which also checks the
+parent's commit id: after a failover to a replica, two learners may both believe that they hold the lease.
 """
 
 from __future__ import annotations
@@ -31,25 +31,26 @@ _POLL_S = 0.05
 
 
 class Lease:
-    """The lease of one run: its token, which every script of the learner checks first, and its time to live."""
+    """The lease of one run: a token, which every script of the learner checks first, and a time to live."""
 
     def __init__(self, keys: Keys, ttl_ms: int) -> None:
         self._keys = keys
         self.ttl_ms = ttl_ms
         self.token = ""
-        self.server_id = ""  # of the server process that the lease is held on
+        self.server_id = ""  # of the server process that gave the lease
 
     def acquire(self, server: Server, stop: Stop, wait_s: float) -> bool:
-        """Take the lease, waiting for a dead holder's to run out; a lease already held by us is kept.
+        """Take the lease. If another learner holds it, wait up to `wait_s` until it expires or is released.
 
-        Once the server has answered, the wait goes on through its outages.
+        A lease that this learner holds already is kept. If the server has replied once, later failures to reach it do
+        not end the wait.
 
         Returns:
-            Whether it was taken; False if told to stop before.
+            True if the lease was taken; False if a stop was requested before.
 
         Raises:
-            LeaseHeld: if somebody else still holds it after `wait_s`.
-            RedisUnreachable: if the first attempt fails, or the last one.
+            LeaseHeld: if another learner still holds it after `wait_s`.
+            RedisUnreachable: if the first attempt fails, or an attempt after `wait_s`.
         """
         if self.token and self._still_ours(server):
             self.server_id = _server_id(server)
@@ -70,11 +71,11 @@ class Lease:
         return False
 
     def renew(self, server: Server) -> None:
-        """Start the time to live anew. Raises LeaseLost if the lease is not ours any more."""
+        """Restart the lease's time to live. Raises LeaseLost if this learner does not hold the lease any more."""
         fenced(server, _RENEW, [self._keys.lease], self.token, self.ttl_ms)
 
     def release(self, server: Server) -> None:
-        """Give the lease back, so that a successor need not wait for it to run out."""
+        """Release the lease, so that a successor need not wait until it expires."""
         fenced(server, _RENEW, [self._keys.lease], self.token, 0)
         self.token = ""
 
@@ -85,7 +86,7 @@ class Lease:
         return token is not None
 
     def _holder(self, server: Server, before: str | None) -> str:
-        """Who holds it, logged whenever that changes."""
+        """The token of the lease's holder. Each change of the holder is logged."""
         holder: str = (server.call("GET", self._keys.lease) or b"nobody").decode()
         if holder != before:
             _log.info("standing by", run=self._keys.run, holder=holder)
@@ -100,13 +101,13 @@ class Lease:
 
 
 def _server_id(server: Server) -> str:
-    """What a server calls itself from its start to its end; no restart and no replica has the same."""
+    """The run_id of a server process. It changes at each restart, and a replica has another one."""
     found = re.search(rb"run_id:(\w+)", server.call("INFO", "server"))
     return found[1].decode() if found else ""
 
 
 def fenced(server: Server, script: Script, keys: Sequence[str], *args: Argument) -> Reply:
-    """Run a script that checks the lease first; raises LeaseLost where it is not ours any more."""
+    """Run a script that checks the lease first. Raises LeaseLost if this learner does not hold the lease any more."""
     try:
         return server.script(script, keys, *args)
     except ReplyError as error:
@@ -116,5 +117,5 @@ def fenced(server: Server, script: Script, keys: Sequence[str], *args: Argument)
 
 
 def lost(found: object) -> LeaseLost:
-    """The error for a lease that is not ours any more; `found` says how that was noticed."""
+    """The error for a lost lease; `found` is the check that failed."""
     return LeaseLost(f"{found}: another learner took over, or this one was paused for too long")

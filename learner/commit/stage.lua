@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
--- Stage a blob on a server that is at its memory limit. Slower than a plain SET for large blobs: only for then.
+-- Stage a blob on a server that is at its memory limit. For large blobs a script is slower
+-- than SET, so it is used only then.
 -- KEYS: the staged key.  ARGV: blob, ttl in ms.
 return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

@@ -17,37 +17,37 @@ REJECTION_COUNTERS = (*REJECTIONS, "overflow")
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """The run's totals since its first version, as of one commit."""
+    """The run's totals from its first version to one commit."""
 
     updates: int = 0
     accepted: int = 0  # trajectories trained on
-    imported: int = 0  # of these: not played by a version of this run
+    imported: int = 0  # accepted trajectories that no version of this run played
     steps: int = 0  # in accepted trajectories
     games: int = 0  # that ended in accepted trajectories
-    stale: int = 0  # rejected: played by too old a version
-    too_old: int = 0  # rejected: too long ago
-    wrong_epoch: int = 0  # rejected: of a lineage that was lost
+    stale: int = 0  # rejected: played with a version that is too old
+    too_old: int = 0  # rejected: played too long ago
+    wrong_epoch: int = 0  # rejected: played with a version of another lineage
     off_run: int = 0  # rejected: imported, and the learner was not told to accept imported trajectories
     invalid: int = 0  # rejected: does not decode to what the run's spec allows
     duplicate: int = 0  # rejected: consumed before
     non_finite: int = 0  # rejected: an update on them was not finite, and was undone
-    poison: int = 0  # rejected: a learner died while it processed nothing else
-    overflow: int = 0  # never arrived: the actor had no room for it; seen as a gap in its sequence
+    poison: int = 0  # rejected: a learner died while it processed this trajectory alone
+    overflow: int = 0  # never sent: the actor had no room for it; seen as a gap in the actor's sequence
 
     def add(self, **amounts: int) -> Counters:
-        """The totals with some of them increased."""
+        """A copy with some totals increased."""
         return replace(self, **{name: getattr(self, name) + amount for name, amount in amounts.items()})
 
     def rejected(self) -> dict[str, int]:
-        """How many trajectories were not trained on, by reason."""
+        """The number of trajectories that were not trained on, by reason."""
         return {name: getattr(self, name) for name in REJECTION_COUNTERS}
 
     def to_fields(self) -> dict[str, int]:
-        """As stored in the head."""
+        """The totals by name, as stored in the head's hash."""
         return asdict(self)
 
     @classmethod
     def from_fields(cls, raw: Mapping[str, int | str]) -> Counters:
-        """The inverse; fields of other things are ignored, missing ones are 0."""
+        """The inverse of `to_fields`. Other fields are ignored, and missing totals are 0."""
         raw = stored_fields(raw)
         return cls(**{field.name: int(raw.get(field.name, 0)) for field in fields(cls)})

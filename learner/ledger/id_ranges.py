@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class IdRange(NamedTuple):
-    """Ids of one incarnation whose sequence numbers follow each other."""
+    """Ids of one incarnation with consecutive sequence numbers, from `first` to `last`."""
 
     incarnation: int
     first: int
@@ -19,12 +19,12 @@ class IdRange(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many ids."""
+        """The number of ids."""
         return self.last - self.first + 1
 
 
 def merge(ids: Iterable[EntryId]) -> list[IdRange]:
-    """The fewest ranges that hold just these ids, in order."""
+    """The smallest number of ranges that contain exactly these ids, in order."""
     ranges: list[IdRange] = []
     for incarnation, sequence in sorted(ids):
         if ranges and ranges[-1].incarnation == incarnation and ranges[-1].last == sequence - 1:
@@ -35,7 +35,7 @@ def merge(ids: Iterable[EntryId]) -> list[IdRange]:
 
 
 def format_ranges(ranges: Iterable[IdRange]) -> str:
-    """As the ledger has them; the commit script writes the same."""
+    """The text of ranges in the ledger. The commit script writes the same form."""
     return ",".join(
         f"{incarnation}-{first}" if first == last else f"{incarnation}-{first}..{last}"
         for incarnation, first, last in ranges
@@ -43,7 +43,7 @@ def format_ranges(ranges: Iterable[IdRange]) -> str:
 
 
 def parse_ranges(text: str) -> list[IdRange]:
-    """The inverse. Raises ValueError where the text is none."""
+    """The inverse of `format_ranges`. Raises ValueError for any other text."""
     ranges = []
     for part in filter(None, text.split(",")):
         incarnation, _, sequences = part.partition("-")

@@ -1,6 +1,6 @@
 """The ledger: one entry per commit, written by the commit's script, from which a run can be audited.
 
-The consumed ids come from the server's own pending list. Which of them were rejected, and why, comes from the learner.
+The consumed ids come from the server's own pending list. The rejected ids and the reasons come from the learner.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Ranges = dict[str, list[IdRange]]  # by actor
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """What one commit did, as stored in the ledger."""
+    """The record of one commit in the ledger."""
 
     written_ms: int  # by the server's clock
     commit: str
@@ -35,15 +35,15 @@ class LedgerEntry:
     epoch: int
     version: int
     token: str  # of the lease under which it was written
-    published: bool
-    counters: Counters  # after it
+    published: bool  # whether the commit published a version
+    counters: Counters  # after the commit
     consumed: Ranges
     rejected: dict[str, Ranges]  # by reason
     gaps: Ranges  # ids that an actor numbered and never sent
 
 
 def by_reason(rejected: Iterable[tuple[Entry, Rejection]]) -> dict[str, dict[str, str]]:
-    """Rejected entries as a commit names them: reason to actor to ranges."""
+    """The ids of rejected entries, in the form of a commit: reason to actor to ranges."""
     found: defaultdict[str, defaultdict[str, list[EntryId]]] = defaultdict(lambda: defaultdict(list))
     for entry, reason in rejected:
         found[reason][entry.actor].append(entry.id)
@@ -53,7 +53,7 @@ def by_reason(rejected: Iterable[tuple[Entry, Rejection]]) -> dict[str, dict[str
 
 
 def parse_ledger_entry(raw_id: bytes, raw: list[bytes]) -> LedgerEntry:
-    """An entry as Redis gives it. Raises ValueError or KeyError where it is none."""
+    """Parse an entry of the ledger stream. Raises ValueError or KeyError if it is not one."""
     fields = stored_fields({name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)})
     return LedgerEntry(
         written_ms=parse_id(raw_id)[0],

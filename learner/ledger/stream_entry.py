@@ -19,10 +19,10 @@ class Entry:
 
     actor: str
     id: EntryId
-    header: Header | None  # None where the entry is not even shaped like one
-    trajectory: Trajectory | None  # None where it is rejected
+    header: Header | None  # None if the entry does not have the fields of an entry
+    trajectory: Trajectory | None  # None if it is rejected
     rejected: Rejection | None = None
     problem: str = ""  # why it is invalid
     shown: bytes = b""  # the first bytes of an invalid payload
-    processed_solo: bool = False  # to be committed by itself: it may be what killed an earlier learner
-    payload: bytes = b""  # all of it, where it is to be archived
+    processed_solo: bool = False  # to be committed alone, because it may have killed an earlier learner
+    payload: bytes = b""  # the whole payload, if it is to be archived

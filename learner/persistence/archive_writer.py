@@ -1,7 +1,7 @@
 """The archive: a copy of the consumed entries, as files.
 
-An entry is written only after the commit that consumed it has gone through, so the archive holds nothing that was not
-committed. It may lack the entries of the last commit before a crash, or of one whose reply was lost.
+An entry is written only after the commit that consumed it has succeeded, so all entries in the archive are committed.
+The entries of the last commit before a crash, or of a commit whose reply was lost, may be missing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _WARN_EVERY_S = 10.0
 
 
 class Archive:
-    """One run's segments in a folder, which others may share. Only for the lease's holder, and for one thread."""
+    """One run's segments in a folder that other runs may share. Only for the lease's holder, and for one thread."""
 
     def __init__(self, config: ArchiveConfig, run: str, spec: RunSpec) -> None:
         self._config, self._run, self._spec = config, run, spec
@@ -55,7 +55,7 @@ class Archive:
         self._warning = Every(_WARN_EVERY_S)
 
     def append(self, entries: Sequence[ArchivedEntry]) -> None:
-        """Add entries. If the disk is full or gone, they are missing from the archive, and the run goes on."""
+        """Add entries. If they cannot be written, they are missing from the archive, and the run continues."""
         try:
             file = self._file or self._open()
             for entry in entries:
@@ -69,7 +69,7 @@ class Archive:
             self._let_go()
 
     def close(self) -> None:
-        """Finish the segment under way."""
+        """Finish the segment that is being written."""
         try:
             self._finish()
         except OSError as error:
@@ -77,7 +77,7 @@ class Archive:
             self._let_go()
 
     def _open(self) -> BinaryIO:
-        """Begin a segment, after finishing what a learner before this one left unfinished."""
+        """Begin a segment, after finishing the segment that an earlier learner left unfinished."""
         for part in self._paths(PART):
             self._recover(part)
         numbers = [self._number(path) for path in self._paths(SUFFIX)]
@@ -117,9 +117,9 @@ class Archive:
             path.unlink()
 
     def _let_go(self) -> None:
-        """Leave the segment as it is: the next one's beginning recovers what is whole of it."""
+        """Close the unfinished segment. `_open` recovers its complete records when the next segment begins."""
         if self._file is not None:
-            with suppress(OSError):  # what could not be written before cannot be now
+            with suppress(OSError):  # closing writes the buffer, which has just failed
                 self._file.close()
             self._file = None
 
@@ -128,7 +128,7 @@ class Archive:
         return sorted(found, key=self._number)
 
     def _number(self, path: Path) -> int:
-        """Of a segment of this run; 0 for any other file."""
+        """The number of a segment of this run; 0 for any other file."""
         match = re.fullmatch(rf"{re.escape(self._run)}-(\d+)({re.escape(SUFFIX)}|{re.escape(PART)})", path.name)
         return int(match[1]) if match else 0
 
@@ -136,7 +136,7 @@ class Archive:
 def archived(
     entries: Collection[Entry], rejected: Collection[tuple[Entry, Rejection]], head: Head
 ) -> list[ArchivedEntry]:
-    """The entries consumed by the commit that led to `head`, as the archive keeps them."""
+    """The entries consumed by the commit that led to `head`, in the form of the archive."""
     reasons = {(entry.actor, entry.id): (reason, entry.problem) for entry, reason in rejected}
     return [
         ArchivedEntry(

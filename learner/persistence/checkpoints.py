@@ -26,14 +26,14 @@ _log = Log("learner")
 
 
 class Checkpoints:
-    """The last few versions as files, each written whole or not at all."""
+    """The last few versions as files. Each file is written atomically."""
 
     def __init__(self, folder: Path, kept: int = 3) -> None:
         self._folder, self._kept = folder, kept
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, snapshot: RunSnapshot, spec: RunSpec) -> Path:
-        """Write a checkpoint, flushed to disk before it gets its name, and delete the oldest."""
+        """Write a checkpoint, flush it to disk before it gets its name, and delete the oldest checkpoints."""
         fields: dict[str, Any] = {
             "format": _FORMAT,
             "spec": spec.to_json(),
@@ -48,24 +48,24 @@ class Checkpoints:
         for leftover in self._folder.glob(f".checkpoint-*{PART}"):  # of a learner that was killed while writing
             leftover.unlink(missing_ok=True)
         path = self._folder / f"checkpoint-{snapshot.head.epoch:04}-{snapshot.head.version:09}{_SUFFIX}"
-        self._delete_old()  # first too: a learner killed after each rename would leave one more each time
+        self._delete_old()  # also before: a learner that is killed after the rename leaves one too many
         write_durably(path, codec.encode(fields))
         self._delete_old()
         return path
 
     def newest(self, spec: RunSpec) -> RunSnapshot | None:
-        """The newest checkpoint that is whole, or None where there is none at all.
+        """The newest readable checkpoint; None if there is no checkpoint.
 
         Raises:
-            ConfigError: if it is of another spec, or if there are some and none is whole: a run should not start anew
-                because its disk fails.
+            ConfigError: if it is of another spec, or if there are checkpoints and all are damaged: a run must not start
+                again from nothing because its disk fails.
         """
         damaged: ConfigError | None = None
         for path in reversed(self._paths()):
             try:
                 snapshot, theirs = read_checkpoint(path)
             except ConfigError as error:
-                _log.warning("checkpoint passed over", error=error)
+                _log.warning("checkpoint not readable, trying an older one", error=error)
                 damaged = damaged or error
                 continue
             if theirs != spec:
@@ -84,7 +84,7 @@ class Checkpoints:
 
 
 def read_checkpoint(path: Path) -> tuple[RunSnapshot, RunSpec]:
-    """A checkpoint file's content. Raises ConfigError, naming the file, where it is none."""
+    """The contents of a checkpoint file. Raises ConfigError, naming the file, if it is not a checkpoint."""
     try:
         fields = codec.decode(path.read_bytes(), max_bytes=_MAX_BYTES)
         codec.check_fields(fields, _CHECKPOINT_FIELDS)

@@ -31,7 +31,7 @@ _FIELDS = {"format", "commit", "trainer", "history", "cursors", "lineage"}
 
 @dataclass(frozen=True, slots=True)
 class LearnerState:
-    """The part of a snapshot that only a learner needs; arrays as they travel."""
+    """The part of a snapshot that only a learner needs. Arrays may be in the codec's encoded form."""
 
     trainer: dict[str, Any]
     history: dict[str, Any]
@@ -41,7 +41,7 @@ class LearnerState:
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
-    """A run as one commit left it, to be stored or resumed. `head` is the head that this commit led to."""
+    """The state of a run after one commit, to be stored or resumed. `head` is the head after this commit."""
 
     head: Head
     counters: Counters
@@ -53,10 +53,10 @@ class RunSnapshot:
         return decode_weights(self.weights, digest(self.weights), spec)
 
     def learner_state(self) -> LearnerState:
-        """What a successor needs besides the parameters.
+        """The state that a successor needs besides the parameters.
 
         Raises:
-            WireError: if it is not what a learner of this version wrote. LineageLost: if it is of another commit.
+            WireError: if it was not written by a learner of this version. LineageLost: if it is of another commit.
         """
         fields = self._fields()
         with expect_learner_state():
@@ -65,7 +65,7 @@ class RunSnapshot:
             return LearnerState(fields["trainer"], fields["history"], cursors, lineage)
 
     def trainer_state(self) -> dict[str, Any]:
-        """What the trainer had besides the parameters, arrays as they travel."""
+        """The trainer's state besides the parameters. Arrays are in the codec's encoded form."""
         state: dict[str, Any] = self._fields()["trainer"]
         return state
 
@@ -79,7 +79,7 @@ class RunSnapshot:
 
 
 def encode_learner(head: Head, state: LearnerState) -> bytes:
-    """The blob of the key `learner`."""
+    """Encode the value of the key `learner`."""
     return codec.encode(
         {
             "format": _FORMAT,
@@ -94,7 +94,7 @@ def encode_learner(head: Head, state: LearnerState) -> bytes:
 
 @contextmanager
 def expect_learner_state() -> Iterator[None]:
-    """Turn what goes wrong in reading a learner's state into a WireError: whatever was restored may not be used."""
+    """Raise WireError for errors in the format of a learner's state. What was restored by then may not be used."""
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -102,7 +102,13 @@ def expect_learner_state() -> Iterator[None]:
 
 
 def load_snapshot(server: Server, keys: Keys) -> RunSnapshot | None:
-    """What Redis holds of the run, or None where it holds nothing. Only the lease's holder gets a consistent answer."""
+    """Load the run's snapshot from Redis; None if there is none.
+
+    The result is consistent only for the lease's holder, because others may commit between two of the reads.
+
+    Raises:
+        LineageLost: if there is a head, but not its weights or its learner state.
+    """
     raw: list[bytes] = server.call("HGETALL", keys.head)
     if not raw:
         return None
@@ -116,5 +122,5 @@ def load_snapshot(server: Server, keys: Keys) -> RunSnapshot | None:
 
 
 def committed_on(server: Server, keys: Keys) -> str:
-    """The server process that took the head's commit; another one may have come back without the newest."""
+    """The id of the server process that executed the head's commit. Another process may lack newer commits."""
     return (server.call("HGET", keys.head, "server") or b"").decode()

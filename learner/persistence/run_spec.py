@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def store_configuration(server: Server, keys: Keys, configuration: str) -> None:
-    """Keep the learner's whole configuration, as JSON without secrets, beside the spec: of the latest learner."""
+    """Store the configuration of the latest learner beside the spec, as JSON without secrets."""
     server.call("HSET", keys.spec, "config", configuration)
 
 
 def agree_on_spec(server: Server, keys: Keys, spec: RunSpec) -> None:
-    """Write the run's spec, or hold ours against the one there. Raises ConfigError where they differ."""
+    """Write the run's spec, or compare ours with the one in Redis. Raises ConfigError if they differ."""
     raw = server.call("HGET", keys.spec, "json")
     if raw is None:
         server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)

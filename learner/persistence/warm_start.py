@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ...common.spec import GameSpec, NetworkSpec
     from .run_snapshot import RunSnapshot
 
-SPEC = "spec"  # the name under which an export says what run it is of
+SPEC = "spec"  # the name of the array in an export that contains the spec of its run
 
 
 def read_warm_start(path: Path, spec: RunSpec) -> WarmStart:
@@ -46,7 +46,7 @@ def read_warm_start(path: Path, spec: RunSpec) -> WarmStart:
 
 
 def plain_values(params: Params, snapshot: RunSnapshot, network: NetworkSpec, game: GameSpec) -> Params:
-    """The parameters with a value head that gives V itself, where PopArt had it in units of its own."""
+    """The parameters, with the value head rescaled to V itself if PopArt had normalised it."""
     algorithm = snapshot.trainer_state()["algorithm"]
     if "moments" not in algorithm:
         return params
@@ -65,14 +65,14 @@ def _from_npz(path: Path, spec: RunSpec) -> WarmStart:
     arrays = read_npz(path)
     if is_bot_model(arrays):
         _check(path, spec, GAME, NETWORK)
-        return WarmStart(take_bot_model(arrays).params)  # it has no value network: that one starts afresh
+        return WarmStart(take_bot_model(arrays).params)  # it has no value network; that keeps its initial weights
     if SPEC not in arrays or arrays[SPEC].dtype != np.uint8:
         raise WireError(f"file: arrays {', '.join(arrays)[:80]!r}, expected a model or an export of broodmind's")
     theirs = RunSpec.from_json(arrays[SPEC].tobytes())
     _check(path, spec, theirs.game, theirs.network)
     if theirs.network.normalize_observations:
         raise WireError(
-            "normalize_observations: True, expected False: an export cannot go on normalizing; start from a checkpoint"
+            "normalize_observations: True, expected False: an export has no normaliser state; use a checkpoint"
         )
     params: Params = {}
     for name, shape in shapes(spec.network, spec.game).items():
@@ -97,7 +97,7 @@ def _from_checkpoint(path: Path, spec: RunSpec) -> WarmStart:
 
 
 def _check(path: Path, spec: RunSpec, game: GameSpec, network: NetworkSpec) -> None:
-    """Hold the run's game and network against the file's; their names may differ."""
+    """Compare the run's game and network with the file's. The games' names may differ."""
     pairs: list[tuple[str, Any, Any]] = [
         (name, getattr(spec.game, name), getattr(game, name)) for name in ("observation_shape", "actions", "masked")
     ]

@@ -36,13 +36,13 @@ def build_commit(
     """The commit that leads from one head to the next.
 
     Args:
-        parent: where the run stands before it.
-        head: where it stands after it.
-        batcher: what was consumed.
+        parent: the head before the commit.
+        head: the head after the commit.
+        batcher: holds the consumed entries.
         metrics: of the update; empty if nothing was trained.
-        learner: the learner's state after it.
-        weights: of the version that it publishes, or None.
-        counters: after it.
+        learner: the encoded learner state after the commit.
+        weights: the encoded weights of the version that the commit publishes; None: it publishes none.
+        counters: the run's totals after the commit.
         stats: the fields of the hash `stats`.
     """
     return Commit(

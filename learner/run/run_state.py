@@ -33,10 +33,10 @@ _DEPARTED_KEPT = 4096  # cursors, 40 bytes each in every commit's learner state
 
 
 class RunState:
-    """Fresh from the run's seed, until `resume` puts it where a commit left it.
+    """The state of a run: initialised from the run's seed, or restored by `resume` from a snapshot.
 
-    `standing` is where the next commit starts from: the head of the last commit that was built here, which may still
-    be on its way to Redis. What is known to have gone through, `LastKnownState` says.
+    `standing` has the head on which the next commit builds: that of the last commit that was built here, which Redis
+    may not have executed yet. `LastKnownState` has the last commit that is known to have succeeded.
     """
 
     def __init__(self, name: str, spec: RunSpec, config: LearnerConfig) -> None:
@@ -50,10 +50,10 @@ class RunState:
         self._weights = b""  # of the last version
 
     def resume(self, snapshot: RunSnapshot) -> None:
-        """Go on from a stored state.
+        """Continue from a stored state.
 
         Raises:
-            WireError: if the state is not what a learner of this version wrote; nothing restored may be used then.
+            WireError: if the state was not written by a learner of this version. This object may not be used then.
             LineageLost: if it is of another commit. ConfigError: if it is of another algorithm.
         """
         state = snapshot.learner_state()
@@ -65,21 +65,21 @@ class RunState:
         self._statistics.resumed_at(self.counters.steps)
 
     def start_from(self, warm_start: WarmStart) -> None:
-        """Let the first version be one that was learnt elsewhere."""
+        """Use the parameters of a warm start for the first version."""
         self.trainer.start_from(warm_start)
 
     @property
     def head(self) -> Head:
-        """That of `standing`."""
+        """The head of `standing`."""
         return self.standing.head
 
     @property
     def solved(self) -> bool:
-        """Whether the last hundred games reached the return that was asked for."""
+        """Whether the mean return of the last hundred games has reached the goal `until_return`."""
         return self._statistics.solved
 
     def rejection(self, header: Header) -> Rejection | None:
-        """Why an entry would be rejected if it were put into a batch now. For any thread: see `Standing`."""
+        """The reason for which an entry would be rejected now, or None. For any thread: see `Standing`."""
         return rejection(header, self.standing, now_ms(), self._config.intake)
 
     def new_batcher(self) -> Batcher:
@@ -87,7 +87,10 @@ class RunState:
         return Batcher(self._config.intake, self.cursors)
 
     def train(self, batcher: Batcher) -> Metrics:
-        """One update on what was accepted; returns its metrics. Raises NonFinite, and has changed nothing then."""
+        """Make one update on the accepted entries, and return its metrics.
+
+        Raises NonFinite if the update is not finite. Nothing has changed then.
+        """
         step = train(self.trainer, batcher, self.head.version)
         now = now_ms()
         for header, trajectory in step.trajectories:
@@ -103,24 +106,24 @@ class RunState:
         return step.metrics
 
     def first_version(self, parent: Head, epoch: int) -> tuple[Commit, RunSnapshot]:
-        """The commit that opens an epoch: the run's first, or the one after a lineage that was lost.
+        """The commit that opens an epoch: the first epoch of the run, or the next one after a lineage was lost.
 
-        What was played or is on its way with lost versions must not pass for play with the coming ones. The cursors
-        stay: actors go on counting, and what they resend from before was consumed before.
+        Without a new epoch, entries played with lost versions could be taken for entries of new versions. The cursors
+        are kept: the actors continue their sequences, and entries that they send again may have been consumed before.
         """
         head = replace(next_head(parent, publish=True), epoch=epoch, version=self.head.version + 1)
         return self._commit(parent, head, self.new_batcher(), {}, publish=True, actors=0)
 
     def commit(self, batcher: Batcher, metrics: Metrics | None, actors: Collection[str]) -> tuple[Commit, RunSnapshot]:
-        """The commit of everything taken in; with a new version where there are metrics of an update.
+        """The commit that consumes everything in the batcher. It publishes a version if there was an update.
 
         Args:
-            batcher: what was consumed.
+            batcher: holds the consumed entries.
             metrics: of the update; None if nothing was trained.
-            actors: those being read.
+            actors: the actors whose streams are read.
 
         Returns:
-            The commit, and the run as it will be once the commit has gone through.
+            The commit, and the run's state after the commit.
         """
         for entry, reason in batcher.rejected:
             if entry.header is not None and reason in {"stale", "too_old"}:
@@ -154,12 +157,13 @@ class RunState:
 def remembered(cursors: Cursors, reading: Collection[str], departed_kept: int = _DEPARTED_KEPT) -> Cursors:
     """The cursors without those of the actors that departed longest ago.
 
-    An actor that slept for so long that it was struck off may come back, and send again what was consumed before.
+    Cursors of departed actors are needed, because an actor that was suspended and struck off may come back and send
+    entries again that were consumed before.
 
     Args:
         cursors: actor to the last id consumed.
-        reading: actors whose cursors are kept in any case.
-        departed_kept: how many cursors of other actors are kept.
+        reading: actors whose cursors are all kept.
+        departed_kept: the maximum number of other actors whose cursors are kept.
     """
     departed = sorted(cursors.keys() - reading, key=cursors.__getitem__)
     forgotten = set(departed[: max(len(departed) - departed_kept, 0)])

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from ..metrics.run_metrics import History
     from ..metrics.update_metrics import Metrics
 
-_GAUGES_EVERY_S = 0.1  # percentiles and means cost more than the counters, and nobody reads them faster
+_GAUGES_EVERY_S = 0.1  # percentiles and means take longer than counters; monitoring needs no shorter interval
 
 
 class RunStatistics:
-    """Makes the fields of `stats` from what a learner has in memory."""
+    """Makes the fields of the `stats` hash from the learner's state."""
 
     def __init__(self, name: str, config: LearnerConfig, trainer: Trainer, history: History) -> None:
         self._name, self._config, self._trainer, self._history = name, config, trainer, history
@@ -30,27 +30,27 @@ class RunStatistics:
         self._steps_before = 0
 
     def resumed_at(self, steps: int) -> None:
-        """So many steps were trained by earlier learners of the run."""
+        """Record how many steps earlier learners of the run have trained on."""
         self._steps_before = steps
 
     def trained_to(self, steps: int) -> None:
-        """The run's trained steps have reached this total now."""
+        """Record the run's current total of trained steps."""
         self._throughput.add(steps)
 
     @property
     def solved(self) -> bool:
-        """Whether the last hundred games reached the return that was asked for."""
+        """Whether the mean return of the last hundred games has reached the goal `until_return`."""
         goal, mean_return = self._config.goal.until_return, self._history.mean_return
         return goal is not None and mean_return is not None and mean_return >= goal
 
     def fields(self, head: Head, counters: Counters, metrics: Metrics, actors: int) -> dict[str, Argument]:
-        """The fields to be written with a commit; gauges are among them only now and then.
+        """The fields to be written with a commit. Gauges are included at most every `_GAUGES_EVERY_S` seconds.
 
         Args:
-            head: that the commit leads to.
-            counters: after it.
+            head: the head after the commit.
+            counters: the totals after the commit.
             metrics: of its update; empty if nothing was trained.
-            actors: how many are being read.
+            actors: the number of actors whose streams are read.
         """
         stats: dict[str, Argument] = {
             "run": self._name,
@@ -77,5 +77,5 @@ class RunStatistics:
 
 
 def printed(metrics: Metrics) -> dict[str, Argument]:
-    """Metrics as they are written to Redis, with six digits."""
+    """Metrics as text with six significant digits, as they are written to Redis."""
     return {name: f"{value:.6g}" for name, value in metrics.items()}

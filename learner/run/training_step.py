@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """What one update was made of, and its metrics."""
+    """The result of one update: the trajectories that were trained on, and the metrics."""
 
-    trajectories: list[tuple[Header, Trajectory]]  # in the order in which they stand in the batch
-    steps: int  # including those that resets swallow
+    trajectories: list[tuple[Header, Trajectory]]  # in the order of the batch
+    steps: int  # valid ones
     games: int
     metrics: Metrics
 
 
 def train(trainer: Trainer, batcher: Batcher, version: int) -> TrainingStep:
-    """Update the trainer's parameters on what the batcher has accepted.
+    """Update the trainer's parameters on the entries that the batcher has accepted.
 
     Args:
         trainer: changed by the update.
-        batcher: with at least one accepted entry.
-        version: the current one, from which staleness is counted.
+        batcher: has at least one accepted entry.
+        version: the current version, from which staleness is counted.
 
     Raises:
-        NonFinite: if a loss or a gradient is; the trainer is unchanged then.
+        NonFinite: if a loss or a gradient is not finite. The trainer is unchanged then.
     """
     accepted = batcher.in_order()
-    # Of an imported trajectory it is only certain that the newest version did not play it.
+    # The staleness of an imported trajectory is unknown, but at least 1: the newest version did not play it.
     staleness = [1 if header.imported else version - header.version for header, _ in accepted]
     batch = collate([trajectory for _, trajectory in accepted], staleness)
     rejected_steps = sum(entry.header.steps for entry, _ in batcher.rejected if entry.header is not None)
@@ -51,7 +51,7 @@ def train(trainer: Trainer, batcher: Batcher, version: int) -> TrainingStep:
         "batch_staleness_p50": float(p50),
         "batch_staleness_p95": float(p95),
         "batch_staleness_max": float(top),
-        # Steps gone through by the optimizer for each that was played (OpenAI Five, arXiv 1912.06680, section 4.2).
+        # Steps that the optimizer processed per step that was played (OpenAI Five, arXiv 1912.06680, section 4.2).
         "sample_reuse": trainer.passes * batch.steps / max(produced, 1),
     }
     return TrainingStep(accepted, batch.steps, batch.games, metrics)
