@@ -31,7 +31,13 @@ READ_BYTES = 1 << 17
 # Weights are sent from where they are: redis-py would copy them twice, into memory that is new each time. A smaller
 # argument is copied once, as another piece to send would cost more than that.
 _LARGE_BYTES = 1 << 17
-_DENIED = {"NOAUTH", "WRONGPASS", "NOPERM", "DENIED"}
+# The codes of replies that refuse access, and what the server expected instead.
+_DENIED = {
+    "NOAUTH": "a password: in the URL, in BROODMIND_REDIS_PASSWORD, or in the file of redis_password_file",
+    "WRONGPASS": "the name and the password of a user of this server",
+    "NOPERM": "a user with the rights of its role; `broodmind acl` prints these rights",
+    "DENIED": "a server that accepts connections from this machine",
+}
 # The server answers, but is not what it was or will be again: a replica after a failover, a primary whose replicas are
 # gone, a full disk, a long script. To be waited out on a new connection, which may lead to another server.
 _NOT_NOW = {"READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "TRYAGAIN"}
@@ -160,7 +166,7 @@ class Server:
             raise _error(self.url, error) from error
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             self.close()
-            raise RedisUnreachable(f"redis at {self.url}: {error}, expected a running server") from error
+            raise RedisUnreachable(f"redis at {self.url}: {_stripped(error)}, expected a running server") from error
         except BaseException:
             self.close()
             raise
@@ -187,7 +193,7 @@ def _answered(url: str, error: redis.ResponseError) -> BroodmindError:
     """Our error for the answer to a command."""
     answer = _error(url, error)
     if isinstance(answer, ReplyError) and answer.code in _NOT_NOW:
-        return NotNow(f"redis at {url}: {answer}, expected a server that takes writes")
+        return NotNow(f"redis at {url}: {_stripped(answer)}, expected a server that accepts writes")
     return answer
 
 
@@ -195,9 +201,17 @@ def _error(url: str, error: redis.RedisError) -> BroodmindError:
     """Our error for an error reply; redis-py cuts the code off the text and keeps it aside."""
     code = getattr(error, "status_code", None)
     text = f"{code} {error}" if code and not str(error).startswith(code) else str(error)
-    if text.partition(" ")[0] in _DENIED or isinstance(error, redis.AuthenticationError):
-        return RedisDenied(f"redis at {url}: {text}, expected a user with the rights of its role")
+    expected = _DENIED.get(text.partition(" ")[0])
+    if expected is None and isinstance(error, redis.AuthenticationError):
+        expected = "a user and password that this server accepts, or none if it has no passwords"
+    if expected is not None:
+        return RedisDenied(f"redis at {url}: {_stripped(text)}, expected {expected}")
     return ServerFull(text) if text.startswith("OOM") else ReplyError(text)
+
+
+def _stripped(text: object) -> str:
+    """The text of an error without its last punctuation mark, because our message goes on with a comma."""
+    return str(text).rstrip(".?! ")
 
 
 def parse_id(raw: bytes | str) -> tuple[int, int]:

@@ -43,7 +43,7 @@ def test_an_unreachable_redis(tmp_path, command):
     url = f"redis://127.0.0.1:{free_port()}"
     line = ends(command, "--redis", url, code=errors.RedisUnreachable.exit_code, cwd=tmp_path)
     assert line.startswith(f"broodmind: redis at {url}: ")
-    assert line.endswith("expected a running server")
+    assert line.endswith(" refused, expected a running server")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -56,7 +56,7 @@ def test_a_wrong_password(tmp_path, kind, command):
         assert "WRONGPASS" in line
         assert "hunter2" not in line
         line = ends(command, "--redis", server.url, code=errors.RedisDenied.exit_code, cwd=tmp_path)
-        assert "NOAUTH" in line
+        assert "NOAUTH Authentication required, expected a password: " in line
     finally:
         server.close()
 

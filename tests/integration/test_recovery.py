@@ -193,7 +193,7 @@ def test_actors_and_learner_wait_for_a_server_that_takes_writes_again(server):
         connection.push([fragment(seed=1), fragment(seed=2)], NEVER)
         head_of(redis, keys, version=2)
         redis.call("CONFIG", "SET", "min-replicas-to-write", 1)
-        with pytest.raises(RedisUnreachable, match=r"NOREPLICAS .*expected a server that takes writes"):
+        with pytest.raises(RedisUnreachable, match=r"NOREPLICAS .*expected a server that accepts writes"):
             Server(server.url).call("SET", "probe", "x")
         stop = Stop()
         stop.request()  # else it would wait
