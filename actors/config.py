@@ -15,18 +15,25 @@ NO_PROGRESS_S = 300.0
 class ActorsConfig:
     """Actor processes."""
 
-    actors: Annotated[int, Setting("Actor processes.", ge=1, auto="1; broodmind up: 2")] = 1
-    envs: Annotated[int, Setting("Copies of the game in each process.", ge=1)] = 32
+    actors: Annotated[int, Setting("Number of actor processes.", ge=1, command_defaults=(("up", "2"),))] = 1
+    envs: Annotated[int, Setting("Number of copies of the game in each actor process.", ge=1)] = 32
     name: Annotated[
-        str | None, Setting("What the actors' names begin with.", auto="host and process id; broodmind up: local")
+        str | None,
+        Setting(
+            "Prefix of the names of the actors.", auto="host name and process id", command_defaults=(("up", "local"),)
+        ),
     ] = None
     policy_lag: Annotated[
-        int, Setting("Play so many versions behind the newest, for experiments.", ge=0, unit="versions")
+        int,
+        Setting(
+            "Play with a policy that is older than the newest by this much. For experiments.", ge=0, unit="versions"
+        ),
     ] = 0
     journal: Annotated[
         Path | None,
         Setting(
-            "Folder for notes of what Redis acknowledged: `broodmind verify --journal` compares the run with them."
+            "Folder for journals of the trajectories that Redis has acknowledged. "
+            "`broodmind verify --journal` checks the run against them."
         ),
     ] = None
 
@@ -41,12 +48,17 @@ class SupervisionConfig:
 
     no_progress_seconds: Annotated[
         float,
-        Setting("Restart an actor that makes no progress for so long; 0: never.", ge=0, unit="seconds"),
+        Setting("Restart an actor that has made no progress for this long; 0: never.", ge=0, unit="seconds"),
     ] = NO_PROGRESS_S
     max_attempt_seconds: Annotated[
-        float, Setting("Restart an actor that has run for so long; 0: never.", ge=0, unit="seconds")
+        float, Setting("Restart an actor that has run for this long; 0: never.", ge=0, unit="seconds")
     ] = 0.0
-    records: Annotated[Path | None, Setting("File that gets a line of JSON for each attempt of an actor.")] = None
+    records: Annotated[
+        Path | None,
+        Setting(
+            "File to which a line of JSON is added when an actor process ends, or with serve when an episode ends."
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
@@ -57,10 +69,10 @@ class SupervisionConfig:
 class StarCraft2Config:
     """Games of StarCraft II."""
 
-    map: Annotated[str | None, Setting("Name of the map.")] = None
-    opponent: Annotated[str, Setting("The computer player, RACE:DIFFICULTY.")] = "zerg:easy"
+    map: Annotated[str | None, Setting("Name of the StarCraft II map.")] = None
+    opponent: Annotated[str, Setting("The computer player to play against, as RACE:DIFFICULTY.")] = "zerg:easy"
     game_seconds: Annotated[
-        int, Setting("Game time at which a game is cut off, as truncated.", ge=1, unit="seconds")
+        int, Setting("Game time after which a game is stopped and counts as truncated.", ge=1, unit="seconds")
     ] = 1200
 
     def __post_init__(self) -> None:
@@ -70,14 +82,14 @@ class StarCraft2Config:
 
 @dataclass(frozen=True, slots=True)
 class ServeConfig:
-    """Games of other programs."""
+    """The local server for games in other programs."""
 
     serve: Annotated[
         str | None,
-        Setting("HOST:PORT to listen at for games of other programs, instead of playing; port 0 is any free one."),
+        Setting("HOST:PORT at which to serve games in other programs, instead of playing. Port 0: any free port."),
     ] = None
     spool_dir: Annotated[
-        Path | None, Setting("With serve: folder where finished episodes wait while Redis is away.")
+        Path | None, Setting("With serve: folder that keeps finished episodes while Redis cannot be reached.")
     ] = None
 
     def __post_init__(self) -> None:

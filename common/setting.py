@@ -36,7 +36,8 @@ class Setting:
     le: float | None = None
     lt: float | None = None
     unit: str = ""
-    auto: str = ""  # the default in words, where it depends on the game, the algorithm or the command
+    auto: str = ""  # the default in words, where it depends on the game or the algorithm
+    command_defaults: tuple[tuple[str, str], ...] = ()  # command and default in words, where a command has its own
     choices: tuple[str, ...] = ()  # where the type cannot name them
     secret: bool = False  # never on a command line, never shown, never stored
     holds_secret: bool = False  # a part of the value may be secret: it is not shown in messages

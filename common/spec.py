@@ -57,12 +57,15 @@ class NetworkSpec:
 
     hidden: Annotated[tuple[int, ...], Setting("Widths of the hidden layers.", ge=1)] = (64, 64)
     activation: Annotated[Activation, Setting("Activation function of the hidden layers.")] = "tanh"
-    shared: Annotated[bool, Setting("One torso for policy and value function, instead of one each.")] = False
+    shared: Annotated[
+        bool, Setting("Policy and value function share the hidden layers, instead of having their own.")
+    ] = False
     # The moments travel with the weights.
     normalize_observations: Annotated[
         bool,
         Setting(
-            "Scale observations by their running mean and deviation.", auto="true with continuous actions, else false"
+            "Normalize observations by their running mean and standard deviation.",
+            auto="true with continuous actions, otherwise false",
         ),
     ] = False
 
@@ -79,40 +82,42 @@ class RolloutSpec:
     fragment_length: Annotated[
         int,
         Setting(
-            "Steps of a trajectory; where whole episodes are sent, the longest that is recorded.",
+            "Length of a trajectory. With reinforce a trajectory is a whole episode, truncated at this length.",
             ge=1,
             unit="steps",
-            auto="32, reinforce 4096",
+            auto="32 (reinforce 4096)",
         ),
     ] = 32
     high_water: Annotated[
         int,
         Setting(
-            "An actor with so many unconsumed trajectories in its stream pauses instead of dropping data.",
+            "The high-water mark: an actor with this many unconsumed trajectories in its stream waits until "
+            "the learner has consumed some of them.",
             ge=1,
-            auto="2, reinforce batch_games and at least 8",
+            auto="2 (reinforce: the larger of batch_games and 8)",
         ),
     ] = 2
     lock_step: Annotated[
-        bool, Setting("Actors wait for the next version after each trajectory: reproducible with a seed.")
+        bool, Setting("Actors wait for the next version after each trajectory, so that a seed reproduces the run.")
     ] = False
-    float16: Annotated[bool, Setting("Send observations as half floats: half the bytes, three significant digits.")] = (
-        False
-    )
+    float16: Annotated[
+        bool, Setting("Send observations as 16-bit floats: half the bytes, but only three significant digits.")
+    ] = False
     noise_correlation: Annotated[
         float,
         Setting(
-            "Correlation from step to step of the noise that draws continuous actions.",
+            "Correlation of the exploration noise of continuous actions from one step to the next.",
             ge=0,
             lt=1,
-            auto="0.9 with continuous actions, else 0",
+            auto="0.9 with continuous actions, otherwise 0",
         ),
     ] = 0.0
     observation_fit: Annotated[
         ObservationFit,
         Setting(
-            "Observation vectors of another length: rejected; longer ones cut; or shorter ones padded with zeros too.",
-            auto="exact; broodmind import: as the run",
+            "What to do with observations of another length than the run's. exact: reject them; cut: shorten longer "
+            "ones; pad: shorten longer ones, and fill up shorter ones with zeros.",
+            command_defaults=(("import", "that of the run"),),
         ),
     ] = "exact"
 

@@ -15,30 +15,42 @@ if TYPE_CHECKING:
     from .algorithms.registry import AlgorithmConfig
 
 _SEGMENT_BYTES = 64 << 20
-_SEGMENTS_LEAST = 8  # segments in a full archive, so that deleting the oldest one frees only a small part of it
+_SEGMENTS_LEAST = 8  # of the oldest, one is deleted: not too large a part of the whole
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeConfig:
-    """When a batch is complete, and which entries are rejected."""
+    """Batches, and which trajectories are rejected."""
 
     batch_steps: Annotated[
         int,
         Setting(
-            "Train as soon as so many steps have come, counting those that resets swallow.",
+            "Train when this many steps have arrived. Steps in which a game was only reset count too.",
             ge=0,
-            auto="2048, reinforce 0; broodmind up: one fragment of each game",
+            auto="2048 (reinforce 0)",
+            command_defaults=(("up", "one fragment of each game (reinforce 0)"),),
         ),
     ] = 2048
     batch_games: Annotated[
         int,
-        Setting("Train as soon as so many whole episodes have come; for reinforce.", ge=0, auto="reinforce 16, else 0"),
+        Setting(
+            "Train when this many whole episodes have arrived. Only for reinforce.",
+            ge=0,
+            auto="0 (reinforce 16)",
+        ),
     ] = 0
     max_staleness: Annotated[
-        int, Setting("Reject what was played more than so many versions ago.", ge=0, unit="versions")
+        int,
+        Setting(
+            "Reject trajectories whose version is older than the current one by more than this.", ge=0, unit="versions"
+        ),
     ] = 4
-    max_age: Annotated[float, Setting("Reject what was played longer ago than that.", gt=0, unit="seconds")] = 3600.0
-    accept_imported: Annotated[bool, Setting("Take imported episodes too, which no version of the run played.")] = False
+    max_age: Annotated[
+        float, Setting("Reject trajectories that were played longer ago than this.", gt=0, unit="seconds")
+    ] = 3600.0
+    accept_imported: Annotated[
+        bool, Setting("Also train on imported episodes, which were not played by a version of this run.")
+    ] = False
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
@@ -49,12 +61,14 @@ class IntakeConfig:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """The goals at which a learner stops. Without any of these it runs until it is stopped."""
+    """The learner's goal; without one it runs until it is stopped."""
 
-    until_return: Annotated[float | None, Setting("Stop when the last 100 episodes reach this mean return.")] = None
-    max_steps: Annotated[int | None, Setting("Stop when the run has trained on so many steps.", ge=1)] = None
+    until_return: Annotated[
+        float | None, Setting("Stop when the mean return of the last 100 episodes reaches this value.")
+    ] = None
+    max_steps: Annotated[int | None, Setting("Stop when the run has trained on this many steps.", ge=1)] = None
     max_seconds: Annotated[
-        float | None, Setting("Stop when this process has run for so long.", gt=0, unit="seconds")
+        float | None, Setting("Stop when the learner process has run for this long.", gt=0, unit="seconds")
     ] = None
 
     def __post_init__(self) -> None:
@@ -64,22 +78,29 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class LeaseConfig:
-    """The lease by which a run has one learner at a time."""
+    """The lease, which ensures that a run has one learner at a time."""
 
-    # The lease is renewed every third of this time, so a commit must take less than a third.
     lease_ttl: Annotated[
-        float, Setting("How long the successor of a dead learner waits at most.", ge=0.2, unit="seconds")
+        float,
+        Setting(
+            "Time to live of the lease. If a learner dies, another one can take over after this time at the latest. "
+            "A commit must take less than a third of it.",
+            ge=0.2,
+            unit="seconds",
+        ),
     ] = 5.0
     lease_wait: Annotated[
         float | None,
         Setting(
-            "How long to wait for the lease of another learner.",
+            "How long a learner waits at its start while another learner holds the lease. Then it ends with an error.",
             ge=0,
             unit="seconds",
-            auto="twice lease_ttl; with standby, without limit",
+            auto="twice lease_ttl; with standby no limit",
         ),
     ] = None
-    standby: Annotated[bool, Setting("Wait for another learner's end, as long as it takes.")] = False
+    standby: Annotated[
+        bool, Setting("Wait without a limit until the other learner of the run ends, and then take over.")
+    ] = False
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
@@ -87,12 +108,12 @@ class LeaseConfig:
 
     @property
     def ttl_ms(self) -> int:
-        """The lease's time to live, in milliseconds for Redis."""
+        """The lease's time to live, as Redis takes it."""
         return int(self.lease_ttl * 1000)
 
     @property
     def wait_s(self) -> float:
-        """The longest time to wait for another learner's lease; infinite for a standby."""
+        """How long to wait for another learner's lease; infinite for a standby."""
         if self.standby:
             return math.inf
         return 2 * self.lease_ttl if self.lease_wait is None else self.lease_wait
@@ -100,15 +121,21 @@ class LeaseConfig:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointConfig:
-    """Checkpoints, and the file from which a new run starts."""
+    """Checkpoints, and what a new run starts from."""
 
     checkpoint_dir: Annotated[
-        Path | None, Setting("Folder for the last versions as files.", auto="none; broodmind up: OUT/checkpoints")
+        Path | None,
+        Setting("Folder for checkpoint files of the last versions.", command_defaults=(("up", "OUT/checkpoints"),)),
     ] = None
     checkpoint_every: Annotated[
-        float, Setting("Time between two checkpoints; 0: at each commit.", ge=0, unit="seconds")
+        float, Setting("Time between two checkpoints; 0: a checkpoint at each commit.", ge=0, unit="seconds")
     ] = 30.0
-    init_from: Annotated[Path | None, Setting("A model or checkpoint whose policy a new run starts with.")] = None
+    init_from: Annotated[
+        Path | None,
+        Setting(
+            "File with the policy that a new run starts with: a model of the original bot, an export, or a checkpoint."
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
@@ -117,9 +144,9 @@ class CheckpointConfig:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveConfig:
-    """The archive: a copy of the consumed entries, as files."""
+    """The archive: files with a copy of all consumed trajectories."""
 
-    archive: Annotated[Path | None, Setting("Folder for what is consumed.")] = None
+    archive: Annotated[Path | None, Setting("Folder for the archive.")] = None
     archive_mb: Annotated[
         float,
         Setting("Maximum size of the archive; the oldest files are deleted first.", gt=0, unit="MB of 2^20 bytes"),
@@ -131,18 +158,18 @@ class ArchiveConfig:
 
     @property
     def max_bytes(self) -> int:
-        """The maximum size of all finished segments together."""
+        """The size that finished segments may have together."""
         return int(self.archive_mb * (1 << 20))
 
     @property
     def segment_bytes(self) -> int:
-        """The size at which a segment is finished."""
+        """At which a segment is finished."""
         return min(_SEGMENT_BYTES, self.max_bytes // _SEGMENTS_LEAST)
 
 
 @dataclass(frozen=True, slots=True)
 class LearnerConfig:
-    """The configuration of one learner process: all settings that are not part of the run's spec."""
+    """Everything about one learner process that actors need not agree with."""
 
     algorithm: AlgorithmConfig = field(default_factory=PPOConfig)
     intake: IntakeConfig = field(default_factory=IntakeConfig)

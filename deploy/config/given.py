@@ -115,27 +115,36 @@ def _flat(table: Mapping[str, Any], where: tuple[str, ...], path: Path) -> Itera
         ):
             yield from _flat(value, (*where, key), path)
         else:
-            raise ConfigError(_unknown(key, where, path))
+            raise ConfigError(
+                _unknown_table(key, where, path) if isinstance(value, dict) else _unknown(key, where, path)
+            )
 
 
 def _unknown(key: str, where: tuple[str, ...], path: Path) -> str:
-    """Why a key is no setting there, with the one that was probably meant."""
+    """The error for a key that is no setting in its table. It suggests the setting that was probably meant."""
     table = f"table [{'.'.join(where)}]" if where else "head"
     meant = next(iter(difflib.get_close_matches(deprecated.SETTINGS.get(key, key), entries(), n=1)), None)
     if meant is not None:
         expected = f"{meant}{_place(meant)}"
-        return f"{key}: no setting in the {table} of {path}, expected one that there is; did you mean {expected}?"
+        return f"{key}: no setting in the {table} of {path}, expected the name of a setting; did you mean {expected}?"
     here = [each.name for each in entries().values() if each.path == where]
-    tables = sorted(
-        {
-            each.path[len(where)]
-            for each in entries().values()
-            if len(each.path) > len(where) and each.path[: len(where)] == where
-        }
-    )
-    return (
-        f"{key}: no setting in the {table} of {path}, expected one of {', '.join([*here, *(f'[{t}]' for t in tables)])}"
-    )
+    tables = [f"[{'.'.join(each)}]" for each in _tables() if each[:-1] == where]
+    return f"{key}: no setting in the {table} of {path}, expected one of {', '.join([*here, *tables])}"
+
+
+def _unknown_table(key: str, where: tuple[str, ...], path: Path) -> str:
+    """The error for a table that no group of settings has. It suggests the table that was probably meant."""
+    name = ".".join([*where, key])
+    known = {".".join(each): f"[{'.'.join(each)}]" for each in _tables()}
+    meant = next(iter(difflib.get_close_matches(name, known, n=1)), None)
+    if meant is not None:
+        return f"[{name}]: no table of settings in {path}, expected {known[meant]}"
+    return f"[{name}]: no table of settings in {path}, expected one of {', '.join(known.values())}"
+
+
+def _tables() -> list[tuple[str, ...]]:
+    """The tables of a file, in the order of the tree."""
+    return list(dict.fromkeys(each.path for each in entries().values() if each.path))
 
 
 def _place(name: str) -> str:

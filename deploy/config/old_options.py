@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,14 +58,22 @@ def in_environment(command: str, environment: Mapping[str, str]) -> Iterator[tup
 
 
 def _assigned(assignment: str) -> tuple[str, str]:
-    """The setting and the value of `--set NAME=VALUE`."""
+    """The setting and the value of `--set NAME=VALUE`. Raises ConfigError, which does not show the value."""
     old, equals, value = assignment.partition("=")
     old = old.strip()
     name = deprecated.HYPERPARAMETERS.get(old, old)
     algorithms = sorted(each for each, entry in entries().items() if entry.defaults)
-    if not equals or name not in algorithms:
-        raise ConfigError(f"set: {assignment!r}, expected NAME=VALUE with one of {', '.join(algorithms)}")
-    return name, value.strip()
+    if equals and name in algorithms:
+        return name, value.strip()
+    if name in algorithms:
+        expected = f"{old}=VALUE"
+    elif name in entries() and not entries()[name].field.setting.secret:
+        expected = f"the option {entries()[name].option}, because --set sets only hyperparameters of algorithms"
+    elif near := difflib.get_close_matches(name, algorithms, n=1):
+        expected = f"a hyperparameter; did you mean {entries()[near[0]].option}?"
+    else:
+        expected = f"NAME=VALUE with a hyperparameter: {', '.join(algorithms)}"
+    raise ConfigError(f"set: {old!r}, expected {expected}")
 
 
 def _warn(old: str, new: str) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...learner.algorithms import registry
 from . import inherited, old_options
 from .given import gather
-from .tree import ALGORITHM, entries, groups
+from .tree import ALGORITHM, entries, groups, subgroups
+from .unknown_variables import warn_of_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +70,9 @@ def with_settings(
             if parameters.get("inherit") is not None:
                 given = inherited.receive()
             else:
-                command = click.get_current_context().info_name or ""
+                context = click.get_current_context()
+                command = context.info_name or ""
+                warn_of_unknown(os.environ, context)
                 typed |= {e.name: v for e in chosen if (v := parameters.get(e.name)) is not None}
                 given = gather(command, typed, config_file)
             mine = {entry.name for entry in chosen}
@@ -80,32 +85,55 @@ def with_settings(
     return decorate
 
 
+class _SettingOption(click.Option):
+    """The option of a setting. Its help shows the default that the setting has in the command at hand."""
+
+    def __init__(self, *args: Any, entry: Entry, **attributes: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(*args, **attributes)
+        self.allow_from_autoenv = False  # the environment is read in `given`, for every command by the same names
+        self._entry = entry
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The option as it is spelt, and its help."""
+        record = super().get_help_record(ctx)
+        return record and (record[0], _help(self._entry, ctx.info_name or ""))
+
+
 def _option(entry: Entry) -> Callable[..., Any]:
     field = entry.field
     if field.kind is bool:
         dashed = entry.option.removeprefix("--")
-        return click.option(
-            f"--{dashed}/--no-{dashed}", entry.name, default=None, help=_help(entry), allow_from_autoenv=False
-        )
+        return click.option(f"--{dashed}/--no-{dashed}", entry.name, cls=_SettingOption, entry=entry, default=None)
     metavar = f"[{'|'.join(field.choices)}]" if field.choices else _METAVARS.get(field.kind, "PATH")
-    return click.option(entry.option, entry.name, metavar=metavar, help=_help(entry), allow_from_autoenv=False)
+    return click.option(entry.option, entry.name, cls=_SettingOption, entry=entry, metavar=metavar)
 
 
-def _help(entry: Entry) -> str:
+def _help(entry: Entry, command: str) -> str:
     field = entry.field
-    notes = [field.range, field.setting.unit and f"in {field.setting.unit}", f"default: {default_in_words(entry)}"]
+    default = f"default: {default_in_words(entry, command)}"
+    notes = [field.range, field.setting.unit and f"in {field.setting.unit}", default]
     return f"{field.setting.help}  [{'; '.join(note for note in notes if note)}]"
 
 
-def default_in_words(entry: Entry) -> str:
-    """The default, as help and the reference page say it."""
+def default_in_words(entry: Entry, command: str | None = None) -> str:
+    """The default in one command, as its help says it; without a command the defaults in all, as on the reference page.
+
+    The defaults of the algorithms are listed if they differ.
+    """
     field = entry.field
+    of_commands = dict(field.setting.command_defaults)
+    if command in of_commands:
+        return of_commands[command]
+    values = entry.defaults or {"": field.default}
     if field.setting.auto:
-        return field.setting.auto
-    defaults = entry.defaults or {"": field.default}
-    if len(set(map(repr, defaults.values()))) == 1:
-        return _shown(next(iter(defaults.values())))
-    return ", ".join(f"{algorithm} {_shown(value)}" for algorithm, value in defaults.items())
+        words = field.setting.auto
+    elif len(set(map(repr, values.values()))) == 1:
+        words = _shown(next(iter(values.values())))
+    else:
+        words = ", ".join(f"{algorithm} {_shown(value)}" for algorithm, value in values.items())
+    if command is None:
+        words += "".join(f"; broodmind {name}: {own}" for name, own in of_commands.items())
+    return words
 
 
 def _shown(value: object) -> str:
@@ -121,11 +149,16 @@ def _shown(value: object) -> str:
 def _section(parameter: str) -> str:
     """The section of the help that a parameter stands in."""
     entry = entries().get(parameter)
-    return title(entry.path[0]) if entry is not None and entry.path else "Options"
+    return title(entry.path) if entry is not None and entry.path else "Options"
 
 
-def title(group: str) -> str:
-    """What a group is, by the first line of its docstring, without the full stop."""
-    if group == ALGORITHM:
+def title(path: Sequence[str]) -> str:
+    """The title of a group, or of a group inside a group: the first line of its docstring, without the full stop."""
+    if tuple(path) == (ALGORITHM,):
         return "The algorithm's hyperparameters"
-    return (groups()[group].__doc__ or "").strip().splitlines()[0].rstrip(".")
+    first, *inner = path
+    # The algorithm is one of several classes; a group inside it has the same title in each that has it.
+    found = [*map(registry.config_class, registry.ALGORITHMS)] if first == ALGORITHM else [groups()[first]]
+    for name in inner:
+        found = [subgroups(group)[name] for group in found if name in subgroups(group)]
+    return (found[0].__doc__ or "").strip().splitlines()[0].rstrip(".")

@@ -18,12 +18,15 @@ _INTRODUCTION = """\
 
 <!-- Made from the settings' fields by `broodmind config --reference > docs/settings.md`; a test compares. -->
 
-Each setting has one name. `max_staleness` is `--max-staleness` on a command line, `BROODMIND_MAX_STALENESS` in the
-environment, and `max_staleness` in the table `[intake]` of a file that `--config run.toml` or `BROODMIND_CONFIG` names.
-A command line comes before the environment, the environment before the file, the file before the defaults below.
-A command takes what concerns it and leaves the rest, so that one file serves a whole run. `broodmind config` prints
-the effective configuration as such a file. A value that is not allowed ends a command with exit code 3 before it
-starts anything.
+Each setting has one name. The name `max_staleness` is `--max-staleness` on a command line, `BROODMIND_MAX_STALENESS` in
+the environment, and `max_staleness` in the table `[intake]` of a TOML file. The option `--config run.toml` or the
+environment variable `BROODMIND_CONFIG` names the file. The command line takes precedence over the environment, the
+environment over the file, and the file over the defaults below.
+
+Each command uses the settings that it has options for and ignores all others, so that one file can configure all
+commands of a run. `broodmind config` prints the effective configuration as such a file. If a value is not allowed, the
+command ends with exit code 3 before it starts anything. An environment variable that begins with `BROODMIND_` and names
+no setting has no effect; the command warns of it on standard error.
 """
 
 
@@ -40,7 +43,7 @@ def to_toml(config: Config) -> str:
         sections.setdefault(entry.path, []).append(_assignment(entry, table[entry.name]))
     blocks = []
     for path, lines in sections.items():
-        heading = f"# {title(path[0])}.\n[{'.'.join(path)}]\n" if path else ""
+        heading = f"# {title(path)}.\n[{'.'.join(path)}]\n" if path else ""
         blocks.append(heading + "\n".join(lines))
     return "\n\n".join(blocks) + "\n"
 
@@ -52,10 +55,10 @@ def to_reference() -> str:
     for entry in entries().values():
         tables.setdefault(entry.path, []).append(entry)
     for path, table in tables.items():
-        heading = f"## {title(path[0])}: `[{'.'.join(path)}]`" if path else "## At the head of a file"
+        heading = f"## {title(path)}: `[{'.'.join(path)}]`" if path else "## The run: at the head of a file"
         rows = [_row(entry) for entry in table]
         parts.append(
-            "\n".join([heading, "", "| setting | allowed | default | what it is |", "|---|---|---|---|", *rows, ""])
+            "\n".join([heading, "", "| setting | allowed values | default | meaning |", "|---|---|---|---|", *rows, ""])
         )
     return "\n".join(parts)
 

@@ -34,15 +34,17 @@ class ConnectionConfig:
         str | None,
         Setting(
             "URL of the server: redis://, rediss:// or unix://.",
-            auto=f"{DEFAULT_URL}; broodmind up: an embedded one",
+            auto=DEFAULT_URL,
+            command_defaults=(("up", "an embedded server"),),
             holds_secret=True,
         ),
     ] = field(default=None, repr=False)
     redis_password: Annotated[
-        str | None, Setting("Password, where the URL has none. By environment or file only.", secret=True)
+        str | None,
+        Setting("Password for the server, if the URL has none. It cannot be given on the command line.", secret=True),
     ] = field(default=None, repr=False)
     redis_password_file: Annotated[
-        Path | None, Setting("File whose first line is the password, where the URL has none.")
+        Path | None, Setting("File whose first line is the password for the server, if the URL has none.")
     ] = None
 
     def __post_init__(self) -> None:
@@ -52,13 +54,14 @@ class ConnectionConfig:
 
 @dataclass(frozen=True, slots=True)
 class LocalConfig:
-    """What `broodmind up` does around a run."""
+    """Settings of `broodmind up` alone."""
 
-    eval_episodes: Annotated[int, Setting("Episodes of the closing evaluation.", ge=1)] = 100
+    eval_episodes: Annotated[int, Setting("Number of episodes in the evaluation after the training.", ge=1)] = 100
     out: Annotated[
         Path | None,
         Setting(
-            "Folder for picture, checkpoints and logs; a run whose checkpoints are in it goes on.", auto="runs/RUN-TIME"
+            "Folder for the learning curve, checkpoints and logs. A run whose checkpoints are in it is continued.",
+            auto="runs/RUN-TIME",
         ),
     ] = None
 
@@ -69,13 +72,16 @@ class LocalConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A run."""
+    """All settings of a run."""
 
-    run: Annotated[str, Setting("The run's name.")] = "default"
-    game: Annotated[str, Setting("TinyZerg, ConnectFour, a Gymnasium id, module:factory, or starcraft2.")] = "TinyZerg"
-    seed: Annotated[int, Setting("Seed of the whole run.", ge=0)] = 1
+    run: Annotated[str, Setting("Name of the run.", command_defaults=(("export", "none"),))] = "default"
+    game: Annotated[str, Setting("The game: TinyZerg, ConnectFour, a Gymnasium id, MODULE:FACTORY, or starcraft2.")] = (
+        "TinyZerg"
+    )
+    seed: Annotated[int, Setting("Seed of all random numbers of the run.", ge=0)] = 1
     algo: Annotated[
-        str, Setting("Algorithm; auto is PPO with settings that suit the game.", choices=("auto", *registry.ALGORITHMS))
+        str,
+        Setting("The algorithm; auto is PPO with defaults that suit the game.", choices=("auto", *registry.ALGORITHMS)),
     ] = "auto"
     connection: ConnectionConfig = field(default_factory=ConnectionConfig)
     algorithm: Any = field(default_factory=registry.config_class(registry.AUTO))

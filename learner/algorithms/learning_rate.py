@@ -13,25 +13,45 @@ Scaling = Literal["none", "linear", "sqrt"]
 
 @dataclass(frozen=True, slots=True)
 class LearningRateConfig:
-    """How the learning rate follows the batch, the run's progress, and how far updates move the policy."""
+    """The schedule of the learning rate.
 
-    # The size is the number of accepted steps in the batch, not the configured one.
+    It depends on the batch, on the progress of the run, and on how far updates change the policy.
+    """
+
+    # By the steps that were accepted, not by those asked for.
     learning_rate_scaling: Annotated[
-        Scaling, Setting("How the learning rate follows the size of the batch, against reference_steps.")
+        Scaling,
+        Setting("Multiply the learning rate by the batch size over reference_steps (linear), or by its root (sqrt)."),
     ] = "none"
     reference_steps: Annotated[
-        int, Setting("Size of the batch that the learning rate is meant for.", ge=1, unit="steps")
+        int, Setting("Batch size at which learning_rate_scaling does not change the learning rate.", ge=1, unit="steps")
     ] = 2048
-    warmup_updates: Annotated[int, Setting("Raise the learning rate linearly over so many updates.", ge=0)] = 0
-    anneal_steps: Annotated[
-        int, Setting("Lower the learning rate linearly to 0 over so many trained steps; 0: do not.", ge=0)
+    warmup_updates: Annotated[
+        int,
+        Setting(
+            "Number of updates at the beginning over which the learning rate rises linearly to its full value.", ge=0
+        ),
     ] = 0
-    # For a batch with a share of such steps, the factor is interpolated linearly between 1 and this.
+    anneal_steps: Annotated[
+        int,
+        Setting("Number of trained steps over which the learning rate falls linearly to 0; 0: it does not fall.", ge=0),
+    ] = 0
     stale_factor: Annotated[
-        float, Setting("Factor of the learning rate for a batch of older versions' steps only.", gt=0, le=1)
+        float,
+        Setting(
+            "Factor of the learning rate for a batch that older versions played. If they played a part of it, "
+            "the factor is between this and 1.",
+            gt=0,
+            le=1,
+        ),
     ] = 1.0
     kl_target: Annotated[
-        float, Setting("KL divergence of an update that the learning rate aims at; 0: do not.", ge=0, unit="nats")
+        float,
+        Setting(
+            "Adapt the learning rate so that an update changes the policy by this KL divergence; 0: do not adapt it.",
+            ge=0,
+            unit="nats",
+        ),
     ] = 0.0
 
     def __post_init__(self) -> None:
@@ -50,21 +70,21 @@ def batch_scale(config: LearningRateConfig, steps: int) -> float:
 
 
 def stale_scale(config: LearningRateConfig, stale_share: float) -> float:
-    """The factor for a batch of which the share `stale_share`, in [0, 1], was played with an older version."""
+    """The factor for a batch of which `stale_share`, in [0, 1], was played by an older version."""
     return 1 - stale_share * (1 - config.stale_factor)
 
 
 def schedule(config: LearningRateConfig, updates: int, trained_steps: int) -> float:
-    """The factor of warm-up and annealing, after `updates` earlier updates on `trained_steps` steps."""
+    """The factor for the update after `updates` others and `trained_steps` steps: warm-up, then annealing."""
     warm = min(1.0, (updates + 1) / config.warmup_updates) if config.warmup_updates else 1.0
     left = max(0.0, 1 - trained_steps / config.anneal_steps) if config.anneal_steps else 1.0
     return warm * left
 
 
 def follow_kl(factor: float, kl: float, target: float) -> float:
-    """The next factor, after an update that changed the policy by a KL divergence of `kl`.
+    """The next factor after an update that moved the policy by `kl`.
 
-    If kl > 2 target, the factor is divided by 1.5. If kl < target / 2, it is multiplied by 1.5. It stays in [1/64, 64].
+    KL > 2 target: divide by 1.5; KL < target / 2: multiply by 1.5; within [1/64, 64].
     """
     if target <= 0:
         return 1.0

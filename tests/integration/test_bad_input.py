@@ -101,7 +101,7 @@ def test_a_name_that_cannot_stand_in_a_key(shared_server):
         (("--algo", "impact", "--no-decoupled"), "decoupled: false, expected true: IMPACT's advantages are those of"),
         (("--algo", "reinforce", "--lock-step"), "lock_step: true with whole episodes as trajectories, expected an"),
         (("--set", "clip=-1"), "clip_range: -1, expected a finite number of more than 0"),
-        (("--set", "gama=0.9"), "set: 'gama=0.9', expected NAME=VALUE with one of anneal_steps, "),
+        (("--set", "gama=0.9"), "set: 'gama', expected a hyperparameter; did you mean --gamma?"),
         (("--config", "absent.toml"), "config: 'absent.toml', expected a file that can be read"),
     ],
 )

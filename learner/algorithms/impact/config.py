@@ -15,10 +15,14 @@ class ImpactConfig(PPOConfig):
     """IMPACT's hyperparameters: those of PPO and of V-trace. `weight_cap` caps the weights of the policy's gradient."""
 
     decoupled: Annotated[
-        bool, Setting("Clip against a moving average of the weights instead of the policy that played.")
+        bool, Setting("Clip the ratio against a moving average of the weights, not against the policy that played.")
     ] = True
-    rho_bar: Annotated[float, Setting("V-trace: cap of the weight of a step's own error.", gt=0)] = 1.0
-    c_bar: Annotated[float, Setting("V-trace: cap of the weights that carry errors back.", gt=0)] = 1.0
+    rho_bar: Annotated[
+        float, Setting("V-trace: maximum importance weight of a step's own temporal-difference error.", gt=0)
+    ] = 1.0
+    c_bar: Annotated[
+        float, Setting("V-trace: maximum of the importance weights by which an error reaches earlier steps.", gt=0)
+    ] = 1.0
 
     def __post_init__(self) -> None:
         """Check ranges once, here, and that `decoupled` is true."""

@@ -20,20 +20,22 @@ class ReinforceConfig:
     WHOLE_EPISODES: ClassVar[bool] = True
 
     learning_rate: Annotated[float, Setting("Step size of the optimizer.", gt=0)] = 3e-3
-    optimizer: Annotated[OptimizerName, Setting("Optimizer.")] = "adam"
+    optimizer: Annotated[OptimizerName, Setting("The optimizer.")] = "adam"
     gamma: Annotated[float, Setting("Discount factor of a step.", ge=0, le=1)] = 0.99
-    baseline: Annotated[Baseline, Setting("What is subtracted from returns.")] = "batch_mean"
-    importance: Annotated[Importance, Setting("Truncated importance weights: of each step, or of each whole game.")] = (
-        "none"
-    )
-    weight_cap: Annotated[float, Setting("Largest importance weight.", ge=1)] = 2.0
-    entropy_coef: Annotated[float, Setting("Weight of the entropy bonus.", ge=0)] = (
+    baseline: Annotated[Baseline, Setting("The baseline that is subtracted from the returns.")] = "batch_mean"
+    importance: Annotated[
+        Importance, Setting("Importance weights, limited by weight_cap: none, one for each step, or one for each game.")
+    ] = "none"
+    weight_cap: Annotated[float, Setting("Maximum importance weight; larger weights are reduced to it.", ge=1)] = 2.0
+    entropy_coef: Annotated[float, Setting("Weight of the entropy bonus in the loss.", ge=0)] = (
         0.01  # in return units per nat and step
     )
-    value_coef: Annotated[float, Setting("Weight of the value function's loss.", ge=0)] = 0.5  # with baseline="value"
-    max_grad_norm: Annotated[float, Setting("Norm at which a gradient is clipped.", gt=0)] = (
-        10.0  # of the mean over games
+    value_coef: Annotated[float, Setting("Weight of the value function's loss in the whole loss.", ge=0)] = (
+        0.5  # with baseline="value"
     )
+    max_grad_norm: Annotated[
+        float, Setting("Maximum norm of a gradient; a longer gradient is scaled down to it.", gt=0)
+    ] = 10.0  # of the mean over games
     schedule: LearningRateConfig = field(default_factory=LearningRateConfig)
 
     def __post_init__(self) -> None:

@@ -65,8 +65,18 @@ def test_a_file_holds_every_kind_of_value(write):
         ("[algorithm]\nclip = 1", "clip: no setting in the table [algorithm] of FILE"),
         ("rate = 1", "rate: no setting in the head of FILE, .*did you mean learning_rate in [algorithm]"),
         (
-            "[intakes]\nmax_age = 1",
-            "intakes: no setting in the head of FILE, expected one of run, game, seed, algo, [act",
+            "[xyzzy]\nmax_age = 1",
+            "[xyzzy]: no table of settings in FILE, expected one of [connection], [algorithm], [algorithm.schedule], ",
+        ),
+        ("[algoritm]\ngamma = 0.9", "[algoritm]: no table of settings in FILE, expected [algorithm]"),
+        ("[intakes]\nmax_age = 1", "[intakes]: no table of settings in FILE, expected [intake]"),
+        (
+            "[algorithm.scedule]\nkl_target = 1",
+            "[algorithm.scedule]: no table of settings in FILE, expected [algorithm.sch",
+        ),
+        (
+            "xyzzy = 1",
+            "xyzzy: no setting in the head of FILE, expected one of run, game, seed, algo, [connection], [alg",
         ),
         ("intake = 1", "intake: no setting in the head of FILE"),
         (

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from broodmind.common import deprecated
+from broodmind.common.errors import ConfigError
 from broodmind.deploy.config.given import of_environment
 from broodmind.deploy.config.options import with_settings
 from broodmind.deploy.config.tree import entries
@@ -54,6 +55,23 @@ def test_an_old_assignment_sets_the_new_setting(old):
 
 def test_assignments_add_up():
     assert run("--set", "clip=0.1", "--set", "gamma=0.5")[0] == {"clip_range": 0.1, "gamma": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("nonsense=1", "set: 'nonsense', expected NAME=VALUE with a hyperparameter: anneal_steps, baseline, c_bar"),
+        ("gama=1", "set: 'gama', expected a hyperparameter; did you mean --gamma?"),
+        ("gamma", "set: 'gamma', expected gamma=VALUE"),
+        ("max_staleness=1", "set: 'max_staleness', expected the option --max-staleness, because --set sets only hyper"),
+        ("redis_password=S3cret", "set: 'redis_password', expected NAME=VALUE with a hyperparameter: "),
+    ],
+)
+def test_a_mistaken_assignment_says_what_is_expected(assignment, message):
+    with pytest.raises(ConfigError) as rejected:
+        run("--set", assignment)
+    assert message in str(rejected.value)
+    assert "S3cret" not in str(rejected.value)
 
 
 def test_the_new_name_wins():

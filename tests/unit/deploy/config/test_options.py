@@ -35,11 +35,13 @@ def test_options_are_settings_of_their_type_and_the_commands_own_are_its_own():
 
 def test_help_lists_settings_by_group_with_range_unit_and_default():
     shown = " ".join(invoke("--help").stdout.split())
-    assert "What goes into a batch: --batch-steps INTEGER" in shown
-    assert "Reject what was played longer ago than that. [more than 0; in seconds; default: 3600]" in shown
+    assert "which trajectories are rejected: --batch-steps INTEGER" in shown
+    assert (
+        "Reject trajectories that were played longer ago than this. [more than 0; in seconds; default: 3600]" in shown
+    )
     assert "--activation [tanh|relu]" in shown
     assert "--shared / --no-shared" in shown
-    assert "--seed" in shown.partition("What goes into")[0]
+    assert "--seed" in shown.partition("Batches, ")[0]
 
 
 def test_settings_can_be_left_out():
@@ -66,6 +68,29 @@ def test_what_is_secret_is_no_option():
 )
 def test_a_default_in_words(name, words):
     assert default_in_words(entries()[name]) == words
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "default"),
+    [
+        ("export", "--run", "none"),
+        ("status", "--run", "default"),
+        ("export", "--redis", "redis://127.0.0.1:6379"),
+        ("up", "--redis", "an embedded server"),
+        ("actors", "--actors", "1"),
+        ("up", "--actors", "2"),
+    ],
+)
+def test_help_shows_the_default_of_the_command(command, option, default):
+    shown = " ".join(CliRunner().invoke(cli, [command, "--help"]).stdout.split())
+    help_text = shown.partition(f" {option} ")[2].partition("]")[0]
+    assert help_text.endswith(f"default: {default}")
+
+
+def test_without_a_command_the_defaults_of_all_commands_are_listed():
+    assert default_in_words(entries()["actors"]) == "1; broodmind up: 2"
+    assert default_in_words(entries()["actors"], "up") == "2"
+    assert default_in_words(entries()["actors"], "actors") == "1"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -48,3 +48,8 @@ def test_the_reference_page_is_the_one_of_these_settings():
     page = (ROOT / "docs" / "settings.md").read_text()
     assert page == to_reference()
     assert all(f"| `{name}` |" in page for name in entries())
+
+
+def test_no_two_tables_have_the_same_heading():
+    headings = [line.partition(": `[")[0] for line in to_reference().splitlines() if line.startswith("#")]
+    assert len(set(headings)) == len(headings)
