@@ -72,7 +72,7 @@ def _from_npz(path: Path, spec: RunSpec) -> WarmStart:
     _check(path, spec, theirs.game, theirs.network)
     if theirs.network.normalize_observations:
         raise WireError(
-            "normalize_observations: True, expected False: an export has no normaliser state; use a checkpoint"
+            "normalize_observations: True, expected False: exports lack the normaliser's state; start from a checkpoint"
         )
     params: Params = {}
     for name, shape in shapes(spec.network, spec.game).items():
