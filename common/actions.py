@@ -17,7 +17,7 @@ class Discrete:
     n: int
 
     def __post_init__(self) -> None:
-        """Refuse what leaves nothing to choose."""
+        """Check that there are at least two actions."""
         if self.n < 2:
             raise ConfigError(f"actions: {self.n}, expected at least 2")
 
@@ -28,12 +28,12 @@ class Discrete:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one action."""
+        """The shape of one action."""
         return ()
 
     @property
     def dtype(self) -> Dtype:
-        """Of an action's array."""
+        """The dtype of an array of actions."""
         return "<i4"
 
     @property
@@ -49,18 +49,18 @@ class MultiDiscrete:
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what leaves nothing to choose."""
+        """Check that each choice has at least two options."""
         if not self.sizes or min(self.sizes) < 2:
             raise ConfigError(f"actions: {self.sizes}, expected at least 2 options for each choice")
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one action."""
+        """The shape of one action."""
         return (len(self.sizes),)
 
     @property
     def dtype(self) -> Dtype:
-        """Of an action's array."""
+        """The dtype of an array of actions."""
         return "<i4"
 
     @property
@@ -73,14 +73,15 @@ class MultiDiscrete:
 class Box:
     """Several numbers, each between its `low` and its `high`. An action is float32 [D].
 
-    What travels is what the policy drew, around [-1, 1] and unbounded; the game gets it clipped and then scaled.
+    Trajectories contain the numbers that the policy drew, around [-1, 1] and unbounded. The game gets them clipped to
+    [-1, 1] and scaled to its bounds.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse bounds that cannot be scaled to."""
+        """Check that the bounds are finite, and each `low` is below its `high`."""
         if not self.low or len(self.low) != len(self.high):
             raise ConfigError(f"actions: {len(self.low)} and {len(self.high)} bounds, expected as many of each")
         for low, high in zip(self.low, self.high, strict=True):
@@ -89,22 +90,22 @@ class Box:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """There is nothing to mask."""
+        """Empty: there are no options to mask."""
         return ()
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one action."""
+        """The shape of one action."""
         return (len(self.low),)
 
     @property
     def dtype(self) -> Dtype:
-        """Of an action's array."""
+        """The dtype of an array of actions."""
         return "<f4"
 
     @property
     def outputs(self) -> int:
-        """The width of the policy's head: the means; the deviations do not depend on the observation."""
+        """The width of the policy's head: one mean per number. The deviations do not depend on the observation."""
         return len(self.low)
 
 
@@ -117,14 +118,14 @@ _KINDS: dict[str, type[Discrete | MultiDiscrete | Box]] = {
 
 
 def actions_to_json(actions: ActionSpace) -> dict[str, Any]:
-    """As part of a run's spec."""
+    """The JSON form of an action space in a run's spec."""
     kind = next(name for name, type_ in _KINDS.items() if isinstance(actions, type_))
     fields = {name: getattr(actions, name) for name in actions.__dataclass_fields__}
     return {"kind": kind, **fields}
 
 
 def actions_from_json(raw: dict[str, Any]) -> ActionSpace:
-    """The inverse. Raises KeyError or TypeError where it is not one."""
+    """The inverse of `actions_to_json`. Raises KeyError or TypeError for any other input."""
     kind: Any = _KINDS[raw["kind"]]
     return kind(
         **{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items() if name != "kind"}

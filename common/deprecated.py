@@ -1,6 +1,6 @@
 """Old names that still work until version 0.3. No other module knows an old name.
 
-Who imports or types an old name gets a warning. What an earlier version stored is read without one.
+Importing or typing an old name gives a warning. Data that an earlier version stored is read without a warning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MODULES = {
     "actors.tinyzerg_gymnasium": "actors.games.tinyzerg_gymnasium",
     "actors.two_seats": "actors.games.two_player_game",
 }
-# Names that were documented as attributes of a module: the module's path today, old name to the name of today.
+# Names that were documented as attributes of a module: by the module's current path, old name to current name.
 _ATTRIBUTES = {
     "actors.games.two_player_game": {"TwoSeatGame": "TwoPlayerGame"},
     "actors.starcraft2.features": {"Seen": "GameState"},
@@ -55,7 +55,7 @@ SETTINGS = {
     "accept_declared": "accept_imported",
     "state_fit": "observation_fit",
 }
-# Hyperparameters of the algorithms that `--set NAME=VALUE` had another name for.
+# Hyperparameters of the algorithms that had another name in `--set NAME=VALUE`.
 HYPERPARAMETERS = {
     "rate": "learning_rate",
     "lambda_": "gae_lambda",
@@ -85,7 +85,7 @@ END = "0.3"
 
 
 def actors_attribute(name: str) -> Any:  # noqa: ANN401 - classes and a function
-    """What `broodmind.actors.NAME` was: the public name of today. Raises AttributeError for any other name."""
+    """The public object that was `broodmind.actors.NAME` before. Raises AttributeError for any other name."""
     if name not in _PUBLIC:
         raise AttributeError(f"module '{_PACKAGE}.actors' has no attribute {name!r}")
     _warn(f"{_PACKAGE}.actors.{name}", f"{_PACKAGE}.{name}", stacklevel=4)
@@ -93,7 +93,7 @@ def actors_attribute(name: str) -> Any:  # noqa: ANN401 - classes and a function
 
 
 def module_attribute(module: str, name: str) -> Any:  # noqa: ANN401 - a class or a function
-    """What `MODULE.NAME` was: the attribute's name of today. Raises AttributeError for any other name."""
+    """The attribute that was `MODULE.NAME` before, under its current name. Raises AttributeError for any other name."""
     new = _ATTRIBUTES.get(module.partition(".")[2], {}).get(name)
     if new is None:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
@@ -102,7 +102,7 @@ def module_attribute(module: str, name: str) -> Any:  # noqa: ANN401 - a class o
 
 
 def current_game(game: Any) -> Any:  # noqa: ANN401 - whatever a user's factory returned
-    """The game itself, or an adapter if it is a two-player game with the methods that 0.1 asked for."""
+    """The game itself, or an adapter if it is a two-player game with the methods of version 0.1."""
     if not hasattr(game, "movers"):
         return game
     _warn(
@@ -127,9 +127,9 @@ class _TwoPlayerGame:
 
 
 class _MovedModules:
-    """Finds and loads a module under its old path; asked only where no module of that path exists.
+    """Finds and loads a module under its old path. Python calls it only if there is no module of that path.
 
-    A finder and loader as in `importlib.abc`, whose import would cost every process 6 ms.
+    A finder and loader as in `importlib.abc`, which is not imported because that would cost every process 6 ms.
     """
 
     def find_spec(
@@ -141,13 +141,13 @@ class _MovedModules:
         return importlib.util.spec_from_loader(fullname, self)  # type: ignore[arg-type] # wants the old load_module
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """See Loader. The module is the one of today, not a copy: classes must be the same."""
+        """See Loader. Returns the current module itself and not a copy, so that the classes are the same."""
         new = f"{_PACKAGE}.{_MODULES[spec.name.partition('.')[2]]}"
         _warn(spec.name, new, stacklevel=6)
         return importlib.import_module(new)
 
     def exec_module(self, module: ModuleType) -> None:
-        """See Loader. It has been executed under its own name; which it keeps."""
+        """See Loader. Does nothing: the module has been executed already, under its current name."""
 
 
 class StatusAliases:
@@ -158,54 +158,54 @@ class StatusAliases:
 
     @property
     def dropped(self) -> int:
-        """What `overflow` was called."""
+        """The old name of `overflow`."""
         _warn("Status.dropped", "Status.overflow", stacklevel=3)
         return self.overflow
 
 
 def with_old_keys(fields: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """A JSON object that scripts may parse by keys of an earlier version too; `deprecated_keys` lists these.
+    """A JSON object with the keys of an earlier version in addition. Its field `deprecated_keys` lists these.
 
     Args:
-        fields: the object of today.
-        renamed: old key to the key of today.
+        fields: the object with its current keys.
+        renamed: old key to current key.
     """
     old = {name: fields[new] for name, new in renamed.items() if new in fields}
     return {**fields, **old, "deprecated_keys": sorted(old)} if old else fields
 
 
 def with_old_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """As `with_old_keys`, for counters and statistics: each that was renamed under its old name too."""
+    """Like `with_old_keys`, for all counters and statistics that were renamed."""
     return with_old_keys(fields, {**_STORED, **STATISTICS})
 
 
 def in_old_names(fields: Mapping[str, _T]) -> dict[str, _T]:
-    """The same values under the names of an earlier version, where these differ."""
+    """The same values under the names of an earlier version."""
     return {old_name(name): value for name, value in fields.items()}
 
 
 def with_old_summary(summary: dict[str, Any]) -> dict[str, Any]:
-    """The summary of `up`, in which the rejected entries had another key, and some reasons other names."""
+    """The summary of `up`, with the old key of the rejected entries and the old names of the reasons in addition."""
     return with_old_keys(summary, UP_KEYS) | {old: in_old_names(summary[new]) for old, new in UP_KEYS.items()}
 
 
 def old_name(name: str) -> str:
-    """The name under which an earlier version stored a field of today."""
+    """The name under which an earlier version stored a field."""
     return next((old for old, new in _STORED.items() if new == name), name)
 
 
 def stored_fields(raw: Mapping[str, _T]) -> dict[str, _T]:
-    """Stored fields under their names of today. Where a field has both names, the value under today's name counts."""
+    """Stored fields under their current names. If a field is stored under both names, the current one counts."""
     return {new: value for name, value in raw.items() if (new := stored_name(name)) == name or new not in raw}
 
 
 def stored_name(name: str) -> str:
-    """The name of today of a field, or of a reason for rejecting an entry, that an earlier version may have stored."""
+    """The current name of a field, or of a rejection reason, that an earlier version may have stored."""
     return _STORED.get(name, name)
 
 
 def install() -> None:
-    """Let the old module paths be imported."""
+    """Make the old module paths importable."""
     if not any(isinstance(finder, _MovedModules) for finder in sys.meta_path):
         sys.meta_path.append(_MovedModules())
 

@@ -9,21 +9,21 @@
     ├── LeaseLost (7)            this learner no longer holds the lease; nothing more may be written
     ├── SpecMismatch (8)         this actor's game is not the game of the run
     ├── LineageLost (9)          the run in Redis is not the one this process was working on
-    ├── NotSolved (10)           a limit came before the return that was asked for
+    ├── NotSolved (10)           a limit was reached before the return `--until-return`
     ├── ProcessFailed (11)       a process of a local run failed too often
     ├── VerifyFailed (12)        a run's own records contradict each other: something was lost, doubled or miscounted
     ├── GameCrashed (13)         the game's own program died in the middle of a game
     ├── GameAborted (14)         a game was given up: its player failed, or was asked to stop
-    └── WireError                bytes from outside are not what they must be; refused and counted, ends no process
+    └── WireError                bytes from outside are invalid; they are rejected and counted, and no process ends
 
-Click's own usage errors exit with 2; a process drained by a signal exits with 0, `broodmind up` with 130.
+Click's own usage errors exit with 2. A process that a signal drained exits with 0; `broodmind up` then with 130.
 """
 
 from __future__ import annotations
 
 
 class BroodmindError(Exception):
-    """The root of all errors of this package; `exit_code` is what a process ended by it returns."""
+    """The root of all errors of this package. A process that ends with one exits with its `exit_code`."""
 
     exit_code = 1
 
@@ -57,25 +57,25 @@ class LeaseHeld(BroodmindError):
 
 
 class LeaseLost(BroodmindError):
-    """This learner's lease is gone: it was paused for too long, or another one took over."""
+    """This learner has lost its lease: it was paused for too long, or another learner took over."""
 
     exit_code = 7
 
 
 class SpecMismatch(BroodmindError):
-    """The game at hand differs from the one the run was made for."""
+    """This actor's game differs from the game in the run's spec."""
 
     exit_code = 8
 
 
 class LineageLost(BroodmindError):
-    """What Redis holds does not follow from what this process last saw there."""
+    """The state in Redis does not follow from the last state that this process knew."""
 
     exit_code = 9
 
 
 class NotSolved(BroodmindError):
-    """`--max-steps` or `--max-seconds` came before `--until-return`."""
+    """The limit `--max-steps` or `--max-seconds` was reached before the return `--until-return`."""
 
     exit_code = 10
 
@@ -87,7 +87,7 @@ class ProcessFailed(BroodmindError):
 
 
 class VerifyFailed(BroodmindError):
-    """`broodmind verify` found what must not be: an entry lost or consumed twice, a wrong count, a broken chain."""
+    """`broodmind verify` found a violation: an entry lost or consumed twice, a wrong count, a broken lineage."""
 
     exit_code = 12
 

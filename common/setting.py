@@ -1,6 +1,6 @@
 """The description of a setting at its field: type, range, unit, default and one line of help.
 
-Every place that shows, reads or checks the setting takes it from there.
+Every part of the code that shows, reads or checks the setting uses this description.
 
     @dataclass(frozen=True, slots=True)
     class Goal:
@@ -9,7 +9,7 @@ Every place that shows, reads or checks the setting takes it from there.
         def __post_init__(self) -> None:
             check_settings(self)
 
-A field without a `Setting` is no setting: it is derived from others.
+A field without a `Setting` is not a setting: its value is derived from settings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is known of a setting beside its type and default."""
+    """The description of a setting, beside its type and default."""
 
     help: str
     ge: float | None = None
@@ -36,9 +36,9 @@ class Setting:
     le: float | None = None
     lt: float | None = None
     unit: str = ""
-    auto: str = ""  # the default in words, where it depends on the game or the algorithm
-    command_defaults: tuple[tuple[str, str], ...] = ()  # command and default in words, where a command has its own
-    choices: tuple[str, ...] = ()  # where the type cannot name them
+    auto: str = ""  # the default in words, if it depends on the game or the algorithm
+    command_defaults: tuple[tuple[str, str], ...] = ()  # of commands with a default of their own, in words
+    choices: tuple[str, ...] = ()  # if the type does not list them
     secret: bool = False  # never on a command line, never shown, never stored
     holds_secret: bool = False  # a part of the value may be secret: it is not shown in messages
 
@@ -76,7 +76,7 @@ class SettingField:
         return f"{kind} of {self.range}" if self.range else kind
 
     def convert(self, raw: object, source: str = "") -> Any:  # noqa: ANN401 - of the field's type
-        """The value that text, TOML or JSON stands for. Raises ConfigError naming the setting, the value, the range."""
+        """Convert a value from text, TOML or JSON. Raises ConfigError naming the setting, the value and the range."""
         try:
             value = self._converted(raw)
             if self._allows(value):
@@ -95,7 +95,7 @@ class SettingField:
             raise self._invalid(value)
 
     def plain(self, value: Any) -> Any:  # noqa: ANN401 - of the field's type
-        """The value as JSON and TOML know it: the inverse of `convert`."""
+        """The value in a type of JSON and TOML: the inverse of `convert`."""
         if isinstance(value, tuple):
             return list(value)
         return str(value) if isinstance(value, Path) else value
@@ -120,7 +120,7 @@ class SettingField:
             raise TypeError
         return self.kind(raw)
 
-    def _allows(self, value: Any) -> bool:  # noqa: ANN401 - what is to be found out
+    def _allows(self, value: Any) -> bool:  # noqa: ANN401 - any value, to be checked
         if value is None:
             return self.optional
         if self.choices:
@@ -169,7 +169,7 @@ def check_settings(group: Any) -> None:  # noqa: ANN401 - an instance of any gro
 
 
 def _kind(hint: Any) -> tuple[type, bool, tuple[str, ...]]:  # noqa: ANN401 - a type hint
-    """Kind, whether it may be None, and choices."""
+    """A type hint's kind, whether the value may be None, and its choices."""
     if get_origin(hint) in {Union, UnionType}:
         (inner,) = (each for each in get_args(hint) if each is not NoneType)
         kind, _, choices = _kind(inner)
@@ -192,7 +192,7 @@ def _whole(raw: object) -> int:
 
 
 def _shown(value: object) -> str:
-    """Numbers as they are, anything else quoted."""
+    """A value for an error message: numbers unchanged, anything else quoted."""
     if isinstance(value, str):
         try:
             float(value)

@@ -1,7 +1,7 @@
 """The run's spec: the game's arrays, the network's shape, and how actors cut their play into trajectories.
 
-The learner writes the run's spec once; every actor holds its own game against it before it plays, and every payload
-is held against it before it is trained on.
+The learner writes the run's spec once. Every actor compares its own game with the spec before it plays, and every
+payload is checked against the spec before it is trained on.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ Activation = Literal["tanh", "relu"]
 Unroll = Literal["steps", "games"]
 ObservationFit = Literal["exact", "cut", "pad"]
 
-# Fields that are stored under the name they had at first: a spec's digest names a run, and is in all of its weights.
+# Fields that are stored under their first name, because the digest of a spec must not change: it is in all weights.
 _STORED = {"fragment_length": "length", "normalize_observations": "normalise", "observation_fit": "state_fit"}
 
 
 @dataclass(frozen=True, slots=True)
 class GameSpec:
-    """The arrays that go in and out of a game."""
+    """The game's arrays: observations, actions, and whether it has action masks and reports wins."""
 
     name: str
     observation_shape: tuple[int, ...]  # float32 per game and step
     actions: ActionSpace
-    masked: bool = False  # the game says at each step which actions are allowed
-    wins: bool = False  # the game says at its end whether it was won
+    masked: bool = False  # whether the game gives an action mask at each step
+    wins: bool = False  # whether the game reports at its end if it was won
 
     def __post_init__(self) -> None:
-        """Refuse what no network could be built for."""
+        """Check that a network can be built for the game."""
         if not self.observation_shape or any(dim <= 0 for dim in self.observation_shape):
             raise ConfigError(f"observation shape of {self.name}: {self.observation_shape}, expected positive sizes")
         if self.masked and not self.actions.sizes:
@@ -44,7 +44,7 @@ class GameSpec:
 
     @property
     def features(self) -> int:
-        """The length of one observation laid flat."""
+        """The length of one flattened observation."""
         return math.prod(self.observation_shape)
 
 
@@ -52,7 +52,7 @@ class GameSpec:
 class NetworkSpec:
     """The network of policy and value function.
 
-    A multi-layer perceptron for each.
+    A multi-layer perceptron for each, or one with a shared torso and two heads.
     """
 
     hidden: Annotated[tuple[int, ...], Setting("Widths of the hidden layers.", ge=1)] = (64, 64)
@@ -60,7 +60,7 @@ class NetworkSpec:
     shared: Annotated[
         bool, Setting("Policy and value function share the hidden layers, instead of having their own.")
     ] = False
-    # The moments travel with the weights.
+    # Mean and deviation are published with the weights.
     normalize_observations: Annotated[
         bool,
         Setting(
@@ -131,16 +131,16 @@ class RolloutSpec:
 
     @property
     def full_at(self) -> int:
-        """Entries in its stream at which an actor adds nothing before the learner's next commit.
+        """The number of entries in its stream at which an actor adds none before the learner's next commit.
 
-        In lock step it waits for a new version after each entry, so one is all that the learner can expect of it.
+        In lock step an actor waits for a new version after each entry, so the learner can expect only one from it.
         """
         return 1 if self.lock_step else self.high_water
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """Everything an actor must agree with; `digest` names it."""
+    """The spec of a run: everything in which actors and learner must agree. `digest` identifies it."""
 
     game: GameSpec
     network: NetworkSpec = field(default_factory=NetworkSpec)
@@ -162,7 +162,7 @@ class RunSpec:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> RunSpec:
-        """The inverse of `to_json`. Raises ConfigError where the text is no run spec of this version."""
+        """The inverse of `to_json`. Raises ConfigError if the text is not a run spec of this version."""
         try:
             raw: dict[str, Any] = json.loads(text)
             game = {**_tuples(raw["game"]), "actions": actions_from_json(raw["game"]["actions"])}
@@ -185,7 +185,7 @@ class RunSpec:
                 )
 
 
-@functools.lru_cache(maxsize=16)  # it is in every version of the weights, and takes half a millisecond
+@functools.lru_cache(maxsize=16)  # every encoding and decoding of weights needs it, and it takes 0.5 ms
 def _digest(spec: RunSpec) -> str:
     return hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
 
@@ -196,5 +196,5 @@ def _from_stored(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tuples(raw: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows lists only; frozen specs hold tuples."""
+    """Convert lists to tuples: JSON has only lists, and frozen specs have tuples."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}

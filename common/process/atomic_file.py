@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-PART = ".part"  # what the name of a file ends in while it is written; one killed meanwhile leaves it behind
+PART = ".part"  # suffix of a file that is being written; it is left over if the process is killed meanwhile
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write a file so that after a power cut it is there whole, or as it was before."""
+    """Write a file so that after a power cut it is complete, or as it was before."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     with temporary.open("wb") as file:
         file.write(data)
@@ -23,7 +23,7 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring what was renamed in a folder to its disk; Windows has no such call and needs none."""
+    """Flush the renames in a folder to the disk. Windows has no such call and needs none."""
     if os.name != "posix":
         return
     folder = os.open(path, os.O_RDONLY)

@@ -13,7 +13,7 @@ def now_ms() -> int:
 
 
 class Every:
-    """True at most once in each period, and at the first ask."""
+    """A period: `due` returns True at most once in each period, and at the first call."""
 
     def __init__(self, period_s: float) -> None:
         self.period_s = period_s
@@ -25,7 +25,7 @@ class Every:
         return monotonic_s() >= self._next
 
     def due(self) -> bool:
-        """Whether the period is over; if so, the next one starts now."""
+        """Whether the period is over. If it is, the next one starts now."""
         if not self.over:
             return False
         self._next = monotonic_s() + self.period_s

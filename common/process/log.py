@@ -1,8 +1,7 @@
 """Log lines: a fixed sentence plus fields in logfmt's form, so that a program can parse them.
 
-Fields are written as logfmt writes them: `name=value`, and a value that holds blanks, quotes, equals signs or control
-characters in JSON's quotes. structlog and its kind are not used: this module belongs to game machines, which install
-numpy, redis and msgpack alone.
+Fields are written in logfmt: `name=value`. A value with blanks, quotes, equals signs or control characters is quoted as
+in JSON. No logging library such as structlog is used, because game machines install only numpy, redis and msgpack.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ class Log:
         self._logger = logging.getLogger(f"broodmind.{name}")
 
     def debug(self, event: str, **fields: object) -> None:
-        """For whoever debugs this package."""
+        """Log an event that is useful only for debugging this package."""
         self._write(logging.DEBUG, event, fields)
 
     def info(self, event: str, **fields: object) -> None:
-        """What an operator wants to see once."""
+        """Log an event of normal operation."""
         self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        """What an operator should look at; the process goes on."""
+        """Log a problem that an operator should look at. The process continues."""
         self._write(logging.WARNING, event, fields)
 
     def _write(self, level: int, event: str, fields: dict[str, object]) -> None:
@@ -45,8 +44,8 @@ def format_fields(fields: dict[str, object]) -> str:
 
 def _formatted(value: object) -> str:
     text = str(value)
-    # In quotes control characters are escaped: what an actor sends must not reach an operator's terminal as it is.
-    return text if _PLAIN.fullmatch(text) else json.dumps(text).replace("\x7f", "\\u007f")  # which JSON leaves as it is
+    # Control characters are escaped: text from an actor must not control an operator's terminal.
+    return text if _PLAIN.fullmatch(text) else json.dumps(text).replace("\x7f", "\\u007f")  # JSON does not escape it
 
 
 def log_to_stderr(level: int) -> None:

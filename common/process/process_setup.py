@@ -8,11 +8,11 @@ import os
 _BLAS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _KEPT_BYTES = 256 << 20
-_LARGEST_BYTES = 32 << 20  # the most that glibc takes for the second
+_LARGEST_BYTES = 32 << 20  # the largest value that glibc accepts for M_MMAP_THRESHOLD
 
 
 def prepare_to_compute() -> None:
-    """One thread for BLAS unless the environment says otherwise, and freed memory kept for the next array.
+    """Use one BLAS thread, unless the environment says otherwise, and keep freed memory for the next array.
 
     Several processes share few cores, and the matrices here are small: with a thread pool in each, the processes spend
     their time waiting for each other's threads.
@@ -23,10 +23,10 @@ def prepare_to_compute() -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Have the C library keep what is freed, up to 256 MB, instead of handing it back to the system.
+    """Make the C library keep freed memory, up to 256 MB, instead of returning it to the system.
 
-    An update frees and asks for the same arrays thousands of times, and each that comes back fresh is filled with zeros
-    page by page: a third of the time of an update. Where the C library is not glibc, nothing is changed.
+    An update frees and allocates the same arrays thousands of times. Memory that is new from the system is filled with
+    zeros page by page, which takes a third of the time of an update. If the C library is not glibc, nothing changes.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -19,32 +19,32 @@ _SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
 class Stop:
-    """A plain flag. A threading.Event would be wrong: its lock can deadlock inside a signal handler."""
+    """A stop request, as a plain flag. A threading.Event would be wrong: its lock can deadlock in a signal handler."""
 
     def __init__(self) -> None:
         self._requested = False
 
     @property
     def requested(self) -> bool:
-        """Whether to finish what is held and leave. Every loop asks this at each turn."""
+        """Whether a stop was requested. Every loop checks this at each turn."""
         return self._requested
 
     def request(self) -> None:
-        """Ask the loop to finish what it holds and leave."""
+        """Request that the loop finishes its work in hand and ends."""
         self._requested = True
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[Stop]:
-    """Give a Stop that SIGINT and SIGTERM set; a second signal ends the process as if it had no handler.
+    """Give a Stop that SIGINT and SIGTERM set. A second signal ends the process at once.
 
-    Must be entered in the main thread; earlier handlers come back at the end.
+    Must be entered in the main thread. The earlier handlers are restored at the end.
     """
     stop = Stop()
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if stop.requested:
-            # Not sys.exit: that unwinds through code that is draining, and may be what hangs.
+            # Not sys.exit, which runs the cleanup of the code that is draining; that code may be what hangs.
             os._exit(128 + number)
         stop.request()
 
@@ -63,12 +63,12 @@ def stop_with_parent(
     grace_s: float | None = None,
     last_act: Callable[[], None] | None = None,
 ) -> None:
-    """Request the stop when `lifeline` (standard input) ends: the parent holds its other end, and died or let go.
+    """Request the stop when the pipe `lifeline` (standard input) ends: the parent has ended or closed its end.
 
-    A pipe is noticed however the parent ended, kill -9 included, and on every operating system. With `grace_s`, a
-    process that still runs after so long does its `last_act` and ends with all of its session: nobody else would.
+    A pipe ends however the parent ended, also by kill -9, and on every operating system. With `grace_s`, a process that
+    still runs after this time calls `last_act` and kills its whole session, because no parent is left to do it.
     """
-    # The raw file: a daemon thread inside a buffered reader's lock makes the interpreter abort at its end.
+    # The raw file: if a daemon thread holds a buffered reader's lock, the interpreter aborts when it exits.
     descriptor = (lifeline or sys.stdin.buffer).fileno()
 
     def wait() -> None:
@@ -76,7 +76,7 @@ def stop_with_parent(
             while os.read(descriptor, 4096):
                 pass
         except OSError:
-            pass  # closed under us: the same news
+            pass  # the descriptor was closed: treated like the end of the pipe
         stop.request()
         if grace_s is not None:
             time.sleep(grace_s)
@@ -89,14 +89,15 @@ def stop_with_parent(
 
 
 def end_session(pid: int) -> None:
-    """Kill all processes of the session that `pid` leads; nothing, where it leads none.
+    """Kill all processes of the session that `pid` leads. Does nothing if it does not lead a session.
 
-    By its own id and never by name. Where there are no sessions it is the process's descendants.
+    Processes are found by id and never by name. On Windows, which has no sessions, the process's descendants are
+    killed.
     """
     if sys.platform == "win32":
         command = ["taskkill", "/F", "/T", "/PID", str(pid)]
         subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - a fixed command and a number
     else:
-        # No group has a pid that leads none; a group outlives its leader as long as anybody is in it.
+        # The process group has the leader's id, and exists as long as any process is in it.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)

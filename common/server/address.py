@@ -1,8 +1,8 @@
 """Redis URLs: parses every form that a user may type, and hides the secrets in what is shown.
 
-Passwords with `/ # ? [ @ :` in them are found as they stand, though a URL would want them percent-encoded: what does
-not read as a URL is read once more with everything up to the last `@` as user and password. Of an address that cannot
-be read only the scheme is shown, since any part of the rest may be a password.
+A password may contain `/ # ? [ @ :` without percent-encoding, although a URL requires it: text that cannot be parsed as
+a URL is parsed again with everything up to the last `@` as user and password. If an address cannot be parsed, only its
+scheme is shown, because any other part of it may be a password.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ HIDDEN = "***"
 
 
 class _Unreadable(ValueError):
-    """A part of an address that cannot be; the message holds nothing of it."""
+    """An invalid part of an address. The message does not contain any of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where a server is and who we are to it. Its text is for messages and holds no secret; `url` is for connecting."""
+    """A server's address and the user. `str` of it is for messages and has no secret; `url` is for connecting."""
 
     scheme: str
     place: str  # host and port, or the path of a socket
@@ -48,14 +48,14 @@ class ServerAddress:
 
     @property
     def url(self) -> str:
-        """The whole address, secrets included, as redis-py reads it."""
+        """The whole address as a URL for redis-py, with its secrets."""
         return self._text(
             quote(self.username, safe=""), quote(self.password, safe=""), urlencode(self.options, quote_via=quote)
         )
 
     def __str__(self) -> str:
         options = "&".join(f"{name}={value if name in _SHOWN else HIDDEN}" for name, value in self.options)
-        # A user without a password may well be the password, typed without its colon.
+        # A user without a password may be a password that was typed without its colon.
         user = self.username if self.password else HIDDEN if self.username else ""
         return self._text(user, HIDDEN if self.password else "", options)
 
@@ -66,10 +66,10 @@ class ServerAddress:
 
 
 def read_address(url: str) -> ServerAddress:
-    """Read an address.
+    """Parse an address.
 
     Raises:
-        ConfigError: if it cannot be read, or has an option that is none; the message shows no secret.
+        ConfigError: if it cannot be parsed, or has an unknown option. The message shows no secret.
     """
     scheme, separator, rest = url.strip().partition("://")
     scheme = scheme.lower()
@@ -82,20 +82,20 @@ def read_address(url: str) -> ServerAddress:
 
 
 def redacted(url: str) -> str:
-    """The address without its secrets, for messages; of one that cannot be read, nothing but its scheme."""
+    """The address without its secrets, for messages. If it cannot be parsed, only its scheme."""
     scheme, separator, rest = url.strip().partition("://")
     if separator and scheme.lower() in {"redis", "rediss", "unix"}:
         try:
             return str(_read(scheme.lower(), rest))
         except (_Unreadable, ConfigError):
             return f"{scheme.lower()}://{HIDDEN}"
-    if re.fullmatch(r"(localhost|[\w-]+(\.[\w-]+)+)(:\d+)?", url.strip()):  # a host and a port, as is easily typed
+    if re.fullmatch(r"(localhost|[\w-]+(\.[\w-]+)+)(:\d+)?", url.strip()):  # a host and a port without the scheme
         return url.strip()
     return f"{scheme}://{HIDDEN}" if separator and re.fullmatch(r"[A-Za-z][\w+.-]*", scheme) else HIDDEN
 
 
 def with_password(url: str, password: str) -> str:
-    """The address with a password, where it has none of its own."""
+    """The address with `password`, if it has no password of its own."""
     address = read_address(url)
     return replace(address, password=address.password or password).url
 
@@ -123,7 +123,7 @@ def _read_as_url(scheme: str, text: str) -> ServerAddress:
 def _read_parts(scheme: str, user: str | None, rest: str) -> ServerAddress:
     where, question, query = rest.partition("?")
     if "#" in rest:
-        raise _Unreadable("a # in it, other than in the password, is to be written %23")
+        raise _Unreadable("a # outside the password must be written %23")
     if scheme == "unix":
         place, database = _socket(where), ""
     else:
@@ -142,7 +142,7 @@ def _read_parts(scheme: str, user: str | None, rest: str) -> ServerAddress:
 
 def _socket(text: str) -> str:
     if not text.startswith("/"):
-        raise _Unreadable("the path of a socket begins with /")
+        raise _Unreadable("the path of a socket must begin with /")
     return text
 
 
@@ -151,9 +151,9 @@ def _host(text: str) -> tuple[str, str]:
     place, _, database = text.partition("/")
     match = _PLACE.fullmatch(place)
     if match is None or int(match["port"] or 0) > 65535:
-        raise _Unreadable("host and port are a name or a number in brackets, and a number up to 65535")
+        raise _Unreadable("the host must be a name or an address (IPv6 in brackets), the port at most 65535")
     if database and not database.isdecimal():
-        raise _Unreadable("the database is a number")
+        raise _Unreadable("the database must be a number")
     return place, database
 
 
@@ -162,7 +162,7 @@ def _options(scheme: str, query: str) -> dict[str, str]:
     for pair in query.split("&"):
         name, equals, value = pair.partition("=")
         if not equals:
-            raise _Unreadable("options are NAME=VALUE with & between")
+            raise _Unreadable("options must be NAME=VALUE, separated by &")
         if name not in _OPTIONS[scheme]:
             allowed = ", ".join(sorted(_OPTIONS[scheme]))
             raise ConfigError(f"redis: option {name!r} of the URL, expected one of {allowed} with {scheme}://")

@@ -1,7 +1,7 @@
 """The connection to Redis, and the only module that imports the client. It never retries by itself.
 
-It stands on redis-py's `Connection`, not on its `Redis`: the latter retries by itself, and a retried command is how a
-trajectory gets in twice. Here a broken connection always raises; whoever called knows what a resend would mean.
+It uses redis-py's `Connection` and not its `Redis`, which retries by itself: a retried command could add a trajectory
+twice. Here a broken connection always raises an error, and the caller decides whether to send the command again.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 Argument = bytes | str | int | float
 Reply = Any  # bytes, int, None, or a list of replies
 
-# Long enough for a server busy with a 100 MB blob; every blocking command asks for less than this.
+# Long enough for a server that is busy with a 100 MB blob. Every blocking command blocks for less than this.
 TIMEOUT_S = 5.0
-# One read takes what a socket buffer may hold; redis-py's 32 KB would take four times the system calls.
+# One read receives as much as a socket buffer holds; redis-py's 32 KB would take four times as many system calls.
 READ_BYTES = 1 << 17
-# Weights are sent from where they are: redis-py would copy them twice, into memory that is new each time. A smaller
-# argument is copied once, as another piece to send would cost more than that.
+# Arguments of at least this size (weights) are sent without a copy; redis-py would copy them twice, into new memory.
+# Smaller arguments are copied once, because another system call would take longer than the copy.
 _LARGE_BYTES = 1 << 17
 # The codes of replies that refuse access, and what the server expected instead.
 _DENIED = {
@@ -38,8 +38,8 @@ _DENIED = {
     "NOPERM": "a user with the rights of its role; `broodmind acl` prints these rights",
     "DENIED": "a server that accepts connections from this machine",
 }
-# The server answers, but is not what it was or will be again: a replica after a failover, a primary whose replicas are
-# gone, a full disk, a long script. To be waited out on a new connection, which may lead to another server.
+# Errors of a temporary state of the server: a replica after a failover, a primary that has lost its replicas, a full
+# disk, a long script. The command must be repeated on a new connection, which may reach another server.
 _NOT_NOW = {"READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "TRYAGAIN"}
 
 
@@ -52,11 +52,11 @@ class ReplyError(BroodmindError):
 
 
 class ServerFull(ReplyError):
-    """The server is at its memory limit and refuses what would need more."""
+    """The server is at its memory limit and refuses commands that need more memory."""
 
 
 class NotNow(RedisUnreachable):
-    """The server refuses a command for what it is at the moment; the next one it may take."""
+    """The server refuses commands because of a temporary state, such as being a replica or running a long script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Script:
 
     @property
     def sha(self) -> str:
-        """What EVALSHA takes."""
+        """The script's SHA-1, for EVALSHA."""
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -88,19 +88,19 @@ class Server:
                 socket_read_size=READ_BYTES,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,
-                driver_info=None,  # CLIENT SETINFO is no command of Redis 7.0, nor of an actor's rights
+                driver_info=None,  # no CLIENT SETINFO: Redis 7.0 lacks it, and actors may not call it
             )
             self._connection = pool.make_connection()
         except (ValueError, TypeError, redis.RedisError):
-            # Without its cause: the client's message may hold a part of the address.
-            raise ConfigError(f"redis: {self.url!r}, expected options that the client takes") from None
+            # Without its cause: the client's message may contain a part of the address.
+            raise ConfigError(f"redis: {self.url!r}, expected options that the client accepts") from None
 
     def call(self, *command: Argument) -> Reply:
-        """Send one command and return its reply, strings as bytes."""
+        """Send one command and return its reply. Strings in it are bytes."""
         return self.pipeline([command])[0]
 
     def pipeline(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
-        """Send commands in one round trip, without MULTI; raise the first error after reading all replies."""
+        """Send commands in one round trip, without MULTI. Reads all replies, then raises the first error in them."""
         replies = self.replies(commands)
         for reply in replies:
             if isinstance(reply, BroodmindError):
@@ -108,9 +108,9 @@ class Server:
         return replies
 
     def replies(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
-        """Like `pipeline`, with errors of single commands returned in their place.
+        """Like `pipeline`, but errors of single commands are returned as their replies and not raised.
 
-        After a NotNow the connection is closed: the next one may lead to another server.
+        After a NotNow the connection is closed: the next one may reach another server.
         """
         if not commands:
             return []
@@ -119,17 +119,17 @@ class Server:
             return self._read(len(commands))
 
     def send(self, commands: Sequence[Sequence[Argument]]) -> None:
-        """Send commands in one go; `receive` their replies before anything else is asked."""
+        """Send commands without waiting for the replies. Call `receive` before sending anything else."""
         with self._translated():
             self._connection.send_packed_command(_packed(commands))
 
     def receive(self, count: int) -> list[Reply]:
-        """The replies of what was sent, as many as it had commands; as `replies` gives them."""
+        """The replies to the `count` commands of the last `send`, in the form of `replies`."""
         with self._translated():
             return self._read(count)
 
     def script(self, script: Script, keys: Sequence[str], *args: Argument) -> Reply:
-        """Run a script, teaching it to the server where it does not know it yet."""
+        """Run a script. If the server does not have it yet, its source is sent."""
         try:
             return self.call("EVALSHA", script.sha, len(keys), *keys, *args)
         except ReplyError as error:
@@ -158,7 +158,7 @@ class Server:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn redis-py's errors into ours, and leave no half-read connection behind, whatever was raised."""
+        """Translate redis-py's errors into ours. After any error the connection is closed, as it may be half read."""
         try:
             yield
         except (redis.AuthenticationError, redis.ResponseError) as error:  # while connecting: AUTH, SELECT
@@ -173,7 +173,7 @@ class Server:
 
 
 def _packed(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
-    """Commands as they go over the wire, in one piece but for large arguments, which stay where they are."""
+    """Encode commands for the wire, in one piece; large arguments are pieces of their own and are not copied."""
     pieces: list[bytes] = []
     small: list[bytes] = []
     for command in commands:
@@ -190,7 +190,7 @@ def _packed(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
 
 
 def _answered(url: str, error: redis.ResponseError) -> BroodmindError:
-    """Our error for the answer to a command."""
+    """Our error for an error reply to a command."""
     answer = _error(url, error)
     if isinstance(answer, ReplyError) and answer.code in _NOT_NOW:
         return NotNow(f"redis at {url}: {_stripped(answer)}, expected a server that accepts writes")
@@ -198,7 +198,7 @@ def _answered(url: str, error: redis.ResponseError) -> BroodmindError:
 
 
 def _error(url: str, error: redis.RedisError) -> BroodmindError:
-    """Our error for an error reply; redis-py cuts the code off the text and keeps it aside."""
+    """Our error for an error reply. redis-py removes the code from the text and keeps it in `status_code`."""
     code = getattr(error, "status_code", None)
     text = f"{code} {error}" if code and not str(error).startswith(code) else str(error)
     expected = _DENIED.get(text.partition(" ")[0])

@@ -113,7 +113,7 @@ def test_an_unknown_option_is_named():
 @pytest.mark.parametrize("option", ["ssl_cert_reqs=abc", "ssl_min_version=abc"])
 def test_an_option_that_the_client_refuses_is_a_configuration_error(option):
     with pytest.raises(
-        ConfigError, match=r"^redis: 'rediss://:\*\*\*@h\?.*', expected options that the client takes$"
+        ConfigError, match=r"^redis: 'rediss://:\*\*\*@h\?.*', expected options that the client accepts$"
     ) as refused:
         Server(f"rediss://:S3cret@h?{option}")
     assert refused.value.__cause__ is None
