@@ -6,7 +6,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - see there
-    """Names that were public here before they became names of the package itself."""
+    """Public names of the package `broodmind` that were documented as names of this package in version 0.1."""
     from ..common.deprecated import actors_attribute
 
     return actors_attribute(name)

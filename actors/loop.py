@@ -33,21 +33,21 @@ def act(
 ) -> None:
     """Play `envs` copies of a game for a run until `stop`.
 
-    The games and the actions drawn follow from the run's seed and the actor's name, so that no two actors play the
-    same games. They also follow from the incarnation before, so that a restarted actor does not repeat its games.
+    The random numbers of the games and the actions are derived from the run's seed and the actor's name, so that no two
+    actors play the same games, and from the previous incarnation, so that a restarted actor does not repeat its games.
 
     Args:
-        url: of the server.
+        url: the server's URL.
         run: the run's name.
-        actor: this actor's name in it.
-        game_name: as `make_game` takes it.
-        envs: how many copies of the game are played side by side.
+        actor: this actor's name.
+        game_name: the game's name, in a form that `make_game` accepts.
+        envs: the number of copies of the game, which are played side by side.
         stop: ends the loop.
-        policy_lag: how many versions behind the latest one it plays, for experiments with staleness.
-        journals: a folder for the journal of what was acknowledged, for `broodmind verify`.
+        policy_lag: the number of versions that the policy is older than the latest one, for experiments with staleness.
+        journals: a folder for the journal of acknowledged entries, for `broodmind verify`; None: no journal.
 
     Raises:
-        ConfigError: if there is no such game. SpecMismatch: if it is not the run's.
+        ConfigError: if there is no such game. SpecMismatch: if it is not the run's game.
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
     """
     connection = BlockingActorConnection(url, run, actor, journals)

@@ -37,7 +37,7 @@ class Rollout(Protocol):
 
 
 def make_rollout(game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Generator) -> Rollout:
-    """The kind of rollout that the run's spec asks for. `seed` starts the games, `rng` draws the actions."""
+    """The kind of rollout that the run's spec requires. `seed` starts the games, `rng` draws the actions."""
     kind = StepRollout if spec.rollout.unroll == "steps" else GameRollout
     return kind(game, spec.rollout.fragment_length, seed, rng, make_noise(spec.rollout))
 
@@ -67,7 +67,8 @@ class _Games:
         """Advance all games.
 
         Returns:
-            The step; the columns that really played it, [B]; the columns whose game it ended, [B].
+            The step; the columns whose game it advanced and did not only reset, [B]; the columns whose game it ended,
+            [B].
         """
         step = self._game.step(actions)
         played = ~self.starting
@@ -137,7 +138,7 @@ class StepRollout:
 
 
 class GameRollout:
-    """One fragment a game, when it ends.
+    """Makes one fragment for each game, when the game ends.
 
     A game longer than `length` steps is truncated there. The rest of it is played and not recorded.
     """
@@ -150,7 +151,7 @@ class GameRollout:
         columns = game.num_envs
         self._columns = np.arange(columns)
         self._at = np.zeros(columns, np.int64)  # steps of each column's game recorded so far
-        self._unrecorded = np.zeros(columns, np.bool_)  # truncated, and not yet over
+        self._unrecorded = np.zeros(columns, np.bool_)  # whose game is truncated here and continues
         self._played_with: list[Pointer | None] = [None] * columns
         self._observations = np.empty((length + 1, columns, *game.spec.observation_shape), np.float32)
         self._actions = empty_actions(self._spec, (length, columns))
@@ -180,7 +181,7 @@ class GameRollout:
             self._fragment(int(column), step, returns[i : i + 1], lengths[i : i + 1])
             for i, column in enumerate(np.flatnonzero(finished))
         ]
-        games.take_totals(ended & ~finished)  # what was not recorded is not counted in the next game
+        games.take_totals(ended & ~finished)  # discard what was not recorded
         at[finished] = 0
         self._unrecorded = (self._unrecorded | finished) & ~ended
         return fragments
@@ -193,7 +194,7 @@ class GameRollout:
         truncated[-1] = not step.terminated[column]
         wins = None
         if self._spec.wins:
-            over = step.terminated[column] | step.truncated[column]  # and not only truncated here
+            over = step.terminated[column] | step.truncated[column]  # False if only the recording is truncated
             wins = np.array([step.wins is not None and over and step.wins[column]])
         last = step.observations[column][None, None]
         trajectory = Trajectory(

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from .exploration_noise import CorrelatedNoise
     from .policy import Policy
 
-Action = Any  # an int, or an array where an action is several choices or numbers
+Action = Any  # an int, or an array if an action is several choices or numbers
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
     """One episode's request for an action.
 
-    `on_action` takes the policy's action and its log-probability, and returns the action as the game takes it.
+    `on_action` is called with the policy's action and its log-probability, and returns the action for the game.
     """
 
     policy: Policy
@@ -39,9 +39,9 @@ class InferenceRequest:
 
 
 def run_inference(requests: Sequence[InferenceRequest]) -> list[Action]:
-    """The requests' actions, with one forward pass for each policy; at most one request of each episode.
+    """The actions for the requests, at most one of each episode, with one forward pass for each policy.
 
-    Each episode draws with a generator and noise of its own, as it would alone; only the forward pass is shared.
+    Each episode draws with its own generator and noise, so that its actions do not depend on the other requests.
     """
     actions_by_request: dict[int, Action] = {}
     groups: dict[int, list[InferenceRequest]] = {}
@@ -68,7 +68,7 @@ def _run_group(group: Sequence[InferenceRequest]) -> tuple[ActionArray, NDArray[
 
 
 def to_game_action(action: ActionArray, actions: ActionSpace) -> Action:
-    """An action as the game takes it."""
+    """Convert an action of the policy to the form that the game accepts."""
     match actions:
         case Discrete():
             return int(action)

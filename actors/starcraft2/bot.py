@@ -140,7 +140,7 @@ class ZergBot(BotAI):
 
     def _holdings(self) -> Holdings:
         def all_of(name: str) -> int:
-            """Finished ones, those under construction, and those that a drone is on its way to build."""
+            """The number of finished structures, of those under construction, and of those ordered from a drone."""
             kind = UnitTypeId[name]
             return int(self.structures(kind).amount + self.worker_en_route_to_build(kind))
 

@@ -58,8 +58,8 @@ class Holdings(NamedTuple):
 def build_queue(macro: Macro, have: Holdings) -> list[str]:
     """The units, structures and upgrades to make, the most urgent first, by their names in burnysc2.
 
-    The caller makes them in order and stops at the first that it cannot pay. A unit means as many of it as there are
-    larvae for; a structure, a queen and an upgrade mean one.
+    The caller makes them in order and stops at the first that it cannot pay. A unit is made as many times as there are
+    larvae for it; a structure, a queen and an upgrade are made once.
     """
     strategy = STRATEGIES[macro]
     queue: list[str] = []

@@ -37,7 +37,7 @@ class ChildProcess:
 
     Args:
         command: the program and its arguments.
-        message: what its standard input begins with; see `Slot`.
+        message: the beginning of its standard input; see `Slot`.
         log: the file that its standard error is appended to; None: it shares our standard error.
         reports: whether the process uses `supervised_child()`. Its standard output then carries its reports, and it
             gets a folder of its own for temporary files.
@@ -120,7 +120,7 @@ def kill_session(process: subprocess.Popen[bytes]) -> None:
 
 
 def _say(pipe: IO[bytes] | None, message: bytes) -> None:
-    """Write what a pipe has room for; a process that has ended already says so by its exit code."""
+    """Write a message to a pipe. If the process has ended already, its exit code tells so, and errors are ignored."""
     if pipe is not None and message:
         with contextlib.suppress(BrokenPipeError, OSError):
             pipe.write(message)
