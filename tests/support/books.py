@@ -1,4 +1,4 @@
-"""The books of a run: whether what Redis and the actors' journals hold adds up."""
+"""Checks that a run's records in Redis and the actors' journals agree with each other."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def audit(url: str, run: str, journals: Path | None = None, *, forgiven: Collection[str] = ()) -> dict[str, int]:
-    """Assert that the oracle finds nothing wrong since the run's beginning; returns its figures.
+    """Assert that `verify` finds no violation since the run's beginning. Returns its metrics.
 
-    Some kinds of violation may be `forgiven`: what was acknowledged is "lost" after a failover to an older replica.
+    Violations of the kinds in `forgiven` are ignored: for example, after a failover to an older replica, acknowledged
+    entries may be "lost".
     """
     verdict = verify(url, run, journals)
     wrong = [each for each in verdict.violations if each.kind not in forgiven]
@@ -27,13 +28,13 @@ def audit(url: str, run: str, journals: Path | None = None, *, forgiven: Collect
 
 
 def backlog(redis, keys) -> int:
-    """Entries in the streams of all actors on the roster."""
+    """The number of entries in the streams of all actors on the roster."""
     actors = [raw.decode() for raw in redis.call("HKEYS", keys.roster)]
     return sum(redis.pipeline([("XLEN", keys.trajectories(actor)) for actor in actors]))
 
 
 def check_learner_state(redis, keys) -> None:
-    """What a successor would load is of the head's commit."""
+    """Assert that the learner state in Redis belongs to the head's commit."""
     raw = redis.call("GET", keys.learner)
     learner = codec.decode(raw, max_bytes=1 << 30, max_list=1 << 16, max_map=1 << 16)
     assert learner["commit"] == hash_of(redis, keys.head)["commit"]

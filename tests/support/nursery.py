@@ -1,6 +1,6 @@
-"""A process that has everything imported and forks on request: a restart costs a fork, not half a second of imports.
+"""A process that has imported everything and forks on request: a restart takes a fork, not half a second of imports.
 
-Its children are real processes, to be killed and stopped by their ids. When its standard input ends, it ends them.
+Its children are real processes that a test can kill and stop by their ids. When its standard input ends, it kills them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from broodmind.common.process.log import log_to_stderr
 if TYPE_CHECKING:
     from pathlib import Path
 
-CRASHED = 70  # the exit code of a child that ended with an error that is none of ours
+CRASHED = 70  # the exit code of a child that ended with an error other than BroodmindError
 
 
 @dataclass(slots=True)
 class Child:
-    """One process; `code` is None while it runs, and negative where a signal ended it."""
+    """One process. `code` is None while it runs, and negative if a signal ended it."""
 
     role: str
     pid: int = 0
@@ -54,7 +54,7 @@ class Child:
 
 
 class Nursery:
-    """The parent's side: starts children and hears of their ends."""
+    """The parent's side: starts children, and receives their exit codes."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
@@ -125,7 +125,7 @@ def say(**what: int) -> None:
 
 
 def run(role: str, arguments: dict) -> int:
-    """In the child; never returns."""
+    """Run a role in the forked child. Never returns."""
     code = CRASHED
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -135,7 +135,7 @@ def run(role: str, arguments: dict) -> int:
     except BroodmindError as error:
         print(f"{role} {os.getpid()} ended: {type(error).__name__}: {error}", file=sys.stderr)
         code = error.exit_code
-    except BaseException:  # noqa: BLE001 - shown, and told by the exit code
+    except BaseException:  # noqa: BLE001 - printed, and reported by the exit code
         traceback.print_exc()
     finally:
         os._exit(code)

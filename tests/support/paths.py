@@ -1,4 +1,4 @@
-"""Where the repository's files are, wherever the test that reads them stands."""
+"""Paths of the repository's files, for tests in any folder."""
 
 from __future__ import annotations
 

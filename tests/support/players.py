@@ -1,4 +1,4 @@
-"""Actors in threads of a test: they push hand-made pieces under the version they know of, as fast as they may."""
+"""Actors that run in threads of a test and push fragments under the latest version, as fast as pacing allows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PlayerPolicy(threading.Thread):
-    """One actor; `pushed` counts what was acknowledged."""
+    """One actor. `pushed` counts acknowledged fragments."""
 
     def __init__(self, url: str, run: str, actor: str, stop: Stop, journals: Path | None) -> None:
         super().__init__(name=f"player {actor}", daemon=True)
@@ -32,7 +32,7 @@ class PlayerPolicy(threading.Thread):
                     self.connection.exchange(self.stop, wait_s=0.01)
                     continue
                 fragments = [fragment(latest.version, latest.epoch, self.pushed + n) for n in range(2)]
-                self.connection.push(fragments, NEVER)  # however long it takes, so that what was pushed is known
+                self.connection.push(fragments, NEVER)  # without a stop, so that all of them are acknowledged
                 self.pushed += len(fragments)
                 self.connection.wait_for_room(self.stop)
         except RedisUnreachable as error:
@@ -43,7 +43,7 @@ class PlayerPolicy(threading.Thread):
 
 @contextmanager
 def playing(url: str, run: str, *actors: str, journals: Path | None = None):
-    """Actors that play to the end of the block; the server must then be there to take their last pieces."""
+    """Run actors that play until the end of the block. The server must then accept their last fragments."""
     stop = Stop()
     players = [PlayerPolicy(url, run, actor, stop, journals) for actor in actors]
     for player in players:

@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and a server that loses commands and replies when told to."""
+"""A TCP proxy between a client and a server that loses commands and replies, as a test requires."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _CHUNK = 1 << 16
 
 
 class Proxy:
-    """Listens on a port of its own and forwards to the port `target`.
+    """A context manager that listens on a port of its own and forwards to the port `target`.
 
-    `rule` sees each command, a list of bytes, before it is forwarded, and names the fault it shall meet, if any:
+    `rule` is called with each command, a list of bytes, before it is forwarded, and returns a fault or None:
 
-    - "lose the command": the connection is cut, and the server never has the whole command.
-    - "lose the reply": the server has executed it, with all that was sent along; then the connection is cut.
+    - "lose the command": the connection is closed, and the server does not receive the whole command.
+    - "lose the reply": the server executes the command and all others sent with it; then the connection is closed.
 
-    `target` may be changed, for connections to come; with `refusing`, there will be none. A `raw` proxy does not look
-    at what it forwards: for a replica's link, which does not speak in commands and replies. A context manager.
+    A change of `target` applies to new connections; with `refusing`, new connections are closed at once. A `raw` proxy
+    does not parse what it forwards: for a replica's link, which does not consist of commands and replies.
     """
 
     def __init__(self, target: int, rule: Callable[[list[bytes]], Fault | None] | None = None, *, raw: bool = False):
         self.target, self.rule, self.refusing = target, rule, False
-        self.faults = 0  # that came to pass
+        self.faults = 0  # faults that have occurred
         self._raw = raw
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -47,14 +47,14 @@ class Proxy:
         self.close()
 
     def cut(self) -> None:
-        """End all connections there are."""
+        """Close all current connections."""
         with self._lock:
             for client in self._clients:
                 with suppress(OSError):
                     client.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """End all connections and take no more."""
+        """Close all connections and accept no new ones."""
         self.refusing = True
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -86,8 +86,8 @@ class Proxy:
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         commands, replies = hiredis.Reader(), hiredis.Reader()
-        owed = 0  # replies
-        losing = False  # what the server replies from here on
+        owed = 0  # replies that the server has not sent yet
+        losing = False  # whether the server's replies are discarded from now on
         while True:
             readable, _, _ = select.select([client, server], [], [])
             if client in readable:
@@ -111,7 +111,7 @@ class Proxy:
                     return
 
     def _parse(self, reader: hiredis.Reader, data: bytes) -> list[object]:
-        """The whole commands or replies that `data` completes."""
+        """The commands or replies that are complete with `data`."""
         if self._raw:
             return []
         reader.feed(data)
@@ -124,7 +124,7 @@ class Proxy:
         rule = self.rule
         if rule is None:
             return None
-        with self._lock:  # one at a time, so that a rule may count
+        with self._lock:  # one at a time, so that a rule can count commands
             faults = [fault for command in commands if (fault := rule(command))]
         if faults and faults[0] == "lose the command":
             self._count()

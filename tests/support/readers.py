@@ -1,8 +1,8 @@
-"""Readers of a run's weights, by the actors' own way: `python -m support.readers URL RUN THREADS LAST_VERSION`.
+"""Readers of a run's weights with an actor's connection: `python -m support.readers URL RUN THREADS LAST_VERSION`.
 
-Each thread fetches version after version until it has the last one, and looks at what it got. Every tenth is so slow
-that a version it fetches in parts has been collected before it has the second one. Prints "reading" when all of them
-have got a version, or a part of one, and in the end what happened, as JSON.
+Each thread fetches the newest version again and again until it has the last one, and checks the parameters. Every tenth
+thread is so slow that a version which it fetches in parts has been deleted before it requests the second part. Prints
+"reading" when every thread has fetched a version or a part of one, and at the end the results as JSON.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Reader(threading.Thread):
             version = policy.pointer.version
             self.versions.append(version)
             self.under_way.set()
-            # Whoever published a version filled all of it with its number.
+            # The test that publishes a version fills all its parameters with the version's number.
             self.mixed += any((value != version).any() for value in policy.params.values())
             if version < self.last:
                 self.connection.wait_for_newer(policy.pointer, never)

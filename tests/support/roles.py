@@ -1,4 +1,4 @@
-"""The processes of a chaos test: real learners and real connections, with play that costs nothing."""
+"""The processes of a chaos test: real learners, and actors with real connections that push prepared trajectories."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ PIECES = [trajectory(seed, SOAK_SPEC) for seed in range(8)]
 
 
 def play(url: str, run: str, name: str, folder: str) -> None:
-    """An actor that pushes ready-made pieces as fast as it may, with a journal in `folder`.
+    """An actor that pushes prepared trajectories as fast as pacing allows, with a journal in `folder`.
 
-    It also notes, before it sends an entry, which version of which commit it says it was played with.
+    Before it sends an entry, it also writes to a file the version and the commit that the entry names.
     """
     rng = random.Random(os.getpid())
     with stop_on_signal() as stop:
@@ -59,7 +59,7 @@ def play(url: str, run: str, name: str, folder: str) -> None:
 
 
 def teach(url: str, run: str, ttl_ms: int, folder: str) -> None:
-    """A learner that stands by for the lease, and notes in `folder` when it has it."""
+    """A learner that waits for the lease, and writes a file in `folder` when it has taken it."""
     acquire = Lease.acquire
 
     def noting(lease: Lease, *arguments) -> bool:

@@ -1,4 +1,4 @@
-"""The pieces of a run, made by hand: what the tests push, commit and look at."""
+"""Trajectories, entries, commits and processes of a run, made for the tests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NEVER = Stop()
 
 
 def trajectory(seed: int = 0, spec: RunSpec = SPEC, columns: int = 2) -> Trajectory:
-    """A piece of play in which one game ends."""
+    """A trajectory in which one game ends."""
     rng = np.random.default_rng(seed)
     shape = (spec.rollout.fragment_length, columns)
     terminated = np.zeros(shape, np.bool_)
@@ -52,7 +52,7 @@ def trajectory(seed: int = 0, spec: RunSpec = SPEC, columns: int = 2) -> Traject
 
 
 def entry(actor: str, *, version: int = 1, epoch: int = 1, spec: RunSpec = SPEC, seed: int = 0, payload=None) -> list:
-    """The fields of an XADD."""
+    """The fields of an XADD with a trajectory."""
     played = trajectory(seed, spec)
     header = Header(version, epoch, played.steps, played.games, created_ms=10**12 * 2)
     return header.fields(encode_trajectory(played, actor, spec) if payload is None else payload)
@@ -65,7 +65,7 @@ def fragment(version: int = 1, epoch: int = 1, seed: int = 0) -> Fragment:
 def joined_connection(
     url: str, run: str, actor: str, spec: RunSpec = SPEC, journals: Path | None = None, **options
 ) -> BlockingActorConnection:
-    """An actor on the roster of a run whose spec is written."""
+    """The connection of an actor that has joined a run. Writes the run's spec first."""
     connection = BlockingActorConnection(url, run, actor, journals, **options)
     keys, server = Keys(run), Server(url)
     server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
@@ -75,7 +75,7 @@ def joined_connection(
 
 
 def commit_after(parent: Head, *, publish: bool = True, consumed=None, rejected_entries=(), counters=None) -> Commit:
-    """A commit that follows `parent`, with weights that are the version's own."""
+    """A commit that follows `parent`, with weights that differ from version to version."""
     head = next_head(parent, publish=publish)
     if not parent.commit:
         head = Head(1, 1, head.commit)
@@ -94,7 +94,7 @@ def commit_after(parent: Head, *, publish: bool = True, consumed=None, rejected_
 
 
 def everything(server, keys: Keys) -> dict[bytes, bytes]:
-    """All keys of a run and what they hold, to compare before and after."""
+    """All keys of a run with their DUMP, to compare two states."""
     found = server.call("KEYS", f"broodmind:{{{keys.run}}}:*")
     return {key: server.call("DUMP", key) for key in found}
 
@@ -103,7 +103,7 @@ _READS = {b"hash": ("HGETALL",), b"stream": ("XRANGE", "-", "+"), b"string": ("G
 
 
 def contents(server, keys: Keys) -> dict[str, object]:
-    """All keys of a run and what is in them, however the server happens to keep it."""
+    """All keys of a run with their contents, which do not depend on the server's internal encoding."""
     found = {}
     for key in server.call("KEYS", f"broodmind:{{{keys.run}}}:*"):
         kind = server.call("TYPE", key)
@@ -119,7 +119,7 @@ def hash_of(server, key: str) -> dict[str, str]:
 
 
 def broodmind(*arguments: str, **options) -> subprocess.Popen[str]:
-    """A command in a process of its own; its output is read by `communicate`."""
+    """Start a command in a process of its own. Read its output by `communicate`."""
     defaults = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     command = [sys.executable, "-m", "broodmind.deploy.cli", *arguments]
     return subprocess.Popen(command, **{**defaults, **options})
@@ -127,7 +127,7 @@ def broodmind(*arguments: str, **options) -> subprocess.Popen[str]:
 
 @contextmanager
 def running(*arguments: str, **options):
-    """A command that is told to drain at the end of the block, and killed if it does not."""
+    """Run a command that is asked to drain at the end of the block, and killed if it does not."""
     process = broodmind(*arguments, **options)
     try:
         yield process
@@ -143,10 +143,10 @@ def running(*arguments: str, **options):
 
 
 def lock_step_run(redis, server, run: str, *options: str, game: str = "TinyZerg") -> None:
-    """A learner and two actors in lock step, to the learner's end, which `options` must set.
+    """Run a learner and two actors in lock step until the learner ends. `options` must set its goal.
 
-    Both actors have sent their first piece before the learner begins to train: one that found the other still on its
-    way to its first step would, after a while, train without it.
+    Both actors have sent their first fragment before the learner begins to train. Otherwise it might train after a
+    while on the fragments of one actor while the other one is still starting.
     """
     keys, common = Keys(run), ("--redis", server.url, "--run", run)
     learner = ("learner", *common, "--game", game, "--lock-step", "--max-staleness", "0", *options)
@@ -161,7 +161,7 @@ def lock_step_run(redis, server, run: str, *options: str, game: str = "TinyZerg"
 
 @contextmanager
 def stopped(process: subprocess.Popen[str]):
-    """A process that stands still during the block."""
+    """Suspend a process during the block."""
     process.send_signal(signal.SIGSTOP)
     try:
         yield
@@ -170,12 +170,12 @@ def stopped(process: subprocess.Popen[str]):
 
 
 def last_json(text: str) -> dict:
-    """The JSON object that ends a command's output."""
+    """The JSON object in the last line of a command's output."""
     return json.loads(text.strip().splitlines()[-1])
 
 
 def processes_of(marker: str) -> list[str]:
-    """The command lines of all processes that carry `marker` there or in their environment, zombies left out."""
+    """The command lines of all processes with `marker` in command line or environment, without zombies."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,4 +1,4 @@
-"""Clients of `broodmind actors --serve`: one in Python for the tests, and the compiled one in C."""
+"""Clients of `broodmind actors --serve`: one in Python for the tests, and one in C, which is compiled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CORRIDOR = Path(__file__).with_name("corridor.c")
 
 
 def compiled(folder: Path) -> str:
-    """The client in C. A missing compiler is an error, never a reason to skip."""
+    """Compile the client in C, and return its path. A missing compiler is an error, never a reason to skip."""
     compiler = shutil.which("cc") or shutil.which("tcc")
     if compiler is None:
         raise RuntimeError("cc or tcc: not found, expected a C compiler; `make test` installs one")
@@ -36,7 +36,7 @@ def framed(message: object) -> bytes:
 
 
 class Client:
-    """Sends requests as they are given, and reads replies."""
+    """Sends requests without checking them, and reads replies."""
 
     def __init__(self, reader, writer):
         self._reader, self.writer = reader, writer
@@ -45,7 +45,7 @@ class Client:
         self.writer.write(framed({"type": kind, **fields}))
 
     async def reply(self):
-        """The next one; None at the end of the connection."""
+        """The next reply; None at the end of the connection."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 size = int.from_bytes(await self._reader.readexactly(4), "big")
@@ -58,7 +58,7 @@ class Client:
         return await self.reply()
 
     async def play(self, number, steps=4, episode_id=0):
-        """One game whose observations are its number and its step; the reply to its end."""
+        """Play one game whose observations contain its number and the step. Returns the reply to its end."""
         assert (await self.ask("episode", id=episode_id, labels={"number": number}))["type"] == "episode"
         for step in range(steps):
             reply = await self.ask("act", id=episode_id, observation=[number, step, 0])
@@ -82,7 +82,7 @@ async def client(port, *, hello=True, host="127.0.0.1", **fields):
 
 @contextmanager
 def served(agent, batch=None):
-    """A server in a thread of its own; gives its port."""
+    """Run a server in a thread of its own. Gives its port."""
     stop, listener = Stop(), listen("127.0.0.1:0")
     thread = threading.Thread(target=serve, args=(agent, listener, stop, batch), daemon=True)
     thread.start()
@@ -95,6 +95,6 @@ def served(agent, batch=None):
 
 
 def example(text: str) -> list[tuple[str, bytes, dict]]:
-    """The messages of a document: which way, the bytes, and what they mean."""
+    """The example messages in a document: the direction, the bytes, and the decoded message."""
     found = re.findall(r"^    ([<>]) ((?:[0-9a-f]{2}\s+)+)(\{.*\})$", text, re.MULTILINE)
     return [(way, bytes.fromhex(hexadecimal), json.loads(meaning)) for way, hexadecimal, meaning in found]

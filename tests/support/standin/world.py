@@ -1,4 +1,4 @@
-"""The stand-in's game: an economy, an enemy who grows and attacks in waves, a result. The seed decides all chance."""
+"""The stand-in's game: an economy, an enemy that grows and attacks in waves, and a result. All randomness is seeded."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ HOME, ENEMY_HOME = (14.5, 14.5), (49.5, 49.5)
 BASES = (HOME, (14.5, 47.5), (49.5, 16.5), ENEMY_HOME)
 MINERALS_A_SECOND, VESPENE_A_SECOND = 2.0, 1.8  # a drone's; about twice the real game's
 LARVA_SECONDS, INJECT_SECONDS, INJECTED = 4.0, 10.0, 3
-SPEED, REACH = 6.0, 9.0  # of all units a second; how far apart armies fight
-LETHALITY = 6.0  # health a second that one of strength takes away
+SPEED, REACH = 6.0, 9.0  # of all units, per second; the distance within which armies fight
+LETHALITY = 6.0  # health destroyed by one unit of strength in a second
 GAME_SECONDS = 240.0  # then the stronger army wins
 
 Point = tuple[float, float]
@@ -22,7 +22,7 @@ Point = tuple[float, float]
 
 @dataclass
 class Order:
-    """What a unit is doing."""
+    """A unit's current order."""
 
     ability: int
     seconds: float = 0.0  # until it is done; 0 for orders without an end
@@ -55,7 +55,7 @@ class Enemy:
 
     units: float
     growth: float  # units a second
-    wave_s: float  # when it next sets out
+    wave_s: float  # time of the next attack
     at: Point = ENEMY_HOME
     attacking: bool = False
     base_health: float = 1500.0
@@ -63,7 +63,7 @@ class Enemy:
 
 @dataclass
 class World:
-    """One game. Nothing but `step` and `command` changes it."""
+    """One game. Only `step` and `command` change it."""
 
     seed: int
     difficulty: int
@@ -71,7 +71,7 @@ class World:
     minerals: float = 50.0
     vespene: float = 0.0
     upgrades: list[int] = field(default_factory=list)
-    dead: list[int] = field(default_factory=list)  # tags, since they were last told
+    dead: list[int] = field(default_factory=list)  # tags of all dead units
     result: int = 0  # as the protocol counts: 1 won, 2 lost, 3 tie
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class World:
         return inside and all(math.dist(b.at, at) >= 3.5 for b in self.bodies.values() if b.kind.structure)
 
     def command(self, tag: int, ability: int, target: Point | None) -> bool:
-        """Give an order; False where it is refused."""
+        """Give an order. Returns False if it is refused."""
         body = self.bodies.get(tag)
         if body is None:
             return False
@@ -130,7 +130,7 @@ class World:
         return True
 
     def step(self, loops: int) -> None:
-        """Let time pass."""
+        """Advance the game by so many game loops."""
         if self.result:
             return
         self.loop += loops
