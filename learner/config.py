@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .algorithms.registry import AlgorithmConfig
 
 _SEGMENT_BYTES = 64 << 20
-_SEGMENTS_LEAST = 8  # of the oldest, one is deleted: not too large a part of the whole
+_SEGMENTS_LEAST = 8  # segments in a full archive, so that deleting the oldest one frees only a small part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +108,12 @@ class LeaseConfig:
 
     @property
     def ttl_ms(self) -> int:
-        """The lease's time to live, as Redis takes it."""
+        """The lease's time to live, in milliseconds for Redis."""
         return int(self.lease_ttl * 1000)
 
     @property
     def wait_s(self) -> float:
-        """How long to wait for another learner's lease; infinite for a standby."""
+        """The longest time to wait for another learner's lease; infinite for a standby."""
         if self.standby:
             return math.inf
         return 2 * self.lease_ttl if self.lease_wait is None else self.lease_wait
@@ -158,18 +158,18 @@ class ArchiveConfig:
 
     @property
     def max_bytes(self) -> int:
-        """The size that finished segments may have together."""
+        """The maximum size of all finished segments together."""
         return int(self.archive_mb * (1 << 20))
 
     @property
     def segment_bytes(self) -> int:
-        """At which a segment is finished."""
+        """The size at which a segment is finished."""
         return min(_SEGMENT_BYTES, self.max_bytes // _SEGMENTS_LEAST)
 
 
 @dataclass(frozen=True, slots=True)
 class LearnerConfig:
-    """Everything about one learner process that actors need not agree with."""
+    """The configuration of one learner process: all its settings that are not part of the run's spec."""
 
     algorithm: AlgorithmConfig = field(default_factory=PPOConfig)
     intake: IntakeConfig = field(default_factory=IntakeConfig)

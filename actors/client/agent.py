@@ -71,7 +71,7 @@ class Status(StatusAliases):
     queued: int  # waiting for Redis to acknowledge them
     spooled: int  # of these, on disk
     sent: int  # acknowledged by Redis
-    overflow: int  # given up for want of room
+    overflow: int  # dropped because the queue was full
 
 
 def connect(

@@ -18,7 +18,7 @@ EntryId = tuple[int, int]  # incarnation and sequence number
 
 
 class State(IntEnum):  # not Enum: hashing an IntEnum's member takes a third of the time
-    """Where an entry stands. `TRANSITIONS` lists the ways from one state to another."""
+    """The state of an entry. `TRANSITIONS` lists the possible changes."""
 
     QUEUED = auto()  # waits for room and has no id yet
     NUMBERED = auto()  # has an id; the server does not have it

@@ -263,7 +263,7 @@ class ActorConnection:
 
 
 def _answer(reply: Reply) -> Answer:
-    """What the reply to an XADD means."""
+    """Classify the reply to an XADD."""
     if not isinstance(reply, BroodmindError):
         return Answer.TAKEN
     return Answer.EQUAL_OR_SMALLER if "equal or smaller" in str(reply) else Answer.REFUSED

@@ -18,7 +18,7 @@ class LearningRateConfig:
     It depends on the batch, on the progress of the run, and on how far updates change the policy.
     """
 
-    # By the steps that were accepted, not by those asked for.
+    # The batch size is the number of accepted steps in the batch, not the configured one.
     learning_rate_scaling: Annotated[
         Scaling,
         Setting("Multiply the learning rate by the batch size over reference_steps (linear), or by its root (sqrt)."),
@@ -70,21 +70,21 @@ def batch_scale(config: LearningRateConfig, steps: int) -> float:
 
 
 def stale_scale(config: LearningRateConfig, stale_share: float) -> float:
-    """The factor for a batch of which `stale_share`, in [0, 1], was played by an older version."""
+    """The factor for a batch of which the share `stale_share`, in [0, 1], was played with an older version."""
     return 1 - stale_share * (1 - config.stale_factor)
 
 
 def schedule(config: LearningRateConfig, updates: int, trained_steps: int) -> float:
-    """The factor for the update after `updates` others and `trained_steps` steps: warm-up, then annealing."""
+    """The factor of warm-up and annealing, after `updates` earlier updates on `trained_steps` steps."""
     warm = min(1.0, (updates + 1) / config.warmup_updates) if config.warmup_updates else 1.0
     left = max(0.0, 1 - trained_steps / config.anneal_steps) if config.anneal_steps else 1.0
     return warm * left
 
 
 def follow_kl(factor: float, kl: float, target: float) -> float:
-    """The next factor after an update that moved the policy by `kl`.
+    """The next factor, after an update that changed the policy by a KL divergence of `kl`.
 
-    KL > 2 target: divide by 1.5; KL < target / 2: multiply by 1.5; within [1/64, 64].
+    If kl > 2 target, the factor is divided by 1.5. If kl < target / 2, it is multiplied by 1.5. It stays in [1/64, 64].
     """
     if target <= 0:
         return 1.0

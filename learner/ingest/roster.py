@@ -33,7 +33,7 @@ class Roster:
     def __init__(self, server: Server, keys: Keys, lease: Lease) -> None:
         self._server, self._keys, self._lease = server, keys, lease
         self._positions: dict[str, str] = {}  # actor to the id to read after: pending entries first, then new ones
-        self._unreadable: set[str] = set()  # actors whose key is no stream
+        self._unreadable: set[str] = set()  # actors whose key is not a stream
         self.actors: tuple[str, ...] = ()  # those whose streams are read; replaced as a whole, for other threads
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 Lineage = dict[int, str]  # the epoch's last versions to the commits that published them
 
-_LINEAGE_MAX = 256  # versions: no actor is further behind without its data being stale in any other way
+_LINEAGE_MAX = 256  # versions; an entry of an older one is usually rejected as stale anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +26,20 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What decides whether an entry is stale or of a lost lineage, as one value that never changes.
+    """Head and lineage: the state that decides whether an entry is stale or of another lineage. Immutable.
 
-    A learner replaces it as a whole, when it builds a commit and before it sends it. The reading thread asks with the
-    value that it finds at that moment, which is safe: to replace a reference is atomic, so head and lineage always
-    belong together. With the value before, an entry is judged as it would have been a moment earlier: what became stale
-    since then is found when it is put into a batch, where each entry is judged again. And no entry can be of a version
-    that the value before does not have, because actors get a version only once its commit was sent.
+    The learner replaces its `Standing` as a whole, when it builds a commit and before it sends that commit. The reading
+    thread uses the value that it finds. This is safe. To replace a reference is atomic, so head and lineage always
+    belong together. With the previous value, an entry is judged as it would have been a moment earlier; an entry that
+    has become stale since then is found when it is put into a batch, where each entry is judged again. And no entry can
+    have a version that the previous value does not know, because actors get a version only after its commit was sent.
     """
 
     head: Head = field(default_factory=Head)
     lineage: Lineage = field(default_factory=dict)  # never changed in place
 
     def after(self, head: Head, *, publish: bool) -> Standing:
-        """The standing after a commit that leads to `head`, and publishes its version or not."""
+        """The standing after a commit that leads to `head`; `publish` says whether the commit publishes a version."""
         if not publish:
             return Standing(head, self.lineage)
         same_epoch = self.lineage if head.epoch == self.head.epoch else {}
@@ -48,5 +48,5 @@ class Standing:
 
 
 def next_head(parent: Head, *, publish: bool) -> Head:
-    """The head after a commit: a new id, and a new version where one is published."""
+    """The head after a commit: with a new id, and with the next version if the commit publishes one."""
     return Head(parent.epoch, parent.version + publish, secrets.token_hex(8))

@@ -61,7 +61,7 @@ KINDS = {
 }
 BY_ID = {kind.id: kind for kind in KINDS.values()}
 BY_ABILITY = {kind.ability: kind for kind in KINDS.values() if kind.ability}
-# Upgrade, where it is researched, minerals and vespene, seconds.
+# For each upgrade: the structure that researches it, the cost in minerals and in vespene, the seconds.
 UPGRADES = {
     RESEARCH_INFO[UnitTypeId[where]][UpgradeId[name]]["ability"].value: (UpgradeId[name].value, cost, seconds)
     for name, where, cost, seconds in (
