@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# By full names: in the repository the sub-packages do not stand beside this file, where an editor would look.
+# Absolute imports: in the repository the sub-packages are not beside this file, where editors look for relative ones.
 from broodmind.common import deprecated
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# Where each public name lives. Modules are imported when a name is first asked for: `broodmind --help` needs no numpy,
-# and a program that only wants a game needs no Redis client.
+# The module that defines each public name. It is imported when the name is first used, so that `broodmind --help` needs
+# no numpy, and a program that only defines a game needs no Redis client.
 _HOMES = {
     "Agent": ".actors.client.agent",
     "Box": ".common.actions",
@@ -65,7 +65,7 @@ deprecated.install()
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - classes, a function and a string
-    """Import a public name when it is first asked for, and keep it."""
+    """Import a public name when it is first used, and keep it."""
     if name == "__version__":
         from importlib.metadata import version
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-PART = ".part"  # suffix of a file that is being written; it is left over if the process is killed meanwhile
+PART = ".part"  # suffix of a file while it is written; a process that is killed meanwhile leaves it behind
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write a file so that after a power cut it is complete, or as it was before."""
+    """Write a file so that after a power cut it has its whole new content, or its old one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     with temporary.open("wb") as file:
         file.write(data)
@@ -23,7 +23,7 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Flush the renames in a folder to the disk. Windows has no such call and needs none."""
+    """Flush a folder to disk, so that a rename in it survives a power cut. Windows has no such call and needs none."""
     if os.name != "posix":
         return
     folder = os.open(path, os.O_RDONLY)

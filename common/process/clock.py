@@ -1,4 +1,4 @@
-"""Clocks: wall time for what others read, monotonic time for durations."""
+"""Clocks: wall time for timestamps that other processes read, monotonic time for durations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def now_ms() -> int:
 
 
 class Every:
-    """A period: `due` returns True at most once in each period, and at the first call."""
+    """A timer that is due once in each period, and at the first call."""
 
     def __init__(self, period_s: float) -> None:
         self.period_s = period_s
@@ -21,11 +21,11 @@ class Every:
 
     @property
     def over(self) -> bool:
-        """Whether the period is over."""
+        """Whether the period is over. This does not start the next one."""
         return monotonic_s() >= self._next
 
     def due(self) -> bool:
-        """Whether the period is over. If it is, the next one starts now."""
+        """Whether the period is over; if so, the next one starts now."""
         if not self.over:
             return False
         self._next = monotonic_s() + self.period_s

@@ -1,7 +1,8 @@
 """Log lines: a fixed sentence plus fields in logfmt's form, so that a program can parse them.
 
-Fields are written in logfmt: `name=value`. A value with blanks, quotes, equals signs or control characters is quoted as
-in JSON. No logging library such as structlog is used, because game machines install only numpy, redis and msgpack.
+Fields have logfmt's form: `name=value`. A value with blanks, quotes, equals signs or control characters is written as a
+JSON string. structlog and similar libraries are not used, because this module runs on game machines, which install only
+numpy, redis and msgpack.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ class Log:
         self._logger = logging.getLogger(f"broodmind.{name}")
 
     def debug(self, event: str, **fields: object) -> None:
-        """Log an event that is useful only for debugging this package."""
+        """Log a detail for developers of this package."""
         self._write(logging.DEBUG, event, fields)
 
     def info(self, event: str, **fields: object) -> None:
-        """Log an event of normal operation."""
+        """Log an event that an operator wants to see once."""
         self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
@@ -44,8 +45,10 @@ def format_fields(fields: dict[str, object]) -> str:
 
 def _formatted(value: object) -> str:
     text = str(value)
-    # Control characters are escaped: text from an actor must not control an operator's terminal.
-    return text if _PLAIN.fullmatch(text) else json.dumps(text).replace("\x7f", "\\u007f")  # JSON does not escape it
+    # JSON escapes control characters: text that an actor has sent must not control an operator's terminal.
+    return (
+        text if _PLAIN.fullmatch(text) else json.dumps(text).replace("\x7f", "\\u007f")
+    )  # JSON does not escape this one
 
 
 def log_to_stderr(level: int) -> None:

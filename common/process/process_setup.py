@@ -8,14 +8,14 @@ import os
 _BLAS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _KEPT_BYTES = 256 << 20
-_LARGEST_BYTES = 32 << 20  # the largest value that glibc accepts for M_MMAP_THRESHOLD
+_LARGEST_BYTES = 32 << 20  # the maximum that glibc accepts for M_MMAP_THRESHOLD
 
 
 def prepare_to_compute() -> None:
-    """Use one BLAS thread, unless the environment says otherwise, and keep freed memory for the next array.
+    """Limit BLAS to one thread unless the environment sets another number, and make the C library keep freed memory.
 
-    Several processes share few cores, and the matrices here are small: with a thread pool in each, the processes spend
-    their time waiting for each other's threads.
+    Several processes share few cores, and the matrices here are small. With a thread pool in each process, the
+    processes would spend their time waiting for each other's threads.
     """
     for name in _BLAS:
         os.environ.setdefault(name, "1")
@@ -23,10 +23,10 @@ def prepare_to_compute() -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Make the C library keep freed memory, up to 256 MB, instead of returning it to the system.
+    """Make the C library keep up to 256 MB of freed memory instead of returning it to the system.
 
-    An update frees and allocates the same arrays thousands of times. Memory that is new from the system is filled with
-    zeros page by page, which takes a third of the time of an update. If the C library is not glibc, nothing changes.
+    An update allocates and frees the same arrays thousands of times. The system fills each new page of memory with
+    zeros, which would take a third of the time of an update. If the C library is not glibc, nothing is changed.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -19,32 +19,32 @@ _SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
 class Stop:
-    """A stop request, as a plain flag. A threading.Event would be wrong: its lock can deadlock in a signal handler."""
+    """A flag that asks a process to end. It is no threading.Event, whose lock can deadlock inside a signal handler."""
 
     def __init__(self) -> None:
         self._requested = False
 
     @property
     def requested(self) -> bool:
-        """Whether a stop was requested. Every loop checks this at each turn."""
+        """Whether the process should finish its current work and end. Every loop checks this in each iteration."""
         return self._requested
 
     def request(self) -> None:
-        """Request that the loop finishes its work in hand and ends."""
+        """Ask the process to finish its current work and end."""
         self._requested = True
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[Stop]:
-    """Give a Stop that SIGINT and SIGTERM set. A second signal ends the process at once.
+    """Yield a Stop that SIGINT and SIGTERM request. A second signal ends the process at once.
 
-    Must be entered in the main thread. The earlier handlers are restored at the end.
+    Must be entered in the main thread. The earlier signal handlers are restored at the end.
     """
     stop = Stop()
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if stop.requested:
-            # Not sys.exit, which runs the cleanup of the code that is draining; that code may be what hangs.
+            # Not sys.exit: it would first run the cleanup of the code that drains, which may hang.
             os._exit(128 + number)
         stop.request()
 
@@ -63,12 +63,12 @@ def stop_with_parent(
     grace_s: float | None = None,
     last_act: Callable[[], None] | None = None,
 ) -> None:
-    """Request the stop when the pipe `lifeline` (standard input) ends: the parent has ended or closed its end.
+    """Request the stop when `lifeline` (standard input) ends, because the parent process ended or closed this pipe.
 
-    A pipe ends however the parent ended, also by kill -9, and on every operating system. With `grace_s`, a process that
-    still runs after this time calls `last_act` and kills its whole session, because no parent is left to do it.
+    This works on every operating system, and for every end of the parent, kill -9 included. With `grace_s`, a process
+    that still runs after this time calls `last_act` and kills its whole session, because no parent is left to do so.
     """
-    # The raw file: if a daemon thread holds a buffered reader's lock, the interpreter aborts when it exits.
+    # Not a buffered reader: the interpreter aborts at exit if a daemon thread holds the lock of one.
     descriptor = (lifeline or sys.stdin.buffer).fileno()
 
     def wait() -> None:
@@ -76,7 +76,7 @@ def stop_with_parent(
             while os.read(descriptor, 4096):
                 pass
         except OSError:
-            pass  # the descriptor was closed: treated like the end of the pipe
+            pass  # the pipe was closed in this process; this means the same
         stop.request()
         if grace_s is not None:
             time.sleep(grace_s)
@@ -89,15 +89,14 @@ def stop_with_parent(
 
 
 def end_session(pid: int) -> None:
-    """Kill all processes of the session that `pid` leads. Does nothing if it does not lead a session.
+    """Kill all processes of the session that `pid` leads. If it leads none, nothing happens.
 
-    Processes are found by id and never by name. On Windows, which has no sessions, the process's descendants are
-    killed.
+    On Windows, which has no sessions, the process and its descendants are killed.
     """
     if sys.platform == "win32":
         command = ["taskkill", "/F", "/T", "/PID", str(pid)]
         subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - a fixed command and a number
     else:
-        # The process group has the leader's id, and exists as long as any process is in it.
+        # A process group has the id of its leader, and exists after the end of its leader as long as it has members.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)

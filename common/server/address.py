@@ -1,8 +1,8 @@
-"""Redis URLs: parses every form that a user may type, and hides the secrets in what is shown.
+"""Redis URLs: parses all forms that users type, and hides secrets in messages.
 
-A password may contain `/ # ? [ @ :` without percent-encoding, although a URL requires it: text that cannot be parsed as
-a URL is parsed again with everything up to the last `@` as user and password. If an address cannot be parsed, only its
-scheme is shown, because any other part of it may be a password.
+A password may contain `/ # ? [ @ :` without percent-encoding. A text that does not parse as a URL is parsed again with
+everything up to the last `@` as user and password. If it does not parse then either, messages show only its scheme,
+because any other part may be a password.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TLS_SHOWN = {"ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version"}
 _TLS = {*_TLS_SHOWN, "ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_certfile", "ssl_ciphers", "ssl_keyfile"}
 _SHOWN = {*_NUMBERS, *_TLS_SHOWN, "client_name", "socket_keepalive"}
 _ANYWHERE = {*_NUMBERS, "client_name", "username", "password"}
-_OPTIONS = {  # that the client takes, by scheme
+_OPTIONS = {  # accepted by the client, by scheme
     "redis": {*_ANYWHERE, "socket_keepalive"},
     "rediss": {*_ANYWHERE, "socket_keepalive", *_TLS, "ssl_password"},
     "unix": _ANYWHERE,
@@ -32,12 +32,12 @@ HIDDEN = "***"
 
 
 class _Unreadable(ValueError):
-    """An invalid part of an address. The message does not contain any of it."""
+    """A part of a URL is not valid. The message does not contain that part, because it may be secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """A server's address and the user. `str` of it is for messages and has no secret; `url` is for connecting."""
+    """A server's address, user and password. `str()` is for messages and has no secret, `url` is for connecting."""
 
     scheme: str
     place: str  # host and port, or the path of a socket
@@ -48,14 +48,14 @@ class ServerAddress:
 
     @property
     def url(self) -> str:
-        """The whole address as a URL for redis-py, with its secrets."""
+        """The whole URL, with its secrets, in the form that redis-py reads."""
         return self._text(
             quote(self.username, safe=""), quote(self.password, safe=""), urlencode(self.options, quote_via=quote)
         )
 
     def __str__(self) -> str:
         options = "&".join(f"{name}={value if name in _SHOWN else HIDDEN}" for name, value in self.options)
-        # A user without a password may be a password that was typed without its colon.
+        # A user without a password may be a password that was typed without the colon before it.
         user = self.username if self.password else HIDDEN if self.username else ""
         return self._text(user, HIDDEN if self.password else "", options)
 
@@ -66,10 +66,10 @@ class ServerAddress:
 
 
 def read_address(url: str) -> ServerAddress:
-    """Parse an address.
+    """Parse a URL.
 
     Raises:
-        ConfigError: if it cannot be parsed, or has an unknown option. The message shows no secret.
+        ConfigError: if it does not parse, or has an unknown option. The message shows no secret.
     """
     scheme, separator, rest = url.strip().partition("://")
     scheme = scheme.lower()
@@ -82,20 +82,20 @@ def read_address(url: str) -> ServerAddress:
 
 
 def redacted(url: str) -> str:
-    """The address without its secrets, for messages. If it cannot be parsed, only its scheme."""
+    """The URL without its secrets, for messages. If it does not parse, only its scheme is shown."""
     scheme, separator, rest = url.strip().partition("://")
     if separator and scheme.lower() in {"redis", "rediss", "unix"}:
         try:
             return str(_read(scheme.lower(), rest))
         except (_Unreadable, ConfigError):
             return f"{scheme.lower()}://{HIDDEN}"
-    if re.fullmatch(r"(localhost|[\w-]+(\.[\w-]+)+)(:\d+)?", url.strip()):  # a host and a port without the scheme
+    if re.fullmatch(r"(localhost|[\w-]+(\.[\w-]+)+)(:\d+)?", url.strip()):  # host and port without a scheme
         return url.strip()
     return f"{scheme}://{HIDDEN}" if separator and re.fullmatch(r"[A-Za-z][\w+.-]*", scheme) else HIDDEN
 
 
 def with_password(url: str, password: str) -> str:
-    """The address with `password`, if it has no password of its own."""
+    """The URL, with this password if it has none of its own."""
     address = read_address(url)
     return replace(address, password=address.password or password).url
 
@@ -123,7 +123,7 @@ def _read_as_url(scheme: str, text: str) -> ServerAddress:
 def _read_parts(scheme: str, user: str | None, rest: str) -> ServerAddress:
     where, question, query = rest.partition("?")
     if "#" in rest:
-        raise _Unreadable("a # outside the password must be written %23")
+        raise _Unreadable("outside the password, # must be written %23")
     if scheme == "unix":
         place, database = _socket(where), ""
     else:
@@ -151,9 +151,9 @@ def _host(text: str) -> tuple[str, str]:
     place, _, database = text.partition("/")
     match = _PLACE.fullmatch(place)
     if match is None or int(match["port"] or 0) > 65535:
-        raise _Unreadable("the host must be a name or an address (IPv6 in brackets), the port at most 65535")
+        raise _Unreadable("HOST must be a name or an address, IPv6 in brackets, and PORT a number up to 65535")
     if database and not database.isdecimal():
-        raise _Unreadable("the database must be a number")
+        raise _Unreadable("DATABASE must be a number")
     return place, database
 
 

@@ -1,7 +1,7 @@
 """The names of all Redis keys of a run, with the type and the bound of each.
 
-The hash tag of every key is the run's name, so that a cluster keeps all keys of a run on one node, where the commit
-script can change them together. Each docstring gives the key's type, its content and its bound.
+The run's name is the hash tag of all its keys, so that a cluster keeps them on one node, where the commit script can
+change them together. Each docstring gives the key's type, its content, and what limits its size.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from ..errors import ConfigError
 
 GROUP = "learner"  # the one consumer group on every trajectory stream
-CONSUMER = "mind"  # the consumer of every learner: a successor takes over the pending entries under the same name
-SOLO_CONSUMER = "solo"  # the consumer of entries that are processed alone: see learner/ingest/quarantine.py
+CONSUMER = "mind"  # its usual consumer: the next learner has the same name, and so gets the pending entries
+SOLO_CONSUMER = "solo"  # its other consumer, for an entry that is processed by itself: learner/ingest/quarantine.py
 
-# Names become parts of keys, of file names and of redis-cli commands: no braces, colons, spaces or slashes.
+# Names are parts of keys, file names and redis-cli commands, so they have no braces, colons, spaces or slashes.
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def check_name(what: str, name: str) -> str:
-    """Return `name` if it may be part of a key. Otherwise raise ConfigError, which names it as `what`."""
+    """Return `name` if it may be part of a key. Raises ConfigError otherwise; `what` is the name of the setting."""
     if not NAME.fullmatch(name):
         raise ConfigError(f"{what}: {name!r}, expected 1 to 64 of letters, digits, '_', '.', '-'")
     return name
@@ -33,47 +33,47 @@ class Keys:
     run: str
 
     def __post_init__(self) -> None:
-        """Check the run's name, which must not end the hash tag."""
+        """Check that the run's name has no character that would end the hash tag."""
         check_name("run", self.run)
 
     def _key(self, *parts: str) -> str:
         return ":".join((f"broodmind:{{{self.run}}}", *parts))
 
     def pattern(self, *parts: str) -> str:
-        """A pattern that matches all keys that begin with these parts, for the rights of users."""
+        """A pattern, not a key: it matches all keys that begin with these parts. ACL rules use it."""
         return self._key(*parts, "*")
 
     def trajectories(self, actor: str) -> str:
-        """Stream; one per actor, one entry per trajectory. Bound: actors wait at high water, commits delete entries."""
+        """Stream, one per actor; one entry per trajectory. Bound: actors wait at high water, commits delete."""
         return self._key("trajectories", actor)
 
     @property
     def head(self) -> str:
-        """Hash; the state that the run has reached: epoch, version, commit, counters. Bound: fixed fields."""
+        """Hash; where the run stands: epoch, version, commit id and counters. Bound: fixed fields."""
         return self._key("head")
 
     def weights(self, epoch: int, version: int) -> str:
-        """String; one immutable version of the policy. Bound: a commit deletes all but the last few versions."""
+        """String; one immutable version of the policy. Bound: commits delete all but the last few."""
         return self._key("weights", f"{epoch}-{version}")
 
     @property
     def latest(self) -> str:
-        """String (JSON); the pointer to the latest version, which actors poll. Bound: one."""
+        """String (JSON); the pointer to the newest version, which actors poll. Bound: one value."""
         return self._key("latest")
 
     @property
     def versions(self) -> str:
-        """Stream; one entry per version, with id EPOCH-VERSION; wakes waiting actors. Bound: MAXLEN."""
+        """Stream; one entry per version, with the id EPOCH-VERSION; actors wait for new ones. Bound: MAXLEN."""
         return self._key("versions")
 
     @property
     def learner(self) -> str:
-        """String; the state that a successor needs besides the weights. Bound: one."""
+        """String; the state that the next learner needs besides the weights. Bound: one value."""
         return self._key("learner")
 
     @property
     def lease(self) -> str:
-        """String; FENCE-NONCE, the token of the learner that may write. Bound: its TTL."""
+        """String; FENCE-NONCE of the learner that may write. Bound: its TTL."""
         return self._key("lease")
 
     @property
@@ -88,28 +88,28 @@ class Keys:
 
     @property
     def stats(self) -> str:
-        """Hash; counters, metrics and gauges for monitoring, written by each commit. Bound: fixed fields."""
+        """Hash; counters, metrics and gauges for display, written at each commit. Bound: fixed fields."""
         return self._key("stats")
 
     def heartbeat(self, actor: str) -> str:
-        """Hash; an actor's heartbeat: its own report on itself. Bound: its TTL."""
+        """Hash; what an actor reports of itself. Bound: its TTL."""
         return self._key("actors", actor)
 
     @property
     def roster(self) -> str:
-        """Hash; actor to incarnation. The learner reads these actors. Bound: the learner removes silent ones."""
+        """Hash; actor name to incarnation, for each actor the learner reads. Bound: silent, drained actors leave."""
         return self._key("roster")
 
     @property
     def rejected(self) -> str:
-        """Stream; rejected entries, each with the reason and the first 4 KB of its payload. Bound: MAXLEN."""
+        """Stream; rejected entries with reason and their first 4 KB. Bound: MAXLEN."""
         return self._key("rejected")
 
     @property
     def ledger(self) -> str:
-        """Stream; one entry per commit: the ids it consumed, and which of them it rejected. Bound: MAXLEN."""
+        """Stream; one entry per commit: which entries it consumed, and which of these it rejected. Bound: MAXLEN."""
         return self._key("ledger")
 
     def staged(self, what: str, commit: str) -> str:
-        """String; a blob that a commit will rename to its final key. Bound: its TTL."""
+        """String; a blob that a commit needs. Bound: its TTL; the commit renames the key to its final name."""
         return self._key("staged", what, commit)

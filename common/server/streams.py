@@ -1,7 +1,7 @@
 """The connection to Redis, and the only module that imports the client. It never retries by itself.
 
-It uses redis-py's `Connection` and not its `Redis`, which retries by itself: a retried command could add a trajectory
-twice. Here a broken connection always raises an error, and the caller decides whether to send the command again.
+It uses redis-py's `Connection` and not its `Redis`, which retries commands by itself: a repeated XADD could add a
+trajectory twice. Here a broken connection always raises an error, and the caller decides what can be sent again.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 Argument = bytes | str | int | float
 Reply = Any  # bytes, int, None, or a list of replies
 
-# Long enough for a server that is busy with a 100 MB blob. Every blocking command blocks for less than this.
+# Long enough for a server that is busy with a blob of 100 MB. Blocking commands must block for a shorter time.
 TIMEOUT_S = 5.0
-# One read receives as much as a socket buffer holds; redis-py's 32 KB would take four times as many system calls.
+# The size of one read is that of a socket buffer. redis-py's 32 KB would need four times as many system calls.
 READ_BYTES = 1 << 17
-# Arguments of at least this size (weights) are sent without a copy; redis-py would copy them twice, into new memory.
-# Smaller arguments are copied once, because another system call would take longer than the copy.
+# Arguments of this size, such as weights, are sent without a copy; redis-py would copy them twice. Smaller ones are
+# copied once, into a common buffer, because a system call for each would cost more.
 _LARGE_BYTES = 1 << 17
 # The codes of replies that refuse access, and what the server expected instead.
 _DENIED = {
@@ -38,8 +38,8 @@ _DENIED = {
     "NOPERM": "a user with the rights of its role; `broodmind acl` prints these rights",
     "DENIED": "a server that accepts connections from this machine",
 }
-# Errors of a temporary state of the server: a replica after a failover, a primary that has lost its replicas, a full
-# disk, a long script. The command must be repeated on a new connection, which may reach another server.
+# Codes of a server that cannot take writes for a while: it became a replica in a failover, has lost its replicas, has a
+# full disk, or runs a long script. The caller waits and tries again on a new connection, perhaps to another server.
 _NOT_NOW = {"READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "TRYAGAIN"}
 
 
@@ -56,7 +56,7 @@ class ServerFull(ReplyError):
 
 
 class NotNow(RedisUnreachable):
-    """The server refuses commands because of a temporary state, such as being a replica or running a long script."""
+    """The server refuses a command because of its present state. It may accept the same command later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Script:
 
     @property
     def sha(self) -> str:
-        """The script's SHA-1, for EVALSHA."""
+        """The SHA-1 of the source, for EVALSHA."""
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -88,19 +88,19 @@ class Server:
                 socket_read_size=READ_BYTES,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,
-                driver_info=None,  # no CLIENT SETINFO: Redis 7.0 lacks it, and actors may not call it
+                driver_info=None,  # no CLIENT SETINFO: Redis 7.0 does not know it, and actors may not use it
             )
             self._connection = pool.make_connection()
         except (ValueError, TypeError, redis.RedisError):
-            # Without its cause: the client's message may contain a part of the address.
+            # `from None`, because the client's message may contain a part of the URL.
             raise ConfigError(f"redis: {self.url!r}, expected options that the client accepts") from None
 
     def call(self, *command: Argument) -> Reply:
-        """Send one command and return its reply. Strings in it are bytes."""
+        """Send one command and return its reply, strings as bytes."""
         return self.pipeline([command])[0]
 
     def pipeline(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
-        """Send commands in one round trip, without MULTI. Reads all replies, then raises the first error in them."""
+        """Send commands in one round trip, without MULTI; raise the first error after reading all replies."""
         replies = self.replies(commands)
         for reply in replies:
             if isinstance(reply, BroodmindError):
@@ -108,9 +108,9 @@ class Server:
         return replies
 
     def replies(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
-        """Like `pipeline`, but errors of single commands are returned as their replies and not raised.
+        """Like `pipeline`, but the error of a command is returned in the place of its reply.
 
-        After a NotNow the connection is closed: the next one may reach another server.
+        After a NotNow the connection is closed, because the next one may lead to another server.
         """
         if not commands:
             return []
@@ -119,17 +119,17 @@ class Server:
             return self._read(len(commands))
 
     def send(self, commands: Sequence[Sequence[Argument]]) -> None:
-        """Send commands without waiting for the replies. Call `receive` before sending anything else."""
+        """Send commands without waiting for replies. Call `receive` before any other command is sent."""
         with self._translated():
             self._connection.send_packed_command(_packed(commands))
 
     def receive(self, count: int) -> list[Reply]:
-        """The replies to the `count` commands of the last `send`, in the form of `replies`."""
+        """Read the replies to `send`, in the form of `replies`. `count` is the number of commands that were sent."""
         with self._translated():
             return self._read(count)
 
     def script(self, script: Script, keys: Sequence[str], *args: Argument) -> Reply:
-        """Run a script. If the server does not have it yet, its source is sent."""
+        """Run a script by its SHA-1, or by its source if the server does not know it yet."""
         try:
             return self.call("EVALSHA", script.sha, len(keys), *keys, *args)
         except ReplyError as error:
@@ -152,7 +152,7 @@ class Server:
             reply = self._connection.read_response(disable_decoding=True)
         except redis.ResponseError as error:
             return _answered(self.url, error)
-        if isinstance(reply, list):  # a transaction's replies may be errors, one by one
+        if isinstance(reply, list):  # of a transaction: each of its replies may be an error
             return [_answered(self.url, each) if isinstance(each, redis.ResponseError) else each for each in reply]
         return reply
 
@@ -173,7 +173,7 @@ class Server:
 
 
 def _packed(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
-    """Encode commands for the wire, in one piece; large arguments are pieces of their own and are not copied."""
+    """Encode commands for the wire in one buffer, except large arguments, which are not copied."""
     pieces: list[bytes] = []
     small: list[bytes] = []
     for command in commands:
@@ -190,7 +190,7 @@ def _packed(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
 
 
 def _answered(url: str, error: redis.ResponseError) -> BroodmindError:
-    """Our error for an error reply to a command."""
+    """Translate the error reply to a command."""
     answer = _error(url, error)
     if isinstance(answer, ReplyError) and answer.code in _NOT_NOW:
         return NotNow(f"redis at {url}: {_stripped(answer)}, expected a server that accepts writes")
@@ -198,7 +198,7 @@ def _answered(url: str, error: redis.ResponseError) -> BroodmindError:
 
 
 def _error(url: str, error: redis.RedisError) -> BroodmindError:
-    """Our error for an error reply. redis-py removes the code from the text and keeps it in `status_code`."""
+    """Translate an error reply. redis-py removes the code from the text, and has it in `status_code`."""
     code = getattr(error, "status_code", None)
     text = f"{code} {error}" if code and not str(error).startswith(code) else str(error)
     expected = _DENIED.get(text.partition(" ")[0])
@@ -215,7 +215,7 @@ def _stripped(text: object) -> str:
 
 
 def parse_id(raw: bytes | str) -> tuple[int, int]:
-    """A stream id as two integers: compared as strings, 9-0 would be larger than 10-0."""
+    """A stream id as two integers, for comparison: as strings, 9-0 would be larger than 10-0."""
     left, _, right = (raw.decode() if isinstance(raw, bytes) else raw).partition("-")
     return int(left), int(right)
 
