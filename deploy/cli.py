@@ -12,15 +12,15 @@ import click
 from ..common.errors import BroodmindError
 from ..common.process.log import log_to_stderr
 
-# Where each command is, and what it does in a line. A command's module is imported when the command is run: `--help`
-# needs neither numpy nor the Redis client.
+# For each command, where it is defined, and its line in the help. A command's module is imported when the command is
+# run, so that `--help` needs neither numpy nor the Redis client.
 COMMANDS = {
     "up": ("local.up:up", "Start a whole run on this machine, watch it to its end, and evaluate the policy."),
     "learner": ("local.learner:learner", "Run the one learner of a run, until Ctrl-C."),
     "actors": ("local.actors:actors", "Run actors of a run, each in a process of its own, until Ctrl-C."),
     "config": ("config.config_command:config", "Print the effective configuration with help."),
-    "status": ("observe.status:status", "Show where a run stands."),
-    "verify": ("audit.verify:verify_command", "Prove that nothing was lost, counted twice or miscounted."),
+    "status": ("observe.status:status", "Show the state of a run: version, counters, actors and lag."),
+    "verify": ("audit.verify:verify_command", "Check that no trajectory was lost, counted twice or miscounted."),
     "export": ("records.export:export", "Write the policy as an npz file."),
     "import": ("local.import_games:import_", "Import episodes that were played elsewhere."),
     "acl": ("access.acl:acl", "Print an ACL file with the users of a run."),
@@ -51,7 +51,7 @@ class LazyGroup(click.Group):
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one line on standard error and an exit code of its own."""
+    """Run the command line. A BroodmindError is printed as one line, and ends the process with its exit code."""
     try:
         cli.main(prog_name="broodmind", standalone_mode=False)
     except click.ClickException as error:
@@ -66,9 +66,9 @@ def main() -> None:
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BROODMIND"})
 @click.version_option(package_name="broodmind")
-@click.option("-v", "--verbose", is_flag=True, help="More log lines.")
+@click.option("-v", "--verbose", is_flag=True, help="Write more log lines.")
 def cli(*, verbose: bool) -> Any:  # noqa: ANN401 - click's
-    """Many game actors play, one mind learns."""
+    """Distributed reinforcement learning on Redis Streams: many game actors play, one learner trains."""
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
 
 

@@ -1,7 +1,7 @@
 """`broodmind acl`: prints an ACL file for Redis or Valkey, with one user for each role of a run.
 
-An ACL restricts commands and keys, not arguments: whoever may add to a stream may wipe it too (`XADD ... MAXLEN 0`).
-So each actor may add to streams of its own name only.
+An ACL restricts commands and keys, but not arguments: a user who may add to a stream can also empty it, with
+`XADD ... MAXLEN 0`. Therefore each actor may add only to streams of its own name.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
     from ..config.given import Given
 
-# CLIENT SETINFO, by which many clients introduce themselves, is unknown before 7.2: 7.0 refuses a file that names it.
+# Many clients send CLIENT SETINFO when they connect. Redis 7.0 does not know it, and rejects an ACL file that names it.
 _SETINFO_SINCE = (7, 2)
-_SERVERS = {"redis-7.0": (7, 0), "redis-7.2": (7, 2), "valkey-9": (7, 2)}  # each Valkey says that it is Redis 7.2
-_NUMBERED = "-[0-9][0-9][0-9]"  # what `broodmind actors --name` appends for each of its processes
+_SERVERS = {"redis-7.0": (7, 0), "redis-7.2": (7, 2), "valkey-9": (7, 2)}  # every Valkey reports that it is Redis 7.2
+_NUMBERED = "-[0-9][0-9][0-9]"  # the suffix that `broodmind actors --name` adds for each process
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-# What the learner's modules call, directly or in a script: a script runs with its caller's rights.
+# The commands that the learner uses, directly or in scripts; a script runs with the rights of its caller.
 _LEARNER = (
     *("info", "watch", "multi", "exec", "eval", "evalsha", "get", "set", "strlen", "exists", "incr", "del", "unlink"),
     *("rename", "persist", "pexpire", "hget", "hmget", "hgetall", "hkeys", "hset", "hdel"),
     *("xadd", "xlen", "xgroup|create", "xreadgroup", "xpending", "xclaim", "xack", "xdel"),
 )
 
-# What `broodmind verify` calls: nothing that writes, though its scripts are given their keys as if they might.
+# The commands that `broodmind verify` uses. None of them writes, but EVAL requires read and write access to its keys.
 _AUDITOR = (
     *("multi", "exec", "eval", "exists", "get", "getrange", "hgetall", "hkeys"),
     *("xrange", "xpending", "xinfo|stream", "xinfo|groups"),
@@ -47,21 +47,29 @@ _AUDITOR = (
 
 @click.command()
 @with_settings("run", "connection")
-@click.option("--actors", required=True, help="Names, as given to `actors --name`, with commas between: box1,box2.")
-@click.option("--server", type=click.Choice(list(_SERVERS)), help="What the file is for.  [default: what --redis says]")
+@click.option(
+    "--actors",
+    required=True,
+    help="Names of actors, as given to `broodmind actors --name`, separated by commas: box1,box2.",
+)
+@click.option(
+    "--server",
+    type=click.Choice(list(_SERVERS)),
+    help="The server that will load the file.  [default: what the server at --redis reports]",
+)
 @click.option(
     "--sha256",
     "hashes_given",
     multiple=True,
     metavar="USER=HEX",
-    help="A password's SHA-256, instead of a new one; repeatable.",
+    help="SHA-256 of a user's password, instead of a new password. It may be given once for each user.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: the file, and the new passwords.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with the file and the new passwords.")
 def acl(given: Given, *, actors: str, server: str | None, hashes_given: Sequence[str], as_json: bool) -> None:
     """Print an ACL file: users for the learner, an auditor (verify), a monitor (status) and each actor.
 
-    The file goes to standard output, new passwords to standard error; they are kept nowhere. Whoever is to administrate
-    the server while it runs needs a line of their own.
+    The file is written to standard output, new passwords to standard error. The passwords are not stored anywhere. No
+    user in the file can administrate the server: add a line for an administrator if you need one.
     """
     version = _SERVERS[server] if server else _ask_version(server_url(given))
     rights = rights_of(given.get("run", Config().run), _names(actors), introduces=version >= _SETINFO_SINCE)
@@ -78,7 +86,7 @@ def acl(given: Given, *, actors: str, server: str | None, hashes_given: Sequence
 
 
 def rights_of(run: str, actors: Sequence[str], *, introduces: bool) -> dict[str, str]:
-    """Each user's name and rules. A name is RUN~ROLE: neither part can hold the `~`, and a URL may hold it as it is.
+    """The ACL rules of each user, by name. A name is RUN~ROLE: `~` occurs in neither part and is allowed in URLs.
 
     Args:
         run: the run's name.
@@ -99,7 +107,7 @@ def rights_of(run: str, actors: Sequence[str], *, introduces: bool) -> dict[str,
 
 
 def acl_file(rights: Mapping[str, str], hashes: Mapping[str, str]) -> str:
-    """The file's text: nobody comes in without a name, and each user has what is listed and nothing else."""
+    """The text of the file. The default user is off, and each user has the listed rights and no others."""
     lines = [f"user {user} on #{hashes[user]} resetchannels -@all {rules}" for user, rules in rights.items()]
     return "\n".join(["user default off", *lines, ""])
 
@@ -117,7 +125,7 @@ def _actor(keys: Keys, actor: str) -> list[str]:
 
 
 def _monitor(keys: Keys) -> list[str]:
-    """Everything but the trajectories' content, and not the learner's own state."""
+    """Rights to read everything except the content of trajectories and the learner's state."""
     return [
         f"({_on('%R', keys.head, keys.stats, keys.spec, keys.roster, keys.pattern('actors'))} +hget +hgetall +hkeys)",
         f"({_on('%R', keys.lease, keys.latest, keys.pattern('weights'))} +get +getrange +ttl +pttl)",
@@ -131,12 +139,12 @@ def _on(access: str, *patterns: str) -> str:
 
 
 def _names(actors: str) -> list[str]:
-    """The actors' names, none of which reaches into another's streams."""
+    """Parse the actors' names. Raises ConfigError if the rights of one would include the streams of another."""
     names = [check_name("actors", name.strip()) for name in actors.split(",")]
     for name in names:
         whose = re.sub(r"-\d{3}$", "", name)
         if names.count(name) > 1 or (whose != name and whose in names):
-            raise ConfigError(f"actors: {name!r} beside {whose!r}, expected names that stand for different actors")
+            raise ConfigError(f"actors: {name!r} beside {whose!r}, expected names that have no streams in common")
     return names
 
 
@@ -151,7 +159,9 @@ def _hashes(given: Sequence[str], users: Mapping[str, str]) -> dict[str, str]:
 
 
 def _ask_version(url: str) -> tuple[int, ...]:
-    from ...common.server.streams import Server  # late: it loads the Redis client, which not every command needs
+    from ...common.server.streams import (
+        Server,
+    )  # here, because it loads the Redis client, which --server makes needless
 
     server = Server(url)
     try:
@@ -161,6 +171,6 @@ def _ask_version(url: str) -> tuple[int, ...]:
     found = re.search(rb"redis_version:(\d+)\.(\d+)", raw)
     if found is None:
         raise ConfigError(
-            f"server: {server.url} does not say its version, expected --server with one of {', '.join(_SERVERS)}"
+            f"server: {server.url} does not report its version, expected --server with one of {', '.join(_SERVERS)}"
         )
     return tuple(int(part) for part in found.groups())

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @click.command("config", cls=SettingsCommand)
 @with_settings(*Config.__dataclass_fields__)
-@click.option("--up", "local", is_flag=True, help="As `broodmind up` chooses where nothing is set.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("--reference", is_flag=True, help="The reference page of all settings instead, as Markdown.")
+@click.option("--up", "local", is_flag=True, help="Use the defaults of `broodmind up`.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--reference", is_flag=True, help="Print the reference page of all settings instead, in Markdown.")
 def config(given: Given, *, local: bool, as_json: bool, reference: bool) -> None:
-    """Print the effective configuration with help: what the given options, environment and file come to.
+    """Print the effective configuration with help: the result of options, environment, file and defaults.
 
     Passwords are left out.
     """

@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 BATCH_STEPS = 2048
 LOCAL_ACTORS = 2
 BATCH_EPISODES = 16
-LONGEST_EPISODE = 4096  # steps recorded of one whole episode
-NOISE_CORRELATION = 0.9  # exploration lasts some ten steps
+LONGEST_EPISODE = 4096  # the number of steps at which a whole episode is truncated
+NOISE_CORRELATION = 0.9  # the noise stays similar for about ten steps
 
 
 def effective(given: Given, game: GameSpec | None = None) -> Config:
-    """The whole configuration.
+    """Make the effective configuration.
 
     Args:
-        given: what was set.
-        game: the game's arrays, on which some defaults depend; None where only what was set is to be checked.
+        given: the settings that were given.
+        game: the game's spec, on which some defaults depend; None if the settings are only to be checked.
 
     Raises:
-        ConfigError: naming the setting that does not fit.
+        ConfigError: if settings do not fit together; the message names one of them.
     """
     algo = registry.resolve(given.get("algo", "auto"))
     check_algorithm(given, algo)
     continuous = game is not None and isinstance(game.actions, Box)
     config_class = registry.config_class(algo)
     values = {
-        # Numbers to act with come from games whose observations are measures too, each on a scale of its own.
+        # The observations of games with continuous actions usually are measurements, each on a scale of its own.
         "normalize_observations": continuous,
         "noise_correlation": NOISE_CORRELATION,
         **registry.preset(given.get("algo", "auto"), continuous=continuous),
@@ -60,22 +60,22 @@ def effective(given: Given, game: GameSpec | None = None) -> Config:
 
 
 def for_local_run(given: Given) -> Given:
-    """What was set, over what `broodmind up` chooses otherwise than the processes of a run by themselves would."""
+    """Add the defaults of `broodmind up`, where they differ from those of the other commands."""
     given = given.defaulting(actors=LOCAL_ACTORS)
     config = effective(given)
     if config.algorithm.WHOLE_EPISODES:
         return given
-    # One fragment of each actor makes a batch.
+    # A batch is one trajectory from each actor.
     return given.defaulting(batch_steps=config.actors.actors * config.actors.envs * config.rollout.fragment_length)
 
 
 def run_spec(config: Config, game: GameSpec) -> RunSpec:
-    """What actors must agree with."""
+    """The run's spec, with which every actor must agree."""
     return RunSpec(game, config.network, config.rollout, config.seed)
 
 
 def learner_config(config: Config) -> LearnerConfig:
-    """What the learner alone needs, and the record of the whole that it stores with the run."""
+    """The settings of the learner alone, and the whole configuration as JSON, which it stores with the run."""
     return LearnerConfig(
         config.algorithm,
         config.intake,
@@ -88,7 +88,7 @@ def learner_config(config: Config) -> LearnerConfig:
 
 
 def server_url(given: Given) -> str:
-    """The server's URL, with its password: for connecting, and never to be shown. Raises ConfigError."""
+    """The server's URL with its password, for connecting. It must never be shown. Raises ConfigError."""
     url, password = given.get("redis", DEFAULT_URL), given.get("redis_password")
     file = given.get("redis_password_file")
     if file is not None and (password is None or given.sources["redis_password_file"] == ""):
@@ -97,7 +97,7 @@ def server_url(given: Given) -> str:
 
 
 def to_plain(config: Any) -> dict[str, Any]:  # noqa: ANN401 - the tree, or a group of it
-    """The tree as JSON and TOML know it, without what is secret."""
+    """The tree as values of JSON and TOML, without secrets."""
     known = settings_of(type(config))
     found: dict[str, Any] = {}
     for each in fields(config):
@@ -127,13 +127,13 @@ def _of_episodes(given: Given) -> dict[str, Any]:
         "fragment_length": LONGEST_EPISODE,
         "batch_steps": 0,
         "batch_games": games,
-        # Room for a whole batch from one actor; more would only age.
+        # One actor alone can fill a batch. Trajectories beyond that would only become stale.
         "high_water": max(games, 8),
     }
 
 
 def _with(group: Any, values: dict[str, Any]) -> Any:  # noqa: ANN401 - an instance of a group
-    """The group with those of the values that are its own, or those of a group inside it."""
+    """The group, with those of the values that belong to it or to a group inside it."""
     inner = {name: _with(getattr(group, name), values) for name in subgroups(type(group))}
     own = {each.name: values[each.name] for each in fields(group) if each.name in values}
     return replace(group, **own, **inner)
@@ -144,5 +144,5 @@ def _first_line(path: Path) -> str:
         with path.open(encoding="utf-8") as file:
             return file.readline().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no text"
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise ConfigError(f"redis_password_file: {str(path)!r}, expected a file that can be read ({reason})") from error

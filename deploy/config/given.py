@@ -1,6 +1,6 @@
 """Given settings and where each was set: command line, environment, file, or parent process.
 
-Precedence: command line, then environment, then file. What is set nowhere is the preset's or the field's default.
+Precedence: command line, environment, file. A setting that is given nowhere has the preset's or its field's default.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .tree import ALGORITHM, entries
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-COMMAND_LINE = ""  # the source of a message that needs none: the user has just typed it
+COMMAND_LINE = ""  # as a source; messages do not name it, because the user has just typed the setting
 CONFIG_VARIABLE = "BROODMIND_CONFIG"
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Settings by name, each of its field's type; and the source of each."""
+    """The given settings by name: their values, each of its field's type, and their sources."""
 
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)  # a password may be among them
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -36,19 +36,19 @@ class Given:
         return self.values.get(name, default)
 
     def over(self, other: Given) -> Given:
-        """Both, where these win."""
+        """The settings of both. These settings take precedence."""
         return Given({**other.values, **self.values}, {**other.sources, **self.sources})
 
     def having(self, **values: Any) -> Given:  # noqa: ANN401 - of the settings' types
-        """These and some more, which win."""
+        """These settings and the values, which take precedence."""
         return Given(values, dict.fromkeys(values, COMMAND_LINE)).over(self)
 
     def defaulting(self, **values: Any) -> Given:  # noqa: ANN401 - of the settings' types
-        """These, over some defaults."""
+        """These settings, and the values of those that were not given."""
         return self.over(Given(values, dict.fromkeys(values, "default")))
 
     def only(self, names: Iterable[str]) -> Given:
-        """Those of these names."""
+        """The settings with these names alone."""
         kept = set(names)
         return Given(
             {name: value for name, value in self.values.items() if name in kept},
@@ -56,17 +56,17 @@ class Given:
         )
 
     def plain(self) -> dict[str, Any]:
-        """The values as JSON knows them."""
+        """The values as JSON has them."""
         return {name: entries()[name].field.plain(value) for name, value in self.values.items()}
 
 
 def gather(command: str, typed: Mapping[str, Any], file: str | None) -> Given:
-    """All that was set for a command.
+    """Collect the settings that are given to a command.
 
     Args:
         command: its name.
-        typed: what stood on the command line, by setting.
-        file: the file of --config.
+        typed: the values on the command line, by setting.
+        file: the value of --config.
 
     Raises:
         ConfigError: naming the setting, its value, where it was set, and what is allowed.
@@ -77,13 +77,13 @@ def gather(command: str, typed: Mapping[str, Any], file: str | None) -> Given:
 
 
 def of_values(raw: Mapping[str, Any], source: str) -> Given:
-    """Values of one source, each converted to its field's type."""
+    """Convert the values of one source to the types of their fields."""
     values = {name: entries()[name].field.convert(value, source) for name, value in raw.items()}
     return Given(values, dict.fromkeys(values, source))
 
 
 def of_environment(command: str, environment: Mapping[str, str]) -> Given:
-    """What the environment sets, by current names and by those of before 0.2."""
+    """Read settings from the environment, under their current names and the names of before 0.2."""
     found = Given()
     for name, entry in entries().items():
         if environment.get(entry.variable):
@@ -94,7 +94,7 @@ def of_environment(command: str, environment: Mapping[str, str]) -> Given:
 
 
 def of_file(path: Path) -> Given:
-    """What a TOML file sets: `run`, `game` and the like at its head, every other setting in its group's table."""
+    """Read settings from a TOML file: `run`, `game`, `seed` and `algo` at its head, others in their group's table."""
     try:
         with path.open("rb") as file:
             raw = tomllib.load(file)

@@ -1,4 +1,4 @@
-"""Deprecated options and environment variables: they work, and warn with the name of today."""
+"""Deprecated options and environment variables: they still work, with a warning that names the current ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def options(names: Sequence[str]) -> list[Callable[..., Any]]:
-    """Hidden options for those of the settings that had another name, and `--set`."""
+    """Make hidden options for those of the settings that had another name, and `--set`."""
     made = []
     for old, new in deprecated.SETTINGS.items():
         if new in names:
@@ -32,7 +32,7 @@ def options(names: Sequence[str]) -> list[Callable[..., Any]]:
 
 
 def typed(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Take what was given by old options out of a command's parameters; by setting."""
+    """Remove the values of old options from a command's parameters, and return them by setting."""
     found: dict[str, Any] = {}
     for old, new in deprecated.SETTINGS.items():
         value = parameters.pop(f"deprecated_{old}", None)
@@ -47,7 +47,7 @@ def typed(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_environment(command: str, environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Variable, setting and value of what was spelt BROODMIND_COMMAND_OPTION."""
+    """Find variables of the old form BROODMIND_COMMAND_OPTION. Yields variable, setting and value."""
     prefix = f"BROODMIND_{command.upper()}_"
     for variable, value in environment.items():
         old = variable.removeprefix(prefix).lower()

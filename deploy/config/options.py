@@ -40,10 +40,10 @@ class SettingsCommand(click.Command):
 def with_settings(
     *names: str, without: Sequence[str] = (), inherits: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options of groups and single settings; it is called with a `Given` first.
+    """Decorate a command with the options of settings. The first argument of the command is a `Given`.
 
     Args:
-        names: groups, or settings.
+        names: names of groups, whose settings are all taken, or of single settings.
         without: settings of these groups that the command does not have.
         inherits: whether a parent process may hand the settings over instead; see `inherited`.
     """
@@ -57,7 +57,7 @@ def with_settings(
             "config_file",
             metavar="FILE",
             allow_from_autoenv=False,
-            help="A TOML file of settings; `broodmind config` prints one.",
+            help="A TOML file with settings; `broodmind config` prints one.",
         )
     )
     if inherits:
@@ -147,7 +147,7 @@ def _shown(value: object) -> str:
 
 
 def _section(parameter: str) -> str:
-    """The section of the help that a parameter stands in."""
+    """The section of the help that lists a parameter."""
     entry = entries().get(parameter)
     return title(entry.path) if entry is not None and entry.path else "Options"
 

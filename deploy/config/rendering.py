@@ -68,16 +68,14 @@ def _assignment(entry: Entry, value: Any) -> str:  # noqa: ANN401 - of the setti
     notes = "; ".join(note for note in (field.expected, field.setting.unit and f"in {field.setting.unit}") if note)
     shown = f"{entry.name} = {json.dumps(value, ensure_ascii=False)}"
     if value is None or (field.setting.holds_secret and HIDDEN in value):
-        shown = (
-            f"# {entry.name} ={'' if value is None else f' {json.dumps(value)}  (what is secret in it is not shown)'}"
-        )
+        shown = f"# {entry.name} ={'' if value is None else f' {json.dumps(value)}  (its secret part is not shown)'}"
     return f"# {field.setting.help} ({notes})\n{shown}"
 
 
 def _row(entry: Entry) -> str:
     field = entry.field
     allowed = f"{field.expected}{f', in {field.setting.unit}' if field.setting.unit else ''}"
-    # An algorithm's setting says which algorithms have it.
+    # The row of a hyperparameter lists the algorithms that have it.
     having = f" ({', '.join(entry.defaults)})" if entry.path[:1] == (ALGORITHM,) else ""
     cells = (f"`{entry.name}`", allowed, default_in_words(entry), f"{field.setting.help}{having}")
-    return "| " + " | ".join(cells) + " |"  # no cell has a bar in it
+    return "| " + " | ".join(cells) + " |"  # no cell contains a bar

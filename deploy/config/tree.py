@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...common.setting import SettingField
 
 DEFAULT_URL = "redis://127.0.0.1:6379"
-ALGORITHM = "algorithm"  # the group whose class depends on a setting
+ALGORITHM = "algorithm"  # the group whose class depends on the setting `algo`
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,34 +107,34 @@ class Config:
 class Entry:
     """A setting and its place in the tree."""
 
-    path: tuple[str, ...]  # the groups it stands in: none, one, or a group inside a group
+    path: tuple[str, ...]  # the groups that contain it: none, one, or a group and a group inside it
     field: SettingField
     defaults: dict[str, Any]  # by algorithm, for a setting of the algorithms that have it; else empty
 
     @property
     def name(self) -> str:
-        """The one name of the setting."""
+        """The name of the setting, from which its other forms are made."""
         return self.field.name
 
     @property
     def option(self) -> str:
-        """As it is spelt on a command line."""
+        """The option on a command line."""
         return f"--{self.name.replace('_', '-')}"
 
     @property
     def variable(self) -> str:
-        """As it is spelt in the environment."""
+        """The environment variable."""
         return f"BROODMIND_{self.name.upper()}"
 
     @property
     def key(self) -> str:
-        """As it is spelt in a file, with its table."""
+        """The key in a file, with its table."""
         return ".".join([*self.path, self.name])
 
 
 @functools.cache
 def groups() -> dict[str, type]:
-    """The groups of the tree by name, but for the algorithm's, which is one of several."""
+    """The classes of the groups by name, without the algorithm's group, which has one of several classes."""
     hints = get_type_hints(Config)
     return {each.name: hints[each.name] for each in fields(Config) if is_dataclass(hints[each.name])}
 
@@ -155,7 +155,7 @@ def entries() -> dict[str, Entry]:
 
 
 def _walk() -> Iterator[tuple[str, tuple[str, ...], SettingField, Any]]:
-    """Algorithm, path, setting and default, in the order of the tree."""
+    """Yield algorithm, path, setting and default of each setting, in the order of the tree."""
     for each in fields(Config):
         if each.name in settings_of(Config):
             own = settings_of(Config)[each.name]
@@ -170,7 +170,7 @@ def _walk() -> Iterator[tuple[str, tuple[str, ...], SettingField, Any]]:
 
 
 def _of_group(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], SettingField, Any]]:  # noqa: ANN401
-    """Of a group's instance with defaults alone: a group inside may have other defaults than its own class has."""
+    """Yield path, setting and default. From an instance: a group inside may not have the defaults of its class."""
     for name, own in settings_of(type(group)).items():
         yield path, own, getattr(group, name)
     for name in subgroups(type(group)):
@@ -178,7 +178,7 @@ def _of_group(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
 
 
 def subgroups(group: Any) -> dict[str, type]:  # noqa: ANN401 - a dataclass
-    """The groups inside a group."""
+    """The classes of the groups inside a group, by name."""
     return _subgroups(group)
 
 
