@@ -69,7 +69,7 @@ def acl(given: Given, *, actors: str, server: str | None, hashes_given: Sequence
     """Print an ACL file: users for the learner, an auditor (verify), a monitor (status) and each actor.
 
     The file is written to standard output, new passwords to standard error. The passwords are not stored anywhere. No
-    user in the file can administrate the server: add a line for an administrator if you need one.
+    user in the file can administer the server: add a line for an administrator if you need one.
     """
     version = _SERVERS[server] if server else _ask_version(server_url(given))
     rights = rights_of(given.get("run", Config().run), _names(actors), introduces=version >= _SETINFO_SINCE)

@@ -1,7 +1,7 @@
 """The audit's invariants: a run's records agree with each other, and with what was acknowledged to its actors.
 
-Pure functions of a snapshot. Each yields what it finds wrong; nothing found is the proof that each trajectory was
-counted once.
+Pure functions of a snapshot. Each yields the violations that it finds. If none is found, each trajectory was counted
+exactly once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StreamView:
-    """One actor's stream, without what its entries carry."""
+    """One actor's stream, without the content of its entries."""
 
     added: int  # entries ever added to it
     length: int
@@ -38,25 +38,25 @@ class StreamView:
 
     @property
     def ids(self) -> tuple[EntryId, ...]:
-        """Of all entries that await a commit."""
+        """The ids of all entries that are not committed yet."""
         return self.pending + self.unread
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A run at one moment."""
+    """The records of a run at one moment."""
 
     head: Mapping[str, str]
     latest: Pointer | None
     ledger: Sequence[LedgerEntry]
-    versions: Mapping[tuple[int, int], str]  # epoch and version to the commit that published it, of the last ones
+    versions: Mapping[tuple[int, int], str]  # of the last versions: epoch and version to the commit that published them
     streams: Mapping[str, StreamView]
-    blob: tuple[Pointer, str | None] | None = None  # a pointer, and the digest of what it points at
+    blob: tuple[Pointer, str | None] | None = None  # a pointer, and the digest of its weights
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that must not be."""
+    """A contradiction between the records of a run."""
 
     kind: str
     what: str
@@ -68,7 +68,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the oracle says of a run."""
+    """The result of an audit."""
 
     violations: list[Violation]
     complete: bool  # the ledger goes back to the run's beginning
@@ -76,7 +76,7 @@ class Verdict:
 
 
 def judge(snapshot: Snapshot, journals: Journals) -> Verdict:
-    """Hold a run's records against each other and against what was acknowledged to its actors."""
+    """Compare a run's records with each other, and with the journals of what was acknowledged to its actors."""
     ledger = snapshot.ledger
     consumption = {actor: Consumption(actor, ledger) for actor in sorted(_consumed_actors(ledger) | journals.keys())}
     fates = Counter[str]()
@@ -109,12 +109,12 @@ def judge(snapshot: Snapshot, journals: Journals) -> Verdict:
 
 
 def is_complete(ledger: Sequence[LedgerEntry]) -> bool:
-    """Whether it goes back to the run's beginning: to a commit without a parent, and with nothing yet counted."""
+    """Whether it goes back to the run's beginning: to a commit without a parent, whose counters are all 0."""
     return bool(ledger) and ledger[0].parent == "" and ledger[0].counters == Counters()
 
 
 class Consumption:
-    """What was consumed of one actor's entries, and by which commit."""
+    """The consumed entries of one actor, and the commits that consumed them."""
 
     def __init__(self, actor: str, ledger: Sequence[LedgerEntry]) -> None:
         self._actor = actor
@@ -122,16 +122,16 @@ class Consumption:
 
     @property
     def count(self) -> int:
-        """How many ids, each as often as it was consumed."""
+        """The number of consumed ids; one that was consumed twice counts twice."""
         return sum(ids.size for ids, _ in self._ranges)
 
     @property
     def first(self) -> EntryId | None:
-        """The lowest id; None without any."""
+        """The lowest consumed id, or None if there is none."""
         return (self._ranges[0][0].incarnation, self._ranges[0][0].first) if self._ranges else None
 
     def by(self, entry_id: EntryId) -> str | None:
-        """The commit that consumed an id."""
+        """The commit that consumed an id, or None."""
         incarnation, sequence = entry_id
         at = bisect_right(self._ranges, (incarnation, sequence), key=lambda each: each[0][:2]) - 1
         if at < 0:
@@ -140,7 +140,7 @@ class Consumption:
         return commit if ids.incarnation == incarnation and sequence <= ids.last else None
 
     def check_once(self) -> Iterator[Violation]:
-        """No id is consumed by two commits, nor by one commit twice."""
+        """Check that no id was consumed by two commits, or twice by one commit."""
         for (one, commit), (other, again) in pairwise(self._ranges):
             if one.incarnation == other.incarnation and other.first <= one.last:
                 what = f"consumed by {commit} and by {again}"
@@ -148,7 +148,7 @@ class Consumption:
 
 
 def check_chain(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
-    """Commits chain to their parent, versions rise by one, fencing tokens never fall."""
+    """Check that a commit's parent is the commit before it, versions rise by one, and fencing tokens never fall."""
     for before, entry in pairwise(ledger):
         if entry.parent != before.commit:
             yield _of(entry, "chain", f"parent {entry.parent}, expected {before.commit}")
@@ -166,10 +166,12 @@ def check_chain(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
 
 
 def check_head(snapshot: Snapshot) -> Iterator[Violation]:
-    """The head is what the last commit says, the pointer what the last publishing one says, the blob what it names."""
+    """Check the head against the last commit, the pointer against the last version, and the weights against it."""
     head, ledger, latest = snapshot.head, snapshot.ledger, snapshot.latest
     if not ledger:
-        yield Violation("head", f"commit {head.get('commit')} in a run without a ledger", commit=head.get("commit"))
+        yield Violation(
+            "head", f"commit {head.get('commit')} in the head of a run without a ledger", commit=head.get("commit")
+        )
         return
     last = ledger[-1]
     said = {"commit": last.commit, "parent": last.parent, "epoch": last.epoch, "version": last.version}
@@ -190,7 +192,7 @@ def check_head(snapshot: Snapshot) -> Iterator[Violation]:
 
 
 def check_versions(snapshot: Snapshot) -> Iterator[Violation]:
-    """The versions stream has each version of its span once, and of the commit that the ledger names."""
+    """Check that the versions stream has each version since its oldest, with the commit that published it."""
     if not snapshot.versions:
         return
     oldest = min(snapshot.versions)
@@ -198,11 +200,12 @@ def check_versions(snapshot: Snapshot) -> Iterator[Violation]:
         version = (entry.epoch, entry.version)
         if entry.published and version >= oldest and snapshot.versions.get(version) != entry.commit:
             found = snapshot.versions.get(version)
-            yield _of(entry, "version", f"versions has {format_id(version)} of {found}, expected {entry.commit}")
+            what = f"the versions stream has {format_id(version)} of commit {found}, expected {entry.commit}"
+            yield _of(entry, "version", what)
 
 
 def check_verdicts(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
-    """What was rejected was consumed by that very commit, and rejected for one reason."""
+    """Check that each rejected entry was consumed by the same commit, and rejected for one reason only."""
     for entry in ledger:
         consumed = {actor: set(_ids(ranges)) for actor, ranges in entry.consumed.items()}
         for reason, actors in entry.rejected.items():
@@ -210,13 +213,13 @@ def check_verdicts(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
                 left = consumed.get(actor, set())
                 for entry_id in _ids(ranges):
                     if entry_id not in left:
-                        what = f"rejected as {reason} and not consumed, or rejected twice"
+                        what = f"rejected as {reason}, but not consumed by this commit or rejected twice"
                         yield Violation("verdict", what, actor, format_id(entry_id), entry.commit)
                     left.discard(entry_id)
 
 
 def check_counters(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
-    """Each commit changes each counter by what it consumed, rejected and missed, and by nothing else."""
+    """Check that each commit changed the counters by the numbers of entries that it accepted, rejected and missed."""
     for before, entry in pairwise(ledger):
         rejected: dict[str, int] = {reason: _count(entry.rejected.get(reason, {})) for reason in REJECTIONS}
         accepted = _count(entry.consumed) - sum(rejected.values())
@@ -226,11 +229,12 @@ def check_counters(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
             if change != amount:
                 yield _of(entry, "counter", f"{name} rose by {change}, expected {amount}")
         if entry.published != (accepted > 0 or entry.epoch != before.epoch):
-            yield _of(entry, "version", f"published {entry.published} with {accepted} accepted")
+            what = f"published is {entry.published} with {accepted} accepted entries, expected {not entry.published}"
+            yield _of(entry, "version", what)
 
 
 def check_steps(ledger: Sequence[LedgerEntry], journals: Journals) -> Iterator[Violation]:
-    """Steps and games rise by what the actors say of the accepted, where they say it of all of them."""
+    """Check the counters of steps and games, for commits whose accepted entries are all in the actors' journals."""
     known = {
         (actor, (incarnation, each.number)): each
         for actor, files in journals.items()
@@ -248,20 +252,22 @@ def check_steps(ledger: Sequence[LedgerEntry], journals: Journals) -> Iterator[V
             change = getattr(entry.counters, name) - getattr(before.counters, name)
             amount = sum(getattr(each, name) for each in told)
             if change != amount:
-                yield _of(entry, "counter", f"{name} rose by {change}, expected {amount} by the journals")
+                yield _of(entry, "counter", f"{name} rose by {change}, expected {amount} as in the journals")
 
 
 def check_stream(actor: str, stream: StreamView, consumed: Consumption, *, complete: bool) -> Iterator[Violation]:
-    """What is pending is there, what was consumed is gone, and nothing left but by a commit."""
+    """Check that pending entries are in the stream, consumed ones are not, and only commits have removed entries."""
     if len(stream.ids) != stream.length:
         what = f"{stream.length} entries, expected {len(stream.pending)} pending and {len(stream.unread)} unread"
         yield Violation("stream", what, actor)
     for entry_id in stream.ids:
         if (commit := consumed.by(entry_id)) is not None:
-            yield Violation("twice", "consumed, and to be consumed again", actor, format_id(entry_id), commit)
-    # A stream that was struck off and came back counts anew, so it may have had fewer entries than were consumed.
+            yield Violation("twice", "consumed, but still in the stream", actor, format_id(entry_id), commit)
+    # The stream of an actor that was struck off and came back counts from 0, so it may count fewer than were consumed.
     if complete and (left := stream.added - stream.length) > consumed.count:
-        yield Violation("stream", f"{left} entries have left it, expected the {consumed.count} of the ledger", actor)
+        yield Violation(
+            "stream", f"{left} entries have left the stream, expected {consumed.count} as in the ledger", actor
+        )
 
 
 def check_acknowledged(
@@ -272,9 +278,9 @@ def check_acknowledged(
     ledger: Sequence[LedgerEntry],
     fates: Counter[str],
 ) -> Iterator[Violation]:
-    """Each acknowledged entry was consumed or waits in its stream, and none is taken for one that never came.
+    """Check that each acknowledged entry was consumed or waits in its stream, and none was counted as overflow.
 
-    `fates` counts what became of them; unseen are those from before the ledger's oldest entry.
+    `fates` counts the outcomes. The entries that are `unseen` are older than the oldest entry of the ledger.
     """
     waiting, complete = set(stream.ids), is_complete(ledger)
     first = min(filter(None, [consumed.first, *sorted(waiting)[:1]]), default=None)
@@ -294,12 +300,14 @@ def check_acknowledged(
             else:
                 fates["lost"] += 1
                 skipped = any(gap.first <= each.number <= gap.last for gap in gaps[incarnation])
-                what = "acknowledged, and counted as overflow" if skipped else "acknowledged, and nowhere to be found"
-                yield Violation("lost", what, actor, format_id(entry_id), acknowledged_ms=each.at_ms)
+                fate = "counted as overflow" if skipped else "neither consumed nor waiting"
+                yield Violation(
+                    "lost", f"acknowledged, but {fate}", actor, format_id(entry_id), acknowledged_ms=each.at_ms
+                )
 
 
 def accepted_ids(entry: LedgerEntry) -> set[tuple[str, EntryId]]:
-    """What a commit trained on: actor and id of all that it consumed and did not reject."""
+    """The entries that a commit trained on, by actor and id: those that it consumed and did not reject."""
     consumed = {(actor, each) for actor, ranges in entry.consumed.items() for each in _ids(ranges)}
     rejected = [each for actors in entry.rejected.values() for each in actors.items()]
     return consumed - {(actor, each) for actor, ranges in rejected for each in _ids(ranges)}

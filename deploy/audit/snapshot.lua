@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- Streams without what their entries carry: payloads stay on the server.
--- KEYS: streams.  ARGV: group.  Returns for each: entries ever added, length, ids pending, ids not yet read.
+-- Read the state of streams without the payloads of their entries.
+-- KEYS: streams. ARGV: the group. Returns for each stream: entries ever added, length, pending ids, unread ids.
 local PAGE = 100
 
 local function fields(flat)
@@ -14,7 +14,7 @@ end
 local views = {}
 for i, key in ipairs(KEYS) do
   local info = redis.pcall('XINFO', 'STREAM', key)
-  if info.err then  -- struck off, or not yet there
+  if info.err then  -- the stream does not exist
     views[i] = {0, 0, {}, {}}
   else
     info = fields(info)

@@ -1,4 +1,4 @@
-"""Reads a run's records for the oracle, in one transaction and without the trajectories' payloads."""
+"""Reads a run's records for the audit, in one transaction and without the trajectories' payloads."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _TRIES = 10
 
 
 def take_snapshot(server: Server, keys: Keys, actors: Collection[str] = ()) -> Snapshot:
-    """Everything the oracle judges by.
+    """Read all records that the audit needs.
 
     Args:
-        server: where the run is.
-        keys: the run's.
-        actors: whose streams to look at, besides those on the roster.
+        server: the connection to the run's server.
+        keys: the keys of the run.
+        actors: names of actors whose streams are read, besides those on the roster.
     """
     names = set(actors)
     while True:
@@ -48,7 +48,7 @@ def take_snapshot(server: Server, keys: Keys, actors: Collection[str] = ()) -> S
         found = {name for raw in roster if NAME.fullmatch(name := raw.decode(errors="replace"))}
         if found <= names:
             break
-        names |= found  # somebody joined: once more, with its stream
+        names |= found  # an actor has joined: read all again, with its stream
     pointer = Pointer.from_json(latest) if latest is not None else None
     return Snapshot(
         head=stored_fields(_mapping(head)),
@@ -69,7 +69,7 @@ def _transaction(server: Server, commands: Sequence[Sequence[Argument]]) -> list
 
 
 def _blob(server: Server, keys: Keys, pointer: Pointer) -> tuple[Pointer, str | None]:
-    """The digest of the weights a pointer names; of a newer pointer's, if these have been collected meanwhile."""
+    """The digest of a pointer's weights; if a commit has deleted these meanwhile, the newest pointer and its digest."""
     for _ in range(_TRIES):
         key = keys.weights(pointer.epoch, pointer.version)
         starts = range(0, pointer.length, _CHUNK)

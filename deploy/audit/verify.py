@@ -31,21 +31,21 @@ _SHOWN = 20  # violations on a screen; --json has all
 
 @click.command("verify")
 @with_settings("run", "connection", "journal")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify_command(given: Given, *, as_json: bool) -> None:
-    """Prove that nothing was lost, counted twice or miscounted; on a live run too. Ends with code 12 if something was.
+    """Check that no trajectory was lost, counted twice or miscounted. Ends with code 12 if one was.
 
-    With --journal the run is compared with what its actors noted too.
+    The run may be in progress. With --journal it is also compared with the journals of its actors.
     """
     verify_run(server_url(given), given.get("run", Config().run), given.get("journal"), as_json=as_json)
 
 
 def verify_run(url: str, run: str, journal: Path | None, *, as_json: bool) -> None:
-    """Print what the oracle says of a run.
+    """Print the result of an audit.
 
     Raises:
-        ConfigError: for a run that Redis does not know, or a journal that is none.
-        VerifyFailed: if anything is wrong.
+        ConfigError: if Redis does not know the run, or the journal is no folder.
+        VerifyFailed: if there are violations.
     """
     if journal is not None and not journal.is_dir():
         raise ConfigError(f"journal: {str(journal)!r}, expected a folder that actors wrote with --journal")
@@ -56,8 +56,8 @@ def verify_run(url: str, run: str, journal: Path | None, *, as_json: bool) -> No
 
 
 def verify(url: str, run: str, journal: Path | None = None) -> Verdict:
-    """What the oracle says of a run."""
-    # The journals first: what they say has arrived must be in a snapshot taken later.
+    """Read a run's records and audit them."""
+    # The journals are read first: entries that they have must be in a snapshot that is taken later.
     journals = read_journals(journal) if journal is not None else {}
     server = Server(url)
     try:
@@ -84,7 +84,9 @@ def describe(run: str, verdict: Verdict) -> str:
     lines += [_line(violation) for violation in verdict.violations[:_SHOWN]]
     if len(verdict.violations) > _SHOWN:
         lines.append(f"... and {len(verdict.violations) - _SHOWN} more; --json lists all")
-    lines.append(f"{len(verdict.violations)} violations" if verdict.violations else "nothing lost, nothing twice")
+    lines.append(
+        f"{len(verdict.violations)} violations" if verdict.violations else "nothing lost, nothing counted twice"
+    )
     return "\n".join(lines)
 
 

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ActorView:
-    """One actor's stream, as its own XINFO GROUPS shows it."""
+    """One actor: its stream, as XLEN and XINFO GROUPS show it, and its heartbeat."""
 
     name: str
     backlog: int  # entries in the stream: not yet read, and read but not yet committed
-    lag: int | None  # entries not yet read; None where the server cannot tell
+    lag: int | None  # entries not yet read; None if the server cannot compute it
     pending: int  # entries read and not yet committed
-    heartbeat: dict[str, str] = field(default_factory=dict)  # empty where the actor is silent
+    heartbeat: dict[str, str] = field(default_factory=dict)  # empty if it has expired
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run at one moment."""
+    """The state of a run at one moment."""
 
     head: dict[str, str]
     stats: dict[str, str]
@@ -47,7 +47,7 @@ class RunView:
 
 
 def look(server: Server, keys: Keys) -> RunView:
-    """Read everything; an unknown run has an empty head."""
+    """Read the state of a run. The head of an unknown run is empty."""
     head, stats, lease, roster = server.pipeline(
         [("HGETALL", keys.head), ("HGETALL", keys.stats), ("GET", keys.lease), ("HKEYS", keys.roster)]
     )
@@ -71,7 +71,7 @@ def look(server: Server, keys: Keys) -> RunView:
 
 def _actor(name: str, backlog: Any, groups: Any, heartbeat: Any) -> ActorView:  # noqa: ANN401 - raw replies
     lag, pending = None, 0
-    if not isinstance(groups, ReplyError):  # the stream may not be there yet
+    if not isinstance(groups, ReplyError):  # the stream may not exist yet
         for group in groups:
             fields = {key.decode(): value for key, value in zip(group[::2], group[1::2], strict=True)}
             if fields["name"].decode() == GROUP:

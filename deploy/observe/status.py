@@ -29,14 +29,14 @@ _SHOWN = (
 
 @click.command()
 @with_settings("run", "connection")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(given: Given, *, as_json: bool) -> None:
-    """Show where a run stands: version, counters, actors and the lag of each stream."""
+    """Show the state of a run: version, counters, actors and the lag of each stream."""
     show_status(server_url(given), given.get("run", Config().run), as_json=as_json)
 
 
 def show_status(url: str, run: str, *, as_json: bool) -> None:
-    """Print where the run stands. Raises ConfigError for a run that Redis does not know."""
+    """Print the state of a run. Raises ConfigError if Redis does not know the run."""
     server = Server(url)
     view = look(server, Keys(run))
     server.close()
@@ -46,13 +46,13 @@ def show_status(url: str, run: str, *, as_json: bool) -> None:
 
 
 def to_json(view: RunView) -> dict[str, Any]:
-    """The view for scripts."""
+    """The view as a JSON object, for scripts."""
     fields = dataclasses.asdict(view)
     return {**fields, "head": with_old_fields(view.head), "stats": with_old_fields(view.stats)}
 
 
 def describe(run: str, view: RunView) -> str:
-    """The screen, as text."""
+    """The view as text, for people."""
     head, stats = view.head, view.stats
     learner = f"learner {view.lease}" if view.lease else "no learner"
     lines = [

@@ -13,19 +13,19 @@ from ...common.process.seeding import Role, integer_seed
 if TYPE_CHECKING:
     from ...actors.inference.policy import Policy
 
-_STEPS_MAX = 100_000  # a game that never ends must not keep the evaluation from ending
+_STEPS_MAX = 100_000  # ends the evaluation of a game that never ends
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a policy reached over whole games."""
+    """The results of a policy over whole games."""
 
     mean: float  # undiscounted return
     episodes: int
-    wins: int | None  # None where the game knows none
+    wins: int | None  # None if the game does not report wins
 
     def to_json(self) -> dict[str, float | int]:
-        """As the summary shows it: without wins where there are none."""
+        """The JSON object for the summary, without `wins` if the game does not report them."""
         wins = {} if self.wins is None else {"wins": self.wins}
         return {"mean": round(self.mean, 3), "episodes": self.episodes, **wins}
 
@@ -38,7 +38,7 @@ def evaluations(policy: Policy, game_name: str, episodes: int, seed: int) -> dic
 def evaluate(policy: Policy, game_name: str, episodes: int, seed: int) -> Evaluation:
     """Play `episodes` games with the most probable actions.
 
-    Every copy of the game plays exactly one: taking the first to finish of more would favour short games.
+    Each copy of the game plays exactly one game. If the first games to finish were taken instead, most would be short.
     """
     game = make_game(game_name, episodes)
     try:

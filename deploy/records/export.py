@@ -20,41 +20,43 @@ if TYPE_CHECKING:
     from ...learner.persistence.run_snapshot import RunSnapshot
     from ..config.given import Given
 
-_LOOKS = 100
+_LOOKS = 100  # how often a run is read at most until all of it is from one commit
 Layout = Literal["bot", "params"]
 
 
 @click.command()
 @with_settings("run", "connection")
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="A checkpoint file, in place of a run.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="A checkpoint file to read instead of a run.")
 @click.option("--to", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The npz file to write.")
 @click.option(
     "--layout",
     default="bot",
     show_default=True,
     type=click.Choice(get_args(Layout)),
-    help="bot: W1 b1 ... as the original bot loads them; params: any network, under our names.",
+    help="bot: the arrays W1, b1, ... that the original bot loads; params: all parameters of any network.",
 )
 def export(given: Given, *, checkpoint: Path | None, to: Path, layout: Layout) -> None:
     """Write the policy as an npz file: for the original bot, or for any program that has numpy.
 
-    Either the latest version of --run, which has no default here, or a --checkpoint.
+    The policy is the latest version of --run, or that of --checkpoint. One of the two options must be given.
     """
     from ...learner.persistence.checkpoints import read_checkpoint
 
     run = given.get("run")
     if (run is None) == (checkpoint is None):
-        raise ConfigError(f"export: --run {run} and --checkpoint {checkpoint}, expected one of the two")
+        raise ConfigError(
+            f"export: --run {run or 'none'} and --checkpoint {checkpoint or 'none'}, expected exactly one of the two"
+        )
     stored, spec = read_checkpoint(checkpoint) if checkpoint else _of_run(server_url(given), str(run))
     write_npz(to, bot_arrays(stored, spec) if layout == "bot" else params_arrays(stored, spec))
     click.echo(f"epoch {stored.head.epoch}, version {stored.head.version} written to {to}", err=True)
 
 
 def bot_arrays(stored: RunSnapshot, spec: RunSpec) -> dict[str, Array]:
-    """As the original bot's own load expects them.
+    """The arrays that the original bot loads.
 
-    `episode_count` is the number of games trained on. `baseline` is the moving average of returns, of the kind the bot
-    keeps, where the run has one (REINFORCE), and 0 as in a fresh model where not.
+    `episode_count` is the number of games trained on. `baseline` is the moving average of returns if the run has one
+    (REINFORCE), and otherwise 0, as in a new model of the bot.
     """
     from ...common.wire.bot_model import BotModel, check_exportable
 
@@ -68,7 +70,7 @@ def bot_arrays(stored: RunSnapshot, spec: RunSpec) -> dict[str, Array]:
 
 
 def params_arrays(stored: RunSnapshot, spec: RunSpec) -> dict[str, Array]:
-    """All parameters under the names of common/policy/network.py, and the run's spec as the bytes of its JSON."""
+    """All parameters, under the names of common/policy/network.py, and the run's spec as JSON in an array of bytes."""
     import numpy as np
 
     from ...learner.persistence.warm_start import SPEC, plain_values
@@ -78,7 +80,7 @@ def params_arrays(stored: RunSnapshot, spec: RunSpec) -> dict[str, Array]:
 
 
 def write_npz(path: Path, arrays: dict[str, Array]) -> None:
-    """Write the file whole or not at all, under exactly this name. Raises ConfigError where it cannot be written."""
+    """Write the file atomically and under exactly this name. Raises ConfigError if it cannot be written."""
     import numpy as np
 
     from ...common.process.atomic_file import write_durably
@@ -107,7 +109,7 @@ def _of_run(url: str, run: str) -> tuple[RunSnapshot, RunSpec]:
 
 
 def _unmoved(server: Server, keys: Keys) -> RunSnapshot | None:
-    """What the run's last commit left, of one commit: its learner may commit while we read."""
+    """Read the run's snapshot. It is read again if the learner commits meanwhile, so that all is from one commit."""
     from ...learner.persistence.run_snapshot import load_snapshot
 
     for left in reversed(range(_LOOKS)):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One look at a run."""
+    """The statistics of a run at one moment."""
 
     seconds: float
     steps: int
@@ -29,7 +29,7 @@ class Curve:
         self.points: list[Point] = []
 
     def add(self, view: RunView, seconds: float) -> None:
-        """Take a point from what the run's stats say now."""
+        """Add a point with the run's current statistics, if its step count has changed."""
         stats = view.stats
         if "return_mean" not in stats or (self.points and self.points[-1].steps == int(stats["steps"])):
             return

@@ -201,12 +201,12 @@ def test_verify_ends_with_a_code_of_its_own_and_says_what_is_wrong(shared_server
     shown, _ = broodmind("verify", *common, "--journal", str(played)).communicate(timeout=PATIENCE_S)
     assert "since its beginning: commits 3" in shown
     assert "acknowledged 3   consumed 2   waiting 1   lost 0" in shown
-    assert shown.endswith("nothing lost, nothing twice\n")
+    assert shown.endswith("nothing lost, nothing counted twice\n")
     redis.call("XTRIM", keys.trajectories("a"), "MAXLEN", 0)
     process = broodmind("verify", *common, "--journal", str(played))
     shown, error = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == VerifyFailed.exit_code == 12
-    assert "LOST     acknowledged, and nowhere to be found   actor a" in shown
+    assert "LOST     acknowledged, but neither consumed nor waiting   actor a" in shown
     assert "2 violations, expected none" in error
 
 

@@ -143,8 +143,8 @@ def test_a_run_that_exists_cannot_start_from_a_file(shared_server, redis, run, t
     ("arguments", "expected"),
     [
         (("--run", "nothing"), "run: 'nothing', expected the name of a run"),
-        ((), "expected one of the two"),
-        (("--run", "x", "--checkpoint", "y"), "expected one of the two"),
+        ((), "expected exactly one of the two"),
+        (("--run", "x", "--checkpoint", "y"), "expected exactly one of the two"),
         (("--checkpoint", "y"), "checkpoint y: "),
     ],
 )
