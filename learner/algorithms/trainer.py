@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...common.wire.codec import Array
     from ..metrics.update_metrics import Metrics
     from .batch import Batch
-    from .registry import AlgorithmConfig
+    from .registry import Algorithm, AlgorithmConfig
 
 _STATE = {"optimizer", "algo", "arrays", "algorithm", "normaliser", "rates", "rng"}
 _DTYPES = ("<f4", "<f8", "<i8")
@@ -36,13 +36,14 @@ _DTYPES = ("<f4", "<f8", "<i8")
 class Trainer:
     """Everything that an update changes: initialised from the run's seed, or restored to continue bit for bit."""
 
-    def __init__(self, spec: RunSpec, config: AlgorithmConfig) -> None:
+    def __init__(self, spec: RunSpec, config: AlgorithmConfig, algorithm: Algorithm | None = None) -> None:
+        """Args: algorithm: what updates the parameters; None: it is made from `config`."""
         self._spec, self._config = spec, config
         rng = generator(spec.seed, Role.INITIAL_WEIGHTS)
         self._params = Parameters.of(network.initial_params(spec.network, spec.game, rng), spec.network, spec.game)
         self._rng = generator(spec.seed, Role.LEARNER)
         self._optimizer = make_optimizer(config.optimizer, self._params.flat.size)
-        self._algorithm = make_algorithm(config, spec)
+        self._algorithm = algorithm or make_algorithm(config, spec)
         self._normaliser = Moments(spec.game.features)
         self._progress = np.array([0.0, 0.0, 1.0])  # updates, trained steps, the factor that follows the KL divergence
 

@@ -16,17 +16,18 @@ from broodmind.learner.algorithms.batch import Batch
 from broodmind.learner.algorithms.impact.config import ImpactConfig
 from broodmind.learner.algorithms.impact.update import Impact
 from broodmind.learner.algorithms.minibatches import Minibatch
+from broodmind.learner.algorithms.ppo import update as ppo
 from broodmind.learner.algorithms.ppo.config import PPOConfig
-from broodmind.learner.algorithms.ppo.update import PPO
 from broodmind.learner.algorithms.reinforce.config import ReinforceConfig
 from broodmind.learner.algorithms.reinforce.update import Reinforce
+from broodmind.learner.algorithms.vtrace_actor_critic import update as actor_critic
 from broodmind.learner.algorithms.vtrace_actor_critic.config import VTraceConfig
-from broodmind.learner.algorithms.vtrace_actor_critic.update import Impala
 from broodmind.learner.maths.flat_parameters import Parameters
 from broodmind.learner.maths.losses import clipped_surrogate, kl_k3, policy_gradient, squared_error, to_logits
 from broodmind.learner.maths.mlp_backprop import Forward
 from broodmind.learner.maths.optimizers import SGD
 from broodmind.learner.maths.popart import ValueScale
+from broodmind.learner.maths.returns import generalized_advantages
 from broodmind.learner.maths.vtrace import vtrace
 
 FEATURES, ACTIONS, ROWS = 3, 4, 9
@@ -180,7 +181,7 @@ def test_the_gradient_of_ppos_whole_loss(network, masked):
     params = random_params(network, 5)
     rows = ppo_rows(params, network, masked=masked, seed=6)
     gradient = params.like()
-    metrics = PPO(config, RunSpec(GAME, network))._gradient_of(params, gradient, rows, {})
+    metrics, _ = ppo.write_gradient(config, RunSpec(GAME, network), params, rows, gradient)
 
     policy_loss, value_loss, entropy = slow_ppo_loss(config, network, params, rows)
     assert metrics["policy_loss"] == pytest.approx(policy_loss, rel=1e-12)
@@ -362,7 +363,8 @@ def test_the_gradient_of_ppos_whole_loss_whatever_an_action_is(kind, network):
         policy = slow_surrogate(np.exp(taken - played), case.advantages, 0.2)
         return policy + 0.7 * 0.5 * np.mean((values - case.targets) ** 2) - 0.3 * entropies.mean()
 
-    metrics = PPO(config, case.spec)._gradient_of(case.params, case.gradient, case.rows(played), {})
+    metrics, log_ratios = ppo.write_gradient(config, case.spec, case.params, case.rows(played), case.gradient)
+    np.testing.assert_allclose(np.exp(log_ratios), case.ratios, rtol=1e-9)
     assert metrics["policy_loss"] == pytest.approx(slow_surrogate(case.ratios, case.advantages, 0.2), rel=1e-9)
     assert metrics["entropy"] == pytest.approx(case.slow()[1].mean(), rel=1e-12)
     assert_same_gradient(case.gradient.flat, differences(loss, case.params.flat))
@@ -375,11 +377,8 @@ def test_the_gradient_of_decoupled_ppo(cap, kind, network):
     """E[min(cap, pi_prox / mu) min(r A, clip(r) A)], r = pi / pi_prox (arXiv 2110.00641, eq. 4)."""
     case = Case(kind, network, 21)
     config = PPOConfig(clip_range=0.2, entropy_coef=0.3, value_coef=0.7, decoupled=True, weight_cap=cap)
-    algorithm, proximal, weight = PPO(config, case.spec), case.params.copy(), 0.25
+    proximal = case.params.copy()
     proximal.flat += np.random.default_rng(22).normal(0, 0.15, proximal.flat.size)
-    state = {**algorithm.state(), "proximal": weight * proximal.flat, "proximal_weight": np.array([weight])}
-    algorithm.restore(state, case.params)
-
     taken_by_proximal = case.slow(proximal)[0]
     played = taken_by_proximal - np.log(case.ratios)  # pi_prox / mu, both below and above the cap
     weights = np.minimum(case.ratios, cap)
@@ -392,19 +391,9 @@ def test_the_gradient_of_decoupled_ppo(cap, kind, network):
     ratios = np.exp(case.slow()[0] - taken_by_proximal)
     assert (np.abs(ratios - 1) > 0.2).any()
     assert (np.abs(ratios - 1) < 0.2).any()
-    rows = algorithm._against_the_proximal(case.params, case.rows(played))
-    algorithm._gradient_of(case.params, case.gradient, rows, {})
+    rows = ppo.decoupled(case.rows(played), taken_by_proximal, cap)
+    ppo.write_gradient(config, case.spec, case.params, rows, case.gradient)
     assert_same_gradient(case.gradient.flat, differences(loss, case.params.flat))
-
-
-def test_before_there_is_an_average_the_proximal_policy_is_the_policy_itself():
-    case = Case("one choice", SMALL[0], 23)
-    algorithm = PPO(PPOConfig(decoupled=True), case.spec)
-    played = case.slow()[0] - np.log(case.ratios)
-    rows = algorithm._against_the_proximal(case.params, case.rows(played))
-    np.testing.assert_allclose(rows.log_probs, case.slow()[0], rtol=1e-12)
-    np.testing.assert_allclose(rows.advantages, case.ratios * case.advantages, rtol=1e-12)
-    np.testing.assert_array_equal(rows.targets, case.targets)
 
 
 class Spy(SGD):
@@ -440,18 +429,21 @@ def some_games(spec, rng, lengths=(4, 2, 1, 3)):
 
 
 @separate_and_shared
-def test_the_proximal_policy_is_the_average_of_the_weights_with_its_bias_corrected(network):
+def test_decoupled_ppo_averages_the_weights_after_each_optimizer_step(network):
     spec, rng = RunSpec(GAME, network), np.random.default_rng(24)
     params, mass = random_params(network, 24), 3.0
-    algorithm, spy = PPO(PPOConfig(decoupled=True, proximal_mass=mass, minibatch_size=3, n_epochs=2), spec), Spy(0)
+    config = PPOConfig(decoupled=True, proximal_mass=mass, minibatch_size=3, n_epochs=2)
+    algorithm, spy = ppo.PPO(config, spec), Spy(0)
     for _ in range(2):
         algorithm.update(params, spy, some_games(spec, rng), 0.5, rng)
     decay = mass / (mass + 1)  # whose centre of mass, decay / (1 - decay), is the one asked for
     ages = np.arange(len(spy.seen))[::-1]
     weights = decay**ages / (decay**ages).sum()
     assert len(spy.seen) == 2 * 2 * 3
-    found = algorithm._corrected(algorithm._proximal).flat
-    np.testing.assert_allclose(found, weights @ np.array(spy.seen), rtol=1e-6, atol=1e-8)
+    state = algorithm.state()
+    np.testing.assert_allclose(
+        state["proximal"] / state["proximal_weight"], weights @ np.array(spy.seen), rtol=1e-6, atol=1e-8
+    )
 
 
 @every_kind
@@ -464,7 +456,7 @@ def test_the_gradient_of_the_v_trace_actor_critic(kind, network):
         value = 0.7 * 0.5 * np.mean((values - case.targets) ** 2)
         return -np.mean(case.advantages * taken) + value - 0.3 * entropies.mean()
 
-    Impala(config, case.spec)._gradient_of(case.params, case.gradient, case.rows(np.zeros(10)))
+    actor_critic.write_gradient(config, case.spec, case.params, case.rows(np.zeros(10)), case.gradient)
     assert_same_gradient(case.gradient.flat, differences(loss, case.params.flat))
 
 
@@ -480,7 +472,7 @@ ONE_STEP = {
 }
 TRACED = {
     "v-trace": lambda popart: (
-        Impala,
+        actor_critic.Impala,
         VTraceConfig(**BARS, gae_lambda=LAMBDA, **ONE_STEP, policy_rho_bar=1.3, popart=popart),
     ),
     # Its first step starts at the proximal policy: no ratio is clipped yet, and the same gradient is left.
@@ -547,34 +539,57 @@ def test_v_traces_divergence_is_how_far_the_update_moved_the_policy(games, every
         return slow_log_probs(logits, None)[np.arange(len(t)), batch.actions[t, b]]
 
     before = taken()
-    metrics = Impala(VTraceConfig(minibatch_size=games), spec).update(params, SGD(0), batch, 0.1, rng)
+    metrics = actor_critic.Impala(VTraceConfig(minibatch_size=games), spec).update(params, SGD(0), batch, 0.1, rng)
     moved = (taken() - before)[::every]
     assert np.abs(moved).max() > 1e-3
     assert metrics["kl"] == pytest.approx(np.mean(np.exp(moved) - 1 - moved), rel=1e-6)
 
 
 @separate_and_shared
-def test_impacts_advantages_and_targets_are_those_of_the_proximal_policy(network):
-    spec, rng = RunSpec(GAME, network), np.random.default_rng(28)
-    params, proximal = random_params(network, 28), random_params(network, 29)
-    algorithm = Impact(ImpactConfig(**BARS, gae_lambda=LAMBDA, weight_cap=1.3), spec)
-    state = {**algorithm.state(), "proximal": 0.5 * proximal.flat, "proximal_weight": np.full(1, 0.5)}
-    algorithm.restore(state, params)
-    batch = some_games(spec, rng)
-    values = rng.normal(size=(len(batch.rewards) + 1, batch.rewards.shape[1]))
-    rows, _ = algorithm._rows(params, batch, values)
-
+@pytest.mark.parametrize("algo", ["ppo", "impact"])
+def test_one_decoupled_step_at_rate_one_moves_by_the_gradient_of_its_loss(algo, network):
+    """The ratios are against the proximal policy; so are PPO's importance weights, and IMPACT's V-trace."""
+    case, rng, cap = Case("one choice", network, 28), np.random.default_rng(29), 1.3
+    params, proximal, batch = case.params, case.params.copy(), some_games(case.spec, rng)
+    proximal.flat += rng.normal(0, 0.3, proximal.flat.size)
     t, b = np.nonzero(batch.valid)
-    logits, _ = slow_forward(proximal, network, batch.observations[t, b])
-    taken = slow_log_probs(logits, None)[np.arange(len(t)), batch.actions[t, b]]
-    log_ratios = np.zeros(batch.valid.shape)
-    log_ratios[t, b] = taken - batch.log_probs[t, b]
+
+    def slow(policy):
+        outputs, values = slow_forward(policy, network, batch.observations[t, b])
+        return *slow_choice(case.actions, outputs, None, batch.actions[t, b], None), values
+
+    flat = batch.observations.reshape(-1, FEATURES)
+    values = slow_forward(params, network, flat)[1].reshape(len(batch.observations), -1)
+    taken_by_proximal = slow(proximal)[0]
+    importance = taken_by_proximal - batch.log_probs[t, b]
     ends = (batch.terminated, batch.truncated, batch.valid)
-    trace = vtrace(batch.rewards, values, log_ratios, *ends, **BARS, lambda_=LAMBDA, policy_rho_bar=1.3)
-    np.testing.assert_allclose(rows.log_probs, taken, rtol=1e-9)
-    np.testing.assert_allclose(rows.targets, trace.targets[t, b], rtol=1e-6)
-    advantages = trace.advantages[t, b]
-    np.testing.assert_allclose(rows.advantages, advantages / advantages.std(), rtol=1e-6)
+    if algo == "ppo":
+        config = PPOConfig(**ONE_STEP, clip_range=0.2, decoupled=True, weight_cap=cap)
+        algorithm = ppo.PPO(config, case.spec)
+        plain = generalized_advantages(batch.rewards, values, *ends, config.gamma, config.gae_lambda)[t, b]
+        targets = plain + values[t, b]
+        advantages = (plain - plain.mean()) / plain.std() * np.minimum(np.exp(importance), cap)
+    else:
+        config = ImpactConfig(**ONE_STEP, **BARS, gae_lambda=LAMBDA, clip_range=0.2, weight_cap=cap)
+        algorithm = Impact(config, case.spec)
+        log_ratios = np.zeros(batch.valid.shape)
+        log_ratios[t, b] = importance
+        trace = vtrace(batch.rewards, values, log_ratios, *ends, **BARS, lambda_=LAMBDA, policy_rho_bar=cap)
+        targets, advantages = trace.targets[t, b], trace.advantages[t, b] / trace.advantages[t, b].std()
+    state = {**algorithm.state(), "proximal": 0.25 * proximal.flat, "proximal_weight": np.array([0.25])}
+    algorithm.restore(state, params)
+
+    def loss():
+        taken, entropies, values = slow(params)
+        policy = slow_surrogate(np.exp(taken - taken_by_proximal), advantages, 0.2)
+        return policy + 0.35 * np.mean((values - targets) ** 2) - 0.3 * entropies.mean()
+
+    far = np.abs(np.exp(slow(params)[0] - taken_by_proximal) - 1) > 0.2
+    assert {True, False} == set(far)
+    assert {True, False} == set(np.exp(importance) > cap)
+    expected, before = differences(loss, params.flat), params.flat.copy()
+    algorithm.update(params, SGD(0), batch, 1.0, rng)
+    np.testing.assert_allclose(before - params.flat, expected, rtol=1e-5, atol=1e-6)
 
 
 @separate_and_shared

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,23 +28,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EVERY_COMMIT_S = 0.0
-# Learners are forked from a process that has imported everything, so that hundreds of them start quickly.
+# Forks of a process that has imported everything: hundreds of learners cost little.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["broodmind.learner.loop", "broodmind.actors.transport.blocking_connection"])
 
 
 def die() -> None:
-    """Kill this process without running handlers and without flushing files."""
+    """No handler, no flush, no goodbye."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_instead_of(owner: object, name: str) -> None:
-    """Die instead of executing the function `name`."""
+    """Die where `name` is called."""
     setattr(owner, name, lambda *_args, **_options: die())
 
 
 def die_after(owner: object, name: str, *, under_way: bool = False) -> None:
-    """Die when the function `name` has returned. With `under_way`, only if a commit was under way when it began."""
+    """Die when `name` has returned; for a commit_thread, if it had a commit under way."""
     whole = getattr(owner, name)
 
     def dying(*args, **options):
@@ -55,12 +57,13 @@ def die_after(owner: object, name: str, *, under_way: bool = False) -> None:
 
 
 def die_in(matches: Callable[[list], bool], act: Callable[[Server, list], object]) -> None:
-    """Die in the first exchange with the server whose commands match, after calling `act`."""
+    """Die in an exchange with the server, after `act`, which begins on an open connection."""
     whole = Server.replies
 
     def dying(server: Server, commands: list):
         if matches(commands):
-            server._connection.connect()
+            server.send([("PING",)])
+            server.receive(1)
             act(server, commands)
             die()
         return whole(server, commands)
@@ -76,19 +79,23 @@ def committing(commands: list) -> bool:
     return commands[0][0] == "EVALSHA" and commands[0][1] == commit.COMMIT_SCRIPT.sha
 
 
-def send_all(server: Server, commands: list) -> None:
-    server._connection.send_packed_command(server._connection.pack_commands(commands))
-
-
 def send_half(server: Server, commands: list) -> None:
-    whole = b"".join(server._connection.pack_commands(commands))
-    server._connection._sock.sendall(whole[: len(whole) // 2])  # type: ignore[attr-defined]
+    """Send the first half of the commands and die; the sockets of other threads go on until then."""
+    whole, thread = socket.socket.sendall, threading.get_ident()
+
+    def half(connection: socket.socket, data: bytes, *flags: int) -> None:
+        mine = threading.get_ident() == thread
+        whole(connection, data[: len(data) // 2] if mine else data, *flags)
+        if mine:
+            die()
+
+    socket.socket.sendall = half
+    server.send(commands)
 
 
 def exchange(server: Server, commands: list) -> None:
-    send_all(server, commands)
-    for _ in commands:
-        server._connection.read_response(disable_decoding=True)
+    server.send(commands)
+    server.receive(len(commands))
 
 
 def half_written(path, data):
@@ -96,7 +103,7 @@ def half_written(path, data):
     die()
 
 
-# Each step, and whether the commit has succeeded then; None if another thread is sending it.
+# Each step, and whether the commit has then gone through; None where it is on its way from another thread.
 STEPS: dict[str, tuple[bool | None, Callable[[], None]]] = {
     "before training": (False, lambda: die_instead_of(RunState, "train")),
     "before staging": (False, lambda: die_in(staging, lambda *_: None)),
@@ -104,7 +111,7 @@ STEPS: dict[str, tuple[bool | None, Callable[[], None]]] = {
     "after the first blob": (False, lambda: die_in(staging, lambda server, commands: exchange(server, commands[:1]))),
     "after both blobs": (False, lambda: die_in(staging, exchange)),
     "in the middle of the call": (False, lambda: die_in(committing, send_half)),
-    "before the reply": (True, lambda: die_in(committing, send_all)),
+    "before the reply": (True, lambda: die_in(committing, Server.send)),
     "after the reply": (True, lambda: die_in(committing, exchange)),
     "after its bookkeeping": (True, lambda: die_after(CommitThread, "settle", under_way=True)),
     "before the checkpoint": (None, lambda: die_instead_of(checkpoints.Checkpoints, "save")),
@@ -123,7 +130,7 @@ def _learn(url: str, run: str, checkpoints: str, step: str) -> None:
 
 
 def learn_until_death(url: str, run: str, checkpoints: str, step: str, timeout_s: float = PATIENCE_S) -> int | None:
-    """Run a learner that dies at `step` of its first commit. Returns its exit code, or None if it has not ended."""
+    """Run a learner that is to die at `step` of its first commit; its exit code, or None if it is still alive."""
     process = _processes.Process(target=_learn, args=(url, run, checkpoints, step), daemon=True)
     process.start()
     process.join(timeout_s)

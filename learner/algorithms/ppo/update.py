@@ -1,9 +1,8 @@
 """Proximal policy optimisation with a value network (Schulman et al. 2017, arXiv 1707.06347), plain and decoupled.
 
-Plain PPO clips the ratio of the policy to the behaviour policy, whose log-probabilities are in the trajectories, even
-if the behaviour policy is several versions old. Decoupled PPO (Hilton et al. 2021, arXiv 2110.00641) clips the ratio to
-the proximal policy, a moving average of the weights, and multiplies each advantage by an importance weight, the ratio
-of the proximal policy to the behaviour policy.
+Plain: the clipping is against the policy that played, whose log-probabilities come with the trajectories, however many
+versions ago that was. Decoupled (Hilton et al. 2021, arXiv 2110.00641): it is against a moving average of the weights,
+the proximal policy, and whose data it is enters as an importance weight of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from ...maths.returns import generalized_advantages
 from ...metrics.update_metrics import check_finite
 from ..batch_predictions import action_log_probs, explained_variance, state_values
 from ..minibatches import minibatch_of, run_epochs
+from .proximal_policy import ProximalPolicy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,19 +39,18 @@ if TYPE_CHECKING:
 
 
 class PPO:
-    """PPO: each update is several epochs of minibatch steps."""
+    """Several epochs of minibatches an update."""
 
     def __init__(self, config: PPOConfig, spec: RunSpec) -> None:
         self._config, self._spec = config, spec
         self._scale = ValueScale(config.popart)
         self._gradient: Parameters | None = None
-        self._proximal: Parameters | None = None  # the moving average, without bias correction
-        self._proximal_weight = np.zeros(1)
+        self._proximal = ProximalPolicy(config.proximal_mass)
 
     def update(
         self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, rng: np.random.Generator
     ) -> Metrics:
-        """Update `params` in place by epochs of minibatch steps. Returns the metrics, averaged over the steps.
+        """Change `params` by epochs of minibatch steps on a batch; return the figures, averaged over the steps.
 
         Raises:
             NonFinite: if a loss or gradient is not finite; `params` and `optimizer` may have changed by then.
@@ -63,35 +62,30 @@ class PPO:
         first: Metrics = {"explained_variance": explained, "effective_rate": rate}
 
         def step(part: Minibatch) -> Metrics:
-            metrics = self._gradient_of(params, gradient, part, first)
+            metrics, log_ratios = write_gradient(config, self._spec, params, part, gradient)
+            if "effective_samples" not in first:  # how far the data is from the policy, before the first step
+                first["effective_samples"] = effective_sample_size(log_ratios)
             metrics["gradient_norm"] = clip_by_global_norm(gradient.flat, config.max_grad_norm)
             check_finite(metrics)
             optimizer.step(params.flat, gradient.flat, rate)
-            self._follow(params)
+            if config.decoupled:
+                self._proximal.follow(params)
             return metrics
 
         means = run_epochs(rows, config.n_epochs, config.minibatch_size, rng, step)
         return {**means, **first}
 
     def state(self) -> dict[str, Array]:
-        """Everything that the next update depends on, besides parameters and optimizer."""
-        proximal = np.zeros(0, np.float32) if self._proximal is None else self._proximal.flat.copy()
-        return {**self._scale.state(), "proximal": proximal, "proximal_weight": self._proximal_weight.copy()}
+        """All that the next update depends on, besides parameters and optimizer."""
+        return {**self._scale.state(), **self._proximal.state()}
 
     def restore(self, state: dict[str, Array], params: Parameters) -> None:
-        """Restore a result of `state`; the next update is then the same, bit for bit."""
+        """Go on from what `state` gave, bit for bit."""
         self._scale.restore(state)
-        self._proximal = None
-        if state["proximal"].size:
-            self._proximal = params.like()
-            self._proximal.flat[...] = state["proximal"]
-        self._proximal_weight[...] = state["proximal_weight"]
+        self._proximal.restore(state, params)
 
     def _rows(self, params: Parameters, batch: Batch, values: Floats) -> tuple[Minibatch, float]:
-        """The rows to train on, and the variance of the targets that the values [T + 1, B] explain.
-
-        This also updates the scale of the value targets.
-        """
+        """What to sweep over, and how much of the targets the values [T + 1, B] explain. Moves the values' scale."""
         config, valid = self._config, batch.valid
         advantages = generalized_advantages(
             batch.rewards, values, batch.terminated, batch.truncated, valid, config.gamma, config.gae_lambda
@@ -101,54 +95,53 @@ class PPO:
         normalised = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         rows = minibatch_of(batch, batch.log_probs[valid], normalised, self._scale.normalise(targets))
         if config.decoupled:
-            rows = self._against_the_proximal(params, rows)
+            log_probs = self._proximal_log_probs(params, rows.observations, rows.actions, rows.masks)
+            rows = decoupled(rows, log_probs, config.weight_cap)
         return rows, explained_variance(advantages, targets)
-
-    def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Minibatch, first: Metrics) -> Metrics:
-        """Write the gradient of the loss on `rows` into `gradient`."""
-        config = self._config
-        network = Forward(params, self._spec.network, rows.observations)
-        choice = network.choice(self._spec.game.actions, rows.masks)
-        log_ratios = bounded(choice.log_prob(rows.actions) - rows.log_probs)
-        ratios = np.exp(log_ratios)
-        policy_loss, taken_grad = clipped_surrogate(ratios, rows.advantages, config.clip_range)
-        value_loss, values_grad = squared_error(network.values, rows.targets, config.value_coef)
-        outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy_coef / len(rows))
-        network.backward(gradient, outputs_grad, values_grad, log_std_grad)
-        if "effective_samples" not in first:  # before the first step: it compares the data with the current policy
-            first["effective_samples"] = effective_sample_size(log_ratios)
-        return {
-            "policy_loss": policy_loss,
-            "value_loss": value_loss,
-            "entropy": float(choice.entropy().mean()),
-            "kl": kl_k3(log_ratios),
-            "clip_fraction": float(np.count_nonzero(np.abs(ratios - 1) > config.clip_range)) / len(rows),
-        }
-
-    def _against_the_proximal(self, params: Parameters, rows: Minibatch) -> Minibatch:
-        """The same rows, with the proximal policy's log-probabilities, and advantages weighted by pi_prox / mu."""
-        log_probs = self._proximal_log_probs(params, rows.observations, rows.actions, rows.masks)
-        weights = np.exp(np.minimum(log_probs - rows.log_probs, math.log(self._config.weight_cap)))
-        return replace(rows, log_probs=log_probs, advantages=rows.advantages * weights)
 
     def _proximal_log_probs(
         self, params: Parameters, observations: Floats, actions: ActionArray, masks: NDArray[np.bool_] | None
     ) -> Floats:
-        """Log-probabilities of actions [N, ...] under the proximal policy; before its first step, under the policy."""
-        proximal = params if self._proximal is None else self._corrected(self._proximal)
-        return action_log_probs(proximal.views, self._spec, observations, actions, masks)
+        """Of actions [N, ...], by the proximal policy; by the policy itself before there is one."""
+        return action_log_probs(self._proximal.or_else(params).views, self._spec, observations, actions, masks)
 
-    def _corrected(self, average: Parameters) -> Parameters:
-        corrected = average.copy()
-        corrected.flat /= self._proximal_weight[0].astype(corrected.flat.dtype)
-        return corrected
 
-    def _follow(self, params: Parameters) -> None:
-        """Move the proximal policy towards the policy."""
-        if not self._config.decoupled:
-            return
-        if self._proximal is None:
-            self._proximal = params.like()
-        step = 1 / (self._config.proximal_mass + 1)
-        self._proximal.flat += np.float32(step) * (params.flat - self._proximal.flat)
-        self._proximal_weight += step * (1 - self._proximal_weight)
+def write_gradient(
+    config: PPOConfig, spec: RunSpec, params: Parameters, rows: Minibatch, gradient: Parameters
+) -> tuple[Metrics, Floats]:
+    """Write the gradient of PPO's loss on `rows` into `gradient`, all of which is overwritten.
+
+    The loss is -E[min(r A, clip(r) A)] + value_coef E[(V - target)^2] / 2 - entropy_coef E[entropy], where r is the
+    ratio of the policy's probability of an action to the one in `rows`.
+
+    Returns:
+        The metrics of the loss, and log r [N].
+    """
+    network = Forward(params, spec.network, rows.observations)
+    choice = network.choice(spec.game.actions, rows.masks)
+    log_ratios = bounded(choice.log_prob(rows.actions) - rows.log_probs)
+    ratios = np.exp(log_ratios)
+    policy_loss, taken_grad = clipped_surrogate(ratios, rows.advantages, config.clip_range)
+    value_loss, values_grad = squared_error(network.values, rows.targets, config.value_coef)
+    outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy_coef / len(rows))
+    network.backward(gradient, outputs_grad, values_grad, log_std_grad)
+    metrics = {
+        "policy_loss": policy_loss,
+        "value_loss": value_loss,
+        "entropy": float(choice.entropy().mean()),
+        "kl": kl_k3(log_ratios),
+        "clip_fraction": float(np.count_nonzero(np.abs(ratios - 1) > config.clip_range)) / len(rows),
+    }
+    return metrics, log_ratios
+
+
+def decoupled(rows: Minibatch, proximal_log_probs: Floats, weight_cap: float) -> Minibatch:
+    """The same rows for decoupled PPO: ratios are against the proximal policy, advantages have an importance weight.
+
+    Args:
+        rows: with the log-probabilities of the policy mu that played.
+        proximal_log_probs: [N], log pi_prox(a|x) of the rows' actions.
+        weight_cap: the largest weight pi_prox / mu, at least 1.
+    """
+    weights = np.exp(np.minimum(proximal_log_probs - rows.log_probs, math.log(weight_cap)))
+    return replace(rows, log_probs=proximal_log_probs, advantages=rows.advantages * weights)

@@ -69,7 +69,7 @@ class Impala:
         rows = minibatch_of(batch, log_probs, advantages / spread, self._scale.normalise(targets))
 
         def step(part: Minibatch) -> Metrics:
-            metrics = self._gradient_of(params, gradient, part)
+            metrics = write_gradient(config, self._spec, params, part, gradient)
             metrics["gradient_norm"] = clip_by_global_norm(gradient.flat, config.max_grad_norm)
             check_finite(metrics)
             optimizer.step(params.flat, gradient.flat, rate)
@@ -98,13 +98,19 @@ class Impala:
         """See `PPO.restore`."""
         self._scale.restore(state)
 
-    def _gradient_of(self, params: Parameters, gradient: Parameters, rows: Minibatch) -> Metrics:
-        config = self._config
-        network = Forward(params, self._spec.network, rows.observations)
-        choice = network.choice(self._spec.game.actions, rows.masks)
-        weights = (rows.advantages / len(rows)).astype(rows.advantages.dtype)
-        policy_loss, taken_grad = policy_gradient(choice.log_prob(rows.actions), weights)
-        value_loss, values_grad = squared_error(network.values, rows.targets, config.value_coef)
-        outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy_coef / len(rows))
-        network.backward(gradient, outputs_grad, values_grad, log_std_grad)
-        return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": float(choice.entropy().mean())}
+
+def write_gradient(
+    config: VTraceConfig, spec: RunSpec, params: Parameters, rows: Minibatch, gradient: Parameters
+) -> Metrics:
+    """Write the gradient of the actor-critic's loss on `rows` into `gradient`, all of which is overwritten.
+
+    The loss is -E[A log pi(a|x)] + value_coef E[(V - target)^2] / 2 - entropy_coef E[entropy]. Returns its metrics.
+    """
+    network = Forward(params, spec.network, rows.observations)
+    choice = network.choice(spec.game.actions, rows.masks)
+    weights = (rows.advantages / len(rows)).astype(rows.advantages.dtype)
+    policy_loss, taken_grad = policy_gradient(choice.log_prob(rows.actions), weights)
+    value_loss, values_grad = squared_error(network.values, rows.targets, config.value_coef)
+    outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy_coef / len(rows))
+    network.backward(gradient, outputs_grad, values_grad, log_std_grad)
+    return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": float(choice.entropy().mean())}

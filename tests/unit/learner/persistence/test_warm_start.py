@@ -20,8 +20,10 @@ from broodmind.learner.algorithms.batch import Batch
 from broodmind.learner.algorithms.batch_predictions import state_values
 from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.algorithms.reinforce.config import ReinforceConfig
+from broodmind.learner.algorithms.trainer import WarmStart
 from broodmind.learner.config import LearnerConfig
 from broodmind.learner.ledger.head import Head
+from broodmind.learner.maths.popart import ValueScale
 from broodmind.learner.persistence.checkpoints import Checkpoints
 from broodmind.learner.persistence.warm_start import read_warm_start
 from broodmind.learner.run.run_state import RunState
@@ -93,7 +95,9 @@ def test_a_run_starts_with_anothers_policy_and_values(tmp_path, kind, config, ne
     sequence = STATES[:, None]
     values = state_values(theirs, network, sequence)
     if config == PPOConfig(popart=0.5):
-        values = old.trainer._algorithm._scale.values(values)
+        scale, state = ValueScale(0.5), old.trainer.state()["algorithm"]
+        scale.restore(state)
+        values = scale.values(values)
         assert abs(values.mean()) > 10  # it had learnt something of the large rewards
     np.testing.assert_allclose(state_values(ours, network, sequence), values, rtol=1e-3, atol=1e-3)
 
@@ -112,7 +116,7 @@ def test_a_checkpoints_normaliser_goes_along(tmp_path):
 def test_continuous_actions_take_their_deviations_along(tmp_path):
     spec = RunSpec(GameSpec("box", (3,), Box((-1.0,), (1.0,))), NetworkSpec((8,)))
     run = RunState("x", spec, LearnerConfig())
-    run.trainer._params.views[LOG_STD][...] = -0.5
+    run.trainer.start_from(WarmStart({LOG_STD: np.full(1, -0.5, np.float32)}))
     path = Checkpoints(tmp_path).save(run.first_version(Head(), 1)[1], spec)
     assert weights_of(started(path, spec), spec)[LOG_STD] == -0.5
 
