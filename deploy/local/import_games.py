@@ -32,16 +32,23 @@ _EPISODE = re.compile(r"_ep(\d+)\.npz$")
 @click.command("import")
 @click.argument("paths", metavar="FILES...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @with_settings("run", "connection", "observation_fit")
-@click.option("--rewards-shift/--no-rewards-shift", default=True, show_default=True, help="Index t: before action t.")
-@click.option("--behaviour", metavar="uniform|epsilon:E", help="What drew the actions of exp_*.npz files.")
-@click.option("--model", type=click.Path(path_type=Path), help="For epsilon:E, the model they deviate from.")
-@click.option("--name", help="The actor's name.  [default: import, host and process id]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option(
+    "--rewards-shift/--no-rewards-shift",
+    default=True,
+    show_default=True,
+    help="Reward t of a file is the one before action t.",
+)
+@click.option("--behaviour", metavar="uniform|epsilon:E", help="The policy that chose the actions of exp_*.npz files.")
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="For epsilon:E, the model of the actions that were not random."
+)
+@click.option("--name", help="Name of the actor that sends the games.  [default: import-HOST-PID]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_(given: Given, *, paths: tuple[Path, ...], name: str | None, as_json: bool, **reading: object) -> None:
     """Import games: exp_*.npz of the original bot, *.archive segments, or folders of these.
 
-    The run's learner must have been started with --accept-imported. Files that are not sound are rejected by name, the
-    others taken; it ends with 3 if there were none to take.
+    The run's learner must have been started with --accept-imported. Invalid files are listed, all others are imported.
+    If no file could be imported, the command ends with exit code 3.
     """
     files = expand(paths)
     understood = _reading(files, observation_fit=given.get("observation_fit"), **reading)  # type: ignore[arg-type]
@@ -56,7 +63,7 @@ def import_(given: Given, *, paths: tuple[Path, ...], name: str | None, as_json:
 
 
 def expand(paths: tuple[Path, ...]) -> list[Path]:
-    """The files meant: those named, and of folders the experience files and finished segments, in order of name."""
+    """List the files to import: those named, and the experience files and segments in named folders, sorted by name."""
     from ...common.wire.archive_format import SUFFIX
 
     files: list[Path] = []
@@ -76,21 +83,21 @@ def _reading(
     behaviour: str | None,
     model: Path | None,
 ) -> ExperienceOptions | None:
-    """How to understand experience files, if there are any."""
+    """How to read experience files; None if there are none."""
     from ...common.wire.archive_format import SUFFIX
 
     if all(file.name.endswith(SUFFIX) for file in files):
         return None
     if behaviour is None:
         raise ConfigError(
-            "behaviour: not given, expected --behaviour uniform or --behaviour epsilon:E --model FILE: experience "
-            "files do not say with what probability their actions were drawn"
+            "behaviour: none, expected --behaviour uniform or --behaviour epsilon:E --model FILE, because experience "
+            "files do not have the probabilities of their actions"
         )
     explored_less = [file for file in files if (episode := _EPISODE.search(file.name)) and int(episode[1]) > 0]
     if behaviour == "uniform" and explored_less:
         click.echo(
-            f"{len(explored_less)} files such as {explored_less[0].name} are of a bot that was past its first episode: "
-            "uniform is further from what it did the later they are",
+            f"{len(explored_less)} files such as {explored_less[0].name} are from later episodes of the bot: "
+            "the later the episode, the less uniform were its actions",
             err=True,
         )
     from ...actors.offline.behaviour_policy import parse_behaviour

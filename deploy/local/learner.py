@@ -29,7 +29,7 @@ def learner(given: Given, *, inherit: str | None) -> None:
     from ...learner.loop import learn
     from ..config.effective import effective, learner_config, run_spec, server_url
 
-    effective(given)  # before a game is made: what is wrong without one is said at once
+    effective(given)  # before a game is made, so that invalid settings are reported at once
     game = describe_game(given.get("game", Config().game))
     config = effective(given, game)
     with stop_on_signal() as stop:

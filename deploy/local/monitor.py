@@ -21,27 +21,29 @@ if TYPE_CHECKING:
     from .embedded_server import EmbeddedServer
 
 _POLL_S = 0.02
-_END_S = 5.0  # a server that does not answer has perhaps ended just now, and its guard is about to
+_END_S = 5.0  # if the server does not answer, its guard has this time to end too
 _LOOK_EVERY_S = 0.1
 _MEMORY_EVERY_S = 0.5
 
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen of a run."""
+    """What was observed of a run."""
 
     curve: Curve = field(default_factory=Curve)
     memory: PeakMemory = field(default_factory=PeakMemory)
-    steps_before: int | None = None  # trained before it began; None as long as nobody has said so
+    steps_before: int | None = None  # trained before this start; None until the learner has reported it
 
 
 def follow(
     server: Server, keys: Keys, supervisor: Supervisor, embedded: EmbeddedServer | None, stop: Stop, began_ms: int
 ) -> Seen:
-    """Look after the processes and show what they do, until the first slot's is done or somebody stops us.
+    """Supervise the processes and show their progress, until the run is over or a stop is requested.
+
+    The run is over when the learner, which is the first slot, ends with exit code 0.
 
     Raises:
-        ProcessFailed: if the server or a process ended that should not have.
+        ProcessFailed: if the server ended, or another process failed too often.
     """
     seen = Seen()
     look_due, memory_due = Every(_LOOK_EVERY_S), Every(_MEMORY_EVERY_S)
@@ -60,7 +62,7 @@ def follow(
                     if embedded is not None:
                         embedded.check(_END_S)
                     raise
-                if int(view.stats.get("updated_ms", 0)) >= began_ms:  # and not what an earlier learner left
+                if int(view.stats.get("updated_ms", 0)) >= began_ms:  # and not the statistics of an earlier learner
                     if seen.steps_before is None:
                         seen.steps_before = int(view.stats["resumed_steps"])
                     seconds = (now_ms() - began_ms) / 1000

@@ -6,13 +6,13 @@ import os
 
 
 class PeakMemory:
-    """The largest sum of resident memory seen, of this process and all it started. Without psutil: unknown."""
+    """The largest sum of resident memory of this process and its descendants. None if psutil is not installed."""
 
     def __init__(self) -> None:
         self.peak_mb: float | None = None
 
     def sample(self) -> None:
-        """Look once. Pages that processes share are counted in each."""
+        """Measure once. A page that several processes share is counted for each of them."""
         try:
             import psutil
         except ModuleNotFoundError:

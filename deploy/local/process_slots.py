@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from ..config.given import Given
     from ..config.tree import Config
 
-_HEAVY_STAGGER_S = 3.0  # between those of games that take a core and a gigabyte to load
-_STAGGER_S = 0.2  # between the first starts of actors, beyond as many as there are cores
+_HEAVY_STAGGER_S = 3.0  # between the first starts of actors whose game takes a core and a gigabyte to load
+_STAGGER_S = 0.2  # between the first starts of those actors that exceed the number of cores
 
 
 def module_command(*arguments: str) -> list[str]:
     """The command line of a broodmind command, by this interpreter.
 
-    -P keeps the current folder out of the search for our own imports, as it is in the installed command: a user's
-    `redis.py` there must not take the place of the client. His game is still found there; see `games.make_game`.
+    -P excludes the current folder from the search path of imports, as in the installed command, so that a user's
+    `redis.py` there is not imported instead of the client. A game in that folder is still found: see `make_game`.
     """
     return [sys.executable, "-P", "-m", "broodmind.deploy.cli", *arguments]
 
 
 def actor_slots(given: Given, config: Config, actors: int, name: str, logs: Path | None = None) -> list[Slot]:
-    """One slot an actor process. Their names are padded, so that their order is that of the slots.
+    """One slot for each actor process. The numbers in their names have three digits, so that names sort like slots.
 
     Args:
         given: the settings that the actors inherit.
-        config: what these come to.
-        actors: how many.
-        name: what the actors' names begin with.
-        logs: the folder for their logs; None leaves them on standard error.
+        config: the effective configuration of these.
+        actors: the number of actor processes.
+        name: the prefix of the actors' names.
+        logs: the folder for their logs; None: they write to standard error.
     """
     supervision = config.supervision
     limits = ProcessLimits(supervision.no_progress_seconds or None, supervision.max_attempt_seconds or None)
@@ -63,6 +63,6 @@ def actor_slots(given: Given, config: Config, actors: int, name: str, logs: Path
 
 
 def learner_slot(given: Given, logs: Path) -> Slot:
-    """The slot of the learner; when it ends with 0 it has reached its goal."""
+    """The slot of the learner. If the learner ends with exit code 0, it has reached its goal."""
     command = module_command(*child_arguments("learner", "learner"))
     return Slot("learner", command, message=encode(given), log=logs / "learner.log", restart=False)

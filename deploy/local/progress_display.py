@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..observe.run_view import RunView
 
 _LINE_EVERY_S = 2.0
-_PAIRS_A_ROW = 4  # label and value: fits into 80 columns
+_PAIRS_A_ROW = 4  # pairs of label and value; a row fits into 80 columns
 _FIGURES = {
     "steps": "steps",
     "steps_per_second": "steps/s",
@@ -28,7 +28,7 @@ _FIGURES = {
 
 
 class Progress(Protocol):
-    """Shows a run while it goes on; a context manager."""
+    """Shows the progress of a run, as a context manager."""
 
     def __enter__(self) -> Self: ...
 
@@ -37,11 +37,11 @@ class Progress(Protocol):
     ) -> None: ...
 
     def show(self, view: RunView, seconds: float) -> None:
-        """Show the run as it is now."""
+        """Show the current state of the run."""
 
 
 def metrics(view: RunView, seconds: float) -> dict[str, str]:
-    """Everything the display shows, by label."""
+    """All values that are shown, by label."""
     shown = {label: _short(view.stats[name]) for name, label in _FIGURES.items() if name in view.stats}
     rejected = sum(int(view.head.get(name, 0)) for name in REJECTION_COUNTERS)
     return {
@@ -54,7 +54,7 @@ def metrics(view: RunView, seconds: float) -> dict[str, str]:
 
 
 def make_progress() -> Progress:
-    """The table where standard error is a terminal and rich is installed, lines otherwise."""
+    """A table if standard error is a terminal and rich is installed, otherwise lines."""
     if sys.stderr.isatty():
         try:
             return Table()

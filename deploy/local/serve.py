@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from ...common.process.shutdown import Stop
     from ..config.tree import Config
 
-_CLOSE_S = 5.0  # for what is not yet in Redis
+_CLOSE_S = 5.0  # time to send games that are not yet in Redis
 
 
 def serve_games(url: str, config: Config, stop: Stop) -> None:
-    """Serve until the stop. Where it listens is told in one line of JSON on standard output."""
+    """Serve until a stop is requested. One line of JSON on standard output has the address that it listens at."""
     listener = listen(config.serve.serve or "")
     agent = connect(
         url,

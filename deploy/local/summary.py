@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def evaluated(server: Server, keys: Keys, game: str, episodes: int, seen: Seen, began_ms: int) -> dict[str, Any] | None:
-    """The figures of a run that ended, its last version evaluated; None if it has none."""
+    """Evaluate the last version of a run that has ended, and summarise the run. None if it has no version."""
     view = look(server, keys)
     if not view.head:
         return None
@@ -36,7 +36,7 @@ def evaluated(server: Server, keys: Keys, game: str, episodes: int, seen: Seen, 
 
 
 def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
-    """The last published version, ready to act."""
+    """Load the last published version as a policy."""
     from ...actors.inference.policy import Policy
 
     spec = RunSpec.from_json(server.call("HGET", keys.spec, "json"))
@@ -46,15 +46,16 @@ def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
 
 
 def summarise(view: RunView, began_ms: int, seen: Seen, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
-    """The figures of a run that ended; `seconds` are from `began_ms` to when it was solved, or to its last commit.
+    """Make the summary of a run that has ended.
 
-    `env_steps` are all that the run was ever trained on, `steps_per_second` counts those since `began_ms`.
-    `evaluation` is the first of the evaluations; where there are several, `evaluations` has all of them by name.
+    `seconds` is the time from `began_ms` until the run was solved, or else until its last commit. `env_steps` counts
+    all steps that the run was trained on, `steps_per_second` only those since `began_ms`. `evaluation` is the first of
+    the evaluations; if there are several, `evaluations` has all of them by name.
     """
     played = {name: evaluation.to_json() for name, evaluation in evaluations.items()}
     head, stats = view.head, view.stats
     solved_ms = int(stats.get("solved_ms", 0))
-    solved = solved_ms >= began_ms  # it may have been solved long ago, and gone on with now
+    solved = solved_ms >= began_ms  # and not before this start, if the run was continued
     seconds = ((solved_ms if solved else int(stats["updated_ms"])) - began_ms) / 1000
     steps, peak_mb = int(head["steps"]), seen.memory.peak_mb
     summary = {
@@ -76,9 +77,9 @@ def summarise(view: RunView, began_ms: int, seen: Seen, evaluations: Mapping[str
 
 
 def report(summary: dict[str, Any], picture: Path | None, folder: Path) -> None:
-    """The same for a person, on standard error."""
+    """Print the summary as text on standard error."""
     ended = "solved" if summary["solved"] else "ended"
-    before = f" ({summary['resumed_steps']:,} of them before)" if summary["resumed_steps"] else ""
+    before = f" ({summary['resumed_steps']:,} of them before this start)" if summary["resumed_steps"] else ""
     click.echo(
         f"{ended} after {summary['seconds']} s: {summary['env_steps']:,} steps{before}, "
         f"{summary['steps_per_second']:,} a second, {summary['games']:,} games, version {summary['version']}",

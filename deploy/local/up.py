@@ -1,7 +1,7 @@
 """`broodmind up`: runs server, learner and actors on this machine to the end, then evaluates the policy.
 
-What takes long to import is imported when the processes are on their way, since they have the machine to themselves
-until then; and what needs numpy, 15 MB, when they have ended.
+Modules that are slow to import are imported after the processes have been started, so that these start sooner. Modules
+that need numpy, which takes 15 MB of memory, are imported after the processes have ended.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..records.learning_curve import Curve
 
 INTERRUPTED = 130
-_NAME = "local"  # the same names each time: a seed gives the same games
+_NAME = "local"  # fixed, because the random numbers of an actor depend on its name
 _SETTINGS = (
     *("run", "game", "seed", "algo", "connection", "algorithm", "network", "rollout", "intake", "goal"),
     *("checkpointing", "archive", "lease", "actors", "supervision", "local"),
@@ -42,20 +42,21 @@ _SETTINGS = (
 
 @click.command(cls=SettingsCommand)
 @with_settings(*_SETTINGS, without=("name", "records", "standby"))
-@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with the results at the end.")
 def up(given: Given, *, as_json: bool) -> None:
-    """Start a whole run on this machine: server, learner, actors; watch it, then evaluate what it learnt."""
+    """Start a whole run on this machine (server, learner and actors), watch it to its end, and evaluate the policy."""
     prepare_to_compute()
     sys.exit(run_up(given, as_json=as_json))
 
 
 def run_up(given: Given, *, as_json: bool) -> int:
-    """Put a run up and see it through; returns the exit code."""
+    """Start a run, follow it to its end and evaluate its policy. Returns the exit code."""
     given = for_local_run(given)
     config = effective(given)
     if config.game == STARCRAFT2:
         raise ConfigError(
-            f"game: {config.game!r}, expected one that can be stepped; play it with broodmind learner and actors"
+            f"game: {config.game!r}, expected a game that can be stepped; for this one, run broodmind learner and "
+            "broodmind actors"
         )
     url = server_url(given) if "redis" in given.values else None
     began_ms, keys, game = _process_start_ms(), Keys(config.run), config.game
@@ -89,7 +90,7 @@ def run_up(given: Given, *, as_json: bool) -> int:
         from .summary import evaluated, report
 
         summary = evaluated(server, keys, game, config.local.eval_episodes, seen, began_ms)
-    if summary is None:  # stopped before there was anything
+    if summary is None:  # stopped before the first commit
         return INTERRUPTED
     report(summary, _draw(seen.curve, folder, f"{game}, run {config.run}"), folder)
     if as_json:
@@ -100,12 +101,12 @@ def run_up(given: Given, *, as_json: bool) -> int:
 
 
 def _check_free(url: str, keys: Keys) -> None:
-    """A wrong address or password, or a run in use, is this process's error and not each child's."""
+    """Raise an error for a wrong address or password, or a run in use, before any child process is started."""
     from ...common.server.streams import Server
 
     server = Server(url)
     if server.call("EXISTS", keys.lease):
-        raise ConfigError(f"run: {keys.run!r} has a learner already, expected one without; choose another --run")
+        raise ConfigError(f"run: {keys.run!r} already has a learner, expected a run without one; choose another --run")
     server.close()
 
 
@@ -125,7 +126,7 @@ def _redis_cli(url: str) -> str:
 
 
 def _process_start_ms() -> int:
-    """When this process was started, interpreter and imports included; now, where that cannot be known."""
+    """The time of the start of this process, before its imports; without psutil, the current time."""
     try:
         import psutil
     except ModuleNotFoundError:

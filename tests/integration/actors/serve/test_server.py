@@ -564,8 +564,8 @@ def test_the_command_ends_with_its_parent(shared_server, redis, run):
         (("--serve", "::1:7777"), 3, "serve: '::1:7777', expected HOST:PORT"),
         (("--serve", "127.0.0.1:99999"), 3, "serve: '127.0.0.1:99999', expected HOST:PORT"),
         (("--serve", "203.0.113.7:7777"), 3, "expected a free address of this machine"),
-        (("--serve", "127.0.0.1:0", "--game", "TinyZerg"), 2, "--game: TinyZerg, expected not with --serve"),
-        (("--serve", "127.0.0.1:0", "--actors", "3"), 2, "--actors: 3, expected not with --serve"),
+        (("--serve", "127.0.0.1:0", "--game", "TinyZerg"), 2, "--game: TinyZerg, expected only without --serve"),
+        (("--serve", "127.0.0.1:0", "--actors", "3"), 2, "--actors: 3, expected only without --serve"),
         (("--spool-dir", "x"), 2, "--spool-dir: x, expected only with --serve"),
     ],
 )

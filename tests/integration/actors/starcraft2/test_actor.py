@@ -449,4 +449,4 @@ def test_up_says_that_it_cannot_play_it(tmp_path):
     process = broodmind("up", "--game", "starcraft2", cwd=tmp_path)
     _, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 3
-    assert "game: 'starcraft2', expected one that can be stepped" in shown
+    assert "game: 'starcraft2', expected a game that can be stepped" in shown

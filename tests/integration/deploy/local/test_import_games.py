@@ -149,7 +149,7 @@ def test_every_real_file_is_taken_or_refused_as_its_folder_says_where_they_are_f
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ((), "behaviour: not given, expected --behaviour uniform"),
+        ((), "behaviour: none, expected --behaviour uniform"),
         (("--behaviour", "epsilon:0.9"), "expected --model"),
         (("--behaviour", "sure"), "behaviour: 'sure', expected uniform"),
         (("--behaviour", "epsilon:0.9", "--model", "nowhere.npz"), "model nowhere.npz: file: missing"),

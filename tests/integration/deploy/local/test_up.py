@@ -65,7 +65,7 @@ def test_a_folder_with_checkpoints_is_gone_on_with(folder):
         summary = last_json(printed)
     before = summary["resumed_steps"]
     assert 4000 <= before < 8000 <= summary["env_steps"] < 12000
-    assert f"({before:,} of them before)" in shown
+    assert f"({before:,} of them before this start)" in shown
     trained = summary["env_steps"] - before
     assert summary["steps_per_second"] == pytest.approx(trained / summary["seconds"], rel=0.01)
 
