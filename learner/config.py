@@ -168,6 +168,14 @@ class ArchiveConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Intervals:
+    """How often the learner does what no batch brings about. These are no settings: no user needs other values."""
+
+    reconnect_s: tuple[float, float] = (0.1, 5.0)  # first and longest wait between attempts after a lost connection
+    strike_off_s: float = 10.0  # between two searches for actors that are silent
+
+
+@dataclass(frozen=True, slots=True)
 class LearnerConfig:
     """The configuration of one learner process: all its settings that are not part of the run's spec."""
 
@@ -177,4 +185,5 @@ class LearnerConfig:
     lease: LeaseConfig = field(default_factory=LeaseConfig)
     checkpointing: CheckpointConfig = field(default_factory=CheckpointConfig)
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
+    intervals: Intervals = field(default_factory=Intervals)
     record: str = field(default="", repr=False)  # the whole configuration as JSON, to be stored with the run

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _log = Log("learner")
 
-_RECONNECT_S = (0.1, 5.0)  # first and longest wait between attempts after a lost connection
-
 
 def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) -> None:
     """Run one learner until `stop`, or until its goal is reached.
@@ -38,7 +36,7 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
     """
     warm_start = read_warm_start(init_from, spec) if (init_from := config.checkpointing.init_from) else None
     lease = Lease(Keys(run), config.lease.ttl_ms)
-    began_s, backoff = monotonic_s(), Backoff(*_RECONNECT_S)
+    began_s, backoff = monotonic_s(), Backoff(*config.intervals.reconnect_s)
     last_known = LastKnownState()
     while not stop.requested:
         session = Session(url, run, spec, config, lease, last_known)

@@ -73,7 +73,7 @@ class Session:
             keep_payloads=self._archive is not None,
             after_death=last_known.settled is None,  # otherwise this process read them, and is alive
         )
-        self.ingest = IngestThread(reader, renew_every_s=lease.ttl_ms / 3000)
+        self.ingest = IngestThread(reader, lease.ttl_ms / 3000, config.intervals.strike_off_s)
         self._checkpoints = Checkpoints(folder) if (folder := config.checkpointing.checkpoint_dir) else None
         self._checkpoint_due = Every(config.checkpointing.checkpoint_every)
 

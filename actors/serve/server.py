@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...common.errors import ConfigError
@@ -26,9 +27,19 @@ if TYPE_CHECKING:
 
 _log = Log("serve")
 
-_MAX_CONNECTIONS = 1024
 _POLL_S = 0.1
 _LINGER_S = 1.0  # time for the client to read the last replies
+
+
+@dataclass(frozen=True, slots=True)
+class ServeLimits:
+    """What the server takes from all its clients together."""
+
+    connections: int = 1024  # open at a time
+    episodes: int = 4096  # open at a time
+
+
+_LIMITS = ServeLimits()
 
 
 def listen(address: str) -> socket.socket:
@@ -44,7 +55,7 @@ def listen(address: str) -> socket.socket:
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, place = found[0]
-        listener = socket.create_server(place[:2], family=family, backlog=_MAX_CONNECTIONS)
+        listener = socket.create_server(place[:2], family=family, backlog=_LIMITS.connections)
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"serve: {address}: {error}, expected a free address of this machine") from error
     if not ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback:
@@ -52,14 +63,20 @@ def listen(address: str) -> socket.socket:
     return listener
 
 
-def serve(agent: Agent, listener: socket.socket, stop: Stop, batcher: RequestBatcher | None = None) -> None:
+def serve(
+    agent: Agent,
+    listener: socket.socket,
+    stop: Stop,
+    batcher: RequestBatcher | None = None,
+    limits: ServeLimits = _LIMITS,
+) -> None:
     """Serve clients until `stop`, then abort their open episodes. The caller must close the agent."""
-    asyncio.run(_Service(agent, batcher or RequestBatcher()).run(listener, lambda: stop.requested))
+    asyncio.run(_Service(agent, batcher or RequestBatcher(), limits).run(listener, lambda: stop.requested))
 
 
 class _Service:
-    def __init__(self, agent: Agent, batcher: RequestBatcher) -> None:
-        self._agent, self._batcher = agent, batcher
+    def __init__(self, agent: Agent, batcher: RequestBatcher, limits: ServeLimits) -> None:
+        self._agent, self._batcher, self._limits = agent, batcher, limits
         self._connections: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -91,11 +108,11 @@ class _Service:
             if not writer.transport.is_closing():
                 writer.write(frame(reply))
 
-        session = ClientSession(self._agent, self._batcher, send)
+        session = ClientSession(self._agent, self._batcher, send, self._limits.episodes)
         reason = "the connection was closed"
         try:
-            if len(self._connections) > _MAX_CONNECTIONS:
-                raise InvalidRequest(f"connections: {_MAX_CONNECTIONS} are open, expected fewer")  # noqa: TRY301
+            if len(self._connections) > (most := self._limits.connections):
+                raise InvalidRequest(f"connections: {most} are open, expected fewer")  # noqa: TRY301
             while (data := await read_frame(reader)) is not None and await session.handle(data):
                 await writer.drain()  # if a client stops reading its replies, its requests are no longer read
         except InvalidRequest as error:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ..inference.batched_inference import Action
     from .request_batcher import RequestBatcher
 
-MAX_EPISODES = 4096  # open at a time, of all clients together
 _MAX_ERROR = 1000  # characters; an error message may quote what the client sent
 _POLL_S = 0.02
 
@@ -36,8 +35,9 @@ _POLL_S = 0.02
 class ClientSession:
     """The session of one connection. For the event loop's thread only."""
 
-    def __init__(self, agent: Agent, batcher: RequestBatcher, send: Callable[[Reply], None]) -> None:
-        self._agent, self._batcher, self._send = agent, batcher, send
+    def __init__(self, agent: Agent, batcher: RequestBatcher, send: Callable[[Reply], None], max_episodes: int) -> None:
+        """Make the session; `max_episodes` may be open at a time, of all clients together."""
+        self._agent, self._batcher, self._send, self._max_episodes = agent, batcher, send, max_episodes
         self._hello: Hello | None = None
         self._episodes: dict[int, Episode] = {}
         self._rng = np.random.default_rng()
@@ -99,8 +99,8 @@ class ClientSession:
     def _begin(self, request: Begin, hello: Hello) -> None:
         if request.id in self._episodes:
             raise ConfigError(f"id: {request.id} is that of an open episode, expected another one")
-        if self._agent.status.playing >= MAX_EPISODES:
-            raise ConfigError(f"episode: {MAX_EPISODES} are open, expected fewer")
+        if self._agent.status.playing >= self._max_episodes:
+            raise ConfigError(f"episode: {self._max_episodes} are open, expected fewer")
         episode = self._agent.begin(request.labels, self._fallback_action if hello.actions else None, ErrorPolicy())
         self._episodes[request.id] = episode
         if episode.game is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _log = Log("supervisor")
 
-_BACKOFF_S = (0.5, 30.0)  # first and longest pause before a restart
+_RESTART_S = (0.5, 30.0)  # first and longest pause before a restart
 _HEALTHY_S = 30.0  # after making progress for this long, a failure counts as the first one again
 _MAX_FAILURES = 5  # failures in a row after which a slot is paused or given up
 # These errors would occur again after a restart. 2 is a usage error.
@@ -61,11 +61,19 @@ class Supervisor:
         pause_s: the pause before the next attempt of a slot that failed too often in a row, while the other slots
             continue; None: such a failure ends the supervisor.
         records: a file that the record of every attempt is appended to.
+        restart_s: the first and the longest pause before a restart.
     """
 
-    def __init__(self, slots: Sequence[Slot], pause_s: float | None = None, records: Path | None = None) -> None:
+    def __init__(
+        self,
+        slots: Sequence[Slot],
+        pause_s: float | None = None,
+        records: Path | None = None,
+        restart_s: tuple[float, float] = _RESTART_S,
+    ) -> None:
         self.slots = list(slots)
         self._pause_s, self._records = pause_s, records
+        self._restart_backoff = Backoff(*restart_s)
         now = monotonic_s()
         for slot in self.slots:
             slot.next_s = now + slot.first_delay_s
@@ -146,7 +154,7 @@ class Supervisor:
             slot.given_up = error
             _log.warning("given up: a restart cannot repair this", name=slot.name, reason=last.reason)
             return
-        pause_s = Backoff(*_BACKOFF_S).after_s(max(slot.failures, 1))
+        pause_s = self._restart_backoff.after_s(max(slot.failures, 1))
         if slot.failures >= _MAX_FAILURES and self._pause_s is not None:
             pause_s = self._pause_s
             _log.warning("paused", name=slot.name, failures=slot.failures, reason=last.reason, pause_s=pause_s)

@@ -32,7 +32,7 @@ _log = Log("actor")
 # First and longest wait for an entry in the versions stream. A new version ends the wait, but a commit may make room
 # without publishing one. The waits get longer, because a thousand actors with short waits would keep the server busy.
 _WAIT_S = (0.05, 0.4)
-_RECONNECT_S = (0.05, 2.0)
+_RECONNECT_S = (0.05, 2.0)  # first and longest wait between attempts after a broken connection
 
 
 class BlockingActorConnection:
@@ -48,8 +48,13 @@ class BlockingActorConnection:
         heartbeat_s: float = HEARTBEAT_S,
         server: Server | None = None,
         clock: Callable[[], float] = monotonic_s,
+        reconnect_s: tuple[float, float] = _RECONNECT_S,
     ) -> None:
-        """Prepare a connection that is made at the first call. The arguments are those of `ActorConnection`."""
+        """Connect at the first call, not here.
+
+        The arguments are those of `ActorConnection`, and `reconnect_s`: the first and the longest wait between attempts
+        after a broken connection.
+        """
         self.actor = actor
         self.delivery = Delivery()
         self._connection = ActorConnection(
@@ -59,6 +64,7 @@ class BlockingActorConnection:
         self._high_water = HighWater(0, 0)  # until `join`
         self._state: ActorState = "starting"
         self._metrics: Mapping[str, str] = {}
+        self._reconnect_s = reconnect_s
 
     @property
     def spec(self) -> RunSpec:
@@ -145,7 +151,7 @@ class BlockingActorConnection:
         Raises:
             RedisUnreachable, ServerFull: from the last attempt, if a stop is requested.
         """
-        pauses = Backoff(*_RECONNECT_S)
+        pauses = Backoff(*self._reconnect_s)
         while True:
             try:
                 self._round_trip(wait_s)

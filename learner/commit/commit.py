@@ -29,9 +29,9 @@ _STAGE = Script(files(__package__).joinpath("stage.lua").read_text())
 WEIGHTS_KEPT = 8  # versions, so that an actor that has just read the pointer still finds the weights
 VERSIONS_KEPT = 1000  # entries of the versions stream
 REJECTED_KEPT = 1000  # entries of the rejected stream
-_ENTRIES_KEPT = 10_000  # entries of the ledger, about 5 MB
-_STREAMS_KEPT = 1_000_000  # streams named in all ledger entries, about 40 MB: with many streams, fewer entries are kept
-_STAGED_TTL_MS = 60_000  # if a learner dies between staging and commit, its blobs expire after this
+LEDGER_KEPT = 10_000  # entries of the ledger, some 5 MB
+_STREAMS_KEPT = 1_000_000  # named in the whole ledger, some 40 MB: the more actors a commit names, the fewer are kept
+_STAGED_TTL_MS = 60_000  # a learner that died between staging and commit leaves its blobs behind for this long
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,17 @@ class Commit:
     rejected_entries: Sequence[Mapping[str, Argument]] = field(default_factory=tuple)  # for the stream `rejected`
 
 
-def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
+def send(server: Server, keys: Keys, lease: Lease, commit: Commit, ledger_kept: int = LEDGER_KEPT) -> None:
     """Stage the blobs, then run the script.
 
     May be called again with the same commit after a lost connection: a commit that has succeeded is not repeated.
+
+    Args:
+        server: the connection to send it over.
+        keys: of the run.
+        lease: which must still be ours.
+        commit: what to write.
+        ledger_kept: the largest number of ledger entries to keep; see `ledger_entries_kept`.
 
     Raises:
         LeaseLost: if this learner does not hold the lease any more.
@@ -82,8 +89,8 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
         # This commit makes room, so it may exceed the limit. Only a script may do that.
         for _, key, blob, _, ttl_ms in staging:
             server.script(_STAGE, [str(key)], blob, ttl_ms)
-    # The cmsgpack library in the servers is older than msgpack's bin type.
-    arguments = msgpack.packb(_arguments(commit, lease), use_bin_type=False)
+    # The servers' cmsgpack is of a time when msgpack had no bin type.
+    arguments = msgpack.packb(_arguments(commit, lease, ledger_kept), use_bin_type=False)
     try:
         fenced(server, COMMIT_SCRIPT, script_keys, arguments)
     except ReplyError as error:
@@ -92,7 +99,7 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit) -> None:
         raise
 
 
-def _arguments(commit: Commit, lease: Lease) -> dict[str, Any]:
+def _arguments(commit: Commit, lease: Lease, ledger_kept: int) -> dict[str, Any]:
     head: dict[str, Argument] = {
         "epoch": commit.head.epoch,
         "version": commit.head.version,
@@ -124,7 +131,7 @@ def _arguments(commit: Commit, lease: Lease) -> dict[str, Any]:
         "rejected_entries": [_flat(entry) for entry in commit.rejected_entries],
         "rejected_kept": REJECTED_KEPT,
         "ledger": _flat(ledger_fields(lease.token, commit)),
-        "ledger_kept": ledger_entries_kept(len(commit.consumed)),
+        "ledger_kept": ledger_entries_kept(len(commit.consumed), ledger_kept),
     }
 
 
@@ -143,6 +150,6 @@ def ledger_fields(token: str, commit: Commit) -> dict[str, str]:
     }
 
 
-def ledger_entries_kept(streams: int) -> int:
-    """The number of ledger entries to keep, if a commit consumes from `streams` streams."""
-    return min(_ENTRIES_KEPT, _STREAMS_KEPT // max(streams, 1))
+def ledger_entries_kept(streams: int, most: int = LEDGER_KEPT) -> int:
+    """How many ledger entries to keep, at most `most`, if a commit consumes from so many streams."""
+    return min(most, _STREAMS_KEPT // max(streams, 1))

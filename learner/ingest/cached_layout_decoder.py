@@ -57,10 +57,11 @@ class PayloadLayout:
 class CachedLayoutDecoder:
     """Decodes the payloads of a run's actors. For one thread."""
 
-    def __init__(self, spec: RunSpec) -> None:
-        self._spec = spec
-        self._layouts: dict[tuple[int, bool], PayloadLayout] = {}  # by length, and if imported
-        self._ends: dict[str, bytes] = {}  # actor to the last bytes of its payloads
+    def __init__(self, spec: RunSpec, layouts_max: int = _LAYOUTS_MAX) -> None:
+        """Args: layouts_max: how many layouts to remember."""
+        self._spec, self._layouts_max = spec, layouts_max
+        self._layouts: dict[tuple[int, bool], PayloadLayout] = {}  # by their length, and whether it was imported
+        self._ends: dict[str, bytes] = {}  # of each actor's payloads
 
     def decode(self, payload: bytes, header: Header, actor: str) -> Trajectory:
         """Decode and check a payload, with the same result as `decode_trajectory`.
@@ -77,8 +78,8 @@ class CachedLayoutDecoder:
             return self._checked(arrays, header)
         trajectory = decode_trajectory(payload, header, actor, self._spec)
         layout = PayloadLayout.of(trajectory, self._spec)
-        if layout.length == shapes[0]:  # probably the bytes that `encode` writes; `arrays` compares them
-            if len(self._layouts) >= _LAYOUTS_MAX:
+        if layout.length == shapes[0]:  # it is what `encode` writes, or as long
+            if len(self._layouts) >= self._layouts_max:
                 self._layouts.clear()
             self._layouts[shapes] = layout
         return trajectory

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _log = Log("ingest")
 
 _ROSTER_EVERY_S = 0.2
-_STRIKE_OFF_EVERY_S = 10.0
 _POLL_MIN_S, _POLL_MAX_S = 0.0005, 0.02
 _REST = 4  # pause this many times as long as a request took: with a thousand streams each request is expensive
 _JOIN_TIMEOUT_S = 10.0  # longer than the connection's timeout, which limits each call of the thread
@@ -26,15 +25,16 @@ _JOIN_TIMEOUT_S = 10.0  # longer than the connection's timeout, which limits eac
 class IngestThread:
     """Reads in a thread of its own, from `start` to `close`. `take` returns the entries in the order of reading."""
 
-    def __init__(self, reader: StreamReader, renew_every_s: float) -> None:
-        """Create the thread, and do not start it.
+    def __init__(self, reader: StreamReader, renew_every_s: float, strike_off_every_s: float) -> None:
+        """Make the thread, without starting it.
 
         Args:
-            reader: reads the streams.
-            renew_every_s: the time between two renewals of the lease beside those in the reads.
+            reader: what reads the streams; it belongs to the thread from `start` on.
+            renew_every_s: how often to keep the lease where nothing is read.
+            strike_off_every_s: how often to look for actors that are silent.
         """
         self.reader = reader
-        self._roster_due, self._strike_off_due = Every(_ROSTER_EVERY_S), Every(_STRIKE_OFF_EVERY_S)
+        self._roster_due, self._strike_off_due = Every(_ROSTER_EVERY_S), Every(strike_off_every_s)
         self._renewal_due = Every(renew_every_s)
         self._pause = PollPause()
         self._closing = False

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from support.books import audit, backlog
-from support.learners import head_of, learning
+from support.learners import CONFIG, head_of, learning
 from support.players import playing
 from support.proxy import Proxy
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.server.keys import Keys
 from broodmind.learner.commit import commit
+from broodmind.learner.config import Intervals
 
+RECONNECT_S = (0.001, 0.01)  # a thousand breaks would be a thousand pauses
+LEARNER = replace(CONFIG, intervals=Intervals(reconnect_s=RECONNECT_S))
 FAULTS = ("lose the command", "lose the reply")
-
-
-@pytest.fixture(autouse=True)
-def _reconnect_at_once(monkeypatch):
-    """A thousand breaks would be a thousand pauses."""
-    monkeypatch.setattr("broodmind.actors.transport.blocking_connection._RECONNECT_S", (0.001, 0.01))
-    monkeypatch.setattr("broodmind.learner.loop._RECONNECT_S", (0.001, 0.01))
 
 
 def pushed(command):
@@ -45,10 +42,10 @@ def test_what_was_lost_on_the_way_is_counted_once(shared_server, redis, run, tim
         attempts[name] += 1
         return chaos.choice(FAULTS) if attempts[name] <= 2 and chaos.random() < 0.5 else None
 
-    with Proxy(shared_server.port) as proxy, learning(proxy.url, run):
+    with Proxy(shared_server.port) as proxy, learning(proxy.url, run, LEARNER):
         head_of(redis, keys, version=1)  # a learner that fails at its first attempt ends, and says why
         proxy.rule = rule
-        with playing(proxy.url, run, "a", "b", journals=tmp_path) as players:
+        with playing(proxy.url, run, "a", "b", journals=tmp_path, reconnect_s=RECONNECT_S) as players:
             wait_until(lambda: proxy.faults >= wanted, lambda: f"{proxy.faults} faults", timeout_s=PATIENCE_S + wanted)
             proxy.rule = None
         wait_until(lambda: backlog(redis, keys) == 0)

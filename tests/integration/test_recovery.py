@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from support.faulty_server import FaultyServer
-from support.learners import CONFIG, counters, head_of, learning
+from support.learners import CONFIG, STRIKING_OFF, counters, head_of, learning
 from support.proxy import Proxy
 from support.runs import NEVER, SPEC, commit_after, entry, everything, fragment, hash_of, joined_connection
 from support.servers import KINDS, RealServer, wait_until
@@ -54,11 +54,10 @@ def wipe(redis, keys):
 # -- actors that come back
 
 
-def test_an_actor_struck_off_and_back_counts_once_what_it_sends_again(shared_server, redis, run, keys, monkeypatch):
+def test_an_actor_struck_off_and_back_counts_once_what_it_sends_again(shared_server, redis, run, keys):
     """Its stream is gone, so Redis refuses nothing; a break that it noticed late makes it send all of it again."""
-    monkeypatch.setattr("broodmind.learner.ingest.ingest_thread._STRIKE_OFF_EVERY_S", 0.05)
     own = FaultyServer(shared_server.url)
-    with learning(shared_server.url, run):
+    with learning(shared_server.url, run, STRIKING_OFF):
         # However long it takes, what it sent was sent just now.
         connection = joined_connection(shared_server.url, run, "a", server=own, heartbeat_s=0, clock=lambda: 0.0)
         connection.push([fragment(seed=1), fragment(seed=2)], NEVER)
@@ -115,19 +114,20 @@ def test_a_learner_that_only_loaded_seeds_an_emptied_redis_with_what_it_loaded(s
 
 @pytest.mark.parametrize("nameless", [False, True])
 def test_an_outage_between_the_lease_and_the_first_look_at_the_run_is_waited_out(
-    shared_server, redis, run, keys, monkeypatch, nameless
+    shared_server, redis, run, keys, nameless
 ):
     """On a server too that does not say which process it is."""
-    if nameless:
-        monkeypatch.setattr("broodmind.learner.commit.lease._server_id", lambda _: "")
 
     def rule(command):
         return "lose the reply" if keys.spec.encode() in command and not proxy.faults else None
 
     with Proxy(shared_server.port) as proxy:
         proxy.rule = rule
+        if nameless:
+            proxy.rewrite = lambda replies: replies.replace(b"run_id:", b"______:")
         with learning(proxy.url, run):
-            assert head_of(redis, keys, version=1)["epoch"] == "1"
+            assert (head := head_of(redis, keys, version=1))["epoch"] == "1"
+    assert bool(head["server"]) != nameless
     assert proxy.faults == 1
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 
 from support.runs import SPEC, hash_of
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import BroodmindError
 from broodmind.common.process.shutdown import Stop
-from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
+from broodmind.learner.config import IntakeConfig, Intervals, LearnerConfig, LeaseConfig
 from broodmind.learner.loop import learn
 
 ONE_PIECE = SPEC.rollout.fragment_length * 2
 # The lease is so long that it does not expire on a busy machine. A test that kills a learner must delete its lease.
 CONFIG = LearnerConfig(intake=IntakeConfig(batch_steps=2 * ONE_PIECE, max_age=1e12), lease=LeaseConfig(lease_ttl=60))
+
+# For tests about actors that are silent: the learner looks for them all the time.
+STRIKING_OFF = replace(CONFIG, intervals=Intervals(strike_off_s=0.05))
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from support.runs import NEVER, fragment, joined_connection
 from support.servers import PATIENCE_S
@@ -12,16 +11,13 @@ from support.servers import PATIENCE_S
 from broodmind.common.errors import RedisUnreachable
 from broodmind.common.process.shutdown import Stop
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 class PlayerPolicy(threading.Thread):
     """One actor. `pushed` counts acknowledged fragments."""
 
-    def __init__(self, url: str, run: str, actor: str, stop: Stop, journals: Path | None) -> None:
+    def __init__(self, url: str, run: str, actor: str, stop: Stop, **options) -> None:
         super().__init__(name=f"player {actor}", daemon=True)
-        self.connection, self.stop, self.pushed = joined_connection(url, run, actor, journals=journals), stop, 0
+        self.connection, self.stop, self.pushed = joined_connection(url, run, actor, **options), stop, 0
         self.error: BaseException | None = None
 
     def run(self) -> None:
@@ -42,10 +38,13 @@ class PlayerPolicy(threading.Thread):
 
 
 @contextmanager
-def playing(url: str, run: str, *actors: str, journals: Path | None = None):
-    """Run actors that play until the end of the block. The server must then accept their last fragments."""
+def playing(url: str, run: str, *actors: str, **options):
+    """Actors that play to the end of the block; the server must then be there to take their last pieces.
+
+    The options are those of `BlockingActorConnection`.
+    """
     stop = Stop()
-    players = [PlayerPolicy(url, run, actor, stop, journals) for actor in actors]
+    players = [PlayerPolicy(url, run, actor, stop, **options) for actor in actors]
     for player in players:
         player.start()
     try:

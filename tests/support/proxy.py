@@ -25,13 +25,15 @@ class Proxy:
     - "lose the command": the connection is closed, and the server does not receive the whole command.
     - "lose the reply": the server executes the command and all others sent with it; then the connection is closed.
 
-    A change of `target` applies to new connections; with `refusing`, new connections are closed at once. A `raw` proxy
-    does not parse what it forwards: for a replica's link, which does not consist of commands and replies.
+    `rewrite` changes what the server replies, piece by piece as it comes, without changing its length. `target` may be
+    changed, for connections to come; with `refusing`, there will be none. A `raw` proxy does not look
+    at what it forwards: for a replica's link, which does not speak in commands and replies. A context manager.
     """
 
     def __init__(self, target: int, rule: Callable[[list[bytes]], Fault | None] | None = None, *, raw: bool = False):
         self.target, self.rule, self.refusing = target, rule, False
-        self.faults = 0  # faults that have occurred
+        self.rewrite: Callable[[bytes], bytes] | None = None
+        self.faults = 0  # that came to pass
         self._raw = raw
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -105,7 +107,7 @@ class Proxy:
                     return
                 owed -= len(self._parse(replies, data))
                 if not losing:
-                    client.sendall(data)
+                    client.sendall(self.rewrite(data) if self.rewrite else data)
                 elif owed == 0:
                     self._count()
                     return

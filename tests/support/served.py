@@ -81,10 +81,10 @@ async def client(port, *, hello=True, host="127.0.0.1", **fields):
 
 
 @contextmanager
-def served(agent, batch=None):
-    """Run a server in a thread of its own. Gives its port."""
+def served(agent, batch=None, **options):
+    """A server in a thread of its own; gives its port. The options are those of `serve`."""
     stop, listener = Stop(), listen("127.0.0.1:0")
-    thread = threading.Thread(target=serve, args=(agent, listener, stop, batch), daemon=True)
+    thread = threading.Thread(target=serve, args=(agent, listener, stop, batch), kwargs=options, daemon=True)
     thread.start()
     try:
         yield listener.getsockname()[1]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.faulty_server import FaultyServer
-from support.learners import CONFIG, ONE_PIECE, head_of, learning
+from support.learners import CONFIG, ONE_PIECE, STRIKING_OFF, head_of, learning
 from support.runs import NEVER, SPEC, entry, everything, fragment, hash_of, joined_connection, trajectory
 from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
@@ -275,9 +275,8 @@ def test_two_processes_under_one_name_are_told_apart(shared_server, redis, run):
         first.push([fragment()], NEVER)
 
 
-def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis, run, keys, monkeypatch):
-    monkeypatch.setattr("broodmind.learner.ingest.ingest_thread._STRIKE_OFF_EVERY_S", 0.1)
-    with learning(shared_server.url, run):
+def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis, run, keys):
+    with learning(shared_server.url, run, STRIKING_OFF):
         connection = joined_connection(shared_server.url, run, "a")
         connection.push([fragment(), fragment()], NEVER)
         head_of(redis, keys, accepted=2)
@@ -287,12 +286,9 @@ def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis
         assert not redis.call("EXISTS", keys.trajectories("a"))
 
 
-def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(
-    shared_server, redis, run, keys, monkeypatch
-):
+def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(shared_server, redis, run, keys):
     """Its connection broke meanwhile, so it sends again what it sent last; its stream and group are gone by then."""
-    monkeypatch.setattr("broodmind.learner.ingest.ingest_thread._STRIKE_OFF_EVERY_S", 0.1)
-    with learning(shared_server.url, run):
+    with learning(shared_server.url, run, STRIKING_OFF):
         connection, own = faulty_connection(shared_server.url, run, "sleeper", heartbeat_s=0)
         connection.push([fragment(seed=1), fragment(seed=2)], NEVER)
         head_of(redis, keys, accepted=2)

@@ -23,6 +23,7 @@ from broodmind import connect
 from broodmind.actors.inference.policy import Policy
 from broodmind.actors.serve.protocol import MAX_FRAME
 from broodmind.actors.serve.request_batcher import RequestBatcher
+from broodmind.actors.serve.server import ServeLimits
 from broodmind.common.actions import Discrete
 from broodmind.common.policy.network import initial_params
 from broodmind.common.server.keys import Keys
@@ -161,9 +162,7 @@ def test_what_is_asked_at_once_is_decided_together(shared_server, redis, run, mo
     assert max(rows) == min(most, 10)
 
 
-def test_more_than_it_can_take_is_refused(shared_server, redis, run, monkeypatch):
-    monkeypatch.setattr("broodmind.actors.serve.session.MAX_EPISODES", 2)
-    monkeypatch.setattr("broodmind.actors.serve.server._MAX_CONNECTIONS", 1)
+def test_more_than_it_can_take_is_refused(shared_server, redis, run):
     publish(redis, run)
 
     async def play(port):
@@ -176,7 +175,11 @@ def test_more_than_it_can_take_is_refused(shared_server, redis, run, monkeypatch
                 assert await other.reply() is None
             assert (await it.ask("act", id=3, observation=[0, 0, 0]))["type"] == "act"
 
-    with serving(shared_server.url, run) as (_, port):
+    with (
+        connect(shared_server.url, run) as agent,
+        served(agent, limits=ServeLimits(connections=1, episodes=2)) as port,
+    ):
+        assert agent.wait_until_ready(PATIENCE_S)
         asyncio.run(play(port))
 
 

@@ -172,10 +172,9 @@ def test_a_finished_game_is_on_record_and_the_next_one_begins(supervise, slot, r
     assert supervisor.slots[0].failures == 0
 
 
-def test_a_slot_that_keeps_failing_is_paused_while_the_others_go_on(supervise, slot, records, monkeypatch):
-    monkeypatch.setattr("broodmind.actors.supervision.supervisor._BACKOFF_S", (0.01, 0.01))
+def test_a_slot_that_keeps_failing_is_paused_while_the_others_go_on(supervise, slot, records):
     bad, good = slot("    sys.exit(1)", "bad"), slot(STEADY, "good")
-    supervisor = supervise([bad, good], pause_s=3600.0)
+    supervisor = supervise([bad, good], pause_s=3600.0, restart_s=(0.01, 0.01))
     polled(supervisor, lambda: bad.failures == 5)
     assert bad.attempt is None
     assert bad.next_s > time.monotonic() + 3000
@@ -188,9 +187,9 @@ def test_a_slot_that_keeps_failing_is_paused_while_the_others_go_on(supervise, s
     assert bad.next_s > time.monotonic() + 3000  # one failure more, one pause more
 
 
-def test_without_a_pause_a_slot_that_keeps_failing_is_the_supervisors_end(supervise, slot, monkeypatch, tmp_path):
-    monkeypatch.setattr("broodmind.actors.supervision.supervisor._BACKOFF_S", (0.01, 0.01))
-    supervisor = supervise([slot("    sys.exit('the last words')", log=tmp_path / "log"), slot(STEADY, "good")])
+def test_without_a_pause_a_slot_that_keeps_failing_is_the_supervisors_end(supervise, slot, tmp_path):
+    slots = [slot("    sys.exit('the last words')", log=tmp_path / "log"), slot(STEADY, "good")]
+    supervisor = supervise(slots, restart_s=(0.01, 0.01))
     with pytest.raises(ProcessFailed, match=r"slot exited with code 1: the last words") as caught:
         polled(supervisor, lambda: False)
     assert caught.value.exit_code == 1

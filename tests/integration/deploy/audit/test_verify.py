@@ -23,7 +23,6 @@ from support.servers import PATIENCE_S, wait_until
 from broodmind.common.errors import ConfigError, VerifyFailed
 from broodmind.common.server.keys import CONSUMER, GROUP, Keys
 from broodmind.deploy.audit.verify import verify
-from broodmind.learner.commit import commit as commit_module
 from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LearnerConfig
@@ -91,12 +90,11 @@ def test_the_ledger_names_the_ids_that_the_server_found_pending(redis, keys, lea
     assert noted.counters.games == commit.counters["games"]
 
 
-def test_the_ledger_is_bounded(redis, keys, lease, monkeypatch):
-    monkeypatch.setattr(commit_module, "_ENTRIES_KEPT", 100)
+def test_the_ledger_is_bounded(redis, keys, lease):
     head = Head()
     for _ in range(330):
         commit = commit_after(head)
-        send(redis, keys, lease, commit)
+        send(redis, keys, lease, commit, ledger_kept=100)
         head = commit.head
     assert 100 <= redis.call("XLEN", keys.ledger) <= 200  # the server trims by whole nodes of 100
 

@@ -69,9 +69,8 @@ def test_imported_play_is_known_apart(long_way):
     assert len(long_way) == 2
 
 
-def test_so_many_shapes_are_remembered_and_no_more(long_way, monkeypatch):
-    monkeypatch.setattr(module, "_LAYOUTS_MAX", 1)
-    decoder = CachedLayoutDecoder(SPEC)
+def test_so_many_shapes_are_remembered_and_no_more(long_way):
+    decoder = CachedLayoutDecoder(SPEC, layouts_max=1)
     for imported in (True, True, False, True, True):  # two kinds of shapes, of which one is remembered
         decoder.decode(*sent(imported=imported))
     assert len(long_way) == 3
