@@ -90,7 +90,7 @@ def import_files(
         options = replace(options, observation_fit=options.observation_fit or spec.rollout.observation_fit)
     connection.join(spec)
     try:
-        for trajectory in _trajectories(files, options, spec, report):
+        for trajectory in trajectories_of(files, options, spec, report):
             connection.push([Fragment(trajectory, None)], stop)
             report.entries += 1
             report.games += trajectory.games
@@ -125,7 +125,7 @@ def _learner_accepts_imports(url: str, keys: Keys, stop: Stop) -> bool:
         server.close()
 
 
-def _trajectories(
+def trajectories_of(
     files: Sequence[Path], options: ExperienceOptions | None, spec: RunSpec, report: ImportReport
 ) -> Iterator[Trajectory]:
     """The trajectories to push, file by file. A file counts as taken when its last trajectory has been yielded."""

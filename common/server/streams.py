@@ -28,18 +28,12 @@ Reply = Any  # bytes, int, None, or a list of replies
 TIMEOUT_S = 5.0
 # The size of one read is that of a socket buffer. redis-py's 32 KB would need four times as many system calls.
 READ_BYTES = 1 << 17
-# Arguments of this size, such as weights, are sent without a copy; redis-py would copy them twice. Smaller ones are
-# copied once, into a common buffer, because a system call for each would cost more.
-_LARGE_BYTES = 1 << 17
-# The codes of replies that refuse access, and what the server expected instead.
-_DENIED = {
-    "NOAUTH": "a password: in the URL, in BROODMIND_REDIS_PASSWORD, or in the file of redis_password_file",
-    "WRONGPASS": "the name and the password of a user of this server",
-    "NOPERM": "a user with the rights of its role; `broodmind acl` prints these rights",
-    "DENIED": "a server that accepts connections from this machine",
-}
-# Codes of a server that cannot take writes for a while: it became a replica in a failover, has lost its replicas, has a
-# full disk, or runs a long script. The caller waits and tries again on a new connection, perhaps to another server.
+# Weights are sent from where they are: redis-py would copy them twice, into memory that is new each time. A smaller
+# argument is copied once, as another piece to send would cost more than that.
+LARGE_BYTES = 1 << 17
+_DENIED = {"NOAUTH", "WRONGPASS", "NOPERM", "DENIED"}
+# The server answers, but is not what it was or will be again: a replica after a failover, a primary whose replicas are
+# gone, a full disk, a long script. To be waited out on a new connection, which may lead to another server.
 _NOT_NOW = {"READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "TRYAGAIN"}
 
 
@@ -115,13 +109,13 @@ class Server:
         if not commands:
             return []
         with self._translated():
-            self._connection.send_packed_command(_packed(commands))
+            self._connection.send_packed_command(pack_commands(commands))
             return self._read(len(commands))
 
     def send(self, commands: Sequence[Sequence[Argument]]) -> None:
         """Send commands without waiting for replies. Call `receive` before any other command is sent."""
         with self._translated():
-            self._connection.send_packed_command(_packed(commands))
+            self._connection.send_packed_command(pack_commands(commands))
 
     def receive(self, count: int) -> list[Reply]:
         """Read the replies to `send`, in the form of `replies`. `count` is the number of commands that were sent."""
@@ -172,8 +166,8 @@ class Server:
             raise
 
 
-def _packed(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
-    """Encode commands for the wire in one buffer, except large arguments, which are not copied."""
+def pack_commands(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
+    """Commands as they go over the wire, in one piece but for large arguments, which stay where they are."""
     pieces: list[bytes] = []
     small: list[bytes] = []
     for command in commands:
@@ -181,7 +175,7 @@ def _packed(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
         for part in command:
             raw = part if isinstance(part, bytes) else str(part).encode()
             small.append(b"$%d\r\n" % len(raw))
-            if len(raw) >= _LARGE_BYTES:
+            if len(raw) >= LARGE_BYTES:
                 pieces += [b"".join(small), raw]
                 small = [b"\r\n"]
             else:

@@ -31,8 +31,8 @@ _SERVERS = {"redis-7.0": (7, 0), "redis-7.2": (7, 2), "valkey-9": (7, 2)}  # eve
 _NUMBERED = "-[0-9][0-9][0-9]"  # the suffix that `broodmind actors --name` adds for each process
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-# The commands that the learner uses, directly or in scripts; a script runs with the rights of its caller.
-_LEARNER = (
+# What the learner's modules call, directly or in a script: a script runs with its caller's rights.
+LEARNER_COMMANDS = (
     *("info", "watch", "multi", "exec", "eval", "evalsha", "get", "set", "strlen", "exists", "incr", "del", "unlink"),
     *("rename", "persist", "pexpire", "hget", "hmget", "hgetall", "hkeys", "hset", "hdel"),
     *("xadd", "xlen", "xgroup|create", "xreadgroup", "xpending", "xclaim", "xack", "xdel"),
@@ -97,7 +97,7 @@ def rights_of(run: str, actors: Sequence[str], *, introduces: bool) -> dict[str,
     common = ["+ping", *(["+client|setinfo"] if introduces else [])]
     scripted = {
         role: [*common, f"~{keys.pattern()}", *(f"+{command}" for command in commands)]
-        for role, commands in (("learner", _LEARNER), ("auditor", _AUDITOR))
+        for role, commands in (("learner", LEARNER_COMMANDS), ("auditor", _AUDITOR))
     }
     return {
         **{f"{run}~{role}": " ".join(rules) for role, rules in scripted.items()},

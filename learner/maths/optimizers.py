@@ -1,4 +1,7 @@
-"""Optimizers of one parameter vector. All their state is in named arrays, which are stored with the run."""
+"""Optimizers of one parameter vector. All their state is in named arrays, which are stored with the run.
+
+`dtype` is that of the state: single precision as the parameters, or double where the formula alone is of interest.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
     from ...common.policy.network import Floats
     from ...common.wire.codec import Array
     from .optimizer_name import OptimizerName
@@ -29,9 +34,9 @@ class Optimizer(Protocol):
 class SGD:
     """Stochastic gradient descent with momentum (0: none): m <- mu m + g; p <- p - rate m."""
 
-    def __init__(self, size: int, momentum: float = 0.0) -> None:
+    def __init__(self, size: int, momentum: float = 0.0, *, dtype: DTypeLike = np.float32) -> None:
         self._momentum = momentum
-        self._velocity: Floats = np.zeros(size if momentum else 0, np.float32)
+        self._velocity: Floats = np.zeros(size if momentum else 0, dtype)
 
     def step(self, params: Floats, gradient: Floats, rate: float) -> None:
         """See Optimizer."""
@@ -54,14 +59,21 @@ class Adam:
     """Adam (Kingma and Ba 2014, arXiv 1412.6980, algorithm 1, with the bias corrections folded into the rate)."""
 
     def __init__(
-        self, size: int, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-5, decay: float = 0.0
+        self,
+        size: int,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-5,
+        decay: float = 0.0,
+        *,
+        dtype: DTypeLike = np.float32,
     ) -> None:
         self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
         self._decay = decay  # weight decay, decoupled from the gradient: AdamW (Loshchilov and Hutter, 1711.05101)
-        self._mean: Floats = np.zeros(size, np.float32)
-        self._square: Floats = np.zeros(size, np.float32)
+        self._mean: Floats = np.zeros(size, dtype)
+        self._square: Floats = np.zeros(size, dtype)
         self._steps = np.zeros(1, np.int64)
-        self._scratch: Floats = np.zeros(size, np.float32)
+        self._scratch: Floats = np.zeros(size, dtype)
 
     def step(self, params: Floats, gradient: Floats, rate: float) -> None:
         """See Optimizer."""
@@ -97,9 +109,9 @@ class Adam:
 class RMSProp:
     """RMSProp (Tieleman and Hinton 2012): s <- rho s + (1 - rho) g^2; p <- p - rate g / (sqrt(s) + epsilon)."""
 
-    def __init__(self, size: int, rho: float = 0.99, epsilon: float = 1e-5) -> None:
+    def __init__(self, size: int, rho: float = 0.99, epsilon: float = 1e-5, *, dtype: DTypeLike = np.float32) -> None:
         self._rho, self._epsilon = rho, epsilon
-        self._square: Floats = np.zeros(size, np.float32)
+        self._square: Floats = np.zeros(size, dtype)
 
     def step(self, params: Floats, gradient: Floats, rate: float) -> None:
         """See Optimizer."""

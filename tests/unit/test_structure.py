@@ -58,6 +58,37 @@ def test_no_test_is_excused_from_the_rule_against_private_attributes():
     assert checked.returncode == 0, checked.stdout
 
 
+def private_names(tree):
+    """The private names that a module imports from broodmind, or gives to `setattr` and its like."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("broodmind"):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("attr"):
+            names = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+        else:
+            continue
+        yield from (name for name in names if re.fullmatch(r"(.*\.)?_[^_].*", name))
+
+
+def test_tests_neither_import_nor_replace_private_names():
+    """`ruff` sees attributes only. A test that needs another value passes it as an argument."""
+    found = {str(path): list(private_names(ast.parse(path.read_text()))) for path in (ROOT / "tests").rglob("*.py")}
+    assert not {name: private for name, private in found.items() if private}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from broodmind.common.errors import _x",
+        "monkeypatch.setattr('broodmind.learner.loop._X_S', 1)",
+        "monkeypatch.setattr(loop, '_X_S', 1)",
+        "getattr(loop, '_x')",
+    ],
+)
+def test_private_names_are_found_where_a_test_has_them(code):
+    assert list(private_names(ast.parse(code)))
+
+
 def test_a_run_is_put_up_and_watched_without_numpy():
     """A process that only watches need not hold its 15 MB."""
     code = "import sys, broodmind.deploy.local.up, broodmind.deploy.local.monitor; sys.exit('numpy' in sys.modules)"

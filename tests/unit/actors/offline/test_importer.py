@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from support.runs import SPEC, trajectory
 
-from broodmind.actors.offline.importer import ImportReport, _trajectories
+from broodmind.actors.offline.importer import ImportReport, trajectories_of
 from broodmind.common.wire.archive_format import ArchivedEntry
 from broodmind.common.wire.trajectory import Header, encode_trajectory
 from broodmind.learner.config import ArchiveConfig
@@ -32,7 +32,7 @@ def segment(folder, *entries):
 
 def given(path, spec=LONG):
     report = ImportReport()
-    return list(_trajectories([path], None, spec, report)), report
+    return list(trajectories_of([path], None, spec, report)), report
 
 
 def of_length(length, seed=0, columns=2):

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from broodmind.common.errors import ConfigError, RedisUnreachable
-from broodmind.deploy.access.acl import _LEARNER, acl, rights_of
+from broodmind.deploy.access.acl import LEARNER_COMMANDS, acl, rights_of
 
 
 def run_acl(*options):
@@ -106,7 +106,7 @@ def test_the_learners_rights_are_what_its_code_calls():
     called = re.findall(r"\(\(?\"([A-Z]+)\", ", "\n".join(sources))
     used = {"|".join(filter(None, words)).lower() for words in scripted} | {word.lower() for word in called}
     # A transaction's frame has no arguments; streams.py, which is not the learner's, calls scripts.
-    assert used | {"multi", "exec", "eval", "evalsha"} == set(_LEARNER)
+    assert used | {"multi", "exec", "eval", "evalsha"} == set(LEARNER_COMMANDS)
 
 
 def test_an_actors_rights_name_its_own_keys_and_what_all_may_read():
