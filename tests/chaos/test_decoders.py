@@ -1,6 +1,6 @@
 """Mutated bytes at everything that decodes: refused by an error of ours, or usable; never a crash, never a bloat.
 
-Trajectories have mutants of their own in tests/properties/common/wire/test_trajectory.py; here are the other things
+Trajectories have mutants of their own in tests/properties/test_mutated_payloads.py; here are the other things
 that come out of Redis or a file, and trajectories again with what takes knowledge of the format: fields swapped,
 numbers that are none, huge sizes.
 """

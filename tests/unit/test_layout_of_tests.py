@@ -58,7 +58,6 @@ TESTED_IN = {
     "common/server/keys.py": "unit/learner/ingest/test_batcher.py",
     "common/spec.py": "unit/learner/ingest/test_batcher.py",
     "common/wire/archive_format.py": "unit/learner/persistence/test_archive_writer.py",
-    "common/wire/codec.py": "properties/common/wire/test_trajectory.py",
     "common/wire/weights.py": "chaos/test_decoders.py",
     "deploy/audit/snapshot.py": "integration/deploy/audit/test_verify.py",
     "deploy/cli.py": "integration/test_bad_input.py",
