@@ -52,12 +52,15 @@ lint: $(VENV)/.dev build/types/broodmind
 pyright: $(VENV)/.pyright build/types/broodmind
 	$(BIN)/pyright
 
-# Branches that no test takes, those in processes that the tests start included.
+# Branches that no test takes. The workers of pytest and the processes that tests start or fork are measured too, by a
+# file of coverage's in this environment's site-packages; where that does not work, most of the code would be reported
+# as untested. What a test kills with SIGKILL is not counted. Failed tests fail the target after the report.
 coverage: $(VENV)/.dev $(VENV)/.reference build/types/broodmind servers
+	@COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -c 'import coverage, sys; sys.exit(not coverage.Coverage.current())' || { \
+		echo "$(BIN)/python measures no subprocess: expected coverage's .pth file beside its package" >&2; exit 1; }
 	rm -f .coverage .coverage.*
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest -q $(PYTEST_ARGS)
-	$(BIN)/coverage combine -q
-	$(BIN)/coverage report
+	$(BIN)/coverage run -m pytest -q $(PARALLEL) $(PYTEST_ARGS); failed=$$?; \
+		$(BIN)/coverage combine -q && $(BIN)/coverage report && exit $$failed
 
 # The tests need a real Redis beside the Valkey of the wheel, and a compiler for the client in C, of which tcc is the
 # smallest (2 MB with the headers); what is missing is installed, or the target fails.
