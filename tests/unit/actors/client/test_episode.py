@@ -343,6 +343,29 @@ def test_a_mask_that_allows_nothing_spoils_the_episode():
     assert table.record.reason == "mask: allows no action, expected at least one"
 
 
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        ([True] * 3, r"mask: shape \(3,\), expected \(4,\)"),
+        ([[True], [True, False]], r"mask: list \(.*, expected 4 boo"),
+    ],
+)
+def test_a_mask_that_is_none_of_the_game_is_a_mistake(mask, message):
+    table = Table(run_spec(replace(TOY, masked=True)))
+    with pytest.raises(ConfigError, match=message):
+        table.begin().act(SEEN, mask)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_final_observation_that_is_not_finite_spoils_the_episode_and_raises_nothing(strict):
+    table = Table(run_spec(), strict=strict)
+    episode = table.begin()
+    episode.act(SEEN)
+    episode.end("truncated", observation=[0, math.inf, 0])
+    assert table.record.outcome == "aborted"
+    assert table.record.reason == "observation: inf at [1], expected finite numbers"
+
+
 def test_a_mask_is_followed():
     table = Table(run_spec(replace(TOY, masked=True)))
     episode = table.begin()

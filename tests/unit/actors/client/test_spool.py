@@ -6,6 +6,7 @@ import pytest
 
 from broodmind.actors.client.spool import Spool, first_free, read
 from broodmind.common.errors import ConfigError, WireError
+from broodmind.common.wire import codec
 from broodmind.common.wire.trajectory import Header
 
 HEADER = Header(3, 1, 10, 1, 1234)
@@ -85,6 +86,23 @@ def test_what_is_no_game_is_refused(tmp_path, damaged):
         read(tmp_path / "x")
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"header": "3 1 10"}, "header: '3 1 10', expected a list of numbers and text"),
+        ({"header": [3, 1, [10], 1, 1234, "", False]}, "expected a list of numbers and text"),
+        ({"header": [3, 1]}, r"header: \[3, 1\], expected one of this version of broodmind"),
+        ({"payload": "text"}, "payload: str, expected bytes"),
+        ({"format": 2}, "format: 2, expected an integer from 1 to 1"),
+    ],
+)
+def test_a_game_of_another_form_is_refused_by_what_is_wrong(tmp_path, changed, message):
+    fields = {"format": 1, "header": [3, 1, 10, 1, 1234, "", False], "payload": b"x"}
+    (tmp_path / "x").write_bytes(codec.encode(fields | changed))
+    with pytest.raises(WireError, match=message):
+        read(tmp_path / "x")
+
+
 def test_half_written_files_are_removed(spool, tmp_path):
     (tmp_path / "new-1-1.tmp").write_bytes(b"half")
     assert spool(tmp_path).found() == ({}, [])
@@ -107,3 +125,19 @@ def test_a_process_takes_the_first_name_that_no_living_one_has(tmp_path):
     assert spools[-1][0] == "host-001"
     for _, each in spools:
         each.close()
+
+
+def test_a_folder_that_cannot_be_made_is_refused_and_no_name_is_free_in_it(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"^spool_dir: .*file/spool: .*, expected a folder that can be written"):
+        Spool(tmp_path / "file" / "spool")
+    with pytest.raises(ConfigError, match=r"^spool_dir: .*file, expected a folder .* with a free name in it"):
+        first_free(tmp_path / "file", "host")
+
+
+def test_a_file_that_cannot_be_removed_is_logged_and_holds_up_nothing(spool, tmp_path, caplog):
+    there = spool(tmp_path)
+    (tmp_path / "sent-1-1.game").mkdir()  # no file: it cannot be unlinked
+    there.discard(tmp_path / "sent-1-1.game")
+    assert "file not removed" in caplog.text
+    assert "sent-1-1.game" in caplog.text

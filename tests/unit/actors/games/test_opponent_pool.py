@@ -12,6 +12,7 @@ from broodmind.actors.games.opponent_pool import (
     CAPACITY,
     LATEST_SHARE,
     MIN_WEIGHT,
+    FixedOpponent,
     Opponent,
     OpponentPool,
     expected_score,
@@ -152,3 +153,13 @@ def test_the_heartbeat_names_the_hardest_opponent():
     assert float(pool.metrics()["hardest_score"]) < 0.1
     assert int(pool.metrics()["elo"]) < 0
     assert pool.metrics()["opponents"] == "4"
+
+
+def test_a_fixed_opponent_plays_every_game_whatever_was_learnt_and_has_no_rating_to_report():
+    opponents = FixedOpponent(Opponent("lookahead", lambda *_: "lookahead"))
+    opponents.on_policy(version(1))
+    first, second = opponents.draw(2)
+    opponents.record(first, 1.0)
+    opponents.on_policy(version(2))
+    assert {plays(each) for each in (first, second, *opponents.draw(3))} == {"lookahead"}
+    assert opponents.metrics() == {}

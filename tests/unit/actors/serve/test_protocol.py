@@ -57,6 +57,27 @@ def test_a_request_is_read_as_it_was_written(message, request_):
     assert parse(msgpack.packb(message)) == request_
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"type": "hello", "protocol": 1, "observation_shape": 3}, "observation_shape: 3, expected a list of sizes"),
+        ({"type": "hello", "protocol": 1, "observation_shape": [3, True]}, "expected a list of sizes"),
+        ({"type": "hello", "protocol": 1, "masked": 1}, "masked: 1, expected true or false"),
+        (
+            {"type": "hello", "protocol": 1, "actions": {"kind": "discrete"}},
+            "expected a map as in the reply to a hello",
+        ),
+        ({"type": "hello", "protocol": 1, "actions": {"kind": "box", "low": 1, "high": 2}}, "expected a map as in the"),
+        ({"type": "episode", "id": 1, "labels": ["map"]}, "labels: ['map'], expected a map"),
+        ({"type": "episode", "id": 1, "labels": {"n": [1]}}, "labels: n: [1], expected text, a finite number"),
+    ],
+)
+def test_a_field_of_another_form_is_refused_by_its_name(message, expected):
+    with pytest.raises(InvalidRequest) as refused:
+        parse(msgpack.packb(message))
+    assert expected in str(refused.value)
+
+
 @pytest.mark.parametrize("observation", [[1, 2.5, -3], np.array([1, 2.5, -3], "<f4").tobytes()])
 @pytest.mark.parametrize("mask", [[True, False], b"\1\0"])
 def test_observations_and_masks_are_read_from_lists_and_bytes(observation, mask):
