@@ -169,7 +169,7 @@ class ArchiveConfig:
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """How often the learner does what no batch brings about. These are no settings: no user needs other values."""
+    """Intervals of the learner's own work. They are not settings, because no user needs other values; tests do."""
 
     reconnect_s: tuple[float, float] = (0.1, 5.0)  # first and longest wait between attempts after a lost connection
     strike_off_s: float = 10.0  # between two searches for actors that are silent

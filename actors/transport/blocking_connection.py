@@ -50,7 +50,7 @@ class BlockingActorConnection:
         clock: Callable[[], float] = monotonic_s,
         reconnect_s: tuple[float, float] = _RECONNECT_S,
     ) -> None:
-        """Connect at the first call, not here.
+        """Prepare a connection that is made at the first call.
 
         The arguments are those of `ActorConnection`, and `reconnect_s`: the first and the longest wait between attempts
         after a broken connection.

@@ -28,12 +28,18 @@ Reply = Any  # bytes, int, None, or a list of replies
 TIMEOUT_S = 5.0
 # The size of one read is that of a socket buffer. redis-py's 32 KB would need four times as many system calls.
 READ_BYTES = 1 << 17
-# Weights are sent from where they are: redis-py would copy them twice, into memory that is new each time. A smaller
-# argument is copied once, as another piece to send would cost more than that.
+# Arguments of this size, such as weights, are sent without a copy; redis-py would copy them twice. Smaller ones are
+# copied once, into a common buffer, because a system call for each would cost more.
 LARGE_BYTES = 1 << 17
-_DENIED = {"NOAUTH", "WRONGPASS", "NOPERM", "DENIED"}
-# The server answers, but is not what it was or will be again: a replica after a failover, a primary whose replicas are
-# gone, a full disk, a long script. To be waited out on a new connection, which may lead to another server.
+# The codes of replies that refuse access, and what the server expected instead.
+_DENIED = {
+    "NOAUTH": "a password: in the URL, in BROODMIND_REDIS_PASSWORD, or in the file of redis_password_file",
+    "WRONGPASS": "the name and the password of a user of this server",
+    "NOPERM": "a user with the rights of its role; `broodmind acl` prints these rights",
+    "DENIED": "a server that accepts connections from this machine",
+}
+# Codes of a server that cannot take writes for a while: it became a replica in a failover, has lost its replicas, has a
+# full disk, or runs a long script. The caller waits and tries again on a new connection, perhaps to another server.
 _NOT_NOW = {"READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "TRYAGAIN"}
 
 
@@ -167,7 +173,7 @@ class Server:
 
 
 def pack_commands(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
-    """Commands as they go over the wire, in one piece but for large arguments, which stay where they are."""
+    """Encode commands for the wire in one buffer, except large arguments, which are not copied."""
     pieces: list[bytes] = []
     small: list[bytes] = []
     for command in commands:

@@ -31,7 +31,7 @@ _SERVERS = {"redis-7.0": (7, 0), "redis-7.2": (7, 2), "valkey-9": (7, 2)}  # eve
 _NUMBERED = "-[0-9][0-9][0-9]"  # the suffix that `broodmind actors --name` adds for each process
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-# What the learner's modules call, directly or in a script: a script runs with its caller's rights.
+# The commands that the learner uses, directly or in scripts; a script runs with the rights of its caller.
 LEARNER_COMMANDS = (
     *("info", "watch", "multi", "exec", "eval", "evalsha", "get", "set", "strlen", "exists", "incr", "del", "unlink"),
     *("rename", "persist", "pexpire", "hget", "hmget", "hgetall", "hkeys", "hset", "hdel"),

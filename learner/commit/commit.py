@@ -29,9 +29,9 @@ _STAGE = Script(files(__package__).joinpath("stage.lua").read_text())
 WEIGHTS_KEPT = 8  # versions, so that an actor that has just read the pointer still finds the weights
 VERSIONS_KEPT = 1000  # entries of the versions stream
 REJECTED_KEPT = 1000  # entries of the rejected stream
-LEDGER_KEPT = 10_000  # entries of the ledger, some 5 MB
-_STREAMS_KEPT = 1_000_000  # named in the whole ledger, some 40 MB: the more actors a commit names, the fewer are kept
-_STAGED_TTL_MS = 60_000  # a learner that died between staging and commit leaves its blobs behind for this long
+LEDGER_KEPT = 10_000  # entries of the ledger, about 5 MB
+_STREAMS_KEPT = 1_000_000  # streams named in all ledger entries, about 40 MB: with many streams, fewer entries are kept
+_STAGED_TTL_MS = 60_000  # if a learner dies between staging and commit, its blobs expire after this
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit, ledger_kept: 
     Args:
         server: the connection to send it over.
         keys: of the run.
-        lease: which must still be ours.
+        lease: the lease of this learner.
         commit: what to write.
         ledger_kept: the largest number of ledger entries to keep; see `ledger_entries_kept`.
 
@@ -89,7 +89,7 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit, ledger_kept: 
         # This commit makes room, so it may exceed the limit. Only a script may do that.
         for _, key, blob, _, ttl_ms in staging:
             server.script(_STAGE, [str(key)], blob, ttl_ms)
-    # The servers' cmsgpack is of a time when msgpack had no bin type.
+    # The cmsgpack library in the servers is older than msgpack's bin type.
     arguments = msgpack.packb(_arguments(commit, lease, ledger_kept), use_bin_type=False)
     try:
         fenced(server, COMMIT_SCRIPT, script_keys, arguments)
@@ -151,5 +151,5 @@ def ledger_fields(token: str, commit: Commit) -> dict[str, str]:
 
 
 def ledger_entries_kept(streams: int, most: int = LEDGER_KEPT) -> int:
-    """How many ledger entries to keep, at most `most`, if a commit consumes from so many streams."""
+    """The number of ledger entries to keep, at most `most`, if a commit consumes from `streams` streams."""
     return min(most, _STREAMS_KEPT // max(streams, 1))

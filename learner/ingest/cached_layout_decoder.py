@@ -60,8 +60,8 @@ class CachedLayoutDecoder:
     def __init__(self, spec: RunSpec, layouts_max: int = _LAYOUTS_MAX) -> None:
         """Args: layouts_max: how many layouts to remember."""
         self._spec, self._layouts_max = spec, layouts_max
-        self._layouts: dict[tuple[int, bool], PayloadLayout] = {}  # by their length, and whether it was imported
-        self._ends: dict[str, bytes] = {}  # of each actor's payloads
+        self._layouts: dict[tuple[int, bool], PayloadLayout] = {}  # by length, and if imported
+        self._ends: dict[str, bytes] = {}  # actor to the last bytes of its payloads
 
     def decode(self, payload: bytes, header: Header, actor: str) -> Trajectory:
         """Decode and check a payload, with the same result as `decode_trajectory`.
@@ -78,7 +78,7 @@ class CachedLayoutDecoder:
             return self._checked(arrays, header)
         trajectory = decode_trajectory(payload, header, actor, self._spec)
         layout = PayloadLayout.of(trajectory, self._spec)
-        if layout.length == shapes[0]:  # it is what `encode` writes, or as long
+        if layout.length == shapes[0]:  # probably the bytes that `encode` writes; `arrays` compares them
             if len(self._layouts) >= self._layouts_max:
                 self._layouts.clear()
             self._layouts[shapes] = layout

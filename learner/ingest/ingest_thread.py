@@ -26,12 +26,12 @@ class IngestThread:
     """Reads in a thread of its own, from `start` to `close`. `take` returns the entries in the order of reading."""
 
     def __init__(self, reader: StreamReader, renew_every_s: float, strike_off_every_s: float) -> None:
-        """Make the thread, without starting it.
+        """Create the thread, and do not start it.
 
         Args:
-            reader: what reads the streams; it belongs to the thread from `start` on.
-            renew_every_s: how often to keep the lease where nothing is read.
-            strike_off_every_s: how often to look for actors that are silent.
+            reader: reads the streams.
+            renew_every_s: the time between two renewals of the lease beside those in the reads.
+            strike_off_every_s: the time between two searches for silent actors.
         """
         self.reader = reader
         self._roster_due, self._strike_off_due = Every(_ROSTER_EVERY_S), Every(strike_off_every_s)

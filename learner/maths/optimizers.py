@@ -1,6 +1,6 @@
 """Optimizers of one parameter vector. All their state is in named arrays, which are stored with the run.
 
-`dtype` is that of the state: single precision as the parameters, or double where the formula alone is of interest.
+`dtype` is the state's: float32, as the parameters', or float64 to compare a formula without rounding.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Proximal policy optimisation with a value network (Schulman et al. 2017, arXiv 1707.06347), plain and decoupled.
 
-Plain: the clipping is against the policy that played, whose log-probabilities come with the trajectories, however many
-versions ago that was. Decoupled (Hilton et al. 2021, arXiv 2110.00641): it is against a moving average of the weights,
-the proximal policy, and whose data it is enters as an importance weight of its own.
+Plain PPO clips the ratio of the policy to the behaviour policy, whose log-probabilities are in the trajectories, even
+if the behaviour policy is several versions old. Decoupled PPO (Hilton et al. 2021, arXiv 2110.00641) clips the ratio to
+the proximal policy, a moving average of the weights, and multiplies each advantage by an importance weight, the ratio
+of the proximal policy to the behaviour policy.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class PPO:
-    """Several epochs of minibatches an update."""
+    """PPO: each update is several epochs of minibatch steps."""
 
     def __init__(self, config: PPOConfig, spec: RunSpec) -> None:
         self._config, self._spec = config, spec
@@ -50,7 +51,7 @@ class PPO:
     def update(
         self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, rng: np.random.Generator
     ) -> Metrics:
-        """Change `params` by epochs of minibatch steps on a batch; return the figures, averaged over the steps.
+        """Update `params` in place by epochs of minibatch steps. Returns the metrics, averaged over the steps.
 
         Raises:
             NonFinite: if a loss or gradient is not finite; `params` and `optimizer` may have changed by then.
@@ -76,11 +77,11 @@ class PPO:
         return {**means, **first}
 
     def state(self) -> dict[str, Array]:
-        """All that the next update depends on, besides parameters and optimizer."""
+        """Everything that the next update depends on, besides parameters and optimizer."""
         return {**self._scale.state(), **self._proximal.state()}
 
     def restore(self, state: dict[str, Array], params: Parameters) -> None:
-        """Go on from what `state` gave, bit for bit."""
+        """Restore a result of `state`; the next update is then the same, bit for bit."""
         self._scale.restore(state)
         self._proximal.restore(state, params)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-import redis
 from redis.connection import Connection
 
 from broodmind.common.server.streams import LARGE_BYTES, pack_commands
