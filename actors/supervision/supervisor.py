@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _log = Log("supervisor")
 
 _RESTART_S = (0.5, 30.0)  # first and longest pause before a restart
-_HEALTHY_S = 30.0  # after making progress for this long, a failure counts as the first one again
+_HEALTHY_S = 30.0
 _MAX_FAILURES = 5  # failures in a row after which a slot is paused or given up
 # These errors would occur again after a restart. 2 is a usage error.
 _FATAL_EXIT_CODES = {2, ConfigError.exit_code, RedisDenied.exit_code, SpecMismatch.exit_code}
@@ -62,6 +62,7 @@ class Supervisor:
             continue; None: such a failure ends the supervisor.
         records: a file that the record of every attempt is appended to.
         restart_s: the first and the longest pause before a restart.
+        healthy_s: after making progress for this long, a failure counts as the first one again.
     """
 
     def __init__(
@@ -70,10 +71,11 @@ class Supervisor:
         pause_s: float | None = None,
         records: Path | None = None,
         restart_s: tuple[float, float] = _RESTART_S,
+        healthy_s: float = _HEALTHY_S,
     ) -> None:
         self.slots = list(slots)
         self._pause_s, self._records = pause_s, records
-        self._restart_backoff = Backoff(*restart_s)
+        self._restart_backoff, self._healthy_s = Backoff(*restart_s), healthy_s
         now = monotonic_s()
         for slot in self.slots:
             slot.next_s = now + slot.first_delay_s
@@ -137,7 +139,7 @@ class Supervisor:
                 _log.warning("attempt not recorded", error=error, **asdict(line))
         if line.exit_code == 0:
             slot.failures = 0
-        elif attempt.last_progress_s - attempt.started_s > _HEALTHY_S:
+        elif attempt.last_progress_s - attempt.started_s > self._healthy_s:
             slot.failures = 1
         else:
             slot.failures += 1

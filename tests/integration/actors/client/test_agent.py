@@ -229,6 +229,13 @@ def test_nobody_there_and_then_somebody(server):
         redis.close()
 
 
+def test_a_game_begun_after_the_close_is_a_mistake(run):
+    agent = connect(f"redis://127.0.0.1:{free_port()}", run, actions=5)
+    agent.close(0)
+    with pytest.raises(ConfigError, match="episode: begun after the agent was closed, expected before"):
+        agent.episode()
+
+
 def test_without_a_policy_the_fallback_plays(run):
     asked = []
 

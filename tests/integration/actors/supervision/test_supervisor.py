@@ -195,6 +195,18 @@ def test_without_a_pause_a_slot_that_keeps_failing_is_the_supervisors_end(superv
     assert caught.value.exit_code == 1
 
 
+def test_failures_after_a_healthy_time_do_not_add_up(supervise, slot, records):
+    failing = slot("    progress.report()\n    sys.exit(1)")
+    supervisor = supervise([failing], restart_s=(0.01, 0.01), healthy_s=0.0)
+    polled(supervisor, lambda: len(records()) >= 7)  # five in a row would end the supervisor
+    assert failing.failures == 1
+
+
+def test_without_a_pause_what_cannot_be_started_is_the_supervisors_end(supervise):
+    with pytest.raises(FileNotFoundError, match="/nowhere/at/all"):
+        polled(supervise([Slot("absent", ["/nowhere/at/all"])]), lambda: False)
+
+
 def test_one_hopeless_slot_does_not_end_the_others_but_all_of_them_do(supervise, slot):
     hopeless = f"    sys.exit({ConfigError.exit_code})"
     first, second = slot(hopeless, "first"), slot(STEADY, "second")

@@ -13,7 +13,9 @@ from support.bot_files import REAL, write_game, write_games, write_model
 from support.runs import SPEC, broodmind, hash_of, joined_connection, last_json, running, stopped
 from support.servers import PATIENCE_S, wait_until
 
+from broodmind.actors.offline.importer import import_files
 from broodmind.common.errors import ConfigError
+from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
 from broodmind.common.wire.codec import decode, take_array
 from broodmind.common.wire.trajectory import Header, parse_entry
@@ -208,3 +210,28 @@ def test_a_game_that_such_files_cannot_be_of_is_refused(shared_server, redis, ru
     redis.call("HSET", keys.stats, "accept_imported", 1)
     line = imported(url, run, file, "--behaviour", "uniform", code=ConfigError.exit_code)
     assert "masked of toy: True, expected False" in line
+
+
+class StopAt(Stop):
+    """Is requested when it is asked for the n-th time."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.left = n
+
+    @property
+    def requested(self):
+        self.left -= 1
+        return self.left <= 0
+
+
+@pytest.mark.parametrize("has_spec", [False, True])
+def test_an_import_told_to_stop_before_a_learner_has_spoken_pushes_nothing(shared_server, redis, run, has_spec):
+    keys = Keys(run)
+    if has_spec:
+        redis.call("HSET", keys.spec, "json", SPEC.to_json(), "digest", SPEC.digest)
+    stop = StopAt(5)
+    report = import_files(shared_server.url, keys, "bot", [], None, stop)
+    assert report.interrupted
+    assert stop.left == 0  # it asked again and again
+    assert not redis.call("EXISTS", keys.roster, keys.trajectories("bot"))

@@ -383,6 +383,19 @@ def test_a_file_that_cannot_be_renamed_is_rather_lost_with_the_process_than_sent
     assert names(folder) == ["sent-7-1.game"]  # the folder that was in the way
 
 
+def test_a_file_that_cannot_be_renamed_back_costs_no_game(spool, folder, caplog):
+    delivery = begun(1, 2, spool=spool())
+    queued_as = names(folder)[1]
+    delivery.number()
+    delivery.start_sending()
+    (folder / queued_as).mkdir()
+    delivery.answered([TAKEN, THERE], 0.0)
+    assert "spooled game not renamed after it was taken back" in caplog.text
+    assert delivery.begin(9) == 9
+    assert ids(delivery.number()) == [(9, 1)]
+    assert names(folder) == [queued_as, "sent-7-1.game", "sent-9-1.game"]
+
+
 @pytest.mark.parametrize("fault", ["damaged", "gone"])
 def test_a_game_that_cannot_be_read_is_dropped_and_leaves_a_gap(spool, folder, fault):
     put(Delivery(Limits(), spool()), 1, 2, 3)

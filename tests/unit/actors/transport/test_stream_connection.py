@@ -88,6 +88,22 @@ def test_a_break_in_any_call_makes_the_next_round_trip_send_again(connection, de
     assert len(server.entries) == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "lost"), [(NotNow("BUSY Redis is busy running a script."), True), (ReplyError("WRONGTYPE"), False)]
+)
+def test_after_a_not_now_another_server_may_answer_and_after_another_error_it_is_the_same(
+    connection, delivery, server, monkeypatch, answer, lost
+):
+    put(delivery, 1)
+    connection.round_trip(STATUS)
+    monkeypatch.setattr(server, "reply", lambda *_: answer)
+    with pytest.raises(type(answer)):
+        connection.ask_spec()
+    monkeypatch.undo()
+    connection.round_trip(STATUS)
+    assert sent(server) == ([1, 1] if lost else [1])
+
+
 def test_what_is_safe_is_not_sent_again(connection, delivery, server):
     put(delivery, 1)
     connection.round_trip(STATUS)
