@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ..common.process.clock import now_ms
+from ..common.wire.entry_header import Episodes
 from ..common.wire.trajectory import Trajectory
 from .inference.exploration_noise import make_noise
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ..common.policy.distributions import ActionArray
@@ -23,10 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A trajectory, and the oldest version that was used in it; None if it was not played with a version of the run."""
+    """A trajectory, and the versions that played it."""
 
     trajectory: Trajectory
-    played_with: Pointer | None
+    # The lowest and the highest version, of one epoch; None if no version of the run played it.
+    played_with: tuple[Pointer, Pointer] | None
+    open_since_ms: int | None = None  # when the earliest begun of the games still in play began
 
 
 class Rollout(Protocol):
@@ -47,6 +53,11 @@ def empty_actions(spec: GameSpec, shape: tuple[int, int]) -> ActionArray:
     return np.empty((*shape, *spec.actions.shape), spec.actions.dtype)
 
 
+def empty_observations(spec: GameSpec, shape: tuple[int, int]) -> NDArray[np.float32] | NDArray[np.uint8]:
+    """An uninitialised array for observations [T + 1, B, *observation shape]."""
+    return np.empty((*shape, *spec.observation_shape), spec.observation_dtype)
+
+
 def empty_masks(spec: GameSpec, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
     """An uninitialised array for masks [T, B, A], if the game has any."""
     return np.empty((*shape, sum(spec.actions.sizes)), np.bool_) if spec.masked else None
@@ -62,6 +73,8 @@ class _Games:
         self.starting = np.zeros(game.num_envs, np.bool_)  # columns whose next step only resets
         self._returns = np.zeros(game.num_envs, np.float64)
         self._lengths = np.zeros(game.num_envs, np.int32)
+        self._began_ms = np.full(game.num_envs, now_ms(), np.int64)
+        self._wins = game.spec.wins
 
     def step(self, actions: ActionArray) -> tuple[Step, NDArray[np.bool_], NDArray[np.bool_]]:
         """Advance all games.
@@ -78,12 +91,26 @@ class _Games:
         self.observations, self.masks, self.starting = step.observations, step.masks, ended
         return step, played, ended
 
-    def take_totals(self, ended: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Returns and lengths of the games that ended, [G] each; their columns start again from zero."""
-        returns, lengths = self._returns[ended].astype(np.float32), self._lengths[ended]
+    @property
+    def open_since_ms(self) -> int:
+        """When the earliest begun of the games in play began."""
+        return int(self._began_ms.min())
+
+    def take_episodes(self, ended: NDArray[np.bool_], wins: NDArray[np.bool_] | None) -> Episodes:
+        """The games that ended, in columns [B]; these columns start again from zero. `wins` [B] is None without any."""
+        won = None
+        if self._wins:
+            won = (False,) * int(np.count_nonzero(ended)) if wins is None else tuple(wins[ended].tolist())
+        episodes = Episodes(
+            tuple(self._returns[ended].tolist()),
+            tuple(self._lengths[ended].tolist()),
+            tuple(self._began_ms[ended].tolist()),
+            won,
+        )
         self._returns[ended] = 0
         self._lengths[ended] = 0
-        return returns, lengths
+        self._began_ms[ended] = now_ms()
+        return episodes
 
 
 class StepRollout:
@@ -100,14 +127,12 @@ class StepRollout:
         """Play one fragment."""
         length, columns, games = self._length, self._columns, self._games
         shape = (length, columns)
-        observations = np.empty((length + 1, columns, *self._spec.observation_shape), np.float32)
+        observations = empty_observations(self._spec, (length + 1, columns))
         actions, log_probs = empty_actions(self._spec, shape), np.empty(shape, np.float32)
         rewards, valid = np.empty(shape, np.float32), np.empty(shape, np.bool_)
         terminated, truncated = np.empty(shape, np.bool_), np.empty(shape, np.bool_)
         masks = empty_masks(self._spec, shape)
-        returns: list[NDArray[np.float32]] = []
-        lengths: list[NDArray[np.int32]] = []
-        wins: list[NDArray[np.bool_]] = []
+        episodes = Episodes(wins=() if self._spec.wins else None)
         for t in range(length):
             observations[t] = games.observations
             if masks is not None:
@@ -116,10 +141,7 @@ class StepRollout:
             step, valid[t], ended = games.step(actions[t])
             rewards[t], terminated[t], truncated[t] = step.rewards, step.terminated, step.truncated
             if ended.any():
-                ended_returns, ended_lengths = games.take_totals(ended)
-                returns.append(ended_returns)
-                lengths.append(ended_lengths)
-                wins.append(np.zeros(len(ended_returns), np.bool_) if step.wins is None else step.wins[ended])
+                episodes += games.take_episodes(ended, step.wins)
         observations[length] = games.observations
         trajectory = Trajectory(
             observations=observations,
@@ -129,12 +151,10 @@ class StepRollout:
             terminated=terminated,
             truncated=truncated,
             valid=valid,
-            returns=np.concatenate([np.zeros(0, np.float32), *returns]),
-            lengths=np.concatenate([np.zeros(0, np.int32), *lengths]),
             masks=masks,
-            wins=np.concatenate([np.zeros(0, np.bool_), *wins]) if self._spec.wins else None,
+            episodes=episodes,
         )
-        return [Fragment(trajectory, policy.pointer)]
+        return [Fragment(trajectory, (policy.pointer, policy.pointer), games.open_since_ms)]
 
 
 class GameRollout:
@@ -151,9 +171,11 @@ class GameRollout:
         columns = game.num_envs
         self._columns = np.arange(columns)
         self._at = np.zeros(columns, np.int64)  # steps of each column's game recorded so far
-        self._unrecorded = np.zeros(columns, np.bool_)  # whose game is truncated here and continues
-        self._played_with: list[Pointer | None] = [None] * columns
-        self._observations = np.empty((length + 1, columns, *game.spec.observation_shape), np.float32)
+        self._unrecorded = np.zeros(columns, np.bool_)  # truncated, and not yet over
+        self._played_with: list[list[Pointer]] = [[] for _ in range(columns)]  # the versions, one after the other
+        self._pointer: Pointer | None = None  # of the version that played the last step
+        self._versions = np.zeros((length, columns), np.int64)  # of each step
+        self._observations = empty_observations(self._spec, (length + 1, columns))
         self._actions = empty_actions(self._spec, (length, columns))
         self._log_probs = np.empty((length, columns), np.float32)
         self._rewards = np.empty((length, columns), np.float32)
@@ -163,8 +185,7 @@ class GameRollout:
         """Play one step of all columns; returns a fragment for each game that it ended."""
         games, at, columns = self._games, self._at, self._columns
         recorded = ~games.starting & ~self._unrecorded
-        for column in np.flatnonzero(recorded & (at == 0)):
-            self._played_with[column] = policy.pointer
+        self._note_version(policy.pointer, recorded)
         rows = (at[recorded], columns[recorded])
         self._observations[rows] = games.observations[recorded]
         if self._masks is not None and games.masks is not None:
@@ -173,29 +194,42 @@ class GameRollout:
         step, _, ended = games.step(actions)
         self._actions[rows] = actions[recorded]
         self._log_probs[rows] = log_probs[recorded]
+        self._versions[rows] = policy.pointer.version
         self._rewards[rows] = step.rewards[recorded]
         at[recorded] += 1
         finished = recorded & (ended | (at == self._length))
-        returns, lengths = games.take_totals(finished)
-        fragments = [
-            self._fragment(int(column), step, returns[i : i + 1], lengths[i : i + 1])
-            for i, column in enumerate(np.flatnonzero(finished))
-        ]
-        games.take_totals(ended & ~finished)  # discard what was not recorded
+        fragments = [self._fragment(int(column), step) for column in np.flatnonzero(finished)]
+        if (unseen := ended & ~finished).any():
+            games.take_episodes(unseen, None)  # what was not recorded is not counted in the next game
         at[finished] = 0
         self._unrecorded = (self._unrecorded | finished) & ~ended
         return fragments
 
-    def _fragment(self, column: int, step: Step, returns: NDArray[np.float32], lengths: NDArray[np.int32]) -> Fragment:
+    def _note_version(self, pointer: Pointer, recorded: NDArray[np.bool_]) -> None:
+        """Add the version to the games whose next step it plays, in columns [B], unless it played the step before."""
+        beginning = recorded & (self._at == 0)
+        for column in np.flatnonzero(beginning):
+            self._played_with[column] = [pointer]
+        if pointer is not self._pointer:
+            self._pointer = pointer
+            for column in np.flatnonzero(recorded & ~beginning):
+                if self._played_with[column][-1] != pointer:
+                    self._played_with[column].append(pointer)
+
+    def _fragment(self, column: int, step: Step) -> Fragment:
         length = int(self._at[column])
         here = (slice(0, length), slice(column, column + 1))
         terminated, truncated = np.zeros((2, length, 1), np.bool_)
         terminated[-1] = step.terminated[column]
         truncated[-1] = not step.terminated[column]
-        wins = None
-        if self._spec.wins:
-            over = step.terminated[column] | step.truncated[column]  # False if only the recording is truncated
-            wins = np.array([step.wins is not None and over and step.wins[column]])
+        only = np.zeros(len(self._at), np.bool_)
+        only[column] = True
+        over = step.terminated[column] | step.truncated[column]  # and not only truncated here
+        low, high = version_range(self._played_with[column])
+        offsets = None
+        if low.version != high.version:
+            # A version of another epoch counts as the nearest of these: the learner rejects the game for its epoch.
+            offsets = np.clip(self._versions[here] - low.version, 0, high.version - low.version).astype(np.int32)
         last = step.observations[column][None, None]
         trajectory = Trajectory(
             observations=np.concatenate([self._observations[here], last]),
@@ -205,11 +239,15 @@ class GameRollout:
             terminated=terminated,
             truncated=truncated,
             valid=np.ones((length, 1), np.bool_),
-            returns=returns,
-            lengths=lengths,
             masks=None if self._masks is None else self._masks[here].copy(),
-            wins=wins,
+            version_offsets=offsets,
+            episodes=self._games.take_episodes(only, step.wins if over else None),
         )
-        played_with = self._played_with[column]
-        assert played_with is not None
-        return Fragment(trajectory, played_with)
+        return Fragment(trajectory, (low, high), self._games.open_since_ms)
+
+
+def version_range(played_with: Sequence[Pointer]) -> tuple[Pointer, Pointer]:
+    """The lowest and the highest of the versions that are of the first one's epoch."""
+    same_epoch = [pointer for pointer in played_with if pointer.epoch == played_with[0].epoch]
+    versions = sorted(same_epoch, key=lambda pointer: pointer.version)
+    return versions[0], versions[-1]

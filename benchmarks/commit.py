@@ -42,7 +42,7 @@ from broodmind.common.process.shutdown import Stop, stop_on_signal
 from broodmind.common.server.keys import CONSUMER, GROUP, Keys
 from broodmind.common.server.streams import parse_id
 from broodmind.common.spec import NetworkSpec, RunSpec
-from broodmind.common.wire.trajectory import Header
+from broodmind.common.wire.entry_header import Header
 from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import LearnerConfig
@@ -69,7 +69,8 @@ def commits(local_server: LocalServer, times: int) -> tuple[list[float], dict[st
     server.pipeline([("XGROUP", "CREATE", KEYS.trajectories(name), GROUP, "0", "MKSTREAM") for name in ACTORS])
     sent_ms, prepared_ms = [], []
     for sequence in range(1, times + 1):
-        header = Header(run.head.version, run.head.epoch, 1024, 0, now_ms(), run.head.commit)
+        head = run.head
+        header = Header(head.epoch, (head.version, head.version), 1024, now_ms(), (head.commit, head.commit))
         streams = {name: KEYS.trajectories(name) for name in ACTORS}
         server.pipeline([("XADD", each, f"1-{sequence}", *header.fields(b"")) for each in streams.values()])
         server.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "STREAMS", *streams.values(), *(">" for _ in streams))

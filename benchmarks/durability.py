@@ -21,6 +21,7 @@ from servers import CONFIG, LocalServer, binaries
 
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import CONSUMER, GROUP, Keys
+from broodmind.common.wire.entry_header import Header
 from broodmind.learner.commit.commit import Commit, send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.ledger.head import Head, next_head
@@ -32,6 +33,7 @@ MODES = {"strict": {"appendfsync": "always"}, "fast": {"appendfsync": "everysec"
 ENTRY = secrets.token_bytes(40_000)  # the size of a fragment of TinyZerg, 32 steps of 32 games
 WEIGHTS, STATE = secrets.token_bytes(45_000), secrets.token_bytes(140_000)  # two hidden layers of 64, and Adam's
 PUSHES, COMMITS, CONSUMED = 40, 10, 4  # in a round; entries a commit consumes
+HEADER = Header(1, (1, 1), 1024, 1)
 KEYS = Keys("durability")
 STREAM = KEYS.trajectories("a")
 
@@ -52,7 +54,7 @@ class Measured:
         began_s = time.perf_counter()
         for _ in range(PUSHES):
             self._sequence += 1
-            push = ("XADD", STREAM, f"1-{self._sequence}", "v", 1, "e", 1, "n", 1, "g", 0, "t", 1, "p", ENTRY)
+            push = ("XADD", STREAM, f"1-{self._sequence}", *HEADER.fields(ENTRY))
             self._server.pipeline([push, ("GET", KEYS.latest), ("XLEN", STREAM)])
         self.pushes_per_second.append(PUSHES / (time.perf_counter() - began_s))
         for first in range(self._sequence - PUSHES + 1, self._sequence, CONSUMED):

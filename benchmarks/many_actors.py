@@ -101,7 +101,7 @@ def live(
     while not stop.requested:
         if not lock_step:
             over.wait(rng.uniform(*PLAY_S))
-        connection.push([replace(fragment, played_with=policy.pointer)], stop)
+        connection.push([replace(fragment, played_with=(policy.pointer, policy.pointer))], stop)
         connection.wait_for_room(stop)
         if lock_step:
             connection.wait_for_newer(policy.pointer, stop)

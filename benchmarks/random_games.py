@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from broodmind.common.process.clock import now_ms
+from broodmind.common.wire.entry_header import Episodes
 from broodmind.common.wire.trajectory import Trajectory
 
 FEATURES, CHOICES = 15, 5
@@ -23,7 +25,5 @@ def random_game(steps: int, seed: int, *, wins: bool) -> Trajectory:
         terminated=terminated,
         truncated=np.zeros_like(terminated),
         valid=np.ones_like(terminated),
-        returns=rewards.sum(axis=0),
-        lengths=np.array([steps], np.int32),
-        wins=np.ones(1, np.bool_) if wins else None,
+        episodes=Episodes((float(rewards.sum()),), (steps,), (now_ms(),), (True,) if wins else None),
     )

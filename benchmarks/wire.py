@@ -40,7 +40,8 @@ from broodmind.common.process.process_setup import prepare_to_compute
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import CONSUMER, GROUP, Keys
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
-from broodmind.common.wire.trajectory import Header, encode_trajectory, parse_entry
+from broodmind.common.wire.entry_header import Header, parse_entry
+from broodmind.common.wire.trajectory import encode_trajectory
 from broodmind.learner.commit.commit import Commit, send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from broodmind.common.server.streams import Server
+    from broodmind.common.wire.trajectory import Trajectory
     from broodmind.learner.ledger.counters import Rejection
 
 KEYS = Keys("wire")
@@ -68,8 +70,9 @@ BATCH_STEPS = 32_768  # of a commit: some 60 games
 LEASE_MS = 600_000
 
 
-def header(steps: int) -> Header:
-    return Header(HEAD.version, HEAD.epoch, steps, 1, now_ms(), HEAD.commit)
+def header(game: Trajectory) -> Header:
+    commits = (HEAD.commit, HEAD.commit)
+    return Header(HEAD.epoch, (HEAD.version, HEAD.version), game.steps, now_ms(), commits, game.episodes)
 
 
 def there_and_back(server: Server, times: int) -> dict[str, float]:
@@ -81,7 +84,7 @@ def there_and_back(server: Server, times: int) -> dict[str, float]:
         at = [time.perf_counter()]
         payload = encode_trajectory(played, "there", SPEC)
         at.append(time.perf_counter())
-        server.call("XADD", stream, f"1-{sequence}", *header(500).fields(payload))
+        server.call("XADD", stream, f"1-{sequence}", *header(played).fields(payload))
         at.append(time.perf_counter())
         reply = server.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", 1, "STREAMS", stream, ">")
         at.append(time.perf_counter())
@@ -116,13 +119,11 @@ def awake() -> Iterator[None]:
 def fill(server: Server, games: int) -> None:
     """Create the streams of four actors with `games` games in each, and the learner's group on each."""
     for actor, steps in STEPS.items():
-        stream, payload = (
-            KEYS.trajectories(actor),
-            encode_trajectory(random_game(steps, seed=steps, wins=False), actor, SPEC),
-        )
+        stream, game = KEYS.trajectories(actor), random_game(steps, seed=steps, wins=False)
+        payload = encode_trajectory(game, actor, SPEC)
         server.pipeline([("DEL", stream), ("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")])
         for sequence in range(1, games + 1):
-            server.call("XADD", stream, f"1-{sequence}", *header(steps).fields(payload))
+            server.call("XADD", stream, f"1-{sequence}", *header(game).fields(payload))
 
 
 def by_the_learner(local_server: LocalServer, lease: Lease, games: int) -> float:

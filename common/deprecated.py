@@ -30,8 +30,8 @@ _ATTRIBUTES = {
     "actors.games.two_player_game": {"TwoSeatGame": "TwoPlayerGame"},
     "actors.starcraft2.features": {"Seen": "GameState"},
 }
-# Fields and values as versions before 0.2 stored them: in the hashes `head` and `stats`, in stream entries, the ledger,
-# learner states and archives.
+# Fields and values as versions before 0.2 stored them: in the hashes `head` and `stats`, the ledger, learner states and
+# archives.
 _STORED = {
     "accept_declared": "accept_imported",
     "declared": "imported",
@@ -40,7 +40,6 @@ _STORED = {
     "refused_by_lag": "rejected_by_lag",
     "refused_by_length": "rejected_by_length",
 }
-IMPORTED_MARK = b"declared"  # the field `b` of an imported trajectory's entry
 SOLO_CONSUMER = b"alone"  # the consumer of entries that were processed one at a time
 # Names that were documented as attributes of `broodmind.actors`, and are public names now.
 _PUBLIC = ("Agent", "Episode", "Limits", "Status", "connect")

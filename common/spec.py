@@ -11,15 +11,22 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from .actions import ActionSpace, actions_from_json, actions_to_json
 from .errors import ConfigError, SpecMismatch
 from .setting import Setting, check_settings
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 Activation = Literal["tanh", "relu"]
 Unroll = Literal["steps", "games"]
 ObservationFit = Literal["exact", "cut", "pad"]
+ObservationDtype = Literal["float32", "uint8"]
+
+FORMAT = 2  # of the stored text; it rises with the format of entries, as both are what learner and actors agree on
+READABLE = (1, FORMAT)  # by those who only read what a run or a file holds
 
 # Fields that are stored under their first name, because the digest of a spec must not change: it is in all weights.
 _STORED = {"fragment_length": "length", "normalize_observations": "normalise", "observation_fit": "state_fit"}
@@ -30,10 +37,11 @@ class GameSpec:
     """The game's arrays: observations, actions, and whether it has action masks and reports wins."""
 
     name: str
-    observation_shape: tuple[int, ...]  # float32 per game and step
+    observation_shape: tuple[int, ...]  # per game and step
     actions: ActionSpace
-    masked: bool = False  # whether the game gives an action mask at each step
-    wins: bool = False  # whether the game reports at its end if it was won
+    masked: bool = False  # the game says at each step which actions are allowed
+    wins: bool = False  # the game says at its end whether it was won
+    observation_dtype: ObservationDtype = "float32"  # as stored and sent; the network computes with float32
 
     def __post_init__(self) -> None:
         """Check that a network can be built for the game."""
@@ -41,6 +49,11 @@ class GameSpec:
             raise ConfigError(f"observation shape of {self.name}: {self.observation_shape}, expected positive sizes")
         if self.masked and not self.actions.sizes:
             raise ConfigError(f"actions of {self.name}: {self.actions} with a mask, expected discrete ones")
+        if self.observation_dtype not in get_args(ObservationDtype):
+            raise ConfigError(
+                f"observation_dtype of {self.name}: {self.observation_dtype!r}, expected one of "
+                f"{', '.join(get_args(ObservationDtype))}"
+            )
 
     @property
     def features(self) -> int:
@@ -149,22 +162,35 @@ class RunSpec:
 
     def to_json(self) -> str:
         """Canonical text: the same spec always gives the same bytes."""
-        raw = asdict(self)
-        raw["game"]["actions"] = actions_to_json(self.game.actions)
-        for part in ("network", "rollout"):
-            raw[part] = {_STORED.get(name, name): value for name, value in raw[part].items()}
-        return json.dumps(raw, sort_keys=True, separators=(",", ":"))
+        return _to_text({**_fields(self), "format": FORMAT})
 
     @property
     def digest(self) -> str:
-        """The first 16 hex digits of the SHA-256 of the canonical text."""
+        """The first 16 hex digits of the SHA-256 of the canonical text without its format."""
         return _digest(self)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> RunSpec:
-        """The inverse of `to_json`. Raises ConfigError if the text is not a run spec of this version."""
+    def from_json(cls, text: str | bytes, *, formats: Collection[int] = (FORMAT,)) -> RunSpec:
+        """The inverse of `to_json`.
+
+        Args:
+            text: a run's spec, as stored.
+            formats: those that are taken.
+
+        Raises:
+            ConfigError: where the text is no run spec, or one of another format.
+        """
         try:
             raw: dict[str, Any] = json.loads(text)
+            found = raw.get("format", 1)
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise ConfigError(f"run spec: {error}, expected one written by this version of broodmind") from error
+        if found not in formats:
+            raise ConfigError(
+                f"run spec: format {found!r:.40}, expected {' or '.join(map(str, formats))}: the run's learner is of "
+                "another version of broodmind than this process"
+            )
+        try:
             game = {**_tuples(raw["game"]), "actions": actions_from_json(raw["game"]["actions"])}
             return cls(
                 game=GameSpec(**game),
@@ -177,7 +203,7 @@ class RunSpec:
 
     def check_game(self, game: GameSpec) -> None:
         """Raise SpecMismatch, naming the field and both values, unless `game` is the game of this run."""
-        for name in ("observation_shape", "actions", "masked", "wins"):
+        for name in ("observation_shape", "observation_dtype", "actions", "masked", "wins"):
             ours, theirs = getattr(game, name), getattr(self.game, name)
             if ours != theirs:
                 raise SpecMismatch(
@@ -187,7 +213,21 @@ class RunSpec:
 
 @functools.lru_cache(maxsize=16)  # every encoding and decoding of weights needs it, and it takes 0.5 ms
 def _digest(spec: RunSpec) -> str:
-    return hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
+    return hashlib.sha256(_to_text(_fields(spec)).encode()).hexdigest()[:16]
+
+
+def _fields(spec: RunSpec) -> dict[str, Any]:
+    raw = asdict(spec)
+    raw["game"]["actions"] = actions_to_json(spec.game.actions)
+    if spec.game.observation_dtype == "float32":  # so that the digests of earlier runs stay
+        del raw["game"]["observation_dtype"]
+    for part in ("network", "rollout"):
+        raw[part] = {_STORED.get(name, name): value for name, value in raw[part].items()}
+    return raw
+
+
+def _to_text(raw: dict[str, Any]) -> str:
+    return json.dumps(raw, sort_keys=True, separators=(",", ":"))
 
 
 def _from_stored(raw: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ...common.process.clock import now_ms
 from ...common.process.log import Log
-from ...common.wire.trajectory import Header, encode_trajectory
+from ...common.wire.entry_header import Header
+from ...common.wire.trajectory import encode_trajectory
 from .episode_buffer import to_trajectory
 
 if TYPE_CHECKING:
@@ -73,11 +74,18 @@ class EncoderThread:
             self._write(self._records, record)
 
     def _encode(self, finished: FinishedEpisode) -> None:
+        record = finished.record
         if finished.buffer is not None and finished.end is not None and finished.policy is not None:
             spec, pointer = finished.policy.spec, finished.policy.pointer
-            trajectory = to_trajectory(finished.buffer, finished.end, spec)
-            counts = (trajectory.steps, trajectory.games)
-            header = Header(pointer.version, pointer.epoch, *counts, now_ms(), pointer.commit)
+            trajectory = to_trajectory(finished.buffer, finished.end, record.started_ms, spec)
+            header = Header(
+                pointer.epoch,
+                (pointer.version, pointer.version),
+                trajectory.steps,
+                now_ms(),
+                (pointer.commit, pointer.commit),
+                trajectory.episodes,
+            )
             self._delivery.put(header, encode_trajectory(trajectory, self._actor, spec))
 
     def _write(self, records: Path, record: EpisodeRecord) -> None:

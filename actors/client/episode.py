@@ -137,7 +137,7 @@ class Episode:
         try:
             if self.over:
                 raise ConfigError("act: called after the end of the game, expected a new episode")  # noqa: TRY301
-            valid_observation = validate_observation(observation, game.observation_shape, fit)
+            valid_observation = validate_observation(observation, game.observation_shape, fit, game.observation_dtype)
             valid_mask = validate_mask(mask, game)
         except ConfigError as error:
             self._report(error)
@@ -243,7 +243,8 @@ class Episode:
         if observation is None:
             return self._buffer.observations[-1]
         spec = self._policy.spec
-        return validate_observation(observation, spec.game.observation_shape, spec.rollout.observation_fit)
+        game, fit = spec.game, spec.rollout.observation_fit
+        return validate_observation(observation, game.observation_shape, fit, game.observation_dtype)
 
     def _fall_back(self, observation: ArrayLike, mask: ArrayLike | None) -> FallbackAction:
         return FallbackAction(self._fallback(observation, mask))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...common.wire.entry_header import Episodes
 from ...common.wire.trajectory import MAX_BYTES, MAX_COLUMNS, Trajectory
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def max_steps(spec: RunSpec) -> int:
     return min(spec.rollout.fragment_length * columns, fits)
 
 
-def to_trajectory(buffer: EpisodeBuffer, end: EpisodeEnd, spec: RunSpec) -> Trajectory:
-    """One whole game of at least one step, as one trajectory.
+def to_trajectory(buffer: EpisodeBuffer, end: EpisodeEnd, began_ms: int, spec: RunSpec) -> Trajectory:
+    """One whole game of at least one step, which began at `began_ms`, as one trajectory.
 
     In a run of whole games it is one column, [T, 1]. In a run of fragments, the game's fragments are side by side,
     [fragment_length, fragments]. After a fragment's last step comes the first observation of the next fragment, to
@@ -100,8 +101,8 @@ def to_trajectory(buffer: EpisodeBuffer, end: EpisodeEnd, spec: RunSpec) -> Traj
         terminated=fragments(last & end.terminated),
         truncated=fragments(last & (not end.terminated)),
         valid=fragments(np.ones(steps, np.bool_)),
-        returns=rewards.sum(dtype=np.float64, keepdims=True).astype(np.float32),
-        lengths=np.array([steps], np.int32),
         masks=masks,
-        wins=np.array([end.won]) if spec.game.wins else None,
+        episodes=Episodes(
+            (float(rewards.sum(dtype=np.float64)),), (steps,), (began_ms,), (end.won,) if spec.game.wins else None
+        ),
     )

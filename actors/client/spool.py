@@ -11,14 +11,14 @@ import itertools
 import re
 import sys
 from contextlib import suppress
-from dataclasses import astuple
 from typing import IO, TYPE_CHECKING
 
 from ...common.errors import ConfigError, WireError
 from ...common.process.clock import now_ms
 from ...common.process.log import Log
 from ...common.wire import codec
-from ...common.wire.trajectory import MAX_BYTES, Header
+from ...common.wire.entry_header import Header, parse_entry
+from ...common.wire.trajectory import MAX_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,11 +27,19 @@ if TYPE_CHECKING:
 
 _log = Log("client")
 
-_FORMAT = 1
-_HEADER_BYTES = 4096  # of a file at most, beside its payload
+_FORMAT = 2
+_FIELDS_MAX = 64  # of an entry, names and values in turn
 _NUMBERED = re.compile(r"sent-(\d+)-(\d+)\.game")
 _NEW = re.compile(r"new-(\d+)-(\d+)\.game")
 _SLOTS = 1000  # processes of one machine, at most, that have a spool for the same run
+
+
+class OtherFormat(WireError):
+    """A spooled game of another format than this version of broodmind writes."""
+
+    def __init__(self, found: int) -> None:
+        super().__init__(f"format: {found}, expected {_FORMAT}: another version of broodmind wrote this game")
+        self.found = found
 
 
 class Spool:
@@ -65,13 +73,24 @@ class Spool:
         """Write a game to a file. A file of the returned name is always complete. Raises OSError."""
         file = self._folder / f"new-{self._began_ms}-{next(self._numbers)}.game"
         half_written = file.with_suffix(".tmp")
-        half_written.write_bytes(codec.encode({"format": _FORMAT, "header": list(astuple(header)), "payload": payload}))
+        half_written.write_bytes(codec.encode({"format": _FORMAT, "entry": header.to_bytes(payload)}))
         half_written.replace(file)
         return file
 
     def read(self, file: Path) -> tuple[Header, bytes]:
-        """Read a game's file. Raises OSError, or WireError if a power cut damaged the file."""
-        return read(file)
+        """What `write` has written.
+
+        A file that another version of broodmind wrote cannot be sent: it is kept as NAME.format-N, for that version.
+
+        Raises:
+            OSError: where it cannot be read or renamed.
+            WireError: where a power cut damaged it, or it is of another format.
+        """
+        try:
+            return read(file)
+        except OtherFormat as error:
+            kept = file.replace(file.with_name(f"{file.name}.format-{error.found}"))
+            raise WireError(f"{error}; kept as {kept.name}") from error
 
     def number(self, file: Path, entry_id: EntryId) -> Path:
         """Rename a file after the id under which its game will be sent. Raises OSError."""
@@ -91,19 +110,17 @@ class Spool:
 
 
 def read(file: Path) -> tuple[Header, bytes]:
-    """Read a file of `Spool.write`. Raises OSError, or WireError if a power cut damaged the file."""
-    fields = codec.decode(file.read_bytes(), max_bytes=MAX_BYTES + _HEADER_BYTES)
-    codec.check_fields(fields, {"format", "header", "payload"})
+    """What `Spool.write` has written. Raises OSError, OtherFormat, or WireError where a power cut damaged it."""
+    fields = codec.decode(file.read_bytes(), max_bytes=2 * MAX_BYTES, max_list=_FIELDS_MAX)
+    found = fields.get("format")
+    if type(found) is int and found != _FORMAT:
+        raise OtherFormat(found)
+    codec.check_fields(fields, {"format", "entry"})
     codec.take_int(fields, "format", _FORMAT, _FORMAT)
-    header, payload = fields["header"], fields["payload"]
-    if not (isinstance(header, list) and all(isinstance(value, (int, str)) for value in header)):
-        raise WireError(f"header: {header!r:.80}, expected a list of numbers and text")
-    if not isinstance(payload, bytes):
-        raise WireError(f"payload: {type(payload).__name__}, expected bytes")
-    try:
-        return Header(*header), payload
-    except TypeError as error:
-        raise WireError(f"header: {header!r:.80}, expected one of this version of broodmind") from error
+    raw = fields["entry"]
+    if not (isinstance(raw, list) and all(isinstance(value, bytes) for value in raw)):
+        raise WireError(f"entry: {type(raw).__name__}, expected a list of an entry's fields")
+    return parse_entry(raw)
 
 
 def first_free(folder: Path, name: str) -> tuple[str, Spool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,15 +12,17 @@ from ..games.observation_fit import fit_states
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ...common.spec import GameSpec, ObservationFit
+    from ...common.spec import GameSpec, ObservationDtype, ObservationFit
 
 
 class UnusableValue(BroodmindError):
     """A number from the game that cannot be trained on; the episode's data is not used, and the game goes on."""
 
 
-def validate_observation(raw: ArrayLike, shape: tuple[int, ...], fit: ObservationFit = "exact") -> NDArray[np.float32]:
-    """A float32 copy of the observation, fitted to `shape` as the run's spec says.
+def validate_observation(
+    raw: ArrayLike, shape: tuple[int, ...], fit: ObservationFit = "exact", dtype: ObservationDtype = "float32"
+) -> NDArray[Any]:
+    """A copy of the observation in the run's dtype, fitted to `shape` as the run's spec says.
 
     It is a copy because the game may write its next observation into the same array.
 
@@ -28,9 +30,10 @@ def validate_observation(raw: ArrayLike, shape: tuple[int, ...], fit: Observatio
         ConfigError: if it is not an array of numbers of that shape.
         UnusableValue: if a number is not finite.
     """
+    of_bytes = dtype == "uint8" and getattr(raw, "dtype", None) == np.uint8  # so that its numbers need no check
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # overflows are found below
-            observation = np.array(raw, np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
+            observation: NDArray[Any] = np.array(raw, np.uint8 if of_bytes else np.float32)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"observation: {type(raw).__name__} ({error}), expected numbers of shape {shape}") from error
     if observation.ndim == len(shape) == 1 and fit != "exact":
@@ -40,9 +43,17 @@ def validate_observation(raw: ArrayLike, shape: tuple[int, ...], fit: Observatio
             raise ConfigError(str(error)) from error
     if observation.shape != shape:
         raise ConfigError(f"observation: shape {observation.shape}, expected {shape}")
+    if of_bytes:
+        return observation.astype(np.uint8, copy=False)
     if not np.isfinite(observation).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(observation))[0])
         raise UnusableValue(f"observation: {observation[where]} at {list(where)}, expected finite numbers")
+    if dtype == "uint8":
+        if ((observation < 0) | (observation > 255) | (observation % 1 != 0)).any():
+            raise ConfigError(
+                f"observation: {observation.min():g} to {observation.max():g}, expected whole numbers from 0 to 255"
+            )
+        return observation.astype(np.uint8)
     return observation
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ...common.actions import ActionSpace
     from ...common.policy.distributions import ActionArray
+    from ...common.spec import ObservationDtype
     from .two_player_game import TwoPlayerGame
 
 
@@ -61,8 +62,9 @@ def from_factory(name: str, factory: Callable[..., Any], num_envs: int) -> Vecto
 class GymnasiumGame:
     """A gymnasium.vector.VectorEnv as a VectorGame.
 
-    Observations: a Box is converted to float32, a Discrete observation to one-hot. Actions: Discrete, flat
-    MultiDiscrete, or bounded Box. An `action_mask` in the infos is used as the action mask, as in Gymnasium's Taxi.
+    Observations: a Box of uint8 stays one, any other Box is converted to float32, a Discrete observation to one-hot.
+    Actions: Discrete, flat MultiDiscrete, or bounded Box. An `action_mask` in the infos is used as the action mask, as
+    in Gymnasium's Taxi.
     """
 
     def __init__(self, name: str, env: VectorEnv[Any, Any, Any]) -> None:
@@ -73,17 +75,21 @@ class GymnasiumGame:
         self.num_envs = env.num_envs
         observation_space = env.single_observation_space
         self._one_hot: NDArray[np.float32] | None = None
+        dtype: ObservationDtype = "float32"
         if isinstance(observation_space, spaces.Discrete):
             self._one_hot = np.eye(int(observation_space.n), dtype=np.float32)
             self._first_observation = int(observation_space.start)
             shape: tuple[int, ...] = (int(observation_space.n),)
         elif isinstance(observation_space, spaces.Box):
             shape = observation_space.shape or (1,)
+            if observation_space.dtype == np.uint8:
+                dtype = "uint8"
         else:
             raise ConfigError(f"observation space of {name}: {observation_space}, expected Box or Discrete")
         self._action_space = env.single_action_space
         _, infos = env.reset(seed=0)
-        self.spec = GameSpec(name, shape, _action_space(name, self._action_space), masked="action_mask" in infos)
+        actions = _action_space(name, self._action_space)
+        self.spec = GameSpec(name, shape, actions, masked="action_mask" in infos, observation_dtype=dtype)
 
     def reset(self, seed: int) -> Step:
         """See VectorGame."""
@@ -107,10 +113,10 @@ class GymnasiumGame:
         """See VectorGame."""
         self._env.close()
 
-    def _observations(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+    def _observations(self, raw: NDArray[np.generic]) -> NDArray[np.float32] | NDArray[np.uint8]:
         if self._one_hot is not None:
             return self._one_hot[raw - self._first_observation]
-        return np.asarray(raw, np.float32).reshape(self.num_envs, *self.spec.observation_shape)
+        return np.asarray(raw, self.spec.observation_dtype).reshape(self.num_envs, *self.spec.observation_shape)
 
     def _masks(self, infos: dict[str, Any]) -> NDArray[np.bool_] | None:
         if not self.spec.masked:

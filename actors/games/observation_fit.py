@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .vector_game import Step, VectorGame
 
 
-def fit_states(states: Floats, features: int, fit: ObservationFit, field: str = "states") -> Floats:
+def fit_states(states: NDArray[Any], features: int, fit: ObservationFit, field: str = "states") -> Floats:
     """Resize states [N, F] to float32 [N, features].
 
     Args:
@@ -74,5 +74,5 @@ class _FittedGame:
         self._game.close()
 
     def _fitted(self, step: Step) -> Step:
-        observations: NDArray[np.float32] = fit_states(step.observations, self.spec.features, self._fit)
-        return replace(step, observations=observations)
+        observations = fit_states(step.observations, self.spec.features, self._fit)
+        return replace(step, observations=observations.astype(self.spec.observation_dtype, copy=False))

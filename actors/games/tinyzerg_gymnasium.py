@@ -76,14 +76,14 @@ class TinyZergVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.nd
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
         """Start all games again."""
         super().reset(seed=seed, options=options)
         return self._game.reset(_game_seed(self.np_random)).observations, {}
 
     def step(
         self, actions: np.ndarray
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    ) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Advance every game by one action. A game that has ended starts again in the next step."""
         step = self._game.step(actions)
         ended = step.terminated | step.truncated

@@ -21,7 +21,8 @@ class Step:
     game. The final observation, which a truncated game needs for bootstrapping, is therefore part of the sequence.
     """
 
-    observations: NDArray[np.float32]  # [B, *observation shape], after the step
+    # [B, *observation shape], after the step; of the dtype that the game's spec names.
+    observations: NDArray[np.float32] | NDArray[np.uint8]
     rewards: NDArray[np.float32]  # [B]
     terminated: NDArray[np.bool_]  # [B] the game ended by its own rules
     truncated: NDArray[np.bool_]  # [B] the game was cut off from outside (a step limit); its value is bootstrapped

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...common.policy.distributions import ActionArray, Distribution
-    from ...common.policy.network import Floats, Params
+    from ...common.policy.network import Floats, Observations, Params
     from ...common.process.seeding import Source
     from ...common.spec import RunSpec
     from ...common.wire.weights import Pointer
@@ -29,7 +29,7 @@ class Policy:
 
     def act(
         self,
-        observations: Floats,
+        observations: Observations,
         masks: NDArray[np.bool_] | None,
         rng: Source,
         noise: CorrelatedNoise | PerEpisodeNoise | None = None,
@@ -52,11 +52,11 @@ class Policy:
             actions = policy.sample(rng)
         return actions, policy.log_prob(actions)
 
-    def best(self, observations: Floats, masks: NDArray[np.bool_] | None) -> ActionArray:
+    def best(self, observations: Observations, masks: NDArray[np.bool_] | None) -> ActionArray:
         """The most probable actions [B, ...]."""
         return self.distribution(observations, masks).best()
 
-    def distribution(self, observations: Floats, masks: NDArray[np.bool_] | None) -> Distribution:
+    def distribution(self, observations: Observations, masks: NDArray[np.bool_] | None) -> Distribution:
         """The distribution of the actions, for observations [B, ...]."""
         outputs = policy_outputs(self.params, self.spec.network, prepare(self.params, observations))
         return distribution(self.spec.game.actions, outputs, self.params.get(LOG_STD), masks)

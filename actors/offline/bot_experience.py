@@ -54,6 +54,8 @@ def check_readable(game: GameSpec) -> None:
     """Raise ConfigError, naming the field, if experience files cannot be of this game."""
     if len(game.observation_shape) != 1:
         raise ConfigError(f"observation_shape of {game.name}: {game.observation_shape}, expected one dimension")
+    if game.observation_dtype != "float32":
+        raise ConfigError(f"observation_dtype of {game.name}: {game.observation_dtype}, expected float32")
     if not isinstance(game.actions, Discrete):
         raise ConfigError(f"actions of {game.name}: {game.actions}, expected discrete ones")
     if game.masked:

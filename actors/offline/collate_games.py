@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...common.process.clock import now_ms
+from ...common.wire.entry_header import Episodes
 from ...common.wire.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -16,8 +20,6 @@ if TYPE_CHECKING:
 
     from ...common.spec import RunSpec
     from .bot_experience import PlayedGame
-
-_PER_GAME = {"returns", "lengths", "wins"}  # [G]; all else is [T, B, ...]
 
 
 def collate_games(games: Sequence[PlayedGame], spec: RunSpec) -> Trajectory:
@@ -51,22 +53,30 @@ def collate_games(games: Sequence[PlayedGame], spec: RunSpec) -> Trajectory:
         terminated=terminated[at[:-1]],
         truncated=np.zeros((length, columns), np.bool_),
         valid=valid[at[:-1]],
-        returns=np.array([game.rewards.sum(dtype=np.float64) for game in games], np.float32),
-        lengths=np.array([len(game.actions) for game in games], np.int32),
+        episodes=Episodes(
+            tuple(float(game.rewards.sum(dtype=np.float64)) for game in games),
+            tuple(len(game.actions) for game in games),
+            (now_ms(),) * len(games),  # when they were played is not known
+        ),
     )
 
 
 def concatenate_columns(fragments: Sequence[Trajectory]) -> Trajectory:
-    """One trajectory with the columns of all fragments. `can_concatenate` must hold for each two of them."""
+    """One trajectory with the columns of all fragments. `can_concatenate` must hold for each two of them.
+
+    Which version played which step is left out: these are not the versions of the run that gets them.
+    """
 
     def join(name: str) -> NDArray[np.generic]:
-        return np.concatenate([getattr(fragment, name) for fragment in fragments], axis=0 if name in _PER_GAME else 1)
+        return np.concatenate([getattr(fragment, name) for fragment in fragments], axis=1)
 
     names = [field.name for field in fields(Trajectory) if getattr(fragments[0], field.name) is not None]
-    return Trajectory(**{name: join(name) for name in names})  # type: ignore[arg-type]
+    columns = {name: join(name) for name in names if name not in {"episodes", "version_offsets"}}
+    return Trajectory(**columns, episodes=reduce(add, (fragment.episodes for fragment in fragments)))  # type: ignore[arg-type]
 
 
 def can_concatenate(one: Trajectory, other: Trajectory) -> bool:
-    """Whether two fragments have the same number of steps and the same optional fields (masks, wins)."""
-    missing = [(each.masks is None, each.wins is None) for each in (one, other)]
-    return len(one.actions) == len(other.actions) and missing[0] == missing[1]
+    """Whether two fragments have the same number of steps, and know the same of them (masks) and their games (wins)."""
+    if len(one.actions) != len(other.actions) or (one.masks is None) != (other.masks is None):
+        return False
+    return not (one.games and other.games) or (one.episodes.wins is None) == (other.episodes.wins is None)

@@ -159,7 +159,7 @@ def _archived(file: Path, spec: RunSpec, report: ImportReport) -> Iterator[Traje
     If the segment is damaged, the entries before the damage are yielded; then the error is raised.
     """
     theirs, entries = read_segment(file)
-    for name in ("observation_shape", "actions", "masked", "wins"):
+    for name in ("observation_shape", "observation_dtype", "actions", "masked", "wins"):
         if getattr(theirs.game, name) != getattr(spec.game, name):
             raise WireError(f"{name}: {getattr(theirs.game, name)}, expected {getattr(spec.game, name)}")
     if theirs.rollout.unroll != spec.rollout.unroll or theirs.rollout.fragment_length > spec.rollout.fragment_length:

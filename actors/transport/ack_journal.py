@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from ...common.wire.trajectory import Header
+    from ...common.wire.entry_header import Header
 
 _SUFFIX = ".journal"
 

@@ -10,7 +10,8 @@ from ...common.process.backoff import Backoff
 from ...common.process.clock import monotonic_s, now_ms
 from ...common.process.log import Log
 from ...common.server.streams import ServerFull
-from ...common.wire.trajectory import Header, encode_trajectory
+from ...common.wire.entry_header import Header
+from ...common.wire.trajectory import encode_trajectory
 from .delivery import Delivery
 from .high_water import HighWater, actor_high_water
 from .stream_connection import HEARTBEAT_S, ActorConnection, ActorStatus
@@ -182,7 +183,16 @@ class BlockingActorConnection:
 
 
 def _header(fragment: Fragment) -> Header:
-    played_with, counts = fragment.played_with, (fragment.trajectory.steps, fragment.trajectory.games)
-    if played_with is None:
-        return Header(0, 0, *counts, now_ms(), imported=True)
-    return Header(played_with.version, played_with.epoch, *counts, now_ms(), played_with.commit)
+    steps, episodes = fragment.trajectory.steps, fragment.trajectory.episodes
+    if fragment.played_with is None:
+        return Header(0, (0, 0), steps, now_ms(), episodes=episodes, imported=True)
+    low, high = fragment.played_with
+    return Header(
+        low.epoch,
+        (low.version, high.version),
+        steps,
+        now_ms(),
+        (low.commit, high.commit),
+        episodes,
+        fragment.open_since_ms,
+    )

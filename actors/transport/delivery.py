@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ...common.wire.trajectory import Header
+    from ...common.wire.entry_header import Header
 
 _log = Log("client")
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...common.server.streams import Argument
-    from ...common.wire.trajectory import Header
+    from ...common.wire.entry_header import Header
 
 EntryId = tuple[int, int]  # incarnation and sequence number
 
@@ -77,9 +77,15 @@ class Entry:
         assert self.content is not None
         return self.content[0]
 
-    def command(self, stream: str) -> tuple[Argument, ...]:
-        """The XADD command. It has no MAXLEN, and an id chosen here, so that the server refuses it a second time."""
+    def command(self, stream: str, clock_offset_ms: int = 0, overflow: int = 0) -> tuple[Argument, ...]:
+        """The XADD; without MAXLEN, and with an id of our own, so that the server refuses it a second time.
+
+        Args:
+            stream: the actor's.
+            clock_offset_ms: the server's clock minus this machine's.
+            overflow: games that the actor has given up before their first step.
+        """
         assert self.content is not None
         assert self.entry_id is not None
         header, payload = self.content
-        return ("XADD", stream, format_id(self.entry_id), *header.fields(payload))
+        return ("XADD", stream, format_id(self.entry_id), *header.stamped(clock_offset_ms, overflow).fields(payload))

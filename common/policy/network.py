@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..spec import Activation, GameSpec, NetworkSpec
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
+Observations = np.ndarray[tuple[int, ...], np.dtype[Any]]  # as the game gives them: float32 or uint8
 Params = dict[str, Floats]
 
 LOG_STD = "policy/log_std"  # [D], of a Gaussian policy
@@ -91,9 +92,9 @@ def activate(values: Floats, activation: Activation) -> None:
         np.maximum(values, 0, out=values)
 
 
-def prepare(params: Params, observations: Floats) -> Floats:
+def prepare(params: Params, observations: Observations) -> Floats:
     """The network's inputs [N, F] for observations [N, ...]: flat, and normalised if `params` has a normaliser."""
-    flat = observations.reshape(len(observations), -1)
+    flat = observations.reshape(len(observations), -1).astype(np.float32, copy=False)
     if MEAN not in params:
         return flat
     normalised = (flat - params[MEAN]) * params[SCALE]

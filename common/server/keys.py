@@ -62,6 +62,11 @@ class Keys:
         return self._key("latest")
 
     @property
+    def demand(self) -> str:
+        """String (JSON); how much each actor may have unconsumed: common/wire/demand.py. Bound: one."""
+        return self._key("demand")
+
+    @property
     def versions(self) -> str:
         """Stream; one entry per version, with the id EPOCH-VERSION; actors wait for new ones. Bound: MAXLEN."""
         return self._key("versions")
@@ -94,6 +99,10 @@ class Keys:
     def heartbeat(self, actor: str) -> str:
         """Hash; what an actor reports of itself. Bound: its TTL."""
         return self._key("actors", actor)
+
+    def incarnation(self, actor: str) -> str:
+        """String; the actor's latest incarnation, in a key of its own. Bound: one an actor; goes with its stream."""
+        return self._key("incarnation", actor)
 
     @property
     def roster(self) -> str:

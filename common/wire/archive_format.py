@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..deprecated import stored_fields, stored_name
 from ..errors import ConfigError, WireError
-from ..spec import RunSpec
-from . import codec
-from .trajectory import MAX_BYTES, Header, decode_trajectory
+from ..spec import READABLE, RunSpec
+from . import codec, format_1
+from .entry_header import Header, parse_entry
+from .trajectory import MAX_BYTES, decode_trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 
 SUFFIX, PART = ".archive", ".archive.part"
 MAGIC = b"BMARCHV1"
-FORMAT = 1
+FORMAT = 2
+_FORMATS = (1, FORMAT)  # that are read
 _FRAME = struct.Struct("<II")
 _RECORD_BYTES_MAX = MAX_BYTES + (1 << 16)
 _HEAD_FIELDS = {"format", "run", "spec"}
-_ENTRY_FIELDS = {"actor", "id", "header", "imported", "payload", "rejected", "problem", "commit", "version"}
+_ENTRY_FIELDS = {"actor", "id", "header", "payload", "rejected", "problem", "commit", "version"}
+_HEADER_FIELDS_MAX = 64  # of an entry, names and values in turn
 _NUMBER_MAX = 2**63 - 1
 
 
@@ -49,11 +52,14 @@ class ArchivedEntry:
     problem: str  # why it was invalid; empty for other reasons
     commit: str
     version: int  # the run's version after that commit
+    format: int = FORMAT  # of its payload
 
     def trajectory(self, spec: RunSpec) -> Trajectory:
         """Decode the trajectory and check it against the spec of its run. Raises WireError naming the field."""
         if self.header is None:
             raise WireError("entry: none, expected one with a header")
+        if self.format == 1:
+            return format_1.decode_trajectory(self.payload, self.header, self.actor, spec)
         return decode_trajectory(self.payload, self.header, self.actor, spec)
 
 
@@ -69,14 +75,12 @@ def encode_head(run: str, spec: RunSpec) -> bytes:
 
 def encode_entry(entry: ArchivedEntry) -> bytes:
     """The record of an entry."""
-    header = entry.header
-    numbers = header and [header.version, header.epoch, header.steps, header.games, header.created_ms]
     return codec.encode(
         {
             "actor": entry.actor,
             "id": list(entry.id),
-            "header": numbers,
-            "imported": header is not None and header.imported,
+            # As in the stream, without the payload.
+            "header": None if entry.header is None else entry.header.to_bytes(b"")[:-2],
             "payload": entry.payload,
             "rejected": entry.rejected,
             "problem": entry.problem[: codec.MAX_TEXT // 4],
@@ -95,12 +99,12 @@ def read_segment(path: Path) -> tuple[RunSpec, Iterator[ArchivedEntry]]:
     records = _records(path)
     head = codec.decode(next(records, b""), max_bytes=_RECORD_BYTES_MAX)
     codec.check_fields(head, _HEAD_FIELDS)
-    codec.take_int(head, "format", FORMAT, FORMAT)
+    form = codec.take_int(head, "format", min(_FORMATS), max(_FORMATS))
     try:
-        spec = RunSpec.from_json(head["spec"])
+        spec = RunSpec.from_json(head["spec"], formats=READABLE)
     except ConfigError as error:
         raise WireError(str(error)) from error
-    return spec, (_decode_entry(record) for record in records)
+    return spec, (_decode_entry(record, form) for record in records)
 
 
 def whole_bytes(path: Path) -> int:
@@ -137,26 +141,31 @@ def _record(file: BinaryIO, size: int) -> bytes:
     return record
 
 
-def _decode_entry(record: bytes) -> ArchivedEntry:
-    fields = stored_fields(codec.decode(record, max_bytes=_RECORD_BYTES_MAX))
-    codec.check_fields(fields, _ENTRY_FIELDS)
-    header = None
-    if fields["header"] is not None:
-        version, epoch, steps, games, created_ms = _numbers(fields["header"], "header", 5)
-        header = Header(version, epoch, steps, games, created_ms, imported=fields["imported"] is True)
-    if not isinstance(fields["payload"], bytes):
-        raise WireError(f"payload: {type(fields['payload']).__name__}, expected bytes")
+def _decode_entry(record: bytes, form: int) -> ArchivedEntry:
+    fields = stored_fields(codec.decode(record, max_bytes=_RECORD_BYTES_MAX, max_list=_HEADER_FIELDS_MAX))
+    codec.check_fields(fields, _ENTRY_FIELDS | ({"imported"} if form == 1 else set()))
+    payload = codec.take_bytes(fields, "payload")
     left, right = _numbers(fields["id"], "id", 2)
     return ArchivedEntry(
         actor=codec.take_text(fields, "actor"),
         id=(left, right),
-        header=header,
-        payload=fields["payload"],
+        header=format_1.archived_header(fields) if form == 1 else _decode_header(fields["header"], payload),
+        payload=payload,
         rejected=stored_name(codec.take_text(fields, "rejected")),
         problem=codec.take_text(fields, "problem"),
         commit=codec.take_text(fields, "commit"),
         version=codec.take_int(fields, "version", 0, _NUMBER_MAX),
+        format=form,
     )
+
+
+def _decode_header(raw: object, payload: bytes) -> Header | None:
+    if raw is None:
+        return None
+    if not (isinstance(raw, list) and all(isinstance(part, bytes) for part in raw)):
+        raise WireError(f"header: {type(raw).__name__}, expected a list of an entry's fields")
+    # Its `bytes` is the payload's, which may not have been kept.
+    return parse_entry([*raw[:11], b"%d" % len(payload), *raw[12:], b"payload", payload])[0]
 
 
 def _numbers(raw: object, name: str, count: int) -> list[int]:

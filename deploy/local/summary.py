@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...common.deprecated import with_old_summary
-from ...common.spec import RunSpec
+from ...common.spec import READABLE, RunSpec
 from ...common.wire.weights import Pointer, decode_weights
 from ...learner.ledger.counters import REJECTION_COUNTERS
 from ..observe.run_view import look
@@ -39,7 +39,7 @@ def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
     """Load the last published version as a policy."""
     from ...actors.inference.policy import Policy
 
-    spec = RunSpec.from_json(server.call("HGET", keys.spec, "json"))
+    spec = RunSpec.from_json(server.call("HGET", keys.spec, "json"), formats=READABLE)
     pointer = Pointer.from_json(server.call("GET", keys.latest))
     blob = server.call("GET", keys.weights(pointer.epoch, pointer.version)) or b""
     return Policy(pointer, decode_weights(blob, pointer.digest, spec), spec), spec

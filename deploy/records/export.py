@@ -95,7 +95,7 @@ def write_npz(path: Path, arrays: dict[str, Array]) -> None:
 
 def _of_run(url: str, run: str) -> tuple[RunSnapshot, RunSpec]:
     from ...common.server.streams import Server
-    from ...common.spec import RunSpec
+    from ...common.spec import READABLE, RunSpec
 
     keys, server = Keys(run), Server(url)
     try:
@@ -105,7 +105,7 @@ def _of_run(url: str, run: str) -> tuple[RunSnapshot, RunSpec]:
         server.close()
     if stored is None:
         raise ConfigError(f"run: {run!r}, expected the name of a run on this server")
-    return stored, RunSpec.from_json(raw)
+    return stored, RunSpec.from_json(raw, formats=READABLE)
 
 
 def _unmoved(server: Server, keys: Keys) -> RunSnapshot | None:

@@ -57,7 +57,7 @@ def collate(trajectories: Sequence[Trajectory], staleness: Sequence[int] = ()) -
 
     observations = np.concatenate([_pad(each.observations, steps + 1) for each in trajectories], axis=1)
     return Batch(
-        observations=observations.reshape(*observations.shape[:2], -1),
+        observations=observations.reshape(*observations.shape[:2], -1).astype(np.float32, copy=False),
         actions=join("actions"),
         log_probs=join("log_probs"),
         rewards=join("rewards"),

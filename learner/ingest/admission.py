@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ...common.wire.trajectory import Header
+    from ...common.wire.entry_header import Header
     from ..config import IntakeConfig
     from ..ledger.counters import Rejection
     from ..ledger.head import Standing
@@ -28,11 +28,12 @@ def rejection(header: Header, standing: Standing, now_ms: int, config: IntakeCon
 
 def _rejection_by_version(header: Header, standing: Standing, config: IntakeConfig) -> Rejection | None:
     head = standing.head
-    if header.epoch != head.epoch or header.version > head.version:
+    if header.epoch != head.epoch or header.versions[1] > head.version:
         return "wrong_epoch"
-    commit = standing.lineage.get(header.version)
-    if header.commit and commit and header.commit != commit:
-        return "wrong_epoch"
+    for version, played in zip(header.versions, header.commits, strict=True):
+        commit = standing.lineage.get(version)
+        if played and commit and played != commit:
+            return "wrong_epoch"
     if head.version - header.version > config.max_staleness:
         return "stale"
     return None

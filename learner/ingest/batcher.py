@@ -10,7 +10,8 @@ from ..ledger.stream_entry import Cursors, Entry, EntryId
 from .admission import rejection
 
 if TYPE_CHECKING:
-    from ...common.wire.trajectory import Header, Trajectory
+    from ...common.wire.entry_header import Header
+    from ...common.wire.trajectory import Trajectory
     from ..config import IntakeConfig
     from ..ledger.counters import Rejection
     from ..ledger.head import Standing

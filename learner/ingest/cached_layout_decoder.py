@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...common.wire import codec
-from ...common.wire.trajectory import Trajectory, check_values, decode_trajectory, payload_end, payload_fields
+from ...common.wire.trajectory import checked_trajectory, decode_trajectory, payload_end, payload_fields
 
 if TYPE_CHECKING:
     from ...common.spec import RunSpec
     from ...common.wire.codec import Array
-    from ...common.wire.trajectory import Header
+    from ...common.wire.entry_header import Header
+    from ...common.wire.trajectory import Trajectory
 
 _LAYOUTS_MAX = 2048  # layouts kept, about 2 KB each; a run of whole games has one for each length
 
@@ -60,7 +61,7 @@ class CachedLayoutDecoder:
     def __init__(self, spec: RunSpec, layouts_max: int = _LAYOUTS_MAX) -> None:
         """Args: layouts_max: how many layouts to remember."""
         self._spec, self._layouts_max = spec, layouts_max
-        self._layouts: dict[tuple[int, bool], PayloadLayout] = {}  # by length, and if imported
+        self._layouts: dict[int, PayloadLayout] = {}  # by length
         self._ends: dict[str, bytes] = {}  # actor to the last bytes of its payloads
 
     def decode(self, payload: bytes, header: Header, actor: str) -> Trajectory:
@@ -72,23 +73,16 @@ class CachedLayoutDecoder:
         end = self._ends.get(actor)
         if end is None:
             end = self._ends[actor] = payload_end(actor)
-        shapes = (len(payload) - len(end), header.imported)
-        layout = self._layouts.get(shapes)
+        length = len(payload) - len(end)
+        layout = self._layouts.get(length)
         if layout is not None and payload.endswith(end) and (arrays := layout.arrays(payload)) is not None:
-            return self._checked(arrays, header)
+            for name, array in arrays.items():
+                codec.check_contents(name, array)
+            return checked_trajectory(arrays, header, self._spec)
         trajectory = decode_trajectory(payload, header, actor, self._spec)
         layout = PayloadLayout.of(trajectory, self._spec)
-        if layout.length == shapes[0]:  # probably the bytes that `encode` writes; `arrays` compares them
+        if layout.length == length:  # it is what `encode` writes, or as long
             if len(self._layouts) >= self._layouts_max:
                 self._layouts.clear()
-            self._layouts[shapes] = layout
-        return trajectory
-
-    def _checked(self, arrays: dict[str, Array], header: Header) -> Trajectory:
-        """The trajectory of these arrays, after the checks of `decode_trajectory` that do not concern shapes."""
-        for name, array in arrays.items():
-            codec.check_contents(name, array)
-        arrays["observations"] = arrays["observations"].astype(np.float32, copy=False)
-        trajectory = Trajectory(**arrays)
-        check_values(trajectory, header, self._spec)
+            self._layouts[length] = layout
         return trajectory

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...common.errors import WireError
-from ...common.wire.trajectory import parse_entry
+from ...common.wire.entry_header import parse_entry
 from ..ledger.stream_entry import Entry
 from .cached_layout_decoder import CachedLayoutDecoder
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...common.spec import RunSpec
-    from ...common.wire.trajectory import Header
+    from ...common.wire.entry_header import Header
     from ..ledger.counters import Rejection
     from ..ledger.stream_entry import EntryId
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
     from ...common.spec import RunSpec
-    from ...common.wire.trajectory import Header
+    from ...common.wire.entry_header import Header
     from ..commit.lease import Lease
     from ..ledger.counters import Rejection
     from ..ledger.stream_entry import Entry

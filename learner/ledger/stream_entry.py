@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ...common.wire.trajectory import Header, Trajectory
+    from ...common.wire.entry_header import Header
+    from ...common.wire.trajectory import Trajectory
     from .counters import Rejection
 
 EntryId = tuple[int, int]

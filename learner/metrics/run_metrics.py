@@ -11,7 +11,7 @@ import numpy as np
 from ...common.deprecated import stored_fields
 
 if TYPE_CHECKING:
-    from ...common.wire.trajectory import Header, Trajectory
+    from ...common.wire.entry_header import Header
     from .update_metrics import Metrics
 
 GAMES = 100  # the mean return of a run is over its last hundred games, as is usual for Gymnasium's tasks
@@ -31,23 +31,21 @@ class History:
         self._rejected_by_lag: Counter[int] = Counter()
         self._rejected_by_length: Counter[int] = Counter()
 
-    def accept(self, header: Header, trajectory: Trajectory, version: int, now_ms: int) -> None:
+    def accept(self, header: Header, version: int, now_ms: int) -> None:
         """Add a trajectory that is trained on, and the games that ended in it.
 
         Imported games are ignored: the metrics are about games that the run's own versions played.
 
         Args:
             header: of the entry.
-            trajectory: its contents.
             version: the run's current version.
             now_ms: the server's time.
         """
         if header.imported:
             return
-        self._returns.extend(trajectory.returns.tolist())
-        self._lengths.extend(trajectory.lengths.tolist())
-        if trajectory.wins is not None:
-            self._wins.extend(trajectory.wins.tolist())
+        self._returns.extend(header.episodes.returns)
+        self._lengths.extend(header.episodes.lengths)
+        self._wins.extend(header.episodes.wins or ())
         self._staleness.append(version - header.version)
         self._age_s.append((now_ms - header.created_ms) / 1000)
 

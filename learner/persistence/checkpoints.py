@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...common.errors import ConfigError, WireError
 from ...common.process.atomic_file import PART, write_durably
 from ...common.process.log import Log
-from ...common.spec import RunSpec
+from ...common.spec import READABLE, RunSpec
 from ...common.wire import codec
 from ...common.wire.weights import digest
 from ..ledger.counters import Counters
@@ -95,7 +95,7 @@ def read_checkpoint(path: Path) -> tuple[RunSnapshot, RunSpec]:
         if digest(b"".join(blobs)) != codec.take_text(fields, "digest"):
             raise ConfigError(f"checkpoint {path}: damaged, expected blobs of digest {fields['digest']!r:.80}")
         return RunSnapshot(head, Counters.from_fields(fields["counters"]), *blobs), RunSpec.from_json(
-            codec.take_text(fields, "spec")
+            codec.take_text(fields, "spec"), formats=READABLE
         )
     except (OSError, WireError, AttributeError, TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"checkpoint {path}: {error}, expected a file written by a broodmind learner") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...common.errors import ConfigError
-from ...common.spec import RunSpec
+from ...common.spec import READABLE, RunSpec
 
 if TYPE_CHECKING:
     from ...common.server.keys import Keys
@@ -23,10 +23,12 @@ def agree_on_spec(server: Server, keys: Keys, spec: RunSpec) -> None:
     if raw is None:
         server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
         return
-    theirs = RunSpec.from_json(raw)
+    theirs = RunSpec.from_json(raw, formats=READABLE)
     for part in ("game", "network", "rollout", "seed"):
         if getattr(theirs, part) != getattr(spec, part):
             raise ConfigError(
                 f"{part} of run {keys.run}: {getattr(spec, part)}, expected {getattr(theirs, part)} as the run was "
                 "started with; choose another --run name for other settings"
             )
+    if raw.decode() != spec.to_json():  # of an earlier format; from now on the run's actors must be of this version
+        server.call("HSET", keys.spec, "json", spec.to_json())

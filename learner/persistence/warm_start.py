@@ -9,7 +9,7 @@ import numpy as np
 
 from ...common.errors import ConfigError, WireError
 from ...common.policy.network import shapes, stacks
-from ...common.spec import RunSpec
+from ...common.spec import READABLE, RunSpec
 from ...common.wire import codec
 from ...common.wire.bot_model import GAME, NETWORK, is_bot_model, take_bot_model
 from ...common.wire.npz import read_npz
@@ -68,7 +68,7 @@ def _from_npz(path: Path, spec: RunSpec) -> WarmStart:
         return WarmStart(take_bot_model(arrays).params)  # it has no value network; that keeps its initial weights
     if SPEC not in arrays or arrays[SPEC].dtype != np.uint8:
         raise WireError(f"file: arrays {', '.join(arrays)[:80]!r}, expected a model or an export of broodmind's")
-    theirs = RunSpec.from_json(arrays[SPEC].tobytes())
+    theirs = RunSpec.from_json(arrays[SPEC].tobytes(), formats=READABLE)
     _check(path, spec, theirs.game, theirs.network)
     if theirs.network.normalize_observations:
         raise WireError(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ...common.spec import RunSpec
-    from ...common.wire.trajectory import Header
+    from ...common.wire.entry_header import Header
     from ..algorithms.trainer import WarmStart
     from ..commit.commit import Commit
     from ..config import LearnerConfig
@@ -93,8 +93,8 @@ class RunState:
         """
         step = train(self.trainer, batcher, self.head.version)
         now = now_ms()
-        for header, trajectory in step.trajectories:
-            self._history.accept(header, trajectory, self.head.version, now)
+        for header, _ in step.trajectories:
+            self._history.accept(header, self.head.version, now)
         self.counters = self.counters.add(
             updates=1,
             accepted=len(step.trajectories),

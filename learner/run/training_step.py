@@ -10,7 +10,8 @@ import numpy as np
 from ..algorithms.batch import collate
 
 if TYPE_CHECKING:
-    from ...common.wire.trajectory import Header, Trajectory
+    from ...common.wire.entry_header import Header
+    from ...common.wire.trajectory import Trajectory
     from ..algorithms.trainer import Trainer
     from ..ingest.batcher import Batcher
     from ..metrics.update_metrics import Metrics

@@ -16,12 +16,12 @@ from dataclasses import replace
 import msgpack
 import numpy as np
 import pytest
-from support.runs import SPEC, trajectory
+from support.runs import SPEC, make_header, trajectory
 
 from broodmind.common.actions import Box
 from broodmind.common.errors import BroodmindError, ConfigError, LineageLost, WireError
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
-from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory
+from broodmind.common.wire.trajectory import decode_trajectory, encode_trajectory
 from broodmind.common.wire.weights import Pointer, decode_weights, digest
 from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.algorithms.trainer import Trainer
@@ -48,8 +48,8 @@ def states_of(spec):
     trainer, history = Trainer(spec, PPOConfig()), History()
     for seed in range(3):
         played = trajectory(seed)
-        history.accept(Header(1, 1, played.steps, played.games, 10**12), played, 2 + seed, 2 * 10**12)
-        history.reject(Header(1, 1, played.steps, played.games, 10**12), 9)
+        history.accept(make_header(1, 1, played.steps, played.episodes, 10**12), 2 + seed, 2 * 10**12)
+        history.reject(make_header(1, 1, played.steps, played.episodes, 10**12), 9)
     cursors, lineage = {"a": (7, 3), "b": (2**41, 1)}, {1: "ab", 2: "cd"}
     return encode_learner(HEAD, LearnerState(trainer.state(), history.state(), cursors, lineage)), trainer.weights()
 
@@ -70,7 +70,7 @@ class Decoder:
 
 class Trajectories(Decoder):
     played = trajectory()
-    header = Header(1, 1, played.steps, played.games, 2 * 10**12)
+    header = make_header(1, 1, played.steps, played.episodes, 2 * 10**12)
 
     def make(self):
         return [encode_trajectory(self.played, "a", SPEC)]

@@ -7,7 +7,6 @@ from support.payloads import (
     PLAIN,
     RICH,
     altered,
-    as_redis_returns,
     assert_bounded,
     assert_refused,
     encoded,
@@ -112,14 +111,14 @@ def test_what_encode_would_not_have_written_is_not_even_unpacked(name):
 
 @pytest.mark.parametrize("name", NASTY)
 def test_hostile_bytes_are_refused_within_bounded_memory(name):
-    raised = assert_bounded(as_redis_returns(encoded(PLAIN)[0], NASTY[name]), PLAIN)
+    raised = assert_bounded(encoded(PLAIN)[0].to_bytes(NASTY[name]), PLAIN)
     assert raised is not None
 
 
 @pytest.mark.parametrize("opening", [b"\xde\x00\x10\xa1a", b"\x8f\xa1a", b"\x98", b"\xde\x00\x40\xa1a"])
 @pytest.mark.parametrize("levels", [1024, 1100, 100_000])
 def test_the_deepest_nesting_of_the_longest_maps_and_lists_costs_a_constant_and_no_more(opening, levels):
-    assert assert_bounded(as_redis_returns(encoded(PLAIN)[0], one_field(opening * levels)), PLAIN) is not None
+    assert assert_bounded(encoded(PLAIN)[0].to_bytes(one_field(opening * levels)), PLAIN) is not None
 
 
 def test_a_list_is_not_made_longer_than_its_bytes_could_fill():
@@ -146,10 +145,10 @@ def test_a_part_nested_as_deep_as_the_limits_or_as_msgpack_goes_is_refused(part,
 def test_a_large_valid_trajectory_is_decoded_within_four_times_its_size(spec):
     header, payload = encoded(spec, steps=16, columns=MAX_COLUMNS)
     assert len(payload) > 1 << 20
-    assert assert_bounded(as_redis_returns(header, payload), spec) is None
+    assert assert_bounded(header.to_bytes(payload), spec) is None
 
 
 def test_a_trajectory_of_one_cheap_step_a_row_is_decoded_within_four_times_its_size():
     spec = RunSpec(GameSpec("least", (1,), Discrete(2)), rollout=RolloutSpec(fragment_length=4096, float16=True))
     header, payload = encoded(spec, steps=4096, columns=64, endings=0.0)
-    assert assert_bounded(as_redis_returns(header, payload), spec) is None
+    assert assert_bounded(header.to_bytes(payload), spec) is None

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.runs import make_header
 
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import WireError
 from broodmind.common.policy import categorical
 from broodmind.common.policy.network import policy_outputs
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
-from broodmind.common.wire.trajectory import Header, Trajectory, decode_trajectory, encode_trajectory
+from broodmind.common.wire.entry_header import Episodes
+from broodmind.common.wire.trajectory import Trajectory, decode_trajectory, encode_trajectory
 from broodmind.learner.algorithms.batch import collate
 from broodmind.learner.algorithms.impact.config import ImpactConfig
 from broodmind.learner.algorithms.impact.update import Impact
@@ -82,9 +84,8 @@ def whole_game(rng, length, *, masked=True):
         terminated=ended & by_rules,
         truncated=ended & (not by_rules),
         valid=np.ones((length, 1), np.bool_),
-        returns=rewards.sum(axis=0),
-        lengths=np.array([length], np.int32),
         masks=masks if masked else None,
+        episodes=Episodes((float(rewards.sum()),), (length,), (0,)),
     )
 
 
@@ -103,8 +104,7 @@ def single_step(observation, action, reward):
         terminated=one,
         truncated=~one,
         valid=one,
-        returns=np.full(1, reward, np.float32),
-        lengths=np.ones(1, np.int32),
+        episodes=Episodes((float(reward),), (1,), (0,)),
     )
 
 
@@ -378,7 +378,7 @@ def test_nothing_that_the_wire_lets_through_turns_the_weights_into_anything_but_
     game = whole_game(rng, 9, masked=False)
     hostile = replace(game, **{field: change(getattr(game, field))})
     try:
-        taken = decode_trajectory(encode_trajectory(hostile, "a", spec), Header(1, 1, 9, 1, 1), "a", spec)
+        taken = decode_trajectory(encode_trajectory(hostile, "a", spec), make_header(1, 1, 9, 1, 1), "a", spec)
     except WireError:
         return  # refused: as good
     algorithm = (

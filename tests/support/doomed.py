@@ -10,10 +10,10 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-from support.runs import SPEC, trajectory
+from support.runs import SPEC, make_header, trajectory
 
 from broodmind.common.process.shutdown import stop_on_signal
-from broodmind.common.wire.trajectory import Header, encode_trajectory
+from broodmind.common.wire.trajectory import encode_trajectory
 from broodmind.learner import loop
 from broodmind.learner.algorithms.batch import collate
 from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
@@ -29,7 +29,7 @@ def deadly(actor):
     """The fields of an XADD with a valid trajectory that kills this learner."""
     played = trajectory()
     played = replace(played, rewards=np.full_like(played.rewards, _MARK))
-    header = Header(1, 1, played.steps, played.games, created_ms=10**12 * 2)
+    header = make_header(1, 1, played.steps, played.episodes, created_ms=10**12 * 2)
     return header.fields(encode_trajectory(played, actor, SPEC))
 
 

@@ -10,22 +10,21 @@ import pytest
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.errors import WireError
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
-from broodmind.common.wire.trajectory import (
-    Header,
-    Trajectory,
-    decode_trajectory,
-    encode_trajectory,
-    parse_entry,
-)
+from broodmind.common.wire.entry_header import NO_EPISODES, Episodes, Header, parse_entry
+from broodmind.common.wire.trajectory import Trajectory, decode_trajectory, encode_trajectory
 from broodmind.learner.ingest.cached_layout_decoder import CachedLayoutDecoder
 
 ACTOR = "a1"
+CREATED_MS = 1_700_000_000_000
 PLAIN = RunSpec(GameSpec("plain", (3,), Discrete(4)), rollout=RolloutSpec(fragment_length=16))
 RICH = RunSpec(
     GameSpec("rich", (2, 3), Discrete(5), masked=True, wins=True), rollout=RolloutSpec(fragment_length=16, float16=True)
 )
 SEVERAL = RunSpec(
     GameSpec("several", (3,), MultiDiscrete((3, 2)), masked=True), rollout=RolloutSpec(fragment_length=16)
+)
+BYTES = RunSpec(
+    GameSpec("bytes", (4, 4, 1), Discrete(4), observation_dtype="uint8"), rollout=RolloutSpec(fragment_length=16)
 )
 NUMBERS = RunSpec(GameSpec("numbers", (3,), Box((-1.0, 0.0), (1.0, 9.0))), rollout=RolloutSpec(fragment_length=16))
 
@@ -40,14 +39,14 @@ class Decoders(dict):
 DECODERS = Decoders()
 
 
-def make_trajectory(spec, *, steps=5, columns=2, endings=0.2, seed=0):
+def make_trajectory(spec, *, steps=5, columns=2, endings=0.2, spread=2, seed=0):
     """Any trajectory that fits the spec; half-float observations are ones that half floats can hold.
 
-    Of its steps a share of `endings` ends a game, the first one among them, and none where that is 0.
+    Of its steps a share of `endings` ends a game, the first one among them, and none where that is 0. Where it has more
+    than one step, `spread` + 1 versions have played it.
     """
     rng = np.random.default_rng(seed)
     shape, game = (steps, columns), spec.game
-    observations = rng.normal(size=(steps + 1, columns, *game.observation_shape)).astype(np.float16).astype(np.float32)
     actions, masks = some_actions(game.actions, shape, rng)
     valid = rng.random(shape) < 0.8
     valid[0, 0] = True
@@ -59,17 +58,43 @@ def make_trajectory(spec, *, steps=5, columns=2, endings=0.2, seed=0):
         ended[t] &= valid[t]
     games, by_rules, by_limit = int(ended.sum()), rng.random(shape) < 0.5, rng.random(shape) < 0.2
     return Trajectory(
-        observations=observations,
+        observations=some_observations(spec, (steps + 1, columns), rng),
         actions=actions,
         log_probs=-rng.random(shape, np.float32),
         rewards=rng.normal(size=shape).astype(np.float32),
         terminated=ended & by_rules,
         truncated=ended & (by_limit | ~by_rules),
         valid=valid,
-        returns=rng.normal(size=games).astype(np.float32),
-        lengths=rng.integers(1, 1000, games, dtype=np.int32),
         masks=masks if game.masked else None,
-        wins=rng.random(games) < 0.5 if game.wins else None,
+        version_offsets=some_versions(shape, spread, rng) if spread and steps * columns > 1 else None,
+        episodes=some_games(games, rng, wins=game.wins),
+    )
+
+
+def some_observations(spec, shape, rng):
+    """Observations [T + 1, B, ...] of the game's dtype."""
+    shape = (*shape, *spec.game.observation_shape)
+    if spec.game.observation_dtype == "uint8":
+        return rng.integers(0, 256, shape, dtype=np.uint8)
+    return rng.normal(size=shape).astype(np.float16).astype(np.float32)
+
+
+def some_versions(shape, spread, rng):
+    """The versions of steps [T, B], counted from the lowest: of the first step the lowest, of the last the highest."""
+    offsets = rng.integers(0, spread + 1, shape, dtype=np.int32)
+    offsets.flat[0], offsets.flat[-1] = 0, spread
+    return offsets
+
+
+def some_games(games, rng, *, wins):
+    """The results of so many games, which began within the second before `CREATED_MS`."""
+    if not games:
+        return NO_EPISODES
+    return Episodes(
+        tuple(rng.normal(size=games).tolist()),
+        tuple(rng.integers(1, 1000, games).tolist()),
+        tuple((CREATED_MS - rng.integers(0, 1000, games)).tolist()),
+        tuple((rng.random(games) < 0.5).tolist()) if wins else None,
     )
 
 
@@ -84,13 +109,11 @@ def some_actions(actions, shape, rng):
     return np.stack(drawn, axis=-1).reshape(*shape, *actions.shape), np.concatenate(masks, axis=2)
 
 
-def header_of(trajectory, version=3, epoch=1, created_ms=1_700_000_000_000):
-    return Header(version, epoch, trajectory.steps, trajectory.games, created_ms)
-
-
-def as_redis_returns(header, payload):
-    """XADD's arguments as XREADGROUP gives them back: all bytes."""
-    return [part if isinstance(part, bytes) else str(part).encode() for part in header.fields(payload)]
+def header_of(trajectory, version=3, epoch=1, *, imported=False):
+    """The header with which a trajectory is sent."""
+    offsets = trajectory.version_offsets
+    high = version + (0 if offsets is None else int(offsets.max()))
+    return Header(epoch, (version, high), trajectory.steps, CREATED_MS, episodes=trajectory.episodes, imported=imported)
 
 
 def receive(raw, spec):
@@ -118,8 +141,8 @@ def decode_both(payload, header, spec):
 def assert_same(sent, found):
     for field in dataclass_fields(Trajectory):
         ours, theirs = getattr(sent, field.name), getattr(found, field.name)
-        if ours is None:
-            assert theirs is None
+        if ours is None or isinstance(ours, Episodes):
+            assert theirs == ours, field.name
         else:
             assert (theirs.dtype, theirs.shape) == (ours.dtype, ours.shape), field.name
             assert theirs.tobytes() == ours.tobytes(), field.name
@@ -147,7 +170,7 @@ def assert_refused(spec, name, change, match=""):
         DECODERS[spec].decode(payload, header, ACTOR)
 
 
-ARRAYS = [field.name for field in dataclass_fields(Trajectory)]
+ARRAYS = [field.name for field in dataclass_fields(Trajectory) if field.name != "episodes"]
 
 
 def measured(call):

@@ -21,7 +21,8 @@ from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import Server
 from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
-from broodmind.common.wire.trajectory import Header, Trajectory, encode_trajectory
+from broodmind.common.wire.entry_header import Episodes, Header
+from broodmind.common.wire.trajectory import Trajectory, encode_trajectory
 from broodmind.common.wire.weights import Pointer, encode_weights
 from broodmind.learner.commit.commit import Commit
 from broodmind.learner.ledger.head import Head, next_head
@@ -30,6 +31,7 @@ SPEC = RunSpec(
     GameSpec("toy", (3,), Discrete(2)), NetworkSpec(hidden=(8,)), RolloutSpec(fragment_length=4, high_water=4)
 )
 NEVER = Stop()
+BEGAN_MS = 10**12
 
 
 def trajectory(seed: int = 0, spec: RunSpec = SPEC, columns: int = 2) -> Trajectory:
@@ -46,20 +48,29 @@ def trajectory(seed: int = 0, spec: RunSpec = SPEC, columns: int = 2) -> Traject
         terminated=terminated,
         truncated=np.zeros(shape, np.bool_),
         valid=np.ones(shape, np.bool_),
-        returns=np.ones(1, np.float32),
-        lengths=np.full(1, shape[0], np.int32),
+        episodes=Episodes((1.0,), (shape[0],), (BEGAN_MS,)),
     )
+
+
+def make_header(
+    version: int, epoch: int, steps: int, games: int | Episodes, created_ms: int, commit: str = "", **more
+) -> Header:
+    """The header of play with one version; of so many games where it does not matter how they went."""
+    if isinstance(games, int):
+        games = Episodes((1.0,) * games, (steps,) * games, (created_ms,) * games)
+    return Header(epoch, (version, version), steps, created_ms, (commit, commit), games, **more)
 
 
 def entry(actor: str, *, version: int = 1, epoch: int = 1, spec: RunSpec = SPEC, seed: int = 0, payload=None) -> list:
     """The fields of an XADD with a trajectory."""
     played = trajectory(seed, spec)
-    header = Header(version, epoch, played.steps, played.games, created_ms=10**12 * 2)
+    header = make_header(version, epoch, played.steps, played.episodes, created_ms=10**12 * 2)
     return header.fields(encode_trajectory(played, actor, spec) if payload is None else payload)
 
 
 def fragment(version: int = 1, epoch: int = 1, seed: int = 0) -> Fragment:
-    return Fragment(trajectory(seed), Pointer(epoch, version, "", "d", 0))
+    pointer = Pointer(epoch, version, "", "d", 0)
+    return Fragment(trajectory(seed), (pointer, pointer))
 
 
 def joined_connection(

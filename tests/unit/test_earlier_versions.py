@@ -1,18 +1,22 @@
-"""What version 0.1 wrote, read by this version: each is built here as that version's code wrote it."""
+"""What version 0.1 wrote, read or refused by this version: each is built here as that version's code wrote it."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from support.runs import SPEC, trajectory
+from support import format_1
+from support.runs import SPEC, make_header, trajectory
 
 from broodmind.actors.client.agent import Status
-from broodmind.actors.client.spool import Spool, read
 from broodmind.common import deprecated
+from broodmind.common.errors import ConfigError, WireError
+from broodmind.common.spec import READABLE, RunSpec
 from broodmind.common.wire import codec
-from broodmind.common.wire.archive_format import MAGIC, SUFFIX, encode_head, frame, read_segment
-from broodmind.common.wire.trajectory import Header, encode_trajectory, parse_entry
+from broodmind.common.wire.archive_format import MAGIC, SUFFIX, frame, read_segment
+from broodmind.common.wire.entry_header import parse_entry
 from broodmind.common.wire.weights import digest
 from broodmind.learner.ingest.quarantine import PoisonCandidate, poison_candidates
 from broodmind.learner.ledger.counters import Counters
@@ -40,9 +44,29 @@ COUNTERS = {
 }
 
 
-def test_the_mark_of_an_imported_entry_is_known():
-    raw = [b"v", b"0", b"e", b"0", b"c", b"", b"n", b"8", b"g", b"1", b"t", b"5", b"b", b"declared", b"p", b"payload"]
-    assert parse_entry(raw) == (Header(0, 0, 8, 1, 5, imported=True), b"payload")
+@pytest.mark.parametrize("imported", [False, True])
+def test_an_entry_in_a_stream_is_rejected_in_a_line_that_names_both_formats(imported):
+    header = make_header(0, 0, 8, 1, 5, imported=imported)
+    raw = [
+        part if isinstance(part, bytes) else str(part).encode() for part in format_1.entry_fields(header, b"payload")
+    ]
+    with pytest.raises(WireError) as caught:
+        parse_entry(raw)
+    assert str(caught.value) == "entry: format 1, expected 2: its actor is of an older version of broodmind"
+
+
+def test_the_spec_of_a_run_is_read_and_an_actor_of_this_version_is_told_why_it_must_wait():
+    stored = spec_of_0_1()
+    assert RunSpec.from_json(stored, formats=READABLE) == SPEC
+    with pytest.raises(ConfigError, match=r"^run spec: format 1, expected 2: the run's learner is of another version"):
+        RunSpec.from_json(stored)
+
+
+def spec_of_0_1():
+    """The text of a spec, which said nothing of its format."""
+    text = json.loads(SPEC.to_json())
+    del text["format"]
+    return json.dumps(text, sort_keys=True, separators=(",", ":")).encode()
 
 
 def test_counters_are_read():
@@ -95,30 +119,33 @@ def test_a_history_is_restored():
 
 @pytest.mark.parametrize(("refused", "rejected"), [("", ""), ("stale", "stale"), ("foreign", "off_run")])
 def test_an_archive_segment_is_read(tmp_path, refused, rejected):
-    played = trajectory()
+    played, head = trajectory(), {"format": 1, "run": "run", "spec": spec_of_0_1()}
     record = {
         "actor": "a",
         "id": [7, 1],
         "header": [3, 1, played.steps, played.games, 1000],
         "declared": True,
-        "payload": encode_trajectory(played, "a", SPEC),
+        "payload": format_1.encode_trajectory(played, "a"),
         "refused": refused,
         "problem": "",
         "commit": "c0ffee",
         "version": 4,
     }
     path = tmp_path / f"run-000001{SUFFIX}"
-    path.write_bytes(MAGIC + frame(encode_head("run", SPEC)) + frame(codec.encode(record)))
-    (entry,) = read_segment(path)[1]
-    assert (entry.rejected, entry.header.imported) == (rejected, True)
-    assert entry.trajectory(SPEC).steps == played.steps
+    path.write_bytes(MAGIC + frame(codec.encode(head)) + frame(codec.encode(record)))
+    spec, (entry,) = read_segment(path)
+    assert spec == SPEC
+    assert (entry.rejected, entry.header.imported, entry.header.versions) == (rejected, True, (3, 3))
+    read = entry.trajectory(SPEC)
+    np.testing.assert_array_equal(read.rewards, played.rewards)
+    assert replace(read.episodes, began_ms=()) == replace(played.episodes, began_ms=())
 
 
 def test_a_checkpoint_is_read(tmp_path):
     blobs = b"learner state", b"weights"
     fields = {
         "format": 1,
-        "spec": SPEC.to_json(),
+        "spec": spec_of_0_1().decode(),
         "epoch": 1,
         "version": 5,
         "commit": "c0ffee",
@@ -132,16 +159,6 @@ def test_a_checkpoint_is_read(tmp_path):
     snapshot, spec = read_checkpoint(path)
     assert spec == SPEC
     assert (snapshot.counters.imported, snapshot.counters.off_run, snapshot.counters.accepted) == (3, 2, 10)
-
-
-def test_a_spooled_game_is_read(tmp_path):
-    spool = Spool(tmp_path / "box-000")
-    file = tmp_path / "box-000" / "sent-7-1.game"
-    header = [3, 1, 8, 1, 1000, "c0ffee", False]  # version, epoch, steps, games, created, commit, declared
-    file.write_bytes(codec.encode({"format": 1, "header": header, "payload": b"payload"}))
-    assert spool.found() == ({(7, 1): file}, [])
-    assert read(file) == (Header(3, 1, 8, 1, 1000, "c0ffee"), b"payload")
-    spool.close()
 
 
 def test_an_entry_pending_with_the_consumer_of_that_version_is_a_poison_candidate():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.faulty_server import FaultyServer
 from support.learners import CONFIG, ONE_PIECE, STRIKING_OFF, head_of, learning
-from support.runs import NEVER, SPEC, entry, everything, fragment, hash_of, joined_connection, trajectory
+from support.runs import NEVER, SPEC, entry, everything, fragment, hash_of, joined_connection, make_header, trajectory
 from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
 from broodmind.actors.rollout import Fragment
@@ -19,7 +19,8 @@ from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import GROUP, Keys
 from broodmind.common.server.streams import ServerFull
 from broodmind.common.spec import GameSpec
-from broodmind.common.wire.trajectory import Header, encode_trajectory, parse_entry
+from broodmind.common.wire.entry_header import parse_entry
+from broodmind.common.wire.trajectory import encode_trajectory
 from broodmind.common.wire.weights import Pointer, decode_weights
 from broodmind.learner.config import CheckpointConfig, Goal, LeaseConfig
 from broodmind.learner.loop import learn
@@ -405,7 +406,7 @@ def test_an_update_that_is_not_finite_is_refused_and_its_batch_set_aside(shared_
     spec = replace(SPEC, network=replace(SPEC.network, activation="relu"))
     vast = trajectory()
     vast = replace(vast, observations=np.full_like(vast.observations, 3e38))
-    header = Header(1, 1, vast.steps, vast.games, created_ms=10**12 * 2)
+    header = make_header(1, 1, vast.steps, vast.episodes, created_ms=10**12 * 2)
     bad = header.fields(encode_trajectory(vast, "a", spec))
     with learning(shared_server.url, run, spec=spec):
         push(redis, keys, "a", [bad, bad])
@@ -436,7 +437,7 @@ def test_play_with_a_lost_version_is_refused_though_another_has_its_number(share
 
     def played_with(commit, sequence):
         played = trajectory()
-        header = Header(2, 1, played.steps, played.games, 10**12 * 2, commit)
+        header = make_header(2, 1, played.steps, played.episodes, 10**12 * 2, commit)
         push(redis, keys, "a", [header.fields(encode_trajectory(played, "a", SPEC))], first=sequence)
 
     with learning(shared_server.url, run):
@@ -454,9 +455,11 @@ def test_play_with_a_lost_version_is_refused_though_another_has_its_number(share
 
 def test_an_entry_names_the_commit_of_the_version_it_was_played_with(shared_server, redis, run, keys):
     connection = joined_connection(shared_server.url, run, "a")
-    connection.push([Fragment(trajectory(), Pointer(1, 2, "c0ffee", "d", 0))], NEVER)
-    ((_, fields),) = redis.call("XRANGE", keys.trajectories("a"), "-", "+")
-    assert parse_entry(fields)[0].commit == "c0ffee"
+    low, high = Pointer(1, 2, "c0ffee", "d", 0), Pointer(1, 5, "facade", "d", 0)
+    connection.push([Fragment(trajectory(), (low, low)), Fragment(trajectory(), (low, high))], NEVER)
+    headers = [parse_entry(fields)[0] for _, fields in redis.call("XRANGE", keys.trajectories("a"), "-", "+")]
+    assert [header.versions for header in headers] == [(2, 2), (2, 5)]
+    assert [header.commits for header in headers] == [("c0ffee", "c0ffee"), ("c0ffee", "facade")]
     connection.leave()
 
 

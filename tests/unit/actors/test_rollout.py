@@ -5,16 +5,19 @@ it), so that the expected arrays can be written down by hand; step k of a game g
 """
 
 import itertools
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from support.runs import make_header
 
 from broodmind.actors.games.vector_game import Step
 from broodmind.actors.rollout import GameRollout, StepRollout, make_rollout
 from broodmind.common.actions import Discrete
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
-from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory
+from broodmind.common.wire.entry_header import Episodes
+from broodmind.common.wire.trajectory import decode_trajectory, encode_trajectory
 from broodmind.common.wire.weights import Pointer
 
 TERMINATED, TRUNCATED = "terminated", "truncated"
@@ -85,6 +88,7 @@ class CountingPolicy:
         self.pointer = pointer(version)
 
     def act(self, observations, masks, _rng, _noise=None):
+        observations = observations.astype(np.float32)
         actions = observations.sum(axis=1).astype(np.int32) % ACTIONS
         if masks is not None:
             rows = np.arange(len(actions))
@@ -101,10 +105,10 @@ def columns_of(array):
     return array.swapaxes(0, 1).tolist()
 
 
-def assert_travels(trajectory, game, length):
+def assert_travels(trajectory, game, length, versions=(1, 1)):
     """The learner takes it as it is."""
     spec = RunSpec(game.spec, rollout=RolloutSpec(fragment_length=length))
-    header = Header(1, 1, trajectory.steps, trajectory.games, 1)
+    header = replace(make_header(1, 1, trajectory.steps, trajectory.episodes, 1), versions=versions)
     decode_trajectory(encode_trajectory(trajectory, "a", spec), header, "a", spec)
 
 
@@ -133,7 +137,7 @@ def test_a_piece_holds_every_step_of_every_column():
     assert game.seen == trajectory.actions.tolist()
     assert game.seeds == [7]
     assert trajectory.masks is None
-    assert trajectory.wins is None
+    assert trajectory.episodes.wins is None
     assert (trajectory.steps, trajectory.games) == (10, 3)
     assert_travels(trajectory, game, 6)
 
@@ -142,27 +146,26 @@ def test_returns_lengths_and_wins_are_those_of_the_games_in_the_order_they_ended
     game = two_columns(wins=True)
     (fragment,) = make(StepRollout, game, 6).play(CountingPolicy())
     trajectory = fragment.trajectory
-    assert trajectory.returns.tolist() == [1 + 2, 1 + 2 + 3 + 4, 1 + 2 + 3]
-    assert trajectory.lengths.tolist() == [2, 4, 3]
-    assert trajectory.wins.tolist() == [True, False, False]
-    assert (trajectory.returns.dtype, trajectory.lengths.dtype) == (np.float32, np.int32)
+    assert trajectory.episodes.returns == (1 + 2, 1 + 2 + 3 + 4, 1 + 2 + 3)
+    assert trajectory.episodes.lengths == (2, 4, 3)
+    assert trajectory.episodes.wins == (True, False, False)
     assert_travels(trajectory, game, 6)
 
 
 def test_games_that_end_in_the_same_step_are_in_the_order_of_their_columns():
     game = Script([(3, TERMINATED, False)], [(9, TERMINATED, True)], [(3, TRUNCATED, True)], wins=True)
     (fragment,) = make(StepRollout, game, 4).play(CountingPolicy())
-    assert fragment.trajectory.lengths.tolist() == [3, 3]
-    assert fragment.trajectory.wins.tolist() == [False, True]
+    assert fragment.trajectory.episodes.lengths == (3, 3)
+    assert fragment.trajectory.episodes.wins == (False, True)
 
 
 def test_a_game_goes_on_over_the_end_of_a_piece_and_is_counted_whole_where_it_ends():
     game = two_columns(wins=True)
     rollout = make(StepRollout, game, 3)
     fragments = [rollout.play(CountingPolicy())[0].trajectory for _ in range(4)]
-    assert [fragment.lengths.tolist() for fragment in fragments] == [[2], [4, 3], [2, 4], []]
-    assert [fragment.returns.tolist() for fragment in fragments] == [[3], [10, 6], [3, 10], []]
-    assert [fragment.wins.tolist() for fragment in fragments] == [[True], [False, False], [True, False], []]
+    assert [fragment.episodes.lengths for fragment in fragments] == [(2,), (4, 3), (2, 4), ()]
+    assert [fragment.episodes.returns for fragment in fragments] == [(3,), (10, 6), (3, 10), ()]
+    assert [fragment.episodes.wins for fragment in fragments] == [(True,), (False, False), (True, False), ()]
     for before, after in itertools.pairwise(fragments):
         np.testing.assert_array_equal(before.observations[-1], after.observations[0])
     assert sum(fragment.steps for fragment in fragments) == 9 + 10  # of 12 each: column 0 reset 3 times, column 1 twice
@@ -180,19 +183,13 @@ def test_a_game_that_ends_with_the_piece_resets_in_the_first_step_of_the_next():
 
 def test_a_piece_without_an_ending_has_no_games():
     (fragment,) = make(StepRollout, Script([(50, TERMINATED, True)], wins=True), 4).play(CountingPolicy())
-    trajectory = fragment.trajectory
-    assert [each.shape for each in (trajectory.returns, trajectory.lengths, trajectory.wins)] == [(0,)] * 3
-    assert [each.dtype for each in (trajectory.returns, trajectory.lengths, trajectory.wins)] == [
-        np.float32,
-        np.int32,
-        np.bool_,
-    ]
+    assert fragment.trajectory.episodes == Episodes(wins=())
 
 
 def test_games_of_a_single_step_leave_every_other_step_to_the_resets():
     (fragment,) = make(StepRollout, Script([(1, TERMINATED, False)]), 5).play(CountingPolicy())
     assert columns_of(fragment.trajectory.valid) == [[1, 0, 1, 0, 1]]
-    assert fragment.trajectory.lengths.tolist() == [1, 1, 1]
+    assert fragment.trajectory.episodes.lengths == (1, 1, 1)
 
 
 @pytest.mark.parametrize("kind", [StepRollout, GameRollout])
@@ -223,17 +220,19 @@ def test_a_piece_is_not_changed_by_the_play_that_follows(kind):
     fragments = []
     while not fragments:
         fragments = rollout.play(CountingPolicy())
-    names = type(fragments[0].trajectory).__slots__
-    kept = {name: getattr(fragments[0].trajectory, name).copy() for name in names}
+    names = [field.name for field in fields(fragments[0].trajectory)]
+    kept = deepcopy(fragments[0].trajectory)
     for _ in range(9):
         rollout.play(CountingPolicy())
     for name in names:
-        np.testing.assert_array_equal(getattr(fragments[0].trajectory, name), kept[name], err_msg=name)
+        np.testing.assert_array_equal(getattr(fragments[0].trajectory, name), getattr(kept, name), name)
 
 
 def test_a_piece_of_steps_is_of_the_version_that_played_it():
     rollout = make(StepRollout, two_columns(), 3)
-    assert [rollout.play(CountingPolicy(version))[0].played_with for version in (4, 6)] == [pointer(4), pointer(6)]
+    fragments = [rollout.play(CountingPolicy(version))[0] for version in (4, 6)]
+    assert [fragment.played_with for fragment in fragments] == [(pointer(4),) * 2, (pointer(6),) * 2]
+    assert [fragment.trajectory.version_offsets for fragment in fragments] == [None, None]
 
 
 # Whole games.
@@ -259,19 +258,19 @@ def test_each_game_is_a_piece_of_its_own_when_it_ends():
         assert columns_of(trajectory.log_probs) == [[-1 - number - k / 16 for k in range(length)]]
         assert columns_of(trajectory.rewards) == [list(range(1, length + 1))]
         assert columns_of(trajectory.valid) == [[True] * length]
-        assert trajectory.lengths.tolist() == [length]
-        assert trajectory.returns.tolist() == [length * (length + 1) / 2]
+        assert trajectory.episodes.lengths == (length,)
+        assert trajectory.episodes.returns == (length * (length + 1) / 2,)
         assert_travels(trajectory, game, 10)
     endings = [(fragment.trajectory.terminated, fragment.trajectory.truncated) for _, fragment in fragments]
     assert [bool(terminated[-1, 0]) for terminated, _ in endings] == [True, True, False, True, True]
     assert [bool(truncated[-1, 0]) for _, truncated in endings] == [False, False, True, False, False]
     assert not any(flags[:-1].any() for pair in endings for flags in pair)
-    assert [fragment.trajectory.wins.tolist() for _, fragment in fragments] == [
-        [True],
-        [False],
-        [False],
-        [True],
-        [False],
+    assert [fragment.trajectory.episodes.wins for _, fragment in fragments] == [
+        (True,),
+        (False,),
+        (False,),
+        (True,),
+        (False,),
     ]
 
 
@@ -286,8 +285,8 @@ def test_a_game_as_long_as_the_length_is_whole():
     for trajectory in (fragment.trajectory, following.trajectory):
         assert columns_of(trajectory.terminated) == [[0, 0, 0, 1]]
         assert not trajectory.truncated.any()
-        assert trajectory.wins.tolist() == [True]
-        assert (trajectory.lengths.tolist(), trajectory.returns.tolist()) == ([4], [10])
+        assert trajectory.episodes.wins == (True,)
+        assert (trajectory.episodes.lengths, trajectory.episodes.returns) == ((4,), (10,))
 
 
 def test_a_longer_game_is_cut_as_truncated_and_its_rest_is_unseen():
@@ -299,20 +298,20 @@ def test_a_longer_game_is_cut_as_truncated_and_its_rest_is_unseen():
     assert columns_of(cut.observations) == [[[0, 0], [0, 1], [0, 2], [0, 3]]]  # with what to bootstrap from
     assert columns_of(cut.truncated) == [[0, 0, 1]]
     assert not cut.terminated.any()
-    assert cut.wins.tolist() == [False]
-    assert (cut.lengths.tolist(), cut.returns.tolist()) == ([3], [6])
+    assert cut.episodes.wins == (False,)
+    assert (cut.episodes.lengths, cut.episodes.returns) == ((3,), (6,))
     assert columns_of(following.observations) == [[[1, 0], [1, 1], [1, 2]]]
     assert columns_of(following.rewards) == [[1, 2]]
     assert columns_of(following.terminated) == [[0, 1]]
-    assert following.wins.tolist() == [True]
+    assert following.episodes.wins == (True,)
     assert_travels(cut, game, 3)
 
 
 def test_the_unseen_rest_of_a_game_is_in_no_other_games_return_or_length():
     game = Script([(7, TERMINATED, True), (2, TERMINATED, True)])
     fragments = play_games(make(GameRollout, game, 3), 10)
-    assert [fragment.trajectory.lengths.tolist() for _, fragment in fragments] == [[3], [2]]
-    assert [fragment.trajectory.returns.tolist() for _, fragment in fragments] == [[1 + 2 + 3], [1 + 2]]
+    assert [fragment.trajectory.episodes.lengths for _, fragment in fragments] == [(3,), (2,)]
+    assert [fragment.trajectory.episodes.returns for _, fragment in fragments] == [(1 + 2 + 3,), (1 + 2,)]
 
 
 def test_a_cut_in_one_column_leaves_the_others_alone():
@@ -327,20 +326,138 @@ def test_a_cut_in_one_column_leaves_the_others_alone():
         (7, 3),
         (8, 2),
     ]
-    assert [fragment.trajectory.returns.tolist() for _, fragment in fragments] == [[3], [6], [6], [3], [6], [3]]
+    assert [fragment.trajectory.episodes.returns for _, fragment in fragments] == [(3,), (6,), (6,), (3,), (6,), (3,)]
 
 
-def test_a_game_is_of_the_version_it_was_begun_with():
+def versions_of(fragment):
+    """The lowest and the highest version of a game, and that of each step."""
+    low, high = fragment.played_with
+    offsets = fragment.trajectory.version_offsets
+    each = None if offsets is None else [low.version + int(offset) for offset in offsets[:, 0]]
+    return low.version, high.version, each
+
+
+def test_each_step_of_a_game_is_of_the_version_that_played_it():
     game = two_columns()
     fragments = play_games(make(GameRollout, game, 10), 9, version=lambda step: 10 + step)
     # Games begin with the first step after a reset: column 0 with steps 1, 4 and 8, column 1 with 1 and 6.
-    assert [fragment.played_with for _, fragment in fragments] == [pointer(n) for n in (11, 11, 14, 18, 16)]
+    assert [versions_of(fragment) for _, fragment in fragments] == [
+        (11, 12, [11, 12]),
+        (11, 14, [11, 12, 13, 14]),
+        (14, 16, [14, 15, 16]),
+        (18, 19, [18, 19]),
+        (16, 19, [16, 17, 18, 19]),
+    ]
+    for _, fragment in fragments:
+        offsets = fragment.trajectory.version_offsets
+        assert (offsets.dtype, offsets.shape) == (np.int32, fragment.trajectory.valid.shape)
+        assert fragment.played_with == (pointer(versions_of(fragment)[0]), pointer(versions_of(fragment)[1]))
+        assert_travels(fragment.trajectory, game, 10, versions=versions_of(fragment)[:2])
 
 
-def test_the_game_after_a_cut_one_is_of_the_version_it_was_begun_with():
+def test_a_game_of_one_version_has_no_version_by_step():
+    fragments = play_games(make(GameRollout, two_columns(), 10), 9, version=lambda step: 5 if step < 4 else 6)
+    assert [versions_of(fragment) for _, fragment in fragments] == [
+        (5, 5, None),
+        (5, 6, [5, 5, 5, 6]),
+        *[(6, 6, None)] * 3,
+    ]
+
+
+def test_versions_may_come_in_any_order():
+    """As after a restart of the server without its last versions."""
+    game = Script([(5, TERMINATED, True)])
+    ((_, fragment),) = play_games(make(GameRollout, game, 10), 5, version=lambda step: (7, 9, 8, 8, 6)[step - 1])
+    assert versions_of(fragment) == (6, 9, [7, 9, 8, 8, 6])
+    assert_travels(fragment.trajectory, game, 10, versions=(6, 9))
+
+
+@pytest.mark.parametrize(
+    ("played", "versions"),
+    [
+        (((1, 5), (1, 6), (2, 1), (2, 2)), (5, 6, [5, 6, 5, 5])),
+        (((1, 5), (1, 6), (2, 9), (2, 9)), (5, 6, [5, 6, 6, 6])),
+        (((1, 5), (1, 5), (2, 9), (2, 9)), (5, 5, None)),
+    ],
+)
+def test_another_epoch_in_mid_game_leaves_the_game_to_the_first_one(played, versions):
+    """The learner, which is of the later epoch, rejects it for its epoch."""
+    game, policy, fragments = Script([(4, TERMINATED, True)]), CountingPolicy(), []
+    rollout = make(GameRollout, game, 10)
+    for epoch, version in played:
+        policy.pointer = replace(pointer(version), epoch=epoch)
+        fragments += rollout.play(policy)
+    (fragment,) = fragments
+    assert [each.epoch for each in fragment.played_with] == [1, 1]
+    assert versions_of(fragment) == versions
+    assert_travels(fragment.trajectory, game, 10, versions=versions[:2])
+
+
+def test_the_game_after_a_cut_one_is_of_its_own_versions():
     game = Script([(7, TERMINATED, True), (2, TERMINATED, True)])
     fragments = play_games(make(GameRollout, game, 3), 10, version=lambda step: 10 + step)
-    assert [fragment.played_with for _, fragment in fragments] == [pointer(11), pointer(19)]
+    assert [versions_of(fragment) for _, fragment in fragments] == [(11, 13, [11, 12, 13]), (19, 20, [19, 20])]
+
+
+# When games began.
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """A rollout whose clock shows 100, and one more after each step of the game."""
+    clock = itertools.count(101)
+
+    def made(kind, game, length):
+        monkeypatch.setattr("broodmind.actors.rollout.now_ms", lambda: 100)
+        rollout, step = make(kind, game, length), game.step
+
+        def step_of_a_millisecond(actions):
+            now = next(clock)
+            monkeypatch.setattr("broodmind.actors.rollout.now_ms", lambda: now)
+            return step(actions)
+
+        game.step = step_of_a_millisecond
+        return rollout
+
+    return made
+
+
+def test_a_piece_says_when_its_games_began_and_since_when_one_is_open(timed):
+    (fragment,) = timed(StepRollout, two_columns(), 6).play(CountingPolicy())
+    assert fragment.trajectory.episodes.began_ms == (100, 100, 102)
+    assert fragment.open_since_ms == 104  # in column 1; column 0 has ended with the piece
+
+
+def test_a_game_says_when_it_began_and_since_when_another_one_is_open(timed):
+    fragments = play_games(timed(GameRollout, two_columns(), 10), 9)
+    assert [fragment.trajectory.episodes.began_ms for _, fragment in fragments] == [
+        (100,),
+        (100,),
+        (102,),
+        (106,),
+        (104,),
+    ]
+    assert [fragment.open_since_ms for _, fragment in fragments] == [100, 102, 104, 104, 109]
+
+
+# Observations of bytes.
+
+
+@pytest.mark.parametrize("kind", [StepRollout, GameRollout])
+def test_observations_of_bytes_stay_bytes(kind):
+    game = two_columns()
+    game.spec = replace(game.spec, observation_dtype="uint8")
+    step, reset = game.step, game.reset
+
+    def in_bytes(made):
+        return replace(made, observations=made.observations.astype(np.uint8))
+
+    game.step, game.reset = lambda actions: in_bytes(step(actions)), lambda seed: in_bytes(reset(seed))
+    rollout, fragments = make(kind, game, 6), []
+    while not fragments:
+        fragments = rollout.play(CountingPolicy())
+    assert fragments[0].trajectory.observations.dtype == np.uint8
+    assert_travels(fragments[0].trajectory, game, 6)
 
 
 def test_a_game_that_knows_no_wins_although_it_should_has_lost():
@@ -349,7 +466,7 @@ def test_a_game_that_knows_no_wins_although_it_should_has_lost():
     step = game.step
     game.step = lambda actions: replace(step(actions), wins=None)
     ((_, fragment),) = play_games(make(GameRollout, game, 3), 2)
-    assert fragment.trajectory.wins.tolist() == [False]
+    assert fragment.trajectory.episodes.wins == (False,)
 
 
 @pytest.mark.parametrize(("unroll", "kind"), [("steps", StepRollout), ("games", GameRollout)])

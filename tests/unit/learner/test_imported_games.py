@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from support.runs import SPEC, trajectory
+from support.runs import SPEC, make_header, trajectory
 
 from broodmind.common.errors import WireError
-from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory, parse_entry
+from broodmind.common.wire.entry_header import Episodes, parse_entry
+from broodmind.common.wire.trajectory import decode_trajectory, encode_trajectory
 from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.ingest.admission import rejection
 from broodmind.learner.ingest.batcher import Batcher
@@ -24,7 +24,7 @@ ASKED = IntakeConfig(batch_steps=8, max_staleness=4, max_age=60.0, accept_import
 
 
 def a_header(played, **changed):
-    return replace(Header(0, 0, played.steps, played.games, NOW, imported=True), **changed)
+    return replace(make_header(0, 0, played.steps, played.episodes, NOW, imported=True), **changed)
 
 
 def on_the_wire(header, payload=b"p"):
@@ -33,37 +33,40 @@ def on_the_wire(header, payload=b"p"):
 
 @pytest.mark.parametrize("imported", [True, False])
 def test_an_entry_says_whether_its_trajectory_is_imported(imported):
-    header = Header(0, 0, 8, 1, NOW, imported=imported)
+    header = make_header(0, 0, 8, 1, NOW, imported=imported)
     raw = on_the_wire(header)
     assert parse_entry(raw) == (header, b"p")
-    assert (b"b" in raw[::2]) == imported
+    assert (b"imported" in raw[::2]) == imported
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda raw: [*raw[:10], b"b", b"uniform", *raw[12:]],
-        lambda raw: [*raw[:10], b"b", b"", *raw[12:]],
-        lambda raw: [*raw[:12], *raw[10:]],
-        lambda raw: [*raw[:10], *raw[12:], *raw[10:12]],
-        lambda raw: [*raw[:11], *raw[12:]],
+        lambda raw: [*raw[:-3], b"uniform", *raw[-2:]],
+        lambda raw: [*raw[:-3], b"0", *raw[-2:]],
+        lambda raw: [*raw[:-3], b"", *raw[-2:]],
+        lambda raw: [*raw[:-2], *raw[-4:]],
+        lambda raw: [*raw[:-4], *raw[-2:], *raw[-4:-2]],
+        lambda raw: [*raw[:-3], *raw[-2:]],
         lambda raw: raw[:-1],
     ],
 )
 def test_a_mark_that_is_not_the_importers_is_rejected(change):
     with pytest.raises(WireError, match=r"^entry: "):
-        parse_entry(change(on_the_wire(Header(0, 0, 8, 1, NOW, imported=True))))
+        parse_entry(change(on_the_wire(make_header(0, 0, 8, 1, NOW, imported=True))))
 
 
 def test_how_an_imported_game_ended_may_be_unknown_and_no_others():
     spec = replace(SPEC, game=replace(SPEC.game, wins=True))
     played = trajectory()
     payload = encode_trajectory(played, "a", spec)
-    assert decode_trajectory(payload, a_header(played), "a", spec).wins is None
-    with pytest.raises(WireError, match=r"^wins: "):
+    assert decode_trajectory(payload, a_header(played), "a", spec).episodes.wins is None
+    with pytest.raises(WireError, match=r"^entry: wins is missing, expected as the run's game has it"):
         decode_trajectory(payload, a_header(played, imported=False), "a", spec)
-    known = encode_trajectory(replace(played, wins=np.array([True])), "a", spec)
-    assert decode_trajectory(known, a_header(played), "a", spec).wins.all()
+    known = replace(played.episodes, wins=(True,))
+    for imported in (True, False):
+        header = a_header(played, episodes=known, imported=imported)
+        assert decode_trajectory(payload, header, "a", spec).episodes == known
 
 
 @pytest.mark.parametrize(
@@ -79,14 +82,14 @@ def test_how_an_imported_game_ended_may_be_unknown_and_no_others():
 )
 @pytest.mark.parametrize(("epoch", "version"), [(0, 0), (3, 20), (9, 99)])
 def test_it_is_taken_where_asked_for_whatever_its_version_says(config, age_ms, expected, epoch, version):
-    header = a_header(trajectory(), epoch=epoch, version=version, created_ms=NOW - age_ms)
+    header = a_header(trajectory(), epoch=epoch, versions=(version, version), created_ms=NOW - age_ms)
     assert rejection(header, STANDING, NOW, config) == expected
 
 
 def test_being_asked_for_excuses_nothing_else():
-    ours = Header(20, 3, 8, 1, NOW)
+    ours = make_header(20, 3, 8, 1, NOW)
     assert rejection(ours, STANDING, NOW, ASKED) is None
-    assert rejection(replace(ours, version=15), STANDING, NOW, ASKED) == "stale"
+    assert rejection(replace(ours, versions=(15, 15)), STANDING, NOW, ASKED) == "stale"
     assert rejection(replace(ours, epoch=0), STANDING, NOW, ASKED) == "wrong_epoch"
 
 
@@ -102,7 +105,7 @@ def a_run_after(*headers):
 
 def test_it_is_counted_among_the_accepted_and_apart():
     played = trajectory()
-    ours = Header(19, 3, played.steps, played.games, NOW)
+    ours = make_header(19, 3, played.steps, played.episodes, NOW)
     _, commit = a_run_after(a_header(played), ours, a_header(played))
     assert {name: commit.counters[name] for name in ("accepted", "imported", "steps", "games")} == {
         "accepted": 3,
@@ -115,15 +118,15 @@ def test_it_is_counted_among_the_accepted_and_apart():
 
 def test_it_shows_in_no_figure_of_what_the_runs_own_versions_do():
     played = trajectory()
-    ours = Header(19, 3, played.steps, played.games, NOW)
+    ours = make_header(19, 3, played.steps, played.episodes, NOW)
+    vast = replace(a_header(played), episodes=Episodes((1e6,), (999,), (NOW,)))
     history, alone = History(), History()
     for each in (history, alone):
-        each.accept(ours, played, 20, NOW)
+        each.accept(ours, 20, NOW)
         each.reject(ours, 20)
-    vast = replace(played, returns=np.full(1, 1e6, np.float32), lengths=np.full(1, 999, np.int32))
     for _ in range(200):
-        history.accept(a_header(played), vast, 20, NOW)
-        history.reject(a_header(played), 20)
+        history.accept(vast, 20, NOW)
+        history.reject(vast, 20)
     assert history.state() == alone.state()
     assert history.mean_return is None
 
@@ -133,6 +136,6 @@ def test_what_it_was_not_played_with_counts_as_older_for_the_rate(monkeypatch):
     monkeypatch.setattr(
         "broodmind.learner.algorithms.trainer.Trainer.update", lambda _, batch: shares.append(batch.stale_share) or {}
     )
-    newest = Header(20, 3, played.steps, played.games, NOW)
-    a_run_after(a_header(played, version=20, epoch=3), newest)
+    newest = make_header(20, 3, played.steps, played.episodes, NOW)
+    a_run_after(a_header(played, versions=(20, 20), epoch=3), newest)
     assert shares == [0.5]

@@ -18,7 +18,7 @@ import pytest
 from support.clients import GAME, SPEC, arrived, play, publish
 from support.faulty_server import FaultyServer
 from support.paths import DOCS
-from support.runs import hash_of, running
+from support.runs import hash_of, make_header, running
 from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
 
 from broodmind import Limits, connect
@@ -32,7 +32,6 @@ from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import NotNow, ServerFull
 from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
-from broodmind.common.wire.trajectory import Header
 from broodmind.deploy.audit.verify import verify
 from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.loop import learn
@@ -522,7 +521,7 @@ def test_a_server_that_refuses_the_middle_of_a_pipeline_loses_nothing(
 
     own.rule = rule
     for number in range(20):
-        delivery.put(Header(1, 1, 4, 1, 0), b"%d" % number)
+        delivery.put(make_header(1, 1, 4, 1, 0), b"%d" % number)
     sender = SenderThread(ActorConnection("", run, "a", delivery, server=own), delivery, lambda _: None)
     sender.start()
     try:

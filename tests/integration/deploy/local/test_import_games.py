@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.bot_files import REAL, write_game, write_games, write_model
-from support.runs import SPEC, broodmind, hash_of, joined_connection, last_json, running, stopped
+from support.runs import SPEC, broodmind, hash_of, joined_connection, last_json, make_header, running, stopped
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.actors.offline.importer import import_files
@@ -18,7 +18,7 @@ from broodmind.common.errors import ConfigError
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
 from broodmind.common.wire.codec import decode, take_array
-from broodmind.common.wire.trajectory import Header, parse_entry
+from broodmind.common.wire.entry_header import parse_entry
 from broodmind.learner.ledger.counters import REJECTIONS
 
 
@@ -100,7 +100,7 @@ def test_a_learner_that_was_not_told_to_take_them_refuses_and_counts_them(shared
         assert not redis.call("KEYS", keys.trajectories("import*"))
         # A client that pushes all the same.
         redis.call("HSET", keys.roster, "bot", 7)
-        header = Header(0, 0, 1, 0, 2 * 10**12, imported=True)
+        header = make_header(0, 0, 1, 0, 2 * 10**12, imported=True)
         redis.call("XADD", keys.trajectories("bot"), "7-1", *header.fields(b"never decoded"))
         wait_until(lambda: counters(redis, keys).get("off_run") == 1)
     head = counters(redis, keys)

@@ -9,7 +9,8 @@ from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.server.keys import Keys
 from broodmind.common.wire.archive_format import SUFFIX, read_segment
-from broodmind.common.wire.trajectory import decode_trajectory, parse_entry
+from broodmind.common.wire.entry_header import parse_entry
+from broodmind.common.wire.trajectory import decode_trajectory
 from broodmind.learner.ledger.counters import REJECTIONS
 
 

@@ -16,15 +16,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from support.fake_streams import FakeStreams, Killed
+from support.runs import make_header
 
 from broodmind.actors.client.spool import Spool
 from broodmind.actors.transport.delivery import REPLAY_S, Delivery
 from broodmind.actors.transport.send_queue import Limits
 from broodmind.actors.transport.stream_connection import ActorConnection, ActorStatus
 from broodmind.common.errors import BroodmindError, NameTaken
-from broodmind.common.wire.trajectory import Header
 
-HEADER = Header(3, 1, 10, 1, 1234)
+HEADER = make_header(3, 1, 10, 1, 1234)
 SIZE = 20
 LOSSES = ["none", "none", "request lost", "reply lost"]
 ANSWERS = st.lists(st.sampled_from(["taken", "taken", "full", "busy"]), max_size=8)

@@ -60,7 +60,10 @@ def test_a_game_is_encoded_under_the_version_that_played_it(encoder):
     delivery = Delivery()
     play(encoder(delivery))
     ((header, payload),) = delivery.taken
-    assert (header.epoch, header.version, header.commit, header.steps, header.games) == (2, 7, "c0ffee", 1, 1)
+    assert (header.epoch, header.versions, header.commits, header.steps, header.games) == (
+        *(2, (7, 7), ("c0ffee", "c0ffee")),
+        *(1, 1),
+    )
     assert decode_trajectory(payload, header, "a", SPEC).steps == 1
 
 

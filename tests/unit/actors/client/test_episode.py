@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.runs import make_header
 
 from broodmind.actors.client.episode import Episode, ErrorPolicy
 from broodmind.actors.client.episode_buffer import EpisodeBuffer, EpisodeEnd, max_steps, to_trajectory
@@ -19,7 +20,8 @@ from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.errors import ConfigError
 from broodmind.common.policy.network import initial_params
 from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
-from broodmind.common.wire.trajectory import MAX_COLUMNS, Header, decode_trajectory, encode_trajectory
+from broodmind.common.wire.entry_header import Episodes
+from broodmind.common.wire.trajectory import MAX_COLUMNS, decode_trajectory, encode_trajectory
 from broodmind.common.wire.weights import Pointer
 
 TOY = GameSpec("toy", (3,), Discrete(4), wins=True)
@@ -58,7 +60,7 @@ class Table:
 
     def trajectory(self):
         (ended,) = self.left
-        return to_trajectory(ended.buffer, ended.end, ended.policy.spec)
+        return to_trajectory(ended.buffer, ended.end, ended.record.started_ms, ended.policy.spec)
 
 
 # What is recorded.
@@ -82,10 +84,10 @@ def play_tinyzerg(table, games, seed=11):
 
 
 def trajectories(table):
-    return [to_trajectory(ended.buffer, ended.end, ended.policy.spec) for ended in table.left]
+    return [to_trajectory(ended.buffer, ended.end, ended.record.started_ms, ended.policy.spec) for ended in table.left]
 
 
-FIELDS = ("observations", "actions", "log_probs", "rewards", "terminated", "truncated", "valid", "returns", "lengths")
+FIELDS = ("observations", "actions", "log_probs", "rewards", "terminated", "truncated", "valid")
 
 
 def test_whole_games_are_what_a_rollout_of_whole_games_makes_of_the_same_play():
@@ -96,9 +98,10 @@ def test_whole_games_are_what_a_rollout_of_whole_games_makes_of_the_same_play():
     while len(fragments) < 5:
         fragments += rollout.play(table.policy)
     for ours, fragment in zip(trajectories(table), fragments, strict=True):
-        for name in (*FIELDS, "wins"):
+        for name in FIELDS:
             np.testing.assert_array_equal(getattr(ours, name), getattr(fragment.trajectory, name), name)
             assert getattr(ours, name).dtype == getattr(fragment.trajectory, name).dtype, name
+        assert replace(ours.episodes, began_ms=()) == replace(fragment.trajectory.episodes, began_ms=())
 
 
 def test_pieces_side_by_side_are_what_a_rollout_of_steps_makes_of_the_same_play():
@@ -110,21 +113,21 @@ def test_pieces_side_by_side_are_what_a_rollout_of_steps_makes_of_the_same_play(
     (whole,) = rollout.play(table.policy)
     reference, first = whole.trajectory, 0
     for index, ours in enumerate(trajectories(table)):
-        steps = int(ours.lengths[0])
+        steps = ours.episodes.lengths[0]
         assert ours.valid.shape == (length, math.ceil(steps / length))
         for column in range(ours.valid.shape[1]):
             start = first + length * column
             valid = min(length, steps - length * column)
             assert ours.valid[:, column].tolist() == [True] * valid + [False] * (length - valid)
-            for name in FIELDS[1:7]:
+            for name in FIELDS[1:]:
                 np.testing.assert_array_equal(
                     getattr(ours, name)[:valid, column], getattr(reference, name)[start : start + valid, 0], name
                 )
             np.testing.assert_array_equal(
                 ours.observations[: valid + 1, column], reference.observations[start : start + valid + 1, 0]
             )
-        assert (ours.returns[0], ours.lengths[0]) == (reference.returns[index], reference.lengths[index])
-        assert ours.wins[0] == reference.wins[index]
+        for name in ("returns", "lengths", "wins"):
+            assert getattr(ours.episodes, name) == getattr(reference.episodes, name)[index : index + 1], name
         first += steps + 1
 
 
@@ -144,7 +147,7 @@ def test_a_game_of_any_length_is_taken_by_the_learner(unroll, steps, game):
     trajectory = table.trajectory()
     recorded = steps if unroll == "steps" else min(steps, 8)
     assert (trajectory.steps, trajectory.games) == (recorded, 1)
-    header = Header(3, 1, trajectory.steps, trajectory.games, 1)
+    header = make_header(3, 1, trajectory.steps, trajectory.episodes, 1)
     decode_trajectory(encode_trajectory(trajectory, "a", spec), header, "a", spec)
 
 
@@ -185,7 +188,7 @@ def test_a_reward_belongs_to_the_action_before_it():
     episode.act(SEEN)
     episode.end("win", reward=4)
     assert table.trajectory().rewards[:, 0].tolist() == [1.5, 0, 4]
-    assert table.trajectory().returns.tolist() == [5.5]
+    assert table.trajectory().episodes.returns == (5.5,)
     assert table.record.total_reward == 5.5
 
 
@@ -201,7 +204,7 @@ def test_an_outcome_is_an_ending_of_its_kind(outcome, terminated, won):
     trajectory = table.trajectory()
     assert trajectory.terminated.tolist() == [[terminated]]
     assert trajectory.truncated.tolist() == [[not terminated]]
-    assert trajectory.wins.tolist() == [won]
+    assert trajectory.episodes.wins == (won,)
     assert (table.record.outcome, table.record.trained_on, table.record.version) == (outcome, True, 3)
 
 
@@ -226,7 +229,7 @@ def test_a_game_that_is_too_long_is_cut_as_truncated_and_played_out_unseen():
     assert trajectory.observations[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
     assert trajectory.truncated[:, 0].tolist() == [False] * 3 + [True]
     assert not trajectory.terminated.any()
-    assert (trajectory.returns.tolist(), trajectory.lengths.tolist(), trajectory.wins.tolist()) == ([4], [4], [False])
+    assert trajectory.episodes == Episodes((4.0,), (4,), (table.record.started_ms,), (False,))
     assert (table.record.outcome, table.record.steps, table.record.total_reward) == ("win", 9, 9)
 
 
@@ -241,8 +244,9 @@ def test_the_max_steps_game_is_what_one_entry_holds():
     for _ in range(steps):
         buffer.add(np.zeros((84, 84, 40), np.float32), np.int32(0), np.float32(-1), None)
     spec = run_spec(game, "steps", 1)
-    trajectory = to_trajectory(buffer, EpisodeEnd(np.zeros((84, 84, 40), np.float32), terminated=True, won=False), spec)
-    header = Header(3, 1, steps, 1, 1)
+    end = EpisodeEnd(np.zeros((84, 84, 40), np.float32), terminated=True, won=False)
+    trajectory = to_trajectory(buffer, end, 1, spec)
+    header = make_header(3, 1, steps, trajectory.episodes, 1)
     decode_trajectory(encode_trajectory(trajectory, "a", spec), header, "a", spec)
 
 
@@ -383,6 +387,50 @@ def test_states_of_another_length_are_made_to_fit_where_the_run_says_so(fit, sho
     episode.act(shown)
     episode.end("truncated", observation=shown)
     np.testing.assert_array_equal(table.trajectory().observations[:2, 0], [taken, taken])
+
+
+BYTES = replace(TOY, observation_dtype="uint8")
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [[0, 7, 255], [0.0, 7.0, 255.0], np.array([0, 7, 255], np.uint8), np.array([0, 7, 255]), (False, 7, np.int64(255))],
+)
+def test_whole_numbers_up_to_255_are_taken_as_bytes_where_the_run_has_such(shown):
+    table = Table(run_spec(BYTES))
+    episode = table.begin()
+    episode.act(shown)
+    episode.end("truncated", observation=shown)
+    observations = table.trajectory().observations
+    assert observations.dtype == np.uint8
+    assert observations[:2, 0].tolist() == [[0, 7, 255]] * 2
+
+
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [
+        ([0, 1, 256], "0 to 256"),
+        ([-1, 0, 1], "-1 to 1"),
+        ([0.5, 1, 2], "0.5 to 2"),
+        (np.array([0, 1, 300]), "0 to 300"),
+        (np.array([-1, 0, 1], np.int8), "-1 to 1"),
+    ],
+)
+def test_other_numbers_are_a_mistake_where_the_run_has_bytes(shown, found):
+    with pytest.raises(ConfigError, match=f"^observation: {found}, expected whole numbers from 0 to 255$"):
+        Table(run_spec(BYTES)).begin().act(shown)
+
+
+def test_bytes_are_made_to_fit_and_copied():
+    spec, same = run_spec(BYTES), np.array([1, 2], np.uint8)
+    table = Table(replace(spec, rollout=replace(spec.rollout, observation_fit="pad")))
+    episode = table.begin()
+    episode.act(same)
+    same[:] = 9
+    episode.act(np.zeros(3, np.uint8))
+    episode.end("loss")
+    observations = table.trajectory().observations
+    assert (observations.dtype, observations[0, 0].tolist()) == (np.uint8, [1, 2, 0])
 
 
 def test_a_state_too_short_to_be_cut_is_a_mistake():

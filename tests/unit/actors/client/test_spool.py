@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from support.runs import make_header
 
 from broodmind.actors.client.spool import Spool, first_free, read
+from broodmind.actors.transport.delivery import Delivery
 from broodmind.common.errors import ConfigError, WireError
 from broodmind.common.wire import codec
-from broodmind.common.wire.trajectory import Header
+from broodmind.common.wire.entry_header import Episodes, Header
 
-HEADER = Header(3, 1, 10, 1, 1234)
+HEADER = make_header(3, 1, 10, 1, 1234)
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def spool():
 
 
 def test_a_game_is_read_as_it_was_written(spool, tmp_path):
-    header = Header(3, 1, 10, 1, 1234, "abc")
+    header = make_header(3, 1, 10, 1, 1234, "abc")
     there = spool(tmp_path)
     assert there.read(there.write(header, b"payload")) == (header, b"payload")
 
@@ -64,22 +66,49 @@ def test_a_later_process_never_overwrites_what_is_there(spool, tmp_path, monkeyp
     assert spool(tmp_path).found() == ({}, files)
 
 
-def test_the_files_of_version_0_1_are_found_and_read(spool, tmp_path):
+def test_the_files_of_format_2_are_found_and_read(spool, tmp_path):
     """Written out by hand: what lies in users' folders must be picked up by every later version."""
     import msgpack
 
-    fields = {"format": 1, "header": [3, 1, 10, 1, 1234, "c", False], "payload": b"x"}
+    entry = [
+        *(b"format", b"2", b"epoch", b"1", b"versions", b"3 4", b"commits", b"c d", b"steps", b"10", b"bytes", b"1"),
+        *(b"games", b"1", b"time", b"1234", b"open", b"", b"overflow", b"0", b"returns", b"2.5", b"lengths", b"10"),
+        *(b"began", b"34", b"wins", b"1", b"payload", b"x"),
+    ]
+    fields = {"format": 2, "entry": entry}
     for name in ("new-1700000000000-2.game", "new-1700000000000-10.game", "sent-1700000000000-1.game"):
         (tmp_path / name).write_bytes(msgpack.packb(fields, use_bin_type=True))
     there = spool(tmp_path)
     sent, new = there.found()
     assert list(sent) == [(1_700_000_000_000, 1)]
     assert [file.name for file in new] == ["new-1700000000000-2.game", "new-1700000000000-10.game"]
+    header = Header(1, (3, 4), 10, 1234, ("c", "d"), Episodes((2.5,), (10,), (1200,), (True,)))
     for file in (*sent.values(), *new):
-        assert there.read(file) == (Header(3, 1, 10, 1, 1234, "c"), b"x")
+        assert there.read(file) == (header, b"x")
 
 
-@pytest.mark.parametrize("damaged", [b"", b"junk", b"\x80"])
+@pytest.mark.parametrize("other", [1, 3])
+def test_a_file_of_another_format_is_kept_and_its_game_counts_as_dropped(spool, tmp_path, caplog, other):
+    """As version 0.1 wrote it, or a later version than this one."""
+    there = spool(tmp_path)
+    fields = {"format": other, "header": [3, 1, 10, 1, 1234, "c", False], "payload": b"x"}
+    (tmp_path / "new-7-1.game").write_bytes(codec.encode(fields))
+    (tmp_path / "sent-6-1.game").write_bytes(codec.encode(fields))
+    there.write(HEADER, b"of this version")
+    delivery = Delivery(spool=there)
+    assert (delivery.queued, delivery.entries_to_resend()) == (3, [])
+    delivery.begin(7)
+    assert [entry.content for entry in delivery.number()] == [(HEADER, b"of this version")]
+    assert (delivery.queued, delivery.overflow) == (1, 2)
+    kept = [tmp_path / f"{name}.game.format-{other}" for name in ("new-7-1", "sent-6-1")]
+    assert sorted(tmp_path.glob("*.format-*")) == kept
+    assert [file.read_bytes() for file in kept] == [codec.encode(fields)] * 2
+    for line, file in zip(caplog.messages, reversed(kept), strict=True):
+        assert f"format: {other}, expected 2: another version of broodmind wrote this game; kept as {file.name}" in line
+    assert there.found()[1] == []  # they are no games of this version's any more
+
+
+@pytest.mark.parametrize("damaged", [b"", b"junk", b"\x80", codec.encode({"format": 2, "entry": 1})])
 def test_what_is_no_game_is_refused(tmp_path, damaged):
     (tmp_path / "x").write_bytes(damaged)
     with pytest.raises(WireError):
@@ -89,15 +118,15 @@ def test_what_is_no_game_is_refused(tmp_path, damaged):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"header": "3 1 10"}, "header: '3 1 10', expected a list of numbers and text"),
-        ({"header": [3, 1, [10], 1, 1234, "", False]}, "expected a list of numbers and text"),
-        ({"header": [3, 1]}, r"header: \[3, 1\], expected one of this version of broodmind"),
-        ({"payload": "text"}, "payload: str, expected bytes"),
-        ({"format": 2}, "format: 2, expected an integer from 1 to 1"),
+        ({"entry": "3 1 10"}, "entry: str, expected a list of an entry's fields"),
+        ({"entry": [b"format", 2]}, "entry: list, expected a list of an entry's fields"),
+        ({"entry": [b"format", b"2"]}, "entry: fields b'format', expected format epoch"),
+        ({"payload": "text"}, r"unknown fields \['payload'\]"),
+        ({"format": 3}, "format: 3, expected 2: another version of broodmind wrote this game"),
     ],
 )
 def test_a_game_of_another_form_is_refused_by_what_is_wrong(tmp_path, changed, message):
-    fields = {"format": 1, "header": [3, 1, 10, 1, 1234, "", False], "payload": b"x"}
+    fields = {"format": 2, "entry": HEADER.to_bytes(b"x")}
     (tmp_path / "x").write_bytes(codec.encode(fields | changed))
     with pytest.raises(WireError, match=message):
         read(tmp_path / "x")

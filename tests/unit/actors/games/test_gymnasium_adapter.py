@@ -10,12 +10,20 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from support.runs import make_header
 
 from broodmind.actors.games.gymnasium_adapter import GymnasiumGame, from_factory, from_id
 from broodmind.actors.games.registry import make_game
 from broodmind.actors.games.tinyzerg import TinyZerg
+from broodmind.actors.inference.policy import Policy
+from broodmind.actors.rollout import StepRollout
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.errors import ConfigError
+from broodmind.common.policy.network import initial_params
+from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
+from broodmind.common.wire.trajectory import decode_trajectory, encode_trajectory
+from broodmind.common.wire.weights import Pointer
+from broodmind.learner.algorithms.batch import collate
 
 TAXI = max(name for name in gymnasium.registry if name.startswith("Taxi-v"))
 
@@ -144,18 +152,36 @@ def test_a_place_that_begins_elsewhere_is_counted_from_0():
 
 
 @pytest.mark.parametrize(
-    ("space", "shape"),
+    ("space", "shape", "dtype"),
     [
-        (spaces.Box(0, 255, (2, 3), np.uint8), (2, 3)),
-        (spaces.Box(-1.0, 1.0, (), np.float64), (1,)),
-        (spaces.Box(-np.inf, np.inf, (4,), np.float32), (4,)),
+        (spaces.Box(0, 255, (2, 3), np.uint8), (2, 3), "uint8"),
+        (spaces.Box(0, 255, (2, 3), np.int64), (2, 3), "float32"),
+        (spaces.Box(-1.0, 1.0, (), np.float64), (1,), "float32"),
+        (spaces.Box(-np.inf, np.inf, (4,), np.float32), (4,), "float32"),
     ],
 )
-def test_numbers_are_observed_in_single_precision_in_their_shape(space, shape):
+def test_numbers_are_observed_in_single_precision_or_as_bytes_in_their_shape(space, shape, dtype):
     game, _ = recorded(None, space)
     assert game.spec.observation_shape == shape
     observations = game.reset(1).observations
-    assert (observations.dtype, observations.shape) == (np.float32, (2, *shape))
+    assert game.spec.observation_dtype == dtype
+    assert (observations.dtype, observations.shape) == (np.dtype(dtype), (2, *shape))
+
+
+def test_bytes_are_sent_as_such_and_trained_on_in_single_precision():
+    game, _ = recorded(None, spaces.Box(0, 255, (2, 3), np.uint8))
+    spec = RunSpec(game.spec, NetworkSpec((4,)), RolloutSpec(fragment_length=5))
+    params = initial_params(spec.network, spec.game, np.random.default_rng(1))
+    rollout = StepRollout(game, 5, 7, np.random.default_rng(2))
+    (fragment,) = rollout.play(Policy(Pointer(1, 3, "c", "d", 1), params, spec))
+    played = fragment.trajectory
+    payload = encode_trajectory(played, "a", spec)
+    received = decode_trajectory(payload, make_header(3, 1, played.steps, played.episodes, 1), "a", spec)
+    assert {played.observations.dtype, received.observations.dtype} == {np.dtype(np.uint8)}
+    assert played.observations.max() > 1
+    batch = collate([received])
+    assert batch.observations.dtype == np.float32
+    np.testing.assert_array_equal(batch.observations, played.observations.reshape(6, 2, 6))
 
 
 # Masks.

@@ -172,13 +172,13 @@ def test_a_fragment_is_labelled_with_our_own_version_for_every_opponent():
         policy = untrained(version, seed=version)
         game.opponents.on_policy(policy)
         (fragment,) = rollout.play(policy)
-        assert fragment.played_with.version == version
+        assert [each.version for each in fragment.played_with] == [version] * 2
         assert set(np.unique(fragment.trajectory.rewards)) <= {-1.0, 0.0, 1.0}
         expected = policy.distribution(
             fragment.trajectory.observations[:-1].reshape(-1, 6, 6, 7), fragment.trajectory.masks.reshape(-1, COLUMNS)
         ).log_prob(fragment.trajectory.actions.ravel())
         np.testing.assert_allclose(fragment.trajectory.log_probs.ravel(), expected, rtol=1e-4)
-    assert fragment.trajectory.wins.any()
+    assert any(fragment.trajectory.episodes.wins)
     assert isinstance(game.opponents, OpponentPool)
     assert {opponent.name for opponent in game.opponents.past} == {"1-1", "1-2", "1-9"}
 

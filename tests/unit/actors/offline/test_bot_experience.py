@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.bot_files import REAL, game_arrays, model_arrays, probabilities, write_game, write_model
+from support.runs import make_header
 
 from broodmind.actors.games.observation_fit import fit_states, fitted_game
 from broodmind.actors.games.tinyzerg import TinyZerg
@@ -18,7 +19,8 @@ from broodmind.common.actions import Box, Discrete
 from broodmind.common.errors import ConfigError, WireError
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
 from broodmind.common.wire.bot_model import GAME, read_bot_model
-from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory
+from broodmind.common.wire.entry_header import Episodes
+from broodmind.common.wire.trajectory import decode_trajectory, encode_trajectory
 
 UNIFORM = ExperienceOptions(BehaviourPolicy())
 
@@ -209,7 +211,7 @@ def test_packed_games_are_what_they_were_and_a_learner_takes_them(tmp_path, deci
     steps = sum(decisions) - len(decisions)
     assert (packed.steps, packed.games) == (steps, len(games))
     taken = decode_trajectory(
-        encode_trajectory(packed, "a", spec), Header(0, 0, steps, len(games), 1, imported=True), "a", spec
+        encode_trajectory(packed, "a", spec), make_header(0, 0, steps, packed.episodes, 1, imported=True), "a", spec
     )
     actions, rewards, log_probs, terminated = timeline(taken)
     np.testing.assert_array_equal(actions, np.concatenate([game.actions for game in games]))
@@ -218,8 +220,8 @@ def test_packed_games_are_what_they_were_and_a_learner_takes_them(tmp_path, deci
     ends = np.cumsum([len(game.actions) for game in games]) - 1
     np.testing.assert_array_equal(np.flatnonzero(terminated), ends)
     assert not taken.truncated.any()
-    np.testing.assert_array_equal(taken.lengths, [len(game.actions) for game in games])
-    np.testing.assert_allclose(taken.returns, [game.rewards.sum() for game in games], rtol=1e-5)
+    assert taken.episodes.lengths == tuple(len(game.actions) for game in games)
+    np.testing.assert_allclose(taken.episodes.returns, [game.rewards.sum() for game in games], rtol=1e-5)
 
 
 def test_behind_each_step_stands_the_observation_that_followed_it(tmp_path):
@@ -245,6 +247,7 @@ def test_a_whole_game_is_one_column(tmp_path):
         (GameSpec("x", (3, 5), Discrete(5)), "observation_shape"),
         (GameSpec("x", (15,), Box((-1.0,), (1.0,))), "actions"),
         (GameSpec("x", (15,), Discrete(5), masked=True), "masked"),
+        (GameSpec("x", (15,), Discrete(5), observation_dtype="uint8"), "observation_dtype"),
     ],
 )
 def test_such_files_cannot_be_of_every_game(game, field):
@@ -259,21 +262,23 @@ def test_pieces_side_by_side_are_what_they_were(tmp_path):
     assert all(can_concatenate(fragments[0], fragment) for fragment in fragments)
     whole = concatenate_columns(fragments)
     taken = decode_trajectory(
-        encode_trajectory(whole, "a", spec), Header(0, 0, whole.steps, whole.games, 1, imported=True), "a", spec
+        encode_trajectory(whole, "a", spec), make_header(0, 0, whole.steps, whole.episodes, 1, imported=True), "a", spec
     )
     assert (taken.steps, taken.games) == (sum(each.steps for each in fragments), 5)
     for name in ("observations", "actions", "log_probs", "rewards", "terminated", "valid"):
         np.testing.assert_array_equal(
             getattr(taken, name), np.hstack([getattr(fragment, name) for fragment in fragments])
         )
-    np.testing.assert_array_equal(taken.lengths, [8, 19, 11, 8, 8])
+    assert taken.episodes.lengths == (8, 19, 11, 8, 8)
 
 
 def test_pieces_that_differ_in_length_or_in_what_they_know_stay_apart(tmp_path):
     (fragment,) = [collate_games(games_of(tmp_path, 9), a_run(length=8))]
     assert can_concatenate(fragment, fragment)
     assert not can_concatenate(fragment, collate_games(games_of(tmp_path, 9), a_run(length=4)))
-    assert not can_concatenate(fragment, replace(fragment, wins=np.array([True])))
+    with_wins = replace(fragment, episodes=replace(fragment.episodes, wins=(True,)))
+    assert not can_concatenate(fragment, with_wins)
+    assert can_concatenate(fragment, replace(with_wins, episodes=Episodes(wins=())))  # without a game
 
 
 # The real ones.

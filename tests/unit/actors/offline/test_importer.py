@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from support.runs import SPEC, trajectory
+from support.runs import SPEC, make_header, trajectory
 
 from broodmind.actors.offline.importer import ImportReport, trajectories_of
 from broodmind.common.wire.archive_format import ArchivedEntry
-from broodmind.common.wire.trajectory import Header, encode_trajectory
+from broodmind.common.wire.trajectory import encode_trajectory
 from broodmind.learner.config import ArchiveConfig
 from broodmind.learner.persistence.archive_writer import Archive
 
@@ -17,7 +17,7 @@ LONG = replace(SPEC, rollout=replace(SPEC.rollout, fragment_length=600))
 
 
 def archived(number, played, *, rejected="", payload=None):
-    header = Header(3, 1, played.steps, played.games, 1000, imported=played.wins is None)
+    header = make_header(3, 1, played.steps, played.episodes, 1000, imported=played.episodes.wins is None)
     whole = encode_trajectory(played, "a", LONG) if payload is None else payload
     return ArchivedEntry("a", (7, number), header, whole, rejected, "", "c0ffee", 4)
 
@@ -59,6 +59,22 @@ def test_whole_games_stay_by_themselves(tmp_path):
     archive.close()
     pushed, _ = given(next(iter(tmp_path.iterdir())), spec)
     assert [each.actions.shape for each in pushed] == [(9, 1)] * 3
+
+
+def test_a_game_of_several_versions_is_given_without_them(tmp_path):
+    """They are not of the run that it is imported into."""
+    played = of_length(4)
+    offsets = np.arange(played.valid.size, dtype=np.int32).reshape(played.valid.shape)
+    entry = archived(1, replace(played, version_offsets=offsets))
+    entry = replace(entry, header=replace(entry.header, versions=(3, 10)))
+    (pushed,), report = given(segment(tmp_path, entry))
+    assert (pushed.version_offsets, report.skipped) == (None, {})
+
+
+def test_a_segment_of_another_dtype_is_refused_by_name(tmp_path):
+    path = segment(tmp_path, archived(1, of_length(4)))
+    pushed, report = given(path, replace(LONG, game=replace(LONG.game, observation_dtype="uint8")))
+    assert (pushed, report.rejected) == ([], {str(path): "observation_dtype: float32, expected uint8"})
 
 
 def test_what_was_not_sound_is_left_out_and_counted(tmp_path):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 
 import pytest
+from support.runs import make_header
 
 from broodmind.actors.client.spool import Spool
 from broodmind.actors.transport.delivery import REPLAY_S, Delivery
 from broodmind.actors.transport.entry import Answer, State
 from broodmind.actors.transport.send_queue import Limits
-from broodmind.common.wire.trajectory import Header
 
-HEADER = Header(3, 1, 10, 1, 1234)
+HEADER = make_header(3, 1, 10, 1, 1234)
 TAKEN, THERE, REFUSED = Answer.TAKEN, Answer.EQUAL_OR_SMALLER, Answer.REFUSED
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from support.runs import make_header
 
 from broodmind.actors.transport.entry import TRANSITIONS, Entry, State
-from broodmind.common.wire.trajectory import Header
 
-CONTENT = (Header(0, 3, 4, 1, 1_700_000_000_000), b"payload")
+CONTENT = (make_header(0, 3, 4, 1, 1_700_000_000_000), b"payload")
 
 # Written out again, so that a change of the table is a change of this one too.
 ALLOWED = {
@@ -44,5 +44,13 @@ def test_an_entry_is_an_xadd_with_an_id_of_its_own_and_no_maxlen():
     entry = Entry(7, CONTENT, entry_id=(1234, 1))
     assert entry.command("stream") == (
         *("XADD", "stream", "1234-1"),
-        *("v", 0, "e", 3, "c", "", "n", 4, "g", 1, "t", 1_700_000_000_000, "p", b"payload"),
+        *("format", 2, "epoch", 3, "versions", 0, "commits", "", "steps", 4, "bytes", 7, "games", 1),
+        *("time", 1_700_000_000_000, "open", "", "overflow", 0, "returns", "1.0", "lengths", "4", "began", "0"),
+        *("payload", b"payload"),
     )
+
+
+def test_the_time_is_the_servers_and_the_overflow_of_the_moment_it_is_sent():
+    command = Entry(7, CONTENT, entry_id=(1234, 1)).command("stream", clock_offset_ms=-500, overflow=3)
+    fields = dict(zip(command[3::2], command[4::2], strict=True))
+    assert (fields["time"], fields["overflow"], fields["began"]) == (1_699_999_999_500, 3, "0")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.runs import make_header
 
 from broodmind.actors.transport.entry import Entry
 from broodmind.actors.transport.send_queue import Limits, SendQueue
 from broodmind.common.errors import ConfigError
-from broodmind.common.wire.trajectory import Header
 
-CONTENT = (Header(3, 1, 10, 1, 1234), b"")
+CONTENT = (make_header(3, 1, 10, 1, 1234), b"")
 
 
 def entries(count, size=100, *, spooled=False):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 from support.fake_streams import FakeStreams
+from support.runs import make_header
 
 from broodmind.actors.transport.ack_journal import read_journals
 from broodmind.actors.transport.delivery import REPLAY_S, Delivery
 from broodmind.actors.transport.stream_connection import ActorConnection, ActorStatus
 from broodmind.common.errors import NameTaken, RedisUnreachable
 from broodmind.common.server.streams import NotNow, ReplyError, ServerFull
-from broodmind.common.wire.trajectory import Header
 from broodmind.common.wire.weights import Pointer
 
 STATUS = ActorStatus("playing", 5)
-HEADER = Header(3, 1, 10, 1, 1234)
+HEADER = make_header(3, 1, 10, 1, 1234)
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support.runs import make_header
 
 from broodmind.actors.transport.ack_journal import Acknowledged, Journal, read_journals
 from broodmind.common.errors import ConfigError
-from broodmind.common.wire.trajectory import Header
 from broodmind.common.wire.weights import Pointer
 from broodmind.deploy.audit.invariants import Snapshot, StreamView, judge
 from broodmind.learner.commit.commit import ledger_entries_kept
@@ -216,7 +216,7 @@ def test_the_ledger_is_shorter_where_commits_are_of_many_actors(streams, entries
 
 
 def test_a_journal_is_read_as_it_was_written(tmp_path):
-    first, *rest = ((number, Header(1, 1, steps=4, games=1, created_ms=0)) for number in (1, 2, 3))
+    first, *rest = ((number, make_header(1, 1, steps=4, games=1, created_ms=0)) for number in (1, 2, 3))
     book = Journal(tmp_path / "new", "a.b-1", 7)
     book.write([first])
     book.write([])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from support.runs import make_header
 
-from broodmind.common.wire.trajectory import Header
 from broodmind.learner.config import IntakeConfig
 from broodmind.learner.ingest.admission import rejection
 from broodmind.learner.ledger.head import Head, Standing
@@ -14,11 +14,12 @@ from broodmind.learner.ledger.head import Head, Standing
 NOW = 1_700_000_000_000
 HEAD = Head(epoch=3, version=20, commit="c20")
 STANDING = Standing(HEAD)
+LINEAGE = {19: "c19", 20: "c20"}
 CONFIG = IntakeConfig(batch_steps=10, batch_games=0, max_staleness=4, max_age=60.0)
 
 
 def header(version=20, epoch=3, created_ms=NOW):
-    return Header(version, epoch, steps=4, games=1, created_ms=created_ms)
+    return make_header(version, epoch, steps=4, games=1, created_ms=created_ms)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +57,25 @@ def test_a_version_that_was_never_published_is_of_a_lost_lineage():
 )
 def test_a_version_of_another_commit_than_this_lineages_is_of_a_lost_one(version, commit, expected):
     """After a loss the same number may have been given twice; of versions older than is remembered nothing is known."""
-    one = dataclasses.replace(header(version=version), commit=commit)
-    lineage = {19: "c19", 20: "c20"}
-    assert rejection(one, Standing(HEAD, lineage), NOW, CONFIG) == expected
+    one = dataclasses.replace(header(version=version), commits=(commit, commit))
+    assert rejection(one, Standing(HEAD, LINEAGE), NOW, CONFIG) == expected
+
+
+@pytest.mark.parametrize(
+    ("versions", "commits", "expected"),
+    [
+        ((19, 20), ("c19", "c20"), None),
+        ((17, 20), ("lost", "c20"), None),  # nothing is known of version 17
+        ((19, 20), ("lost", "c20"), "wrong_epoch"),
+        ((19, 20), ("c19", "lost"), "wrong_epoch"),
+        ((19, 20), ("", ""), None),
+        ((19, 21), ("c19", "c21"), "wrong_epoch"),  # never published
+        ((15, 20), ("", "c20"), "stale"),
+    ],
+)
+def test_of_a_game_of_several_versions_both_ends_are_looked_at(versions, commits, expected):
+    one = dataclasses.replace(header(), versions=versions, commits=commits)
+    assert rejection(one, Standing(HEAD, LINEAGE), NOW, CONFIG) == expected
 
 
 def test_the_lineage_is_looked_at_before_staleness_and_staleness_before_age():

@@ -6,12 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from support.runs import make_header
 
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import ConfigError, SpecMismatch
 from broodmind.common.server.keys import Keys, check_name
-from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
-from broodmind.common.wire.trajectory import Header, Trajectory
+from broodmind.common.spec import READABLE, GameSpec, NetworkSpec, RolloutSpec, RunSpec
+from broodmind.common.wire.entry_header import Episodes
+from broodmind.common.wire.trajectory import Trajectory
 from broodmind.learner.config import IntakeConfig
 from broodmind.learner.ingest.batcher import Batcher
 from broodmind.learner.ledger.counters import REJECTIONS, Counters
@@ -22,13 +24,14 @@ from broodmind.learner.metrics.run_metrics import GAMES, History
 NOW = 1_700_000_000_000
 STANDING = Standing(Head(epoch=3, version=20, commit="c20"))
 CONFIG = IntakeConfig(batch_steps=10, batch_games=0, max_staleness=4, max_age=60.0)
+DIGEST_OF_0_1 = "37648a210115f8c6"  # as version 0.1 computed it for the first of `specs`
 
 
 def header(version=20, epoch=3, steps=4, games=1, created_ms=NOW):
-    return Header(version, epoch, steps, games, created_ms)
+    return make_header(version, epoch, steps, games, created_ms)
 
 
-def trajectory(steps=4, columns=1, *, played=None, returns=(1.0,), lengths=(4,), wins=None):
+def trajectory(steps=4, columns=1, *, played=None, returns=(1.0,), lengths=(4,)):
     """Of its steps only the first `played` are valid."""
     shape = (steps, columns)
     valid = np.arange(steps * columns).reshape(shape) < (steps * columns if played is None else played)
@@ -42,9 +45,7 @@ def trajectory(steps=4, columns=1, *, played=None, returns=(1.0,), lengths=(4,),
         terminated=no,
         truncated=no,
         valid=valid,
-        returns=np.array(returns, np.float32),
-        lengths=np.array(lengths, np.int32),
-        wins=None if wins is None else np.array(wins, np.bool_),
+        episodes=Episodes(returns, lengths, (NOW,) * len(returns)),
     )
 
 
@@ -269,7 +270,7 @@ def test_a_name_that_could_break_out_of_a_key_is_refused(name):
 def test_every_key_of_a_run_carries_the_runs_name_as_its_hash_tag_and_no_two_are_the_same():
     keys = Keys("r1")
     made = [getattr(keys, name) for name, kind in vars(Keys).items() if isinstance(kind, property)]
-    made += [keys.trajectories("a"), keys.trajectories("b"), keys.heartbeat("a"), keys.heartbeat("b")]
+    made += [of(actor) for of in (keys.trajectories, keys.heartbeat, keys.incarnation) for actor in "ab"]
     made += [
         keys.weights(1, 11),
         keys.weights(11, 1),
@@ -279,7 +280,7 @@ def test_every_key_of_a_run_carries_the_runs_name_as_its_hash_tag_and_no_two_are
     ]
     assert all(key.startswith("broodmind:{r1}:") and key.count("{") == 1 for key in made)
     assert len(set(made)) == len(made)
-    assert len(made) == 11 + 9
+    assert len(made) == 12 + 11
 
 
 # The run's spec.
@@ -295,6 +296,31 @@ def specs():
     )
 
 
+def test_a_spec_of_bytes_survives_its_text():
+    spec = RunSpec(GameSpec("pixels", (84, 84, 4), Discrete(2), observation_dtype="uint8"))
+    assert RunSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize(("other", "shown"), [(1, "1"), (3, "3"), (None, "1"), ("2", "'2'")])
+def test_a_spec_of_another_format_is_refused_in_a_line_that_names_both(other, shown):
+    text = {**json.loads(next(specs()).to_json()), "format": other}
+    if other is None:  # as version 0.1 wrote it
+        del text["format"]
+    with pytest.raises(ConfigError) as caught:
+        RunSpec.from_json(json.dumps(text))
+    assert str(caught.value) == (
+        f"run spec: format {shown}, expected 2: the run's learner is of another version of broodmind than this process"
+    )
+
+
+def test_a_spec_of_version_0_1_can_be_read_and_has_the_digest_that_it_had():
+    spec = next(specs())
+    text = json.loads(spec.to_json())
+    del text["format"]
+    found = RunSpec.from_json(json.dumps(text), formats=READABLE)
+    assert (found, found.digest) == (spec, DIGEST_OF_0_1)
+
+
 @pytest.mark.parametrize("spec", list(specs()), ids=["least", "most"])
 def test_a_spec_survives_its_text(spec):
     text = spec.to_json()
@@ -307,7 +333,10 @@ def test_a_spec_survives_its_text(spec):
 
 def test_the_digest_is_that_of_the_canonical_text_and_tells_every_setting_apart():
     spec = next(specs())
-    assert spec.digest == hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
+    text = json.loads(spec.to_json())
+    assert text.pop("format") == 2
+    canonical = json.dumps(text, sort_keys=True, separators=(",", ":"))
+    assert spec.digest == hashlib.sha256(canonical.encode()).hexdigest()[:16]
     assert RunSpec(GameSpec("g", (4,), Discrete(2))).digest == spec.digest
     others = [
         dataclasses.replace(spec, seed=1),
@@ -319,6 +348,7 @@ def test_the_digest_is_that_of_the_canonical_text_and_tells_every_setting_apart(
                 {"actions": Discrete(3)},
                 {"masked": True},
                 {"wins": True},
+                {"observation_dtype": "uint8"},
             )
         ),
         *(
@@ -342,7 +372,13 @@ def test_the_digest_is_that_of_the_canonical_text_and_tells_every_setting_apart(
 
 @pytest.mark.parametrize(
     ("name", "ours"),
-    [("observation_shape", (2, 3)), ("actions", Discrete(4)), ("masked", False), ("wins", False)],
+    [
+        ("observation_shape", (2, 3)),
+        ("observation_dtype", "uint8"),
+        ("actions", Discrete(4)),
+        ("masked", False),
+        ("wins", False),
+    ],
     ids=str,
 )
 def test_another_game_is_rejected_by_the_fields_name_with_both_values(name, ours):
@@ -385,6 +421,7 @@ def test_a_text_that_is_no_spec_is_refused(text):
         (lambda: GameSpec("g", (), Discrete(2)), "observation shape"),
         (lambda: GameSpec("g", (3, 0), Discrete(2)), "observation shape"),
         (lambda: GameSpec("g", (3,), Discrete(1)), "actions"),
+        (lambda: GameSpec("g", (3,), Discrete(2), observation_dtype="int8"), "observation_dtype"),
         (lambda: NetworkSpec(()), "hidden"),
         (lambda: NetworkSpec((3, 0)), "hidden"),
         (lambda: NetworkSpec((3,), "sigmoid"), "activation"),
@@ -404,8 +441,9 @@ def test_a_spec_that_nothing_could_be_built_for_is_rejected_by_the_settings_name
 
 def play_history(history, games, wins=True, start=0):
     for number in range(start, start + games):
-        one = trajectory(returns=(float(number),), lengths=(number + 1,), wins=(number % 4 == 0,) if wins else None)
-        history.accept(header(version=20 - number % 3, created_ms=NOW - 1000 * number), one, 20, NOW)
+        won = (number % 4 == 0,) if wins else None
+        games = Episodes((float(number),), (number + 1,), (NOW,), won)
+        history.accept(header(version=20 - number % 3, games=games, created_ms=NOW - 1000 * number), 20, NOW)
 
 
 def test_a_new_history_has_nothing_to_say():
@@ -485,7 +523,7 @@ def test_a_restored_history_goes_on_as_if_nothing_had_been():
 def test_a_history_is_bounded_whatever_is_consumed():
     history = History()
     for number in range(1000):
-        history.accept(header(), trajectory(returns=[1.0] * 3, lengths=[1] * 3), 20, NOW)
+        history.accept(header(games=3), 20, NOW)
         history.reject(header(steps=2 ** (number % 53), games=1, version=number), 2000)
     sizes = {name: len(value) for name, value in history.state().items()}
     assert sizes == {

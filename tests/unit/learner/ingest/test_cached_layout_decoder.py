@@ -1,17 +1,22 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from support.runs import SPEC, trajectory
+from support.runs import SPEC, make_header, trajectory
 
 from broodmind.common.errors import WireError
-from broodmind.common.wire.trajectory import Header, decode_trajectory, encode_trajectory
+from broodmind.common.wire import codec
+from broodmind.common.wire.trajectory import decode_trajectory, encode_trajectory, payload_fields
 from broodmind.learner.ingest import cached_layout_decoder as module
 from broodmind.learner.ingest.cached_layout_decoder import CachedLayoutDecoder, PayloadLayout
 
 
-def sent(seed=0, actor="a", *, imported=False):
+def sent(seed=0, actor="a", *, versions=(1, 1), imported=False):
     played = trajectory(seed)
-    header = Header(1, 1, played.steps, played.games, 10**12, imported=imported)
-    return encode_trajectory(played, actor, SPEC), header, actor
+    if versions[0] < versions[1]:
+        played = replace(played, version_offsets=np.zeros(played.valid.shape, np.int32))
+    header = make_header(1, 1, played.steps, played.episodes, 10**12, imported=imported)
+    return encode_trajectory(played, actor, SPEC), replace(header, versions=versions), actor
 
 
 @pytest.fixture
@@ -61,16 +66,48 @@ def test_a_frame_that_differs_in_one_byte_goes_the_long_way(long_way):
         assert long_way == [changed]
 
 
-def test_imported_play_is_known_apart(long_way):
-    """It may leave out how its games ended, and no other may."""
+def test_imported_play_has_the_shapes_of_any_other(long_way):
     decoder = CachedLayoutDecoder(SPEC)
     for imported in (True, False, True, False):
         decoder.decode(*sent(imported=imported))
+    assert len(long_way) == 1
+
+
+def test_play_of_several_versions_has_shapes_of_its_own(long_way):
+    decoder, kinds = CachedLayoutDecoder(SPEC), [(1, 1), (1, 2)]
+    for versions in (*kinds, *kinds, *kinds):
+        offsets = decoder.decode(*sent(versions=versions)).version_offsets
+        assert (offsets is None) == (versions[0] == versions[1])
     assert len(long_way) == 2
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize(
+    ("sent_with", "said", "error"),
+    [
+        ((1, 1), (1, 2), "^version_offsets: missing, expected them where the entry's versions differ"),
+        ((1, 2), (1, 1), "^version_offsets: there, expected them where the entry's versions differ, and only there"),
+    ],
+)
+def test_versions_by_step_are_there_exactly_where_versions_differ(known, sent_with, said, error):
+    decoder = CachedLayoutDecoder(SPEC)
+    payload, header, actor = sent(versions=sent_with)
+    if known:
+        decoder.decode(payload, header, actor)
+    with pytest.raises(WireError, match=error):
+        decoder.decode(payload, replace(header, versions=said), actor)
+
+
+def test_a_column_that_is_unknown_is_refused_by_name(long_way):
+    decoder, (payload, header, actor) = CachedLayoutDecoder(SPEC), sent()
+    decoder.decode(payload, header, actor)
+    fields = {**payload_fields(trajectory(0), actor, SPEC), "mood": np.zeros(3, np.float32)}
+    with pytest.raises(WireError, match=r"^payload: missing fields \[\], unknown fields \['mood'\]"):
+        decoder.decode(codec.encode(fields), header, actor)
 
 
 def test_so_many_shapes_are_remembered_and_no_more(long_way):
     decoder = CachedLayoutDecoder(SPEC, layouts_max=1)
-    for imported in (True, True, False, True, True):  # two kinds of shapes, of which one is remembered
-        decoder.decode(*sent(imported=imported))
+    for high in (1, 1, 2, 1, 1):  # two kinds of shapes, of which one is remembered
+        decoder.decode(*sent(versions=(1, high)))
     assert len(long_way) == 3

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from support.runs import SPEC, trajectory
+from support.runs import SPEC, make_header, trajectory
 
-from broodmind.common.wire.trajectory import Header, encode_trajectory
+from broodmind.common.wire.trajectory import encode_trajectory
 from broodmind.learner.ingest.entry_decoder import EntryDecoder, poison_entry
 
-HEADER = Header(1, 1, 8, 1, 10**12)
+HEADER = make_header(1, 1, 8, 1, 10**12)
 
 
 def fields(payload=None):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import types
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.runs import SPEC, trajectory
+from support.runs import BEGAN_MS, SPEC, make_header, trajectory
 
 from broodmind.common.errors import ConfigError, WireError
 from broodmind.common.wire.archive_format import (
@@ -21,7 +22,7 @@ from broodmind.common.wire.archive_format import (
     read_segment,
     whole_bytes,
 )
-from broodmind.common.wire.trajectory import Header, encode_trajectory
+from broodmind.common.wire.trajectory import encode_trajectory
 from broodmind.learner.commit import commit_thread as commit_thread_module
 from broodmind.learner.commit.commit_thread import CommitThread
 from broodmind.learner.config import ArchiveConfig
@@ -34,9 +35,18 @@ from broodmind.learner.persistence.last_known_state import LastKnownState
 
 def an_entry(number=1, *, rejected="", imported=False, payload=None):
     played = trajectory(number)
-    header = Header(3, 1, played.steps, played.games, 1000 + number, imported=imported)
+    header = make_header(3, 1, played.steps, played.episodes, BEGAN_MS + number, imported=imported)
     whole = encode_trajectory(played, "a", SPEC) if payload is None else payload
     return ArchivedEntry("a", (7, number), header, whole, rejected, "", "c0ffee", 4)
+
+
+def of_versions(entry, low, high):
+    """The entry, as if its first step had been played by `low` and all others by `high`."""
+    played = trajectory(entry.id[1])
+    offsets = np.full(played.valid.shape, high - low, np.int32)
+    offsets[0] = 0
+    payload = encode_trajectory(replace(played, version_offsets=offsets), "a", SPEC)
+    return replace(entry, header=replace(entry.header, versions=(low, high)), payload=payload)
 
 
 def an_archive(folder, run="run", max_bytes=1 << 30):
@@ -56,6 +66,7 @@ def test_what_is_archived_comes_back(tmp_path):
     written = [
         an_entry(1),
         an_entry(2, rejected="stale", imported=True),
+        of_versions(an_entry(5), 3, 9),
         ArchivedEntry("a", (7, 3), None, b"", "invalid", "entry: fields None", "c0ffee", 4),
     ]
     archive.append(written[:2])
@@ -67,8 +78,9 @@ def test_what_is_archived_comes_back(tmp_path):
     found = list(entries)
     assert found == written
     np.testing.assert_array_equal(found[0].trajectory(spec).log_probs, trajectory(1).log_probs)
+    assert (found[2].header.versions, found[2].trajectory(spec).version_offsets.max()) == ((3, 9), 6)
     with pytest.raises(WireError, match="header"):
-        found[2].trajectory(spec)
+        found[3].trajectory(spec)
 
 
 def test_a_segment_has_its_name_only_once_it_is_finished(tmp_path):
@@ -198,7 +210,7 @@ def test_a_record_that_declares_what_is_not_there_takes_no_room(tmp_path):
 
 
 def test_each_entry_is_archived_with_what_became_of_it():
-    header = Header(1, 1, 8, 1, 5)
+    header = make_header(1, 1, 8, 1, 5)
     entries = [Entry("a", (7, n), header, None, payload=f"{n}".encode()) for n in (1, 2, 3)]
     refused = [
         (entries[1], "stale"),

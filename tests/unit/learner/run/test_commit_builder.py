@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.runs import trajectory
+from support.runs import make_header, trajectory
 
-from broodmind.common.wire.trajectory import Header
 from broodmind.learner.config import IntakeConfig
 from broodmind.learner.ingest.batcher import Batcher
 from broodmind.learner.ledger.counters import Counters
@@ -36,7 +35,7 @@ def a_batcher(*entries):
 
 def test_it_names_what_was_consumed_rejected_and_never_sent():
     played = trajectory()
-    header = Header(20, 1, played.steps, played.games, NOW)
+    header = make_header(20, 1, played.steps, played.episodes, NOW)
     batcher = a_batcher(
         Entry("a", (7, 1), header, played),
         Entry("a", (7, 4), header, None, "stale"),

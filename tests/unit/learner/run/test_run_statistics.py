@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.runs import SPEC, trajectory
+from support.runs import SPEC, make_header
 
-from broodmind.common.wire.trajectory import Header
 from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.algorithms.trainer import Trainer
 from broodmind.learner.config import Goal, LearnerConfig
@@ -43,7 +42,7 @@ def test_counters_and_the_updates_metrics_are_in_every_commit(clock):
 
 def test_gauges_are_among_them_only_now_and_then(clock):
     history = History()
-    history.reject(Header(15, 1, 7, 1, NOW), 20)
+    history.reject(make_header(15, 1, 7, 1, NOW), 20)
     made, counters = statistics(history), Counters()
     first = made.fields(HEAD, counters, {}, actors=2)
     assert (first["actors"], json.loads(first["rejected_by_lag"])) == (2, {"5": 1})
@@ -53,13 +52,13 @@ def test_gauges_are_among_them_only_now_and_then(clock):
 
 
 def test_a_run_is_solved_once_its_last_games_reach_the_return_asked_for(clock):
-    history, played = History(), trajectory()
+    history = History()
     made = statistics(history, Goal(until_return=1.0))
     for _ in range(GAMES - 1):
-        history.accept(Header(20, 1, 8, 1, NOW), played, 20, NOW)
+        history.accept(make_header(20, 1, 8, 1, NOW), 20, NOW)
     assert not made.solved
     assert "solved_ms" not in made.fields(HEAD, Counters(), {}, actors=1)
-    history.accept(Header(20, 1, 8, 1, NOW), played, 20, NOW)
+    history.accept(make_header(20, 1, 8, 1, NOW), 20, NOW)
     assert made.solved
     fields = made.fields(HEAD, Counters(), {}, actors=1)
     assert fields["solved_ms"] > 0

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.runs import SPEC, trajectory
+from support.runs import SPEC, make_header, trajectory
 
-from broodmind.common.wire.trajectory import Header
 from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.algorithms.trainer import Trainer
 from broodmind.learner.config import IntakeConfig
@@ -27,7 +26,7 @@ def a_batcher(*versions, rewards=None, imported=False):
     for sequence, version in enumerate(versions, 1):
         played = trajectory(sequence)
         played = played if rewards is None else replace(played, rewards=np.full_like(played.rewards, rewards))
-        header = Header(version, 1, played.steps, played.games, NOW, imported=imported)
+        header = make_header(version, 1, played.steps, played.episodes, NOW, imported=imported)
         made.add(Entry("a", (1, sequence), header, played), STANDING, NOW)
     return made
 
