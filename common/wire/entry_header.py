@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import WireError
@@ -91,47 +91,47 @@ class Header:
             clock_offset_ms: the server's clock minus the actor's.
             overflow: see `overflow`.
         """
-        episodes = self.episodes
-        if clock_offset_ms and episodes.began_ms:
-            episodes = replace(episodes, began_ms=tuple(each + clock_offset_ms for each in episodes.began_ms))
-        since_ms = None if self.open_since_ms is None else self.open_since_ms + clock_offset_ms
-        return replace(
-            self,
-            created_ms=self.created_ms + clock_offset_ms,
-            episodes=episodes,
-            open_since_ms=since_ms,
-            overflow=overflow,
+        if not clock_offset_ms and overflow == self.overflow:
+            return self
+        episodes, since_ms = self.episodes, self.open_since_ms
+        if clock_offset_ms and episodes.returns:
+            began_ms = tuple([each + clock_offset_ms for each in episodes.began_ms])
+            episodes = Episodes(episodes.returns, episodes.lengths, began_ms, episodes.wins)
+        return Header(
+            self.epoch,
+            self.versions,
+            self.steps,
+            self.created_ms + clock_offset_ms,
+            self.commits,
+            episodes,
+            None if since_ms is None else since_ms + clock_offset_ms,
+            overflow,
+            self.imported,
         )
 
     def fields(self, payload: bytes) -> list[bytes | str | int]:
         """The fields and values of the entry, as arguments of XADD."""
         (low, high), (first, last), episodes = self.versions, self.commits, self.episodes
+        ended_ms, since_ms, one = self.created_ms, self.open_since_ms, low == high
         fields: list[bytes | str | int] = [
             *("format", FORMAT, "epoch", self.epoch),
-            *(
-                "versions",
-                low if low == high else f"{low} {high}",
-                "commits",
-                first if low == high else f"{first} {last}",
-            ),
-            *("steps", self.steps, "bytes", len(payload), "games", len(episodes.returns)),
-            *("time", self.created_ms, "open", self._open_for(), "overflow", self.overflow),
+            *("versions", low if one else f"{low} {high}", "commits", first if one else f"{first} {last}"),
+            *("steps", self.steps, "bytes", len(payload), "games", len(episodes.returns), "time", ended_ms),
+            # Milliseconds before `time` since which a game is in play; empty where none is.
+            *("open", "" if since_ms is None else max(ended_ms - since_ms, 0), "overflow", self.overflow),
         ]
         if episodes.returns:
+            ages_ms = [str(max(ended_ms - began_ms, 0)) for began_ms in episodes.began_ms]
             fields += [
                 *("returns", " ".join(map(repr, episodes.returns)), "lengths", " ".join(map(str, episodes.lengths))),
-                *("began", " ".join(str(max(self.created_ms - began, 0)) for began in episodes.began_ms)),
+                *("began", " ".join(ages_ms)),
             ]
             if episodes.wins is not None:
-                fields += ["wins", " ".join("1" if won else "0" for won in episodes.wins)]
+                fields += ["wins", " ".join(["1" if won else "0" for won in episodes.wins])]
         if self.imported:
             fields += ["imported", 1]
         fields += ["payload", payload]
         return fields
-
-    def _open_for(self) -> int | str:
-        """Milliseconds before `created_ms` since which a game is in play; empty where none is."""
-        return "" if self.open_since_ms is None else max(self.created_ms - self.open_since_ms, 0)
 
     def to_bytes(self, payload: bytes) -> list[bytes]:
         """The fields and values as Redis returns them, which `parse_entry` reads."""

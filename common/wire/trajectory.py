@@ -120,16 +120,15 @@ def take_columns(
     }
 
 
-def checked_trajectory(arrays: Mapping[str, codec.Array], header: Header, spec: RunSpec) -> Trajectory:
-    """The trajectory of columns whose dtypes, shapes and finiteness have been checked.
+def checked_trajectory(arrays: dict[str, codec.Array], header: Header, spec: RunSpec) -> Trajectory:
+    """The trajectory of columns whose dtypes, shapes and finiteness have been checked. It may change `arrays`.
 
     Raises:
         WireError: naming the first field with an invalid value.
     """
-    observations = arrays["observations"]
-    if observations.dtype == np.float16:
-        observations = observations.astype(np.float32)
-    trajectory = Trajectory(**{**arrays, "observations": observations}, episodes=header.episodes)
+    if arrays["observations"].dtype == np.float16:
+        arrays["observations"] = arrays["observations"].astype(np.float32)
+    trajectory = Trajectory(**arrays, episodes=header.episodes)
     check_values(trajectory, header, spec)
     return trajectory
 
@@ -169,30 +168,36 @@ def check_values(trajectory: Trajectory, header: Header, spec: RunSpec) -> None:
         _check_choices(trajectory, spec.game.actions.sizes)
     elif np.abs(trajectory.actions).max() > _ACTION_MAX:
         raise WireError(f"actions: up to {np.abs(trajectory.actions).max()}, expected at most {_ACTION_MAX} either way")
-    least = -_LOG_PROB_MAX * math.prod((1, *spec.game.actions.shape))
-    if trajectory.log_probs.min() < least:
-        raise WireError(f"log_probs: {trajectory.log_probs.min()}, expected at least {least}")
-    rewards = trajectory.rewards
-    # No reward can exceed the root of the sum of squares, which takes a third of the time to compute.
+    least = -_LOG_PROB_MAX * math.prod(spec.game.actions.shape)
+    # No value can exceed the root of the sum of squares, which takes a third of the time to compute.
+    log_probs, rewards = trajectory.log_probs, trajectory.rewards
+    if np.vdot(log_probs, log_probs) > least**2 and log_probs.min() < least:
+        raise WireError(f"log_probs: {log_probs.min()}, expected at least {least}")
     if np.vdot(rewards, rewards) > REWARD_MAX**2 and np.abs(rewards).max() > REWARD_MAX:
         raise WireError(f"rewards: up to {np.abs(rewards).max()}, expected at most {REWARD_MAX} either way")
-    ended = trajectory.terminated | trajectory.truncated
-    if np.count_nonzero(ended > trajectory.valid) or np.count_nonzero(ended[:-1] & trajectory.valid[1:]):
+    _check_endings(trajectory, header, spec)
+    _check_versions(trajectory, header)
+
+
+def _check_endings(trajectory: Trajectory, header: Header, spec: RunSpec) -> None:
+    """Check the ends of games, and what the header says of steps and games."""
+    ended, valid, games = trajectory.terminated | trajectory.truncated, trajectory.valid, header.games
+    endings, steps = np.count_nonzero(ended), np.count_nonzero(valid)
+    if endings and (np.count_nonzero(ended > valid) or np.count_nonzero(ended[:-1] & valid[1:])):
         raise WireError(
             "valid: the last step of a game is not valid or the step after it is, expected a valid last step and an "
             "invalid one after it"
         )
-    if (endings := np.count_nonzero(ended)) != trajectory.games:
-        raise WireError(f"entry: games is {trajectory.games}, expected {endings} as ended in the steps")
-    if (steps := trajectory.steps) != header.steps:
+    if endings != games:
+        raise WireError(f"entry: games is {games}, expected {endings} as ended in the steps")
+    if steps != header.steps:
         raise WireError(f"entry: steps is {header.steps}, expected {steps} as in the payload")
     if not steps:
         raise WireError("valid: no step is valid, expected at least one")
-    if trajectory.games and (trajectory.episodes.wins is not None) != spec.game.wins and not header.imported:
+    if games and (header.episodes.wins is not None) != spec.game.wins and not header.imported:
         raise WireError(
             f"entry: wins is {'there' if not spec.game.wins else 'missing'}, expected as the run's game has it"
         )
-    _check_versions(trajectory, header)
 
 
 def _check_versions(trajectory: Trajectory, header: Header) -> None:
