@@ -19,7 +19,7 @@ import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import ConfigError
 
@@ -174,8 +174,6 @@ def _kind(hint: Any) -> tuple[type, bool, tuple[str, ...]]:  # noqa: ANN401 - a 
         (inner,) = (each for each in get_args(hint) if each is not NoneType)
         kind, _, choices = _kind(inner)
         return kind, True, choices
-    if get_origin(hint) is Annotated:
-        return _kind(get_args(hint)[0])
     if get_origin(hint) is Literal:
         return str, False, get_args(hint)
     if get_origin(hint) is tuple:

@@ -50,10 +50,8 @@ TESTED_IN = {
     "common/deprecated.py": "unit/test_earlier_versions.py",
     "common/errors.py": "integration/test_bad_input.py",
     "common/policy/network.py": "reference/test_gradients.py",
-    "common/process/shutdown.py": "integration/test_processes.py",
     "common/server/keys.py": "unit/learner/ingest/test_batcher.py",
     "common/spec.py": "unit/learner/ingest/test_batcher.py",
-    "common/wire/archive_format.py": "unit/learner/persistence/test_archive_writer.py",
     "common/wire/weights.py": "chaos/test_decoders.py",
     "deploy/audit/snapshot.py": "integration/deploy/audit/test_verify.py",
     "deploy/cli.py": "integration/test_bad_input.py",
@@ -96,7 +94,6 @@ TESTED_IN = {
     "learner/metrics/update_metrics.py": "unit/learner/algorithms/test_trainer.py",
     "learner/persistence/checkpoints.py": "integration/test_recovery.py",
     "learner/persistence/last_known_state.py": "integration/test_recovery.py",
-    "learner/persistence/run_snapshot.py": "integration/test_recovery.py",
     "learner/persistence/run_spec.py": "integration/test_bad_input.py",
     "learner/session.py": "integration/deploy/audit/test_verify.py",
 }

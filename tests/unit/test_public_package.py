@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import broodmind
+from broodmind.common import deprecated
 
 # What is listed here may not be taken away without a deprecation.
 PUBLIC = {
@@ -40,6 +41,17 @@ def test_the_names_that_actors_had_still_work_and_warn(name):
     with pytest.warns(DeprecationWarning, match=rf"broodmind\.actors\.{name} .* use broodmind\.{name}"):
         old = getattr(importlib.import_module("broodmind.actors"), name)
     assert old is getattr(broodmind, name)
+
+
+def test_another_name_is_no_attribute_of_the_package_of_before():
+    with pytest.raises(AttributeError, match=r"module 'broodmind.actors' has no attribute 'nosuch'"):
+        _ = importlib.import_module("broodmind.actors").nosuch
+
+
+def test_the_old_paths_are_looked_up_once_however_often_they_are_installed():
+    before = list(sys.meta_path)
+    deprecated.install()
+    assert sys.meta_path == before
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from support.runs import NEVER, commit_after, entry, everything, hash_of
 
 from broodmind.common.errors import LeaseHeld, LeaseLost, LineageLost
 from broodmind.common.server.keys import CONSUMER, GROUP, Keys
+from broodmind.common.server.streams import ReplyError
 from broodmind.common.wire.weights import Pointer, digest
 from broodmind.learner.commit import commit as commit_module
 from broodmind.learner.commit.commit import send
@@ -206,3 +207,11 @@ def test_a_lease_runs_out_by_itself(redis, keys):
     with pytest.raises(LeaseLost):
         dead.renew(redis)
     heir.renew(redis)
+
+
+def test_an_error_that_says_nothing_of_the_run_is_not_taken_for_a_lost_lineage(redis, keys, lease, first):
+    redis.call("DEL", keys.stats)
+    redis.call("SET", keys.stats, "not a hash")
+    with pytest.raises(ReplyError, match="WRONGTYPE") as raised:
+        send(redis, keys, lease, commit_after(first.head))
+    assert type(raised.value) is ReplyError

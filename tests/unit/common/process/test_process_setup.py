@@ -1,5 +1,6 @@
 """What a process sets up before it computes, seen from within one: it can be done once only."""
 
+import ctypes
 import json
 import os
 import platform
@@ -7,6 +8,8 @@ import subprocess
 import sys
 
 import pytest
+
+from broodmind.common.process.process_setup import prepare_to_compute
 
 LOOKING = """
 import json, os, resource, sys
@@ -44,3 +47,14 @@ def test_one_thread_unless_the_environment_says_otherwise():
 def test_freed_memory_is_used_again():
     """Each page that comes fresh from the system is a fault: 512 of them an array."""
     assert look("prepared")["faults"] < 100
+
+
+def test_with_another_c_library_nothing_is_asked_of_it(monkeypatch):
+    """One without mallopt, as on macOS, and none that can be opened by no name, as on Windows."""
+
+    def no_library(_name):
+        raise TypeError("expected a name")
+
+    for library in (lambda _: object(), no_library):
+        monkeypatch.setattr(ctypes, "CDLL", library)
+        prepare_to_compute()

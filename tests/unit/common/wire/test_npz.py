@@ -197,3 +197,14 @@ def test_any_byte_may_be_wrong_and_any_end_missing(tmp_path, compression):
         for array in found.values():
             assert array.size == expected.size
     assert refused > len(damaged) // 2
+
+
+def test_a_file_that_cannot_be_read_is_refused_by_the_systems_reason(tmp_path, monkeypatch):
+    np.savez(tmp_path / "x.npz", a=np.ones(2))
+
+    def broken_disk(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(type(tmp_path), "open", broken_disk)
+    with pytest.raises(WireError, match="file: Input/output error, expected a readable npz"):
+        read_npz(tmp_path / "x.npz")

@@ -114,3 +114,11 @@ def test_an_actor_whose_stream_was_deleted_is_joined_again(reads):
     assert reader.roster.actors == ("a",)
     assert reader.read()
     assert reads.after == ["0-0", "1-1", "0-0"]
+
+
+def test_any_other_error_of_the_server_is_raised_and_nobody_is_forgotten(reads):
+    reader = a_reader(reads)
+    reads.error = ReplyError("WRONGTYPE Operation against a key holding the wrong kind of value")
+    with pytest.raises(ReplyError, match="WRONGTYPE"):
+        reader.read()
+    assert reader.roster.actors == ("a",)
