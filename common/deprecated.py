@@ -153,13 +153,13 @@ class StatusAliases:
     """Old names of the fields of a client's status."""
 
     __slots__ = ()
-    overflow: int
+    lost: int
 
     @property
     def dropped(self) -> int:
-        """The old name of `overflow`."""
-        _warn("Status.dropped", "Status.overflow", stacklevel=3)
-        return self.overflow
+        """What `lost` was called."""
+        _warn("Status.dropped", "Status.lost", stacklevel=3)
+        return self.lost
 
 
 def with_old_keys(fields: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
@@ -196,6 +196,14 @@ def old_name(name: str) -> str:
 def stored_fields(raw: Mapping[str, _T]) -> dict[str, _T]:
     """Stored fields under their current names. If a field is stored under both names, the current one counts."""
     return {new: value for name, value in raw.items() if (new := stored_name(name)) == name or new not in raw}
+
+
+def stored_counters(raw: Mapping[str, _T]) -> dict[str, _T]:
+    """Stored counters under their names of today. Until 0.2 `overflow` was what `lost` is."""
+    fields = stored_fields(raw)
+    if "lost" not in fields and "overflow" in fields:
+        fields["lost"] = fields.pop("overflow")
+    return fields
 
 
 def stored_name(name: str) -> str:

@@ -33,6 +33,9 @@ from ..transport.stream_connection import ActorConnection
 from .encoder_thread import EncoderThread
 from .episode import Episode, ErrorPolicy, FinishedEpisode
 from .fallback_policy import as_flags, uniform
+from .open_games import OpenGames
+from .overflow import Unsent, hint, is_ahead
+from .packing import PackLimit
 from .sender_thread import SenderThread
 from .spool import Spool, first_free
 
@@ -71,7 +74,13 @@ class Status(StatusAliases):
     queued: int  # waiting for Redis to acknowledge them
     spooled: int  # of these, on disk
     sent: int  # acknowledged by Redis
-    overflow: int  # dropped because the queue was full
+    overflow: int  # given up before their first step, because the learner could not keep up: played, and not recorded
+    lost: int  # dropped before they were sent, because a limit was exceeded or a file could not be read
+
+    @property
+    def hint(self) -> str:
+        """What to change, where many games are given up; empty otherwise."""
+        return hint(self.overflow, self.sent + self.queued + self.lost)
 
 
 def connect(
@@ -156,12 +165,16 @@ class Agent:
         fallback: Callable[[Any, Any], Action] | None,
         records: Path | None,
         seed: int,
+        sender: SenderThread | None = None,
     ) -> None:
-        self.actor = connection.actor
+        self.actor, self._name_key = connection.actor, name_key(connection.actor)
         self._game, self._actions, self._fallback, self._seed = game, actions, fallback, seed
         self._delivery = delivery
-        self._encoder = EncoderThread(self.actor, delivery, records)
-        self._sender = SenderThread(connection, delivery, self._check)
+        self._open_games = OpenGames()
+        self._encoder = EncoderThread(
+            self.actor, delivery, records, self._open_games, lambda: PackLimit.of(self._sender.demand)
+        )
+        self._sender = sender or SenderThread(connection, delivery, self._check)
         self._began_ms = now_ms()
         self._numbers = itertools.count(1)
         self._open: dict[str, Episode] = {}
@@ -195,17 +208,22 @@ class Agent:
         error_policy = error_policy or self._error_policy
         if self._delivery.closed:
             error_policy.raise_or_log("episode: begun after the agent was closed, expected before")
-        number = next(self._numbers)
+        number, policy = next(self._numbers), self._sender.policy
+        given_up = policy is not None and self._is_ahead()
+        if given_up:
+            self._delivery.give_up()
         episode = Episode(
             f"{self.actor}-{self._began_ms}-{number}",
             labels,
-            self._sender.policy,
+            policy,
             fallback or self._fallback_action,
-            generator(self._seed, Role.ACTIONS, name_key(self.actor), number),
+            generator(self._seed, Role.ACTIONS, self._name_key, number),
             error_policy,
             self._on_end,
+            given_up=given_up,
         )
         self._open[episode.id] = episode
+        self._open_games.add(episode)
         return episode
 
     @property
@@ -234,6 +252,7 @@ class Agent:
             spooled=self._delivery.spooled,
             sent=self._delivery.sent,
             overflow=self._delivery.overflow,
+            lost=self._delivery.lost,
         )
 
     def wait_until_ready(self, timeout_s: float) -> bool:
@@ -269,6 +288,15 @@ class Agent:
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _is_ahead(self) -> bool:
+        """Whether the next game is to be given up; never while the server is away, as it waits then, within limits."""
+        delivery = self._delivery
+        unsent = Unsent(delivery.queued, delivery.queued_steps, delivery.queued_bytes)
+        ahead = self._sender.state == "connected" and is_ahead(unsent, self._sender.demand)
+        if ahead and not delivery.overflow:  # once, and not for each game
+            _log.warning("ahead of the learner, giving up games before their first step", actor=self.actor)
+        return ahead
 
     def _on_end(self, episode: Episode, finished: FinishedEpisode) -> None:
         self._open.pop(episode.id, None)

@@ -12,8 +12,9 @@ from ...common.process.log import Log
 from ...common.wire.trajectory import REWARD_MAX
 from ..inference.batched_inference import InferenceRequest, run_inference, to_game_action
 from ..inference.exploration_noise import make_noise
-from .episode_buffer import EpisodeBuffer, EpisodeEnd, max_steps
+from .episode_buffer import EpisodeBuffer, EpisodeEnd, RecordedGame, max_steps
 from .episode_record import END_OUTCOMES, EpisodeRecord
+from .overflow import REASON
 from .validation import UnusableValue, number, validate_mask, validate_observation
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ...common.policy.distributions import ActionArray
     from ...common.spec import GameSpec
+    from ...common.wire.weights import Pointer
     from ..inference.batched_inference import Action
     from ..inference.policy import Policy
     from .episode_record import Outcome
@@ -37,9 +39,8 @@ class FinishedEpisode:
     """An episode that is over: its record, and its data if it can be trained on."""
 
     record: EpisodeRecord
-    buffer: EpisodeBuffer | None = None
-    end: EpisodeEnd | None = None
-    policy: Policy | None = None
+    game: RecordedGame | None = None
+    given_up: bool = False  # before its first step
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +79,19 @@ class Episode:
         rng: np.random.Generator,
         error_policy: ErrorPolicy,
         on_end: Callable[[Episode, FinishedEpisode], None],
+        *,
+        given_up: bool = False,
     ) -> None:
         self.id = episode_id
         self.record: EpisodeRecord | None = None  # once it is over
+        self.began_ms, self._started_s = now_ms(), monotonic_s()
         self._labels, self._policy, self._fallback = labels, policy, fallback
         self._rng, self._error_policy, self._on_end = rng, error_policy, on_end
-        self._started_ms, self._started_s = now_ms(), monotonic_s()
         self._buffer = EpisodeBuffer()
         self._noise = make_noise(policy.spec.rollout) if policy else None
         self._max_steps = max_steps(policy.spec) if policy else 0
         self._cut: NDArray[np.float32] | None = None  # the observation at which the buffer was full
+        self._given_up = given_up  # it is played with the policy, and not recorded
         self._unusable = "" if policy else "played without a policy"  # why its data cannot be trained on
         self._steps, self._total_reward = 0, 0.0
 
@@ -95,6 +99,11 @@ class Episode:
     def over(self) -> bool:
         """Whether it was ended or aborted."""
         return self.record is not None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether its data is kept to be trained on."""
+        return not (self._unusable or self._given_up)
 
     @property
     def game(self) -> GameSpec | None:
@@ -151,8 +160,8 @@ class Episode:
                 largest = abs(valid_observation).max()
                 self._make_unusable(f"observation: up to {largest:g}, more than the policy can take")
                 return self._fallback(observation, mask)
-            if not self._unusable:
-                self._add_step(valid_observation, action, log_prob, valid_mask)
+            if self.recorded:
+                self._add_step(valid_observation, action, log_prob, valid_mask, policy.pointer)
             return to_game_action(action, game.actions)
 
         return InferenceRequest(policy, valid_observation, valid_mask, self._rng, self._noise, on_action)
@@ -203,6 +212,8 @@ class Episode:
         self._error_policy.strict = False
         if self._unusable:
             self._close("aborted", self._unusable)
+        elif self._given_up:
+            self._close(outcome, REASON)
         elif final is None:
             self._close(outcome, "without an action")
         else:
@@ -229,9 +240,10 @@ class Episode:
         action: ActionArray,
         log_prob: np.floating,
         mask: NDArray[np.bool_] | None,
+        pointer: Pointer,
     ) -> None:
         if self._buffer.steps < self._max_steps:
-            self._buffer.add(observation, action, log_prob, mask)
+            self._buffer.add(observation, action, log_prob, mask, pointer)
         elif self._cut is None:
             self._cut = observation
 
@@ -269,11 +281,13 @@ class Episode:
             version=pointer.version if pointer else 0,
             outcome=outcome,
             reason=reason,
-            started_ms=self._started_ms,
+            started_ms=self.began_ms,
             duration_s=monotonic_s() - self._started_s,
             steps=self._steps,
             total_reward=self._total_reward,
             trained_on=end is not None,
         )
-        data = () if end is None else (self._buffer, end, self._policy)
-        self._on_end(self, FinishedEpisode(self.record, *data))
+        game = None
+        if end is not None and self._policy is not None:
+            game = RecordedGame(self.id, self._buffer, end, self.began_ms, self._policy.spec)
+        self._on_end(self, FinishedEpisode(self.record, game, self._given_up))

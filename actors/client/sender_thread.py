@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...common.spec import RunSpec
+    from ...common.wire.demand import Demand
     from ..inference.policy import Policy
     from ..transport.delivery import Delivery
     from ..transport.high_water import HighWater
@@ -47,6 +48,7 @@ class SenderThread:
         """
         self.policy: Policy | None = None  # the newest one; other threads only read this reference
         self.spec: RunSpec | None = None
+        self.demand: Demand | None = None  # the learner's, as of the last exchange
         self.state: ConnectionState = "connecting"
         self.problem = ""  # the last error, until an attempt succeeds
         self._connection, self._delivery, self._check = connection, delivery, check

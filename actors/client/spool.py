@@ -1,8 +1,9 @@
-"""The spool: finished games on disk, one file each, until Redis has them; a later process of the same name goes on.
+"""The spool: finished games on disk, one file an entry, until Redis has them; a later process of the same name goes on.
 
-A file is called `new-...` while its game is queued, and is renamed to `sent-INCARNATION-SEQUENCE` before the game is
-sent under that id. So a later process can tell the two apart. The game of a `sent-` file may have arrived: it is sent
-again under its id, and Redis accepts or refuses it. The game of a `new-` file has never been sent.
+A file is called `new-...` while its entry is queued, and is renamed to `sent-INCARNATION-SEQUENCE` before the entry is
+sent under that id. So a later process knows what it finds: a `sent-` file may have arrived, and is sent again under its
+id, which Redis takes or refuses; a `new-` file has never been sent. Where several games are in it, its name has their
+number too.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ _log = Log("client")
 
 _FORMAT = 2
 _FIELDS_MAX = 64  # of an entry, names and values in turn
-_NUMBERED = re.compile(r"sent-(\d+)-(\d+)\.game")
-_NEW = re.compile(r"new-(\d+)-(\d+)\.game")
-_SLOTS = 1000  # processes of one machine, at most, that have a spool for the same run
+_NUMBERED = re.compile(r"sent-(\d+)-(\d+)(?:\.(\d+)-games)?\.game")
+_NEW = re.compile(r"new-(\d+)-(\d+)(?:\.(\d+)-games)?\.game")
+_SLOTS = 1000  # processes of one machine that have a spool for the same run
 
 
 class OtherFormat(WireError):
@@ -69,9 +70,14 @@ class Spool:
         new = {_pair(match): file for name, file in names.items() if (match := _NEW.fullmatch(name))}
         return dict(sorted(numbered.items())), [file for _, file in sorted(new.items())]
 
+    def games_in(self, file: Path) -> int:
+        """How many games are in a file, by its name."""
+        match = _NEW.fullmatch(file.name) or _NUMBERED.fullmatch(file.name)
+        return int(match[3] or 1) if match else 1
+
     def write(self, header: Header, payload: bytes) -> Path:
-        """Write a game to a file. A file of the returned name is always complete. Raises OSError."""
-        file = self._folder / f"new-{self._began_ms}-{next(self._numbers)}.game"
+        """Keep an entry; a file of the name that is returned is always complete. Raises OSError."""
+        file = self._folder / f"new-{self._began_ms}-{next(self._numbers)}{_ending(header.games)}"
         half_written = file.with_suffix(".tmp")
         half_written.write_bytes(codec.encode({"format": _FORMAT, "entry": header.to_bytes(payload)}))
         half_written.replace(file)
@@ -93,15 +99,15 @@ class Spool:
             raise WireError(f"{error}; kept as {kept.name}") from error
 
     def number(self, file: Path, entry_id: EntryId) -> Path:
-        """Rename a file after the id under which its game will be sent. Raises OSError."""
-        return file.replace(self._folder / f"sent-{entry_id[0]}-{entry_id[1]}.game")
+        """Rename a file after the id that its entry is about to be sent under. Raises OSError."""
+        return file.replace(self._folder / f"sent-{entry_id[0]}-{entry_id[1]}{_ending(self.games_in(file))}")
 
     def unnumber(self, file: Path, queued_as: Path) -> Path:
-        """Give a file the name back that `write` gave it. Its game is certainly not in Redis. Raises OSError."""
+        """Give a file back the name that `write` gave it: its entry is certainly not in Redis. Raises OSError."""
         return file.replace(queued_as)
 
     def discard(self, file: Path) -> None:
-        """Remove a game's file. If that fails, a later process sends the game again, and Redis refuses it."""
+        """Remove an entry's file. If that fails, a later process sends it again, and Redis refuses it."""
         _remove(file)
 
     def close(self) -> None:
@@ -132,6 +138,10 @@ def first_free(folder: Path, name: str) -> tuple[str, Spool]:
         with suppress(ConfigError):
             return f"{name}-{slot:03}", Spool(folder / f"{name}-{slot:03}")
     raise ConfigError(f"spool_dir: {folder}, expected a folder that can be written, with a free name in it")
+
+
+def _ending(games: int) -> str:
+    return ".game" if games == 1 else f".{games}-games.game"
 
 
 def _pair(match: re.Match[str]) -> tuple[int, int]:

@@ -12,15 +12,16 @@ connection, until it is SAFE.
 
 Other transitions:
 
-- Dropped: the queue is full, or a spool file cannot be read. One number for each dropped entry is left out before the
-  next entry's number, and the learner counts the gap.
-- Refused for now (the server is full or busy): the entry keeps its id if the server took no later entry. Otherwise its
-  id has become too small, and it is numbered again, after all others.
-- Taken back: the server has a higher id, of an entry that is not ours, so another process uses the actor's name. The
-  entries that the server did not take return to the front of the queue, and are numbered again under a higher
-  incarnation.
-- Resumed: entries that an earlier process may have sent are found in the spool, in files named after their ids. They
-  begin as SENT.
+- Dropped: the queue is full, or a spool file cannot be read. The next entry's number leaves a gap of that size, which
+  the learner counts as lost entries.
+- Given up: a game that was not recorded from its first step on, as the client was ahead of the learner, never comes
+  here. It has no number and leaves no gap. Their running total goes with each entry, and stays as it was then when the
+  entry is sent again.
+- Refused for now (a full or busy server): it keeps its id if the server took nothing behind it. Otherwise its id has
+  become too small, and it is numbered again, behind all others.
+- Taken back: the server has a higher id, of an entry that is not ours, so another process uses the actor's name. What
+  the server did not take returns to the front of the queue, and is numbered again under a higher incarnation.
+- Resumed: what an earlier process may have sent is found in the spool, named after its id. It begins as SENT.
 
 Invariants:
 
@@ -32,9 +33,11 @@ Invariants:
 4. "Equal or smaller" means that the entry has arrived only if it was DOUBTED or SENT. For an entry that is sent for the
    first time it means that another process uses the name.
 5. A number is left out for each dropped entry that a numbered one follows, and for each id that became too small.
-6. `queued` counts QUEUED, NUMBERED and SENT; `sent` counts ACKNOWLEDGED, DOUBTED and SAFE; `overflow` counts DROPPED.
-   Their sum is the number of entries that were put or found in the spool.
-7. A spool file is removed when its entry is SAFE or DROPPED. It is renamed after the id before the entry is SENT.
+6. `queued` counts the games of what is QUEUED, NUMBERED and SENT; `sent` those of ACKNOWLEDGED, DOUBTED and SAFE;
+   `lost` those of DROPPED. Their sum is the number of games that were put or found in the spool.
+7. A spool file goes when its entry is SAFE or DROPPED, and its name has the id before the entry is SENT.
+8. Under an incarnation the total of games given up rises with the entries' numbers. It begins with what no acknowledged
+   entry of an earlier incarnation of the process has told.
 
 One loss remains possible. The server refuses an entry for now and takes a later one of the same pipeline, and the
 connection is lost, or the process is killed, before the replies are processed. When the refused entry is sent again,
@@ -68,10 +71,16 @@ REPLAY_S = 4.0
 
 
 class EntryFiles(Protocol):
-    """The methods of `Spool` that a delivery calls. All but `discard` and `close` may raise OSError."""
+    """What a delivery needs of a spool, whose class says more.
+
+    All but `games_in`, `discard` and `close` may raise OSError.
+    """
 
     def found(self) -> tuple[dict[EntryId, Path], list[Path]]:
         """The files of an earlier process: those it may have sent, by id, and those it has not sent."""
+
+    def games_in(self, file: Path) -> int:
+        """How many games ended in a file's entry."""
 
     def write(self, header: Header, payload: bytes) -> Path:
         """Write an entry that has no id yet to a file."""
@@ -113,9 +122,14 @@ class Delivery:
         self._unacknowledged: deque[Entry] = deque()  # SENT, then NUMBERED
         self._acknowledged: deque[Entry] = deque()  # ACKNOWLEDGED, then DOUBTED
         self._incarnation, self._sequence = 0, 0
-        self.ready = False  # an incarnation has begun, and no other process uses the name: entries may be numbered
-        self.queued = self.sent = self.overflow = 0  # entries
+        self.ready = False  # to number: an incarnation has begun, and no other process has taken the name since
+        self._unacknowledged_entries = 0
+        self.queued = self.sent = self.lost = 0  # games
         self.spooled = 0  # of the queued ones, those on disk
+        self.queued_steps = self.queued_bytes = 0  # of the queued games; steps as far as they are known
+        self.overflow = 0  # games given up before their first step
+        self._told = 0  # of these, what acknowledged entries have told
+        self._told_before = 0  # the same, when the incarnation began
         self.largest = 0  # bytes of one entry so far
         self.closed = False
         if spool is not None:
@@ -124,8 +138,8 @@ class Delivery:
     # For the thread that puts entries in.
 
     def put(self, header: Header, payload: bytes) -> None:
-        """Append an entry to the queue. If there is no room, the oldest entries are dropped."""
-        entry = Entry(len(payload), (header, payload))
+        """Append an entry to the queue; where there is no room, the oldest ones are dropped."""
+        entry = Entry(len(payload), (header, payload), games=header.games, steps=header.steps)
         if self._spool is not None:
             try:
                 entry.file = entry.queued_as = self._spool.write(header, payload)
@@ -133,7 +147,19 @@ class Delivery:
                 _log.warning("game not spooled, kept in memory", error=error)
         self._append(entry)
 
+    # For the threads that play.
+
+    def give_up(self) -> None:
+        """Count a game that is not recorded from its first step on, as there is no room for it."""
+        with self._changed:
+            self.overflow += 1
+
     # For the thread that sends.
+
+    @property
+    def overflow_of_incarnation(self) -> int:
+        """Games given up, as the next entry tells it: without what was told under earlier incarnations."""
+        return self.overflow - self._told_before
 
     @property
     def last_id(self) -> EntryId:
@@ -148,6 +174,7 @@ class Delivery:
         """
         self._incarnation = max(incarnation, self._incarnation + 1)
         self._sequence, self.ready = 0, True
+        self._told_before = self._told
         return self._incarnation
 
     def entries_to_resend(self) -> list[Entry]:
@@ -274,7 +301,7 @@ class Delivery:
     def wait_until_empty(self, timeout_s: float) -> bool:
         """Wait up to `timeout_s` until every entry has been acknowledged. Returns whether that is so."""
         with self._changed:
-            return self._changed.wait_for(lambda: self.queued == 0, timeout_s)
+            return self._changed.wait_for(lambda: self._unacknowledged_entries == 0, timeout_s)
 
     def close(self) -> None:
         """End all waits."""
@@ -304,18 +331,18 @@ class Delivery:
     def _resume(self, spool: EntryFiles) -> None:
         may_be_sent, new = spool.found()
         for entry_id, file in may_be_sent.items():
-            entry = Entry(file.stat().st_size, None, file, state=State.SENT, entry_id=entry_id)
+            size, games = file.stat().st_size, spool.games_in(file)
+            entry = Entry(size, None, file, state=State.SENT, entry_id=entry_id, games=games)
             self._unacknowledged.append(entry)
+            self._count_queued(entry, 1)
             self._incarnation = max(self._incarnation, entry_id[0])
-        self.queued = self.spooled = len(may_be_sent)
         for file in new:
-            self._append(Entry(file.stat().st_size, None, file, queued_as=file))
+            self._append(Entry(file.stat().st_size, None, file, queued_as=file, games=spool.games_in(file)))
 
     def _append(self, entry: Entry) -> None:
         with self._changed:
             self.largest = max(self.largest, entry.size)
-            self.queued += 1
-            self.spooled += entry.file is not None
+            self._count_queued(entry, 1)
             if removed := self._queue.append(entry):
                 self._drop(removed, discard=False)
             self._changed.notify_all()
@@ -326,9 +353,8 @@ class Delivery:
         with self._changed:
             for entry in entries:
                 entry.move(State.DROPPED)
-                self.queued -= 1
-                self.spooled -= entry.file is not None
-                self.overflow += 1
+                self._count_queued(entry, -1)
+                self.lost += entry.games
                 self._gap += 1 + entry.gap
             self._changed.notify_all()
         if discard:
@@ -339,11 +365,18 @@ class Delivery:
         if not entries:
             return
         with self._changed:
-            self.queued -= len(entries)
-            if self._spool is not None:
-                self.spooled -= sum(entry.file is not None for entry in entries)
-            self.sent += len(entries)
+            for entry in entries:
+                self._count_queued(entry, -1)
+                self.sent += entry.games
+                self._told = max(self._told, self._told_before + entry.overflow)
             self._changed.notify_all()
+
+    def _count_queued(self, entry: Entry, sign: int) -> None:
+        self._unacknowledged_entries += sign
+        self.queued += sign * entry.games
+        self.queued_steps += sign * entry.steps
+        self.queued_bytes += sign * entry.size
+        self.spooled += sign * entry.games * (entry.file is not None)
 
     def _take_back(self, entries: list[Entry]) -> None:
         for entry in entries:
@@ -358,6 +391,7 @@ class Delivery:
     def _give_next_id(self, entry: Entry) -> None:
         self._sequence += 1
         entry.entry_id = (self._incarnation, self._sequence)
+        entry.overflow = self.overflow_of_incarnation
         if self._spool is None or entry.file is None:
             return
         try:
@@ -366,7 +400,7 @@ class Delivery:
             _log.warning("spooled game not renamed after its id, kept in memory", file=entry.file, error=error)
             self._discard(entry)
             with self._changed:
-                self.spooled -= 1
+                self.spooled -= entry.games
 
     def _rename_back(self, entry: Entry) -> None:
         if self._spool is None or entry.file is None or entry.queued_as is None:

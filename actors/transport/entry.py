@@ -55,7 +55,7 @@ class Answer(Enum):
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A finished game, or a fragment of play, encoded: in memory, on disk, or both."""
+    """Finished games, or a fragment of play, encoded: in memory, on disk, or both."""
 
     size: int  # bytes of its payload
     content: tuple[Header, bytes] | None  # header and payload; None while it is on disk alone
@@ -65,6 +65,9 @@ class Entry:
     entry_id: EntryId | None = None  # from NUMBERED on
     gap: int = 0  # numbers left out directly before its own, one for each dropped entry
     acknowledged_s: float = 0.0  # when it was acknowledged last
+    games: int = 0  # that ended in it
+    steps: int = 0  # 0 where they are not known: it is of an earlier process
+    overflow: int = 0  # games given up before their first step, when it got its id: see `Header.overflow`
 
     def move(self, state: State) -> None:
         """Go to another state. A step that `TRANSITIONS` does not list is a bug."""

@@ -150,7 +150,7 @@ class ActorConnection:
             asked.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, known))
         asked += [("GET", self._keys.latest), ("XLEN", self._stream)]
         entries = self._delivery.start_sending()
-        replies = self._replies([*(entry.command(self._stream) for entry in entries), *asked])
+        replies = self._replies([*(entry.command(self._stream, overflow=entry.overflow) for entry in entries), *asked])
         answers = [_answer(reply) for reply in replies[: len(entries)]]
         self._write_journal(self._delivery.answered(answers, self._clock()))
         if any(isinstance(reply, NotNow) for reply in replies):
@@ -194,7 +194,7 @@ class ActorConnection:
 
     def _send_again(self) -> None:
         for entry in self._delivery.entries_to_resend():
-            (reply,) = self._replies([entry.command(self._stream)])
+            (reply,) = self._replies([entry.command(self._stream, overflow=entry.overflow)])
             if _answer(reply) is Answer.REFUSED:
                 raise reply
             if self._delivery.arrived(entry, self._clock()):
@@ -243,6 +243,7 @@ class ActorConnection:
             "version": self._latest.version if self._latest else 0,
             "steps": self._steps,
             "games": self._games,
+            "overflow": self._delivery.overflow_of_incarnation,
             "steps_per_second": f"{self._steps / max(elapsed_s, 1e-9):.0f}",
             "updated_ms": now_ms(),
             **status.metrics,

@@ -74,13 +74,15 @@ def forward(params: Params, name: str, inputs: Floats, activation: Activation, *
         The inputs and each layer's outputs, [N, fan out]; the last one is the stack's result.
     """
     outputs = [inputs]
-    layers = sum(key.startswith(f"{name}/w") for key in params)
-    for layer in range(layers):
-        output = outputs[-1] @ params[f"{name}/w{layer}"]
+    layer, weights = 0, params.get(f"{name}/w0")
+    while weights is not None:
+        following = params.get(f"{name}/w{layer + 1}")
+        output = outputs[-1] @ weights
         output += params[f"{name}/b{layer}"]
-        if not head or layer < layers - 1:
+        if not head or following is not None:
             activate(output, activation)
         outputs.append(output)
+        layer, weights = layer + 1, following
     return outputs
 
 
@@ -112,11 +114,12 @@ def value_outputs(params: Params, network: NetworkSpec, observations: Floats) ->
 
 
 def _head_outputs(params: Params, head: str, network: NetworkSpec, observations: Floats) -> Floats:
-    blocks = [
-        _block_outputs(params, head, network, observations[start : start + _BLOCK])
-        for start in range(0, max(len(observations), 1), _BLOCK)
-    ]
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    if len(observations) <= _BLOCK:
+        return _block_outputs(params, head, network, observations)
+    starts = range(0, len(observations), _BLOCK)
+    return np.concatenate(
+        [_block_outputs(params, head, network, observations[start : start + _BLOCK]) for start in starts]
+    )
 
 
 def _block_outputs(params: Params, head: str, network: NetworkSpec, observations: Floats) -> Floats:

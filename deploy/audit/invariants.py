@@ -223,11 +223,16 @@ def check_counters(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
     for before, entry in pairwise(ledger):
         rejected: dict[str, int] = {reason: _count(entry.rejected.get(reason, {})) for reason in REJECTIONS}
         accepted = _count(entry.consumed) - sum(rejected.values())
-        amounts = {"accepted": accepted, "updates": int(accepted > 0), "overflow": _count(entry.gaps), **rejected}
+        amounts = {"accepted": accepted, "updates": int(accepted > 0), "lost": _count(entry.gaps), **rejected}
         for name, amount in amounts.items():
             change = getattr(entry.counters, name) - getattr(before.counters, name)
             if change != amount:
                 yield _of(entry, "counter", f"{name} rose by {change}, expected {amount}")
+        given_up = entry.counters.overflow - before.counters.overflow  # as the consumed entries tell
+        if given_up < 0 or (given_up and not _count(entry.consumed)):
+            yield _of(
+                entry, "counter", f"overflow rose by {given_up}, expected at least 0, and 0 with nothing consumed"
+            )
         if entry.published != (accepted > 0 or entry.epoch != before.epoch):
             what = f"published is {entry.published} with {accepted} accepted entries, expected {not entry.published}"
             yield _of(entry, "version", what)
@@ -300,10 +305,8 @@ def check_acknowledged(
             else:
                 fates["lost"] += 1
                 skipped = any(gap.first <= each.number <= gap.last for gap in gaps[incarnation])
-                fate = "counted as overflow" if skipped else "neither consumed nor waiting"
-                yield Violation(
-                    "lost", f"acknowledged, but {fate}", actor, format_id(entry_id), acknowledged_ms=each.at_ms
-                )
+                what = "acknowledged, and counted as lost" if skipped else "acknowledged, and nowhere to be found"
+                yield Violation("lost", what, actor, format_id(entry_id), acknowledged_ms=each.at_ms)
 
 
 def accepted_ids(entry: LedgerEntry) -> set[tuple[str, EntryId]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...common.deprecated import stored_fields
+from ...common.deprecated import stored_counters, stored_fields
 from ...common.errors import RedisUnreachable
 from ...common.server.keys import GROUP
 from ...common.server.streams import ReplyError
@@ -66,7 +66,7 @@ def look(server: Server, keys: Keys) -> RunView:
         if isinstance(reply, RedisUnreachable):
             raise reply
     actors = [_actor(name, *replies[3 * index : 3 * index + 3]) for index, name in enumerate(names)]
-    return RunView(stored_fields(_mapping(head)), stored_fields(_mapping(stats)), lease and lease.decode(), actors)
+    return RunView(stored_counters(_mapping(head)), stored_fields(_mapping(stats)), lease and lease.decode(), actors)
 
 
 def _actor(name: str, backlog: Any, groups: Any, heartbeat: Any) -> ActorView:  # noqa: ANN401 - raw replies

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...actors.client.overflow import hint
 from ...common.deprecated import with_old_fields
 from ...common.errors import ConfigError
 from ...common.server.keys import Keys
@@ -58,7 +59,8 @@ def describe(run: str, view: RunView) -> str:
     lines = [
         f"run {run}   epoch {head['epoch']}   version {head['version']}   commit {head['commit']}   {learner}",
         "   ".join(f"{name} {stats[name]}" for name in _SHOWN if name in stats),
-        "rejected   " + "   ".join(f"{name} {head[name]}" for name in REJECTION_COUNTERS),
+        "rejected   " + "   ".join(f"{name} {head.get(name, 0)}" for name in REJECTION_COUNTERS),
+        *([advice] if (advice := hint(int(head.get("overflow", 0)), int(head.get("games", 0)))) else []),
         f"{'actor':<40} {'lag':>5} {'pending':>8} {'backlog':>8} {'version':>8} {'steps/s':>9}  state",
     ]
     for actor in view.actors:

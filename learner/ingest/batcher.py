@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ..ledger.counters import Rejection
     from ..ledger.head import Standing
 
-_GAP_MAX = 1 << 20  # the most that one gap counts, so that one invalid id cannot make the total meaningless
+# No actor numbers so many unsent, or gives up so many games between two entries; a hostile id or total must not spoil
+# the counts for good.
+_GAP_MAX = 1 << 20
 
 
 @dataclass(slots=True)
@@ -25,10 +27,13 @@ class Batcher:
 
     config: IntakeConfig
     cursors: Cursors  # as of the last commit
+    # Actor to the games that it has given up since the incarnation of its cursor began, as of the last commit.
+    given_up: dict[str, int] = field(default_factory=dict)
     accepted: list[tuple[EntryId, str, Header, Trajectory]] = field(default_factory=list)
     rejected: list[tuple[Entry, Rejection]] = field(default_factory=list)
-    consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and number of entries
-    gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to the ids that it never sent
+    consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
+    gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to ids that it numbered and never sent
+    overflow: int = 0  # games that actors gave up, as these entries tell
     steps: int = 0
     games: int = 0
 
@@ -43,6 +48,7 @@ class Batcher:
         if gap := _gap(last, entry.id):
             self.gaps.setdefault(entry.actor, []).append(gap)
         self.cursors[entry.actor] = entry.id
+        self._count_overflow(entry, last)
         if entry.header is None or entry.trajectory is None:
             self.rejected.append((entry, entry.rejected or "invalid"))
         elif reason := rejection(entry.header, standing, now_ms, self.config):  # age and head have changed
@@ -58,9 +64,18 @@ class Batcher:
             self.rejected.append((Entry(actor, entry_id, header, None, "non_finite", why), "non_finite"))
         self.accepted.clear()
 
+    def _count_overflow(self, entry: Entry, last: EntryId | None) -> None:
+        """Count the games given up since the actor's entry before; it tells their total since its incarnation began."""
+        if entry.header is None:
+            return
+        before = self.given_up.get(entry.actor, 0) if last is not None and last[0] == entry.id[0] else 0
+        total = max(entry.header.overflow, before)
+        self.overflow += min(total - before, _GAP_MAX)
+        self.given_up[entry.actor] = total
+
     @property
-    def overflow(self) -> int:
-        """The number of ids that the actors never sent."""
+    def lost(self) -> int:
+        """How many ids are missing."""
         return sum(gap.size for gaps in self.gaps.values() for gap in gaps)
 
     @property

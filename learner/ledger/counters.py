@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from ...common.deprecated import stored_fields
+from ...common.deprecated import stored_counters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Rejection = Literal["stale", "too_old", "wrong_epoch", "off_run", "invalid", "duplicate", "non_finite", "poison"]
 REJECTIONS: tuple[Rejection, ...] = get_args(Rejection)
-REJECTION_COUNTERS = (*REJECTIONS, "overflow")
+NEVER_ARRIVED = ("overflow", "lost")
+REJECTION_COUNTERS = (*REJECTIONS, *NEVER_ARRIVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +32,17 @@ class Counters:
     invalid: int = 0  # rejected: does not decode to what the run's spec allows
     duplicate: int = 0  # rejected: consumed before
     non_finite: int = 0  # rejected: an update on them was not finite, and was undone
-    poison: int = 0  # rejected: a learner died while it processed this trajectory alone
-    overflow: int = 0  # never sent: the actor had no room for it; seen as a gap in the actor's sequence
+    poison: int = 0  # rejected: a learner died while it processed nothing else
+    # Never arrived: games that actors say they gave up before their first step, as they were ahead of the learner.
+    overflow: int = 0
+    lost: int = 0  # never arrived: dropped by an actor, or lost on the way; seen as a gap in its numbers
 
     def add(self, **amounts: int) -> Counters:
         """A copy with some totals increased."""
         return replace(self, **{name: getattr(self, name) + amount for name, amount in amounts.items()})
 
     def rejected(self) -> dict[str, int]:
-        """The number of trajectories that were not trained on, by reason."""
+        """How many trajectories were not trained on, by reason; of `overflow`, how many games."""
         return {name: getattr(self, name) for name in REJECTION_COUNTERS}
 
     def to_fields(self) -> dict[str, int]:
@@ -48,6 +51,6 @@ class Counters:
 
     @classmethod
     def from_fields(cls, raw: Mapping[str, int | str]) -> Counters:
-        """The inverse of `to_fields`. Other fields are ignored, and missing totals are 0."""
-        raw = stored_fields(raw)
+        """The inverse; fields of other things are ignored, missing ones are 0."""
+        raw = stored_counters(raw)
         return cls(**{field.name: int(raw.get(field.name, 0)) for field in fields(cls)})

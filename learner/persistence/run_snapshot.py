@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,8 @@ class LearnerState:
     history: dict[str, Any]
     cursors: Cursors
     lineage: Lineage
+    # Actor to the games that it has given up since the incarnation of its cursor began; none where it is missing.
+    given_up: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,11 @@ class RunSnapshot:
         """
         fields = self._fields()
         with expect_learner_state():
-            cursors = {actor: (index(left), index(right)) for actor, (left, right) in fields["cursors"].items()}
+            raw = fields["cursors"]
+            cursors = {actor: (index(left), index(right)) for actor, (left, right, *_) in raw.items()}
+            given_up = {actor: index(each[2]) for actor, each in raw.items() if len(each) > 2}
             lineage = {index(version): str(commit) for version, commit in fields["lineage"]}
-            return LearnerState(fields["trainer"], fields["history"], cursors, lineage)
+            return LearnerState(fields["trainer"], fields["history"], cursors, lineage, given_up)
 
     def trainer_state(self) -> dict[str, Any]:
         """The trainer's state besides the parameters. Arrays are in the codec's encoded form."""
@@ -86,7 +90,10 @@ def encode_learner(head: Head, state: LearnerState) -> bytes:
             "commit": head.commit,
             "trainer": state.trainer,
             "history": state.history,
-            "cursors": {actor: list(entry_id) for actor, entry_id in state.cursors.items()},
+            "cursors": {
+                actor: [*entry_id, *([state.given_up[actor]] if state.given_up.get(actor) else [])]
+                for actor, entry_id in state.cursors.items()
+            },
             "lineage": [list(version) for version in state.lineage.items()],
         }
     )

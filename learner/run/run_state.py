@@ -43,6 +43,7 @@ class RunState:
         self.standing = Standing()
         self.counters = Counters()
         self.cursors: Cursors = {}
+        self._given_up: dict[str, int] = {}  # games, by actor, under the incarnation of its cursor
         self.trainer = Trainer(spec, config.algorithm)
         self._spec, self._config = spec, config
         self._history = History()
@@ -61,6 +62,7 @@ class RunState:
             self.trainer.restore(snapshot.params(self._spec), state.trainer)
             self._history.restore(state.history)
         self.cursors, self.counters, self._weights = state.cursors, snapshot.counters, snapshot.weights
+        self._given_up = state.given_up
         self.standing = Standing(snapshot.head, state.lineage)
         self._statistics.resumed_at(self.counters.steps)
 
@@ -84,7 +86,7 @@ class RunState:
 
     def new_batcher(self) -> Batcher:
         """An empty batcher, for the next commit."""
-        return Batcher(self._config.intake, self.cursors)
+        return Batcher(self._config.intake, self.cursors, self._given_up)
 
     def train(self, batcher: Batcher) -> Metrics:
         """Make one update on the accepted entries, and return its metrics.
@@ -129,8 +131,9 @@ class RunState:
             if entry.header is not None and reason in {"stale", "too_old"}:
                 self._history.reject(entry.header, self.head.version)
         rejected = {name: sum(reason == name for _, reason in batcher.rejected) for name in REJECTIONS}
-        self.counters = self.counters.add(**rejected, overflow=batcher.overflow)
+        self.counters = self.counters.add(**rejected, overflow=batcher.overflow, lost=batcher.lost)
         self.cursors = remembered(batcher.cursors, {*actors, *batcher.consumed})
+        self._given_up = {actor: games for actor, games in batcher.given_up.items() if actor in self.cursors}
         publish = metrics is not None
         head = next_head(self.head, publish=publish)
         return self._commit(self.head, head, batcher, metrics or {}, publish=publish, actors=len(actors))
@@ -141,9 +144,10 @@ class RunState:
         self.standing = self.standing.after(head, publish=publish)
         if publish:
             self._weights = self.trainer.weights()
-        learner = encode_learner(
-            head, LearnerState(self.trainer.state(), self._history.state(), self.cursors, self.standing.lineage)
+        state = LearnerState(
+            self.trainer.state(), self._history.state(), self.cursors, self.standing.lineage, self._given_up
         )
+        learner = encode_learner(head, state)
         commit = build_commit(
             *(parent, head, batcher, metrics),
             learner=learner,

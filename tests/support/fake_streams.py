@@ -21,6 +21,7 @@ class FakeStreams:
     spec: str | None = None
     latest: str | None = None
     entries: dict[tuple[int, int], tuple[float, bytes]] = field(default_factory=dict)  # id to time and payload
+    overflows: dict[tuple[int, int], int] = field(default_factory=dict)  # id to the games given up, as the entry tells
     commands: list[tuple] = field(default_factory=list)  # all that were received
     exchanges: list[int] = field(default_factory=list)  # entries in each exchange
     # One item for each of the next exchanges: "request lost", "reply lost", "killed before", "killed after", or a list
@@ -98,4 +99,6 @@ class FakeStreams:
         if entry_id <= self.last:
             return ReplyError("ERR The ID specified in XADD is equal or smaller than the target stream top item")
         self.add(entry_id, command[-1])
+        if "overflow" in command:
+            self.overflows[entry_id] = command[command.index("overflow") + 1]
         return command[2].encode()

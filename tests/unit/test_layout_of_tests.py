@@ -30,6 +30,7 @@ WHOLE_PACKAGE = {
 TESTED_IN = {
     "actors/client/episode_buffer.py": "unit/actors/client/test_episode.py",
     "actors/client/episode_record.py": "unit/actors/client/test_episode.py",
+    "actors/client/open_games.py": "unit/actors/client/test_packing.py",
     "actors/client/sender_thread.py": "integration/actors/client/test_agent.py",
     "actors/client/validation.py": "unit/actors/client/test_episode.py",
     "actors/games/tinyzerg_gymnasium.py": "unit/actors/games/test_tinyzerg.py",

@@ -6,6 +6,7 @@ or a kill in the same exchange; and another process that takes the name, if a co
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from collections import Counter
@@ -24,7 +25,6 @@ from broodmind.actors.transport.send_queue import Limits
 from broodmind.actors.transport.stream_connection import ActorConnection, ActorStatus
 from broodmind.common.errors import BroodmindError, NameTaken
 
-HEADER = make_header(3, 1, 10, 1, 1234)
 SIZE = 20
 LOSSES = ["none", "none", "request lost", "reply lost"]
 ANSWERS = st.lists(st.sampled_from(["taken", "taken", "full", "busy"]), max_size=8)
@@ -39,9 +39,9 @@ class OneActor(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp()) if spooled else None
         self.server = FakeStreams()
-        self.put = 0  # payloads so far
-        self.found = 0  # what this process found in the spool
-        self.put_before = self.dropped_before = 0  # by killed processes
+        self.games = []  # in each payload so far
+        self.found = 0  # games that this process found in the spool
+        self.put_before = self.lost_before = 0  # games, by killed processes
         self.gaps_unknown = False  # a killed process may have left one
         self.in_doubt = False
         self.spool = None
@@ -93,7 +93,7 @@ class OneActor(RuleBasedStateMachine):
     def restart(self):
         """As a killed process leaves it to the next one."""
         assert self.spool is not None
-        self.put_before, self.dropped_before = self.put, self.dropped_before + self.delivery.overflow
+        self.put_before, self.lost_before = sum(self.games), self.lost_before + self.delivery.lost
         self.gaps_unknown = True
         self.spool.close()
         self.start()
@@ -104,18 +104,24 @@ class OneActor(RuleBasedStateMachine):
                 break
         assert self.delivery.queued == 0
         self.everything_is_accounted_for()
-        self.put_entries(1)  # behind which the last gap shows
+        self.put_entries(1, 1)  # behind which the last gap shows, and in which the last game given up is told
         while not self.exchange():
             pass
         self.numbers_are_left_out_for_what_was_dropped_or_overtaken()
+        self.all_that_was_given_up_is_told()
 
     # What happens.
 
-    @rule(count=st.integers(1, 4))
-    def put_entries(self, count):
+    @rule(count=st.integers(1, 4), games=st.integers(0, 5))
+    def put_entries(self, count, games):
         for _ in range(count):
-            self.put += 1
-            self.delivery.put(HEADER, b"%*d" % (SIZE, self.put))
+            self.games.append(games)
+            self.delivery.put(make_header(3, 1, 10, games, 1234), b"%*d" % (SIZE, len(self.games)))
+
+    @rule(count=st.integers(1, 3))
+    def games_are_given_up_before_their_first_step(self, count):
+        for _ in range(count):
+            self.delivery.give_up()
 
     @rule(most=st.integers(0, 5))
     def all_goes_well(self, most):
@@ -161,7 +167,7 @@ class OneActor(RuleBasedStateMachine):
         incarnation = max(self.server.last[0], self.server.incarnation, self.connection.incarnation) + 10
         self.server.incarnation = incarnation
         self.server.add((incarnation, 1))
-        self.put_entries(1)
+        self.put_entries(1, 1)
         assert not self.exchange()
         assert not self.delivery.ready
 
@@ -177,8 +183,8 @@ class OneActor(RuleBasedStateMachine):
 
     @invariant()
     def the_counts_are_those_of_all_entries(self):
-        counts = (self.delivery.queued, self.delivery.sent, self.delivery.overflow)
-        assert sum(counts) == self.found + self.put - self.put_before
+        counts = (self.delivery.queued, self.delivery.sent, self.delivery.lost)
+        assert sum(counts) == self.found + sum(self.games) - self.put_before
         assert min(counts) >= 0
 
     @invariant()
@@ -186,15 +192,21 @@ class OneActor(RuleBasedStateMachine):
         assert max(Counter(self.in_stream()).values(), default=1) == 1
 
     @invariant()
+    def the_totals_of_games_given_up_rise_with_the_numbers(self):
+        ours = [(entry_id, told) for entry_id, told in sorted(self.server.overflows.items())]
+        assert all(b >= a for (one, a), (two, b) in itertools.pairwise(ours) if one[0] == two[0])
+
+    @invariant()
     def each_file_belongs_to_an_entry_that_is_not_safe(self):
         if self.folder is not None:
-            assert len(list(self.folder.glob("*.game"))) >= self.delivery.spooled
+            assert sum(map(self.spool.games_in, self.folder.glob("*.game"))) >= self.delivery.spooled
 
     def in_stream(self):
         return [int(payload) for _, payload in self.server.entries.values() if payload]
 
     def everything_is_accounted_for(self):
-        assert len(self.in_stream()) + self.dropped_before + self.delivery.overflow == self.put
+        in_stream = sum(self.games[number - 1] for number in self.in_stream())
+        assert in_stream + self.lost_before + self.delivery.lost == sum(self.games)
         if not self.server.overtaken:
             assert self.in_stream() == sorted(self.in_stream())
 
@@ -206,7 +218,15 @@ class OneActor(RuleBasedStateMachine):
             highest[incarnation] = max(highest[incarnation], number)
         ours = [entry_id for entry_id, (_, payload) in self.server.entries.items() if payload]
         ours_highest = sum(number for incarnation, number in highest.items() if (incarnation, number) in ours)
-        assert ours_highest - len(ours) == self.delivery.overflow + self.server.overtaken
+        assert ours_highest - len(ours) == len(self.games) - len(ours) + self.server.overtaken
+
+    def all_that_was_given_up_is_told(self):
+        """What a killed process had not told, nobody can."""
+        told: dict[int, int] = {}
+        for (incarnation, _), total in self.server.overflows.items():
+            told[incarnation] = max(told.get(incarnation, 0), total)
+        if not self.gaps_unknown:
+            assert sum(told.values()) == self.delivery.overflow
 
 
 @pytest.mark.parametrize("spooled", [False, True])

@@ -9,6 +9,7 @@ import pytest
 
 from broodmind.actors.client.encoder_thread import EncoderThread
 from broodmind.actors.client.episode import Episode, ErrorPolicy
+from broodmind.actors.client.open_games import OpenGames
 from broodmind.actors.inference.policy import Policy
 from broodmind.common.actions import Discrete
 from broodmind.common.policy.network import initial_params
@@ -37,7 +38,7 @@ def encoder():
     started = []
 
     def start(delivery, records=None):
-        started.append(EncoderThread("a", delivery, records))
+        started.append(EncoderThread("a", delivery, records, OpenGames()))
         started[-1].start()
         return started[-1]
 

@@ -11,8 +11,9 @@ import pytest
 from support.runs import make_header
 
 from broodmind.actors.client.episode import Episode, ErrorPolicy
-from broodmind.actors.client.episode_buffer import EpisodeBuffer, EpisodeEnd, max_steps, to_trajectory
+from broodmind.actors.client.episode_buffer import EpisodeBuffer, EpisodeEnd, RecordedGame, max_steps
 from broodmind.actors.client.episode_record import EpisodeRecord
+from broodmind.actors.client.packing import to_trajectory
 from broodmind.actors.games.tinyzerg import TinyZerg
 from broodmind.actors.inference.policy import Policy
 from broodmind.actors.rollout import GameRollout, StepRollout
@@ -26,6 +27,7 @@ from broodmind.common.wire.weights import Pointer
 
 TOY = GameSpec("toy", (3,), Discrete(4), wins=True)
 SEEN = [0.1, 0.2, 0.3]
+POINTER = Pointer(1, 3, "commit", "digest", 1)
 
 
 def run_spec(game=TOY, unroll="steps", length=8):
@@ -60,7 +62,7 @@ class Table:
 
     def trajectory(self):
         (ended,) = self.left
-        return to_trajectory(ended.buffer, ended.end, ended.record.started_ms, ended.policy.spec)
+        return to_trajectory([ended.game])
 
 
 # What is recorded.
@@ -84,7 +86,7 @@ def play_tinyzerg(table, games, seed=11):
 
 
 def trajectories(table):
-    return [to_trajectory(ended.buffer, ended.end, ended.record.started_ms, ended.policy.spec) for ended in table.left]
+    return [to_trajectory([ended.game]) for ended in table.left]
 
 
 FIELDS = ("observations", "actions", "log_probs", "rewards", "terminated", "truncated", "valid")
@@ -157,7 +159,7 @@ def test_numbers_as_actions_travel_as_drawn_and_reach_the_game_within_its_bounds
     episode = table.begin()
     moves = np.array([episode.act(SEEN) for _ in range(200)])
     episode.end("loss")
-    drawn = np.stack(table.left[0].buffer.actions)
+    drawn = np.stack(table.left[0].game.buffer.actions)
     assert np.abs(drawn).max() > 1
     np.testing.assert_allclose(moves, np.array([-2, 0]) + (np.clip(drawn, -1, 1) + 1) / 2 * np.array([4, 10]))
 
@@ -172,7 +174,7 @@ def test_noise_lasts_where_the_run_wants_it_to_and_ends_with_the_game():
                 episode.act(SEEN)
         for episode in episodes:
             episode.end("loss")
-        drawn = [np.stack(ended.buffer.actions)[:, 0] for ended in table.left]
+        drawn = [np.stack(ended.game.buffer.actions)[:, 0] for ended in table.left]
         assert all((np.corrcoef(one[1:], one[:-1])[0, 1] > 0.8) == correlated for one in drawn)
         assert drawn[0][0] != drawn[1][0]
 
@@ -242,10 +244,10 @@ def test_the_max_steps_game_is_what_one_entry_holds():
     game = replace(TOY, observation_shape=(84, 84, 40))
     buffer = EpisodeBuffer()
     for _ in range(steps):
-        buffer.add(np.zeros((84, 84, 40), np.float32), np.int32(0), np.float32(-1), None)
+        buffer.add(np.zeros((84, 84, 40), np.float32), np.int32(0), np.float32(-1), None, POINTER)
     spec = run_spec(game, "steps", 1)
     end = EpisodeEnd(np.zeros((84, 84, 40), np.float32), terminated=True, won=False)
-    trajectory = to_trajectory(buffer, end, 1, spec)
+    trajectory = to_trajectory([RecordedGame("a-1", buffer, end, 1, spec)])
     header = make_header(3, 1, steps, trajectory.episodes, 1)
     decode_trajectory(encode_trajectory(trajectory, "a", spec), header, "a", spec)
 
@@ -273,7 +275,7 @@ def test_a_game_that_raises_is_aborted_and_never_a_loss():
 
     with pytest.raises(RuntimeError):
         crash()
-    assert table.left[0].buffer is None
+    assert table.left[0].game is None
     assert (table.record.outcome, table.record.reason) == ("aborted", "RuntimeError('SC2 died')")
     assert json.loads(table.record.to_json())["labels"] == {"map": "m"}
 
@@ -283,7 +285,7 @@ def test_a_game_left_without_an_end_is_aborted():
     with table.begin() as episode:
         episode.act(SEEN)
     assert (table.record.outcome, table.record.reason) == ("aborted", "left without an end")
-    assert table.left[0].buffer is None
+    assert table.left[0].game is None
 
 
 def test_a_game_without_a_policy_is_played_by_the_fallback_and_not_trained_on():
@@ -336,7 +338,7 @@ def test_bad_numbers_spoil_the_episode_and_never_the_game(spoil, reason, strict)
         episode.end("win")
     assert table.record.outcome == "aborted"
     assert reason in table.record.reason
-    assert table.left[0].buffer is None
+    assert table.left[0].game is None
 
 
 def test_a_mask_that_allows_nothing_spoils_the_episode():

@@ -46,6 +46,17 @@ def test_a_file_s_name_says_whether_its_game_may_have_been_sent(spool, tmp_path)
     assert there.found() == ({}, [second, third])
 
 
+def test_a_file_s_name_says_how_many_games_are_in_it(spool, tmp_path):
+    there = spool(tmp_path)
+    files = [there.write(make_header(3, 1, 10, games, 1234), b"") for games in (1, 12, 0)]
+    assert [there.games_in(file) for file in files] == [1, 12, 0]
+    assert ".12-games." in files[1].name
+    sent = there.number(files[1], (99, 7))
+    assert there.games_in(sent) == 12
+    assert there.found() == ({(99, 7): sent}, [files[0], files[2]])
+    assert there.unnumber(sent, files[1]) == files[1]
+
+
 def test_ids_are_sorted_as_numbers_and_new_files_by_age(spool, tmp_path):
     there = spool(tmp_path)
     files = [there.write(HEADER, b"") for _ in range(24)]
@@ -99,7 +110,7 @@ def test_a_file_of_another_format_is_kept_and_its_game_counts_as_dropped(spool, 
     assert (delivery.queued, delivery.entries_to_resend()) == (3, [])
     delivery.begin(7)
     assert [entry.content for entry in delivery.number()] == [(HEADER, b"of this version")]
-    assert (delivery.queued, delivery.overflow) == (1, 2)
+    assert (delivery.queued, delivery.lost) == (1, 2)
     kept = [tmp_path / f"{name}.game.format-{other}" for name in ("new-7-1", "sent-6-1")]
     assert sorted(tmp_path.glob("*.format-*")) == kept
     assert [file.read_bytes() for file in kept] == [codec.encode(fields)] * 2

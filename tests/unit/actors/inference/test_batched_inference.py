@@ -70,10 +70,10 @@ def test_side_by_side_each_episode_does_what_it_would_do_alone(game, correlation
     for episode in itertools.chain(alone, together):
         episode.end("loss")
     for one, other in zip(left_alone, left_together, strict=True):
-        assert one.buffer.steps == STEPS
-        np.testing.assert_allclose(other.buffer.log_probs, one.buffer.log_probs, rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(other.buffer.actions, one.buffer.actions, rtol=1e-4, atol=1e-4)
-        np.testing.assert_array_equal(other.buffer.observations, one.buffer.observations)
+        assert one.game.buffer.steps == STEPS
+        np.testing.assert_allclose(other.game.buffer.log_probs, one.game.buffer.log_probs, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(other.game.buffer.actions, one.game.buffer.actions, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(other.game.buffer.observations, one.game.buffer.observations)
 
 
 def test_a_row_that_nothing_can_be_learnt_from_spoils_no_other():
@@ -106,7 +106,7 @@ def test_actions_side_by_side_are_distributed_as_the_policy_says():
     for episode in episodes:
         episode.end("loss")
     for ended in left:
-        chances[ended.buffer.actions[0]] = np.exp(ended.buffer.log_probs[0])
+        chances[ended.game.buffer.actions[0]] = np.exp(ended.game.buffer.log_probs[0])
     assert actions[2] == 0
     assert chances.sum() == pytest.approx(1, abs=1e-5)
     spread = np.sqrt(count * chances * (1 - chances))

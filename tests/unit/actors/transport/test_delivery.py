@@ -57,7 +57,7 @@ def numbers_of(entries):
 
 
 def counts(delivery):
-    return delivery.queued, delivery.sent, delivery.overflow
+    return delivery.queued, delivery.sent, delivery.lost
 
 
 @pytest.fixture
@@ -277,10 +277,104 @@ def test_what_is_taken_back_and_dropped_then_leaves_its_gap_once():
     delivery = begun(1, 2, 3, 4, 5, limits=Limits(queue_games=3))
     send(delivery, THERE, THERE, THERE)
     put(delivery, 6)
-    assert delivery.overflow == 3
+    assert delivery.lost == 3
     delivery.begin(8)
     entries = delivery.number()
     assert (ids(entries), numbers_of(entries)) == ([(8, 4), (8, 5), (8, 6)], [4, 5, 6])
+
+
+# What is counted: games, which may be many in an entry, or none.
+
+
+def header_of(games):
+    return make_header(3, 1, 10, games, 1234)
+
+
+def test_the_counts_are_of_games_and_not_of_entries(spool):
+    delivery = begun(spool=spool(), limits=Limits(spool_bytes=250))
+    for number, games in enumerate((5, 3, 2), start=1):
+        delivery.put(header_of(games), payload(number))
+    assert (delivery.queued, delivery.spooled, delivery.lost) == (5, 5, 5)
+    assert (delivery.queued_steps, delivery.queued_bytes) == (20, 2 * len(payload(1)))
+    assert [entry.games for entry in delivery.number(1)] == [3]
+    assert delivery.queued == 5
+    delivery.answered([TAKEN for _ in delivery.start_sending()], 0.0)
+    assert (delivery.queued, delivery.sent, delivery.lost, delivery.spooled) == (2, 3, 5, 2)
+    assert (delivery.queued_steps, delivery.queued_bytes) == (10, len(payload(1)))
+
+
+def test_an_entry_without_a_finished_game_is_waited_for_too():
+    delivery = begun()
+    delivery.put(header_of(0), payload(1))
+    assert delivery.queued == 0
+    assert not delivery.wait_until_empty(0)
+    send(delivery)
+    assert delivery.wait_until_empty(0)
+
+
+def test_a_later_process_counts_the_games_of_what_it_finds(spool):
+    delivery = begun(spool=spool())
+    for number, games in enumerate((4, 1, 7), start=1):
+        delivery.put(header_of(games), payload(number))
+    delivery.number(1)
+    later = Delivery(Limits(), spool())
+    assert (later.queued, later.spooled) == (12, 12)
+    resend(later)
+    assert (later.queued, later.sent) == (8, 4)
+
+
+# Games given up before their first step.
+
+
+def given_up(entries):
+    return [entry.overflow for entry in entries]
+
+
+def give_up(delivery, games):
+    for _ in range(games):
+        delivery.give_up()
+
+
+def test_what_was_given_up_has_no_number_and_each_entry_tells_their_total():
+    delivery = begun(1)
+    give_up(delivery, 3)
+    assert (counts(delivery), delivery.overflow) == ((1, 0, 0), 3)
+    first = send(delivery)
+    give_up(delivery, 2)
+    put(delivery, 2)
+    second = send(delivery)
+    assert (ids(first + second), given_up(first + second)) == ([(7, 1), (7, 2)], [3, 5])
+
+
+def test_what_is_sent_again_tells_what_it_told():
+    delivery = begun(1)
+    give_up(delivery, 3)
+    send(delivery)
+    give_up(delivery, 2)
+    delivery.connection_lost()
+    assert given_up(resend(delivery)) == [3]
+
+
+def test_under_a_new_incarnation_the_total_begins_with_what_was_not_told():
+    delivery = begun(1)
+    give_up(delivery, 3)
+    send(delivery)
+    give_up(delivery, 2)
+    put(delivery, 2)
+    send(delivery, THERE)
+    give_up(delivery, 1)
+    delivery.begin(8)
+    assert (given_up(send(delivery)), delivery.overflow, delivery.overflow_of_incarnation) == ([3], 6, 3)
+
+
+def test_an_entry_of_an_earlier_process_tells_nothing_of_this_one(spool):
+    begun(1, spool=spool()).number()
+    later = Delivery(Limits(), spool())
+    give_up(later, 4)
+    assert given_up(resend(later)) == [0]
+    later.begin(8)
+    put(later, 2)
+    assert given_up(send(later)) == [4]
 
 
 # The spool.
@@ -356,7 +450,7 @@ def test_what_does_not_fit_into_memory_is_read_back(spool):
     entries = delivery.number()
     assert numbers_of(entries) == [1, 2, 3, 4]
     assert entries[3].content == (HEADER, payload(4))
-    assert delivery.overflow == 0
+    assert delivery.lost == 0
 
 
 def test_a_full_spool_drops_the_oldest_with_their_files(spool, folder):

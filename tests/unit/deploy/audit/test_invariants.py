@@ -38,7 +38,7 @@ def entry(number, *, version, published=True, epoch=1, token="1-aa", counters, c
 # A run with all there may be: accepted, rejected, a gap, a commit without a version, a takeover, a new epoch.
 TWO = Counters(updates=1, accepted=2, steps=20, games=2)
 THREE = replace(TWO, stale=1, invalid=1)
-FOUR = replace(THREE, updates=2, accepted=5, steps=50, games=5, overflow=2)
+FOUR = replace(THREE, updates=2, accepted=5, steps=50, games=5, overflow=9, lost=2)
 SIX = replace(FOUR, updates=3, accepted=6, steps=60, games=6)
 LEDGER = [
     entry(0, version=1, counters=Counters()),
@@ -93,8 +93,8 @@ def test_nothing_is_found_in_a_run_that_is_right():
     verdict = judge(GOOD, JOURNALS)
     assert verdict.violations == []
     assert verdict.complete
-    expected = {"commits": 6, "versions": 5, "epochs": 2, "consumed": 8, "accepted": 6, "stale": 1, "overflow": 2}
-    assert verdict.metrics.items() >= expected.items()
+    expected = {"commits": 6, "versions": 5, "epochs": 2, "consumed": 8, "accepted": 6, "stale": 1}
+    assert verdict.metrics.items() >= (expected | {"overflow": 9, "lost": 2}).items()
     fates = {"acknowledged": 9, "acknowledged_consumed": 8, "acknowledged_waiting": 1, "acknowledged_lost": 0}
     assert verdict.metrics.items() >= fates.items()
 
@@ -129,7 +129,9 @@ def test_a_ledger_whose_beginning_was_trimmed_is_judged_from_there_on(oldest):
         ("accepted not counted", with_entry(3, counters=replace(FOUR, accepted=4)), {"counter"}),
         ("a reason not counted", with_entry(2, counters=replace(THREE, stale=0)), {"counter"}),
         ("an update not counted", with_entry(1, counters=replace(TWO, updates=0)), {"counter"}),
-        ("a gap not counted", with_entry(3, counters=replace(FOUR, overflow=0)), {"counter"}),
+        ("a gap not counted", with_entry(3, counters=replace(FOUR, lost=0)), {"counter"}),
+        ("games given up forgotten", with_entry(5, counters=replace(SIX, overflow=8)), {"counter"}),
+        ("games given up with no entry", with_entry(4, counters=replace(FOUR, overflow=10)), {"counter"}),
         ("steps counted twice", with_entry(1, counters=replace(TWO, steps=40)), {"counter"}),
         ("a game not counted", with_entry(1, counters=replace(TWO, games=1)), {"counter"}),
         ("rejected and not consumed", with_entry(2, rejected={"stale": ranges(a="7-4")}), {"verdict"}),
@@ -165,11 +167,11 @@ def test_each_thing_that_is_wrong_is_found(what, snapshot, expected):
     assert expected <= kinds(snapshot)
 
 
-def test_an_acknowledged_entry_that_passes_for_overflow_is_lost():
+def test_an_acknowledged_entry_that_passes_for_never_sent_is_lost():
     journals = {"a": {7: journal(1, 2, 3, 4, 6, 7, 8, 9)}}
     (violation,) = judge(GOOD, journals).violations
     assert (violation.kind, violation.actor, violation.id, violation.acknowledged_ms) == ("lost", "a", "7-4", 5)
-    assert "overflow" in violation.what
+    assert "counted as lost" in violation.what
 
 
 def test_an_acknowledged_entry_of_another_incarnation_is_not_taken_for_this_ones():

@@ -64,7 +64,7 @@ def reasons(made):
 def test_an_entry_that_may_be_trained_on_is_accepted_and_counted():
     made = a_batcher()
     made.add(entry(steps=3, columns=2, played=5, entry_header=header(steps=5, games=2)), STANDING, NOW)
-    assert (len(made.accepted), made.rejected, made.overflow) == (1, [], 0)
+    assert (len(made.accepted), made.rejected, made.lost) == (1, [], 0)
     assert (made.steps, made.games) == (6, 2)  # the steps that resets swallow fill a batch as well
     assert made.cursors == {"a": (1, 1)}
     assert made.consumed == {"a": ((1, 1), 1)}
@@ -117,7 +117,7 @@ def test_an_id_at_or_before_the_cursor_is_a_duplicate(entry_id):
     made = a_batcher({"a": (5, 7)})
     made.add(entry(entry_id=entry_id), STANDING, NOW)
     assert reasons(made) == ["duplicate"]
-    assert (made.accepted, made.overflow, made.steps) == ([], 0, 0)
+    assert (made.accepted, made.lost, made.steps) == ([], 0, 0)
     assert made.cursors == {"a": (5, 7)}  # it does not go back
     assert made.consumed == {"a": (entry_id, 1)}  # but the entry leaves the stream
 
@@ -138,7 +138,7 @@ def test_another_actors_cursor_makes_no_duplicate():
 
 
 @pytest.mark.parametrize(
-    ("cursor", "ids", "overflow"),
+    ("cursor", "ids", "lost"),
     [
         (None, [(9, 1)], 0),  # an incarnation's first is number 1
         (None, [(9, 4)], 3),
@@ -151,19 +151,52 @@ def test_another_actors_cursor_makes_no_duplicate():
         ((9, 4), [(9, 2), (9, 4), (9, 6)], 1),  # duplicates are no gap and close none
     ],
 )
-def test_numbers_that_are_missing_are_counted_as_overflow(cursor, ids, overflow):
+def test_numbers_that_are_missing_are_counted_as_lost(cursor, ids, lost):
     made = a_batcher({} if cursor is None else {"a": cursor})
     for entry_id in ids:
         made.add(entry(entry_id=entry_id), STANDING, NOW)
-    assert made.overflow == overflow
+    assert made.lost == lost
     assert made.consumed == {"a": (ids[-1], len(ids))}
+
+
+@pytest.mark.parametrize(
+    ("cursor", "before", "told", "overflow"),
+    [
+        (None, 0, [((9, 1), 0)], 0),
+        (None, 0, [((9, 1), 5)], 5),
+        ((9, 4), 5, [((9, 5), 5)], 0),
+        ((9, 4), 5, [((9, 5), 7), ((9, 6), 7), ((9, 7), 10)], 5),
+        ((9, 4), 5, [((12, 1), 3)], 3),  # a new incarnation counts anew
+        ((9, 4), 5, [((9, 5), 6), ((12, 1), 6), ((12, 2), 8)], 1 + 8),
+        ((9, 4), 5, [((9, 4), 90)], 0),  # a duplicate told it before
+        ((9, 4), 5, [((9, 5), 1), ((9, 6), 5), ((9, 7), 6)], 1),  # no actor takes back what it told
+        (None, 0, [((9, 1), 2**52)], 1 << 20),  # nor gives so many up
+    ],
+)
+def test_games_given_up_are_counted_once_as_their_actor_tells(cursor, before, told, overflow):
+    made = a_batcher({} if cursor is None else {"a": cursor})
+    made.given_up = {"a": before}
+    for entry_id, total in told:
+        one = header() if entry_id[1] % 2 else header(version=1)  # whether it is rejected or not
+        made.add(entry(entry_id=entry_id, entry_header=dataclasses.replace(one, overflow=total)), STANDING, NOW)
+    assert made.overflow == overflow
+    # Its successor, in which the same total tells nothing new.
+    resumed = a_batcher(made.cursors)
+    resumed.given_up = made.given_up
+    last, total = made.cursors["a"], made.given_up["a"]
+    resumed.add(
+        entry(entry_id=(last[0], last[1] + 1), entry_header=dataclasses.replace(header(), overflow=total)),
+        STANDING,
+        NOW,
+    )
+    assert resumed.overflow == 0
 
 
 def test_a_refused_entry_leaves_no_gap():
     made = a_batcher()
     for sequence, one in enumerate([header(), header(version=1), header()], start=1):
         made.add(entry(entry_id=(9, sequence), entry_header=one), STANDING, NOW)
-    assert (made.overflow, len(made.accepted), reasons(made)) == (0, 2, ["stale"])
+    assert (made.lost, len(made.accepted), reasons(made)) == (0, 2, ["stale"])
     assert made.consumed == {"a": ((9, 3), 3)}
 
 
@@ -231,9 +264,9 @@ def test_counters_add_up_and_leave_the_old_ones_alone():
 
 
 def test_counters_survive_the_head_as_redis_gives_it_back():
-    full = Counters(*range(1, 15))
+    full = Counters(*range(1, 16))
     fields = {name: str(value) for name, value in full.to_fields().items()}
-    assert len(fields) == 14
+    assert len(fields) == 15
     assert Counters.from_fields({**fields, "commit": "abc", "epoch": "3"}) == full
     assert Counters.from_fields({"accepted": "7"}) == Counters(accepted=7)
 
@@ -244,7 +277,7 @@ def test_a_counter_that_does_not_exist_is_an_error():
 
 
 def test_every_reason_for_a_refusal_has_a_counter():
-    rejected = {name: number for number, name in enumerate(REJECTIONS, start=1)} | {"overflow": 99}
+    rejected = {name: number for number, name in enumerate(REJECTIONS, start=1)} | {"overflow": 99, "lost": 98}
     assert Counters(**rejected, accepted=9, steps=8).rejected() == rejected
 
 

@@ -1,0 +1,60 @@
+"""Overflow: a client that is ahead of the learner gives up games before their first step.
+
+Its game cannot wait. What it cannot send soon would be stale when its turn comes, and what is dropped once it is over
+would leave other games in the figures than were played: the short ones end first. Before the first step nobody knows
+how a game will go, so those that are left are a fair sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...common.wire.demand import Demand
+
+# Of its credit, which may be in the stream at the same time: enough to fill what a commit of the learner frees, and
+# each update that a game waits for makes it older by a version.
+_PART = 0.5
+_MUCH = 0.05  # of the games: who gives up more is told what to change
+
+REASON = "given up before its first step: the learner cannot keep up"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """The finished games of a client that Redis has not acknowledged."""
+
+    games: int
+    steps: int
+    payload_bytes: int
+
+
+def is_ahead(unsent: Unsent, demand: Demand | None) -> bool:
+    """Whether the next game is given up: so much waits to be sent that the learner will not get to it soon.
+
+    Args:
+        unsent: what waits.
+        demand: the learner's; None where it is not known.
+    """
+    if demand is None or not unsent.games:
+        return False
+    if unsent.payload_bytes >= demand.payload_bytes:
+        return True
+    return unsent.steps >= _PART * demand.steps and unsent.games >= _PART * demand.games
+
+
+def hint(overflow: int, recorded: int) -> str:
+    """What to change, where much is given up; empty otherwise.
+
+    Args:
+        overflow: games given up.
+        recorded: games that were not.
+    """
+    if overflow <= _MUCH * (overflow + recorded):
+        return ""
+    share = overflow / (overflow + recorded)
+    return (
+        f"{share:.0%} of the games were given up before their first step, as the learner cannot keep up: use a larger "
+        "batch (--batch-steps), a faster learner (fewer epochs, a smaller network), or play fewer games"
+    )
