@@ -12,6 +12,7 @@ from support.learners import counters
 from support.runs import broodmind, last_json, processes_of
 from support.servers import PATIENCE_S, wait_until
 
+from broodmind.common.errors import ConfigError
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import Server
 
@@ -68,6 +69,16 @@ def test_a_folder_with_checkpoints_is_gone_on_with(folder):
     assert f"({before:,} of them before this start)" in shown
     trained = summary["env_steps"] - before
     assert summary["steps_per_second"] == pytest.approx(trained / summary["seconds"], rel=0.01)
+
+
+def test_a_run_that_has_a_learner_is_left_to_it(folder, shared_server, redis, run):
+    redis.call("SET", Keys(run).lease, "1-aa")
+    out = folder / "out"
+    process = broodmind("up", *SMALL, "--redis", shared_server.url, "--run", run, "--out", str(out))
+    _, shown = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == ConfigError.exit_code, shown
+    assert f"run: '{run}' already has a learner" in shown
+    check_nothing_is_left(out)
 
 
 @pytest.fixture

@@ -99,6 +99,21 @@ def test_without_a_kind_of_server_the_server_is_asked():
         run_acl("--actors", "a", "--redis", "redis://127.0.0.1:1")
 
 
+@pytest.mark.parametrize(("version", "known"), [(b"7.0.15", False), (b"7.2.4", True), (b"8.0.0", True)])
+def test_the_server_s_own_version_says_what_it_knows(monkeypatch, version, known):
+    told = b"# Server\r\nredis_version:" + version + b"\r\n"
+    monkeypatch.setattr("broodmind.common.server.streams.Server.call", lambda *_: told)
+    assert ("+client|setinfo" in run_acl("--actors", "a").stdout) == known
+
+
+def test_a_server_that_hides_its_version_must_be_named(monkeypatch):
+    monkeypatch.setattr("broodmind.common.server.streams.Server.call", lambda *_: b"# Server\r\nuptime:1\r\n")
+    with pytest.raises(
+        ConfigError, match=r"server: redis://.* does not report its version, expected --server with one of"
+    ):
+        run_acl("--actors", "a")
+
+
 def test_the_learners_rights_are_what_its_code_calls():
     folder = Path(str(files("broodmind.learner")))
     sources = [file.read_text() for kind in ("*.py", "*.lua") for file in folder.rglob(kind)]

@@ -244,3 +244,7 @@ def test_what_is_no_journal_is_refused_by_its_path(tmp_path, name, text):
     (tmp_path / f"{name}.journal").write_text(text)
     with pytest.raises(ConfigError, match=rf"journal .*{name}\.journal: .*expected ACTOR@INCARNATION"):
         read_journals(tmp_path)
+
+
+def test_a_run_whose_versions_stream_is_empty_is_judged_by_the_rest():
+    assert kinds(replace(GOOD, versions={})) == set()

@@ -1,0 +1,21 @@
+"""The summary of a run that ended before there was anything to sum up."""
+
+from __future__ import annotations
+
+from broodmind.common.server.keys import Keys
+from broodmind.deploy.local.monitor import Seen
+from broodmind.deploy.local.summary import evaluated
+
+
+class Empty:
+    """A server without the run."""
+
+    def pipeline(self, _commands):
+        return [[], [], None, []]
+
+    def replies(self, _commands):
+        return []
+
+
+def test_a_run_without_a_commit_has_no_summary_and_nothing_is_evaluated():
+    assert evaluated(Empty(), Keys("run"), "no game at all", 10, Seen(), 0) is None
