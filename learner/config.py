@@ -40,13 +40,17 @@ class IntakeConfig:
         ),
     ] = 0
     max_staleness: Annotated[
-        int,
+        int | None,
         Setting(
-            "Reject trajectories whose version is older than the current one by more than this.", ge=0, unit="versions"
+            "Do not train on steps that were played more than so many versions (each update publishes one) ago.",
+            ge=0,
+            unit="versions",
+            auto="4 more than pass during a game, at most 64",
         ),
-    ] = 4
+    ] = None
     max_age: Annotated[
-        float, Setting("Reject trajectories that were played longer ago than this.", gt=0, unit="seconds")
+        float,
+        Setting("Reject play that ended longer ago than that, by the server's clock.", gt=0, unit="seconds"),
     ] = 3600.0
     accept_imported: Annotated[
         bool, Setting("Also train on imported episodes, which were not played by a version of this run.")

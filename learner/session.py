@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..common.errors import ConfigError
-from ..common.process.clock import Every, monotonic_s, now_ms
+from ..common.process.clock import Every, monotonic_s
 from ..common.process.log import Log
 from ..common.server.keys import Keys
+from ..common.server.server_clock import MEASURE_EVERY_S, ServerClock
 from ..common.server.streams import Server
 from .commit.commit_thread import CommitThread
 from .ingest.fenced_read import FencedReads
@@ -53,7 +54,8 @@ class Session:
         self, url: str, run: str, spec: RunSpec, config: LearnerConfig, lease: Lease, last_known: LastKnownState
     ) -> None:
         self.lease, self.last_known = lease, last_known
-        self.state = RunState(run, spec, config)
+        self.clock, self._clock_due = ServerClock(), Every(MEASURE_EVERY_S)
+        self.state = RunState(run, spec, config, self.clock)
         self.batcher = self.state.new_batcher()
         self.commit_thread = CommitThread(Server(url), Keys(run), lease, last_known)
         self._spec, self._config = spec, config
@@ -97,6 +99,7 @@ class Session:
         first = self.last_known.settled is None
         if not self.lease.acquire(self._server, stop, self._config.lease.wait_s):
             return False
+        self.clock.measure(self._server.call)
         agree_on_spec(self._server, self._keys, self._spec)
         if self._config.record:
             store_configuration(self._server, self._keys, self._config.record)
@@ -114,6 +117,8 @@ class Session:
     def step(self) -> None:
         """Take in the next entry, if there is one. Train and commit if there are enough entries for an update."""
         self.commit_thread.look()
+        if self._clock_due.due():
+            self.clock.measure(self._server.call)
         entry = self.ingest.take(_TAKE_S)
         if entry is not None and entry.processed_solo:
             self._commit_solo(entry)
@@ -129,7 +134,7 @@ class Session:
 
     def take_in(self, entry: Entry) -> None:
         """Put an entry into the batch that is being collected."""
-        self.batcher.add(entry, self.state.standing, now_ms())
+        self.batcher.add(entry, self.state.standing, self.clock.now_ms())
         if self._archive is not None:
             self._taken.append(entry)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...common.process.shutdown import Stop
+    from ...common.server.server_clock import ServerClock
     from ...common.server.streams import Server
     from ...common.spec import RunSpec
     from ...common.wire.weights import Pointer
@@ -49,6 +50,7 @@ class BlockingActorConnection:
         heartbeat_s: float = HEARTBEAT_S,
         server: Server | None = None,
         clock: Callable[[], float] = monotonic_s,
+        server_clock: ServerClock | None = None,
         reconnect_s: tuple[float, float] = _RECONNECT_S,
     ) -> None:
         """Prepare a connection that is made at the first call.
@@ -59,7 +61,11 @@ class BlockingActorConnection:
         self.actor = actor
         self.delivery = Delivery()
         self._connection = ActorConnection(
-            url, run, actor, self.delivery, journals, heartbeat_s=heartbeat_s, server=server, clock=clock
+            *(url, run, actor, self.delivery, journals),
+            heartbeat_s=heartbeat_s,
+            server=server,
+            clock=clock,
+            server_clock=server_clock,
         )
         self._spec: RunSpec | None = None
         self._high_water = HighWater(0, 0)  # until `join`

@@ -15,6 +15,7 @@ from ...common.errors import BroodmindError, NameTaken, RedisUnreachable
 from ...common.process.clock import Every, monotonic_s, now_ms
 from ...common.process.log import Log
 from ...common.server.keys import Keys, check_name
+from ...common.server.server_clock import MEASURE_EVERY_S, ServerClock
 from ...common.server.streams import NotNow, Server, ServerFull
 from ...common.spec import RunSpec
 from ...common.wire.weights import Pointer, decode_weights
@@ -62,6 +63,7 @@ class ActorConnection:
         heartbeat_s: float = HEARTBEAT_S,
         server: Server | None = None,
         clock: Callable[[], float] = monotonic_s,
+        server_clock: ServerClock | None = None,
     ) -> None:
         """Prepare a connection that is made at the first call.
 
@@ -72,8 +74,9 @@ class ActorConnection:
             delivery: the entries to be sent.
             journals: the folder for the journal; None: none is written.
             heartbeat_s: the time between two heartbeats.
-            server: a connection to be used instead of one to `url`.
-            clock: returns seconds; measures when acknowledged entries are safe.
+            server: a connection of the caller's, instead of one to `url`.
+            clock: seconds, by which entries become safe.
+            server_clock: by which the times in entries are; by default measured against this machine's.
         """
         self.actor = check_name("actor", actor)
         self._delivery, self._journals = delivery, journals
@@ -86,6 +89,7 @@ class ActorConnection:
         self._incarnation = 0
         self._steps, self._games, self._began_s = 0, 0, monotonic_s()
         self._heartbeat_due = Every(heartbeat_s)
+        self._server_clock, self._clock_due = server_clock or ServerClock(), Every(MEASURE_EVERY_S)
 
     @property
     def latest(self) -> Pointer | None:
@@ -119,6 +123,7 @@ class ActorConnection:
             The previous incarnation, or 0 if the name is new.
         """
         before = int(self._call("HGET", self._keys.roster, self.actor) or 0)
+        self._measure_clock()
         self._incarnation = self._delivery.begin(max(now_ms(), before + 1))
         self._close_journal()
         if self._journals is not None:
@@ -140,6 +145,7 @@ class ActorConnection:
             RedisUnreachable, ServerFull, RedisDenied, ReplyError: no entry is lost; call this again.
             NameTaken: another process adds entries under this name. Call `enter` before the next attempt.
         """
+        self._measure_clock()
         self._send_again()
         for entry in self._delivery.number(most):
             self._steps += entry.header.steps
@@ -150,7 +156,7 @@ class ActorConnection:
             asked.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, known))
         asked += [("GET", self._keys.latest), ("XLEN", self._stream)]
         entries = self._delivery.start_sending()
-        replies = self._replies([*(entry.command(self._stream, overflow=entry.overflow) for entry in entries), *asked])
+        replies = self._replies([*(self._command(entry) for entry in entries), *asked])
         answers = [_answer(reply) for reply in replies[: len(entries)]]
         self._write_journal(self._delivery.answered(answers, self._clock()))
         if any(isinstance(reply, NotNow) for reply in replies):
@@ -190,11 +196,19 @@ class ActorConnection:
             return self._server.replies(commands)
         except BaseException:
             self._delivery.connection_lost()  # `Server` closes it, whatever was raised
+            self._clock_due = Every(MEASURE_EVERY_S)  # the next server may have another clock
             raise
+
+    def _measure_clock(self) -> None:
+        if self._clock_due.due():
+            self._server_clock.measure(self._call)
+
+    def _command(self, entry: Entry) -> tuple[Argument, ...]:
+        return entry.command(self._stream, self._server_clock.offset_ms)
 
     def _send_again(self) -> None:
         for entry in self._delivery.entries_to_resend():
-            (reply,) = self._replies([entry.command(self._stream, overflow=entry.overflow)])
+            (reply,) = self._replies([self._command(entry)])
             if _answer(reply) is Answer.REFUSED:
                 raise reply
             if self._delivery.arrived(entry, self._clock()):
@@ -246,6 +260,7 @@ class ActorConnection:
             "overflow": self._delivery.overflow_of_incarnation,
             "steps_per_second": f"{self._steps / max(elapsed_s, 1e-9):.0f}",
             "updated_ms": now_ms(),
+            "clock_skew_ms": self._server_clock.skew_ms,
             **status.metrics,
         }
         return [

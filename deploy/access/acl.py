@@ -34,7 +34,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 # The commands that the learner uses, directly or in scripts; a script runs with the rights of its caller.
 LEARNER_COMMANDS = (
     *("info", "watch", "multi", "exec", "eval", "evalsha", "get", "set", "strlen", "exists", "incr", "del", "unlink"),
-    *("rename", "persist", "pexpire", "hget", "hmget", "hgetall", "hkeys", "hset", "hdel"),
+    *("time", "rename", "persist", "pexpire", "hget", "hmget", "hgetall", "hkeys", "hset", "hdel"),
     *("xadd", "xlen", "xgroup|create", "xreadgroup", "xpending", "xclaim", "xack", "xdel"),
 )
 
@@ -102,7 +102,7 @@ def rights_of(run: str, actors: Sequence[str], *, introduces: bool) -> dict[str,
     return {
         **{f"{run}~{role}": " ".join(rules) for role, rules in scripted.items()},
         f"{run}~monitor": " ".join([*common, "+info", *_monitor(keys)]),
-        **{f"{run}~actor~{actor}": " ".join([*common, *_actor(keys, actor)]) for actor in actors},
+        **{f"{run}~actor~{actor}": " ".join([*common, "+time", *_actor(keys, actor)]) for actor in actors},
     }
 
 

@@ -253,8 +253,8 @@ def check_steps(ledger: Sequence[LedgerEntry], journals: Journals) -> Iterator[V
         told = [each for each in accepted if each is not None]
         if len(told) != len(accepted):
             continue
-        for name in ("steps", "games"):
-            change = getattr(entry.counters, name) - getattr(before.counters, name)
+        for name, parts in (("steps", ("steps", "stale_steps")), ("games", ("games",))):
+            change = sum(getattr(entry.counters, part) - getattr(before.counters, part) for part in parts)
             amount = sum(getattr(each, name) for each in told)
             if change != amount:
                 yield _of(entry, "counter", f"{name} rose by {change}, expected {amount} as in the journals")

@@ -12,6 +12,7 @@ from ...actors.client.overflow import hint
 from ...common.deprecated import with_old_fields
 from ...common.errors import ConfigError
 from ...common.server.keys import Keys
+from ...common.server.server_clock import SKEW_MAX_MS
 from ...common.server.streams import Server
 from ...learner.ledger.counters import REJECTION_COUNTERS
 from ..config.effective import server_url
@@ -63,10 +64,14 @@ def describe(run: str, view: RunView) -> str:
         *([advice] if (advice := hint(int(head.get("overflow", 0)), int(head.get("games", 0)))) else []),
         f"{'actor':<40} {'lag':>5} {'pending':>8} {'backlog':>8} {'version':>8} {'steps/s':>9}  state",
     ]
+    lines[2:2] = [f"warning    {text}" for name, text in sorted(stats.items()) if name.startswith("warning_") and text]
     for actor in view.actors:
         lag = "?" if actor.lag is None else actor.lag
         beat = actor.heartbeat
         rating = f"   elo {beat['elo']}" if "elo" in beat else ""
+        skew_ms = beat.get("clock_skew_ms", "0")
+        if skew_ms.lstrip("-").isdigit() and abs(int(skew_ms)) > SKEW_MAX_MS:
+            rating += f"   clock {int(skew_ms) / 1000:+.0f} s"
         lines.append(
             f"{actor.name:<40} {lag:>5} {actor.pending:>8} {actor.backlog:>8} {beat.get('version', '-'):>8} "
             f"{beat.get('steps_per_second', '-'):>9}  {beat.get('state', 'silent')}{rating}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,21 +33,36 @@ class Batch:
     truncated: NDArray[np.bool_]  # [T, B]
     valid: NDArray[np.bool_]  # [T, B]
     masks: NDArray[np.bool_] | None  # [T, B, A]
-    games: int  # the number of games that ended in the batch
-    stale_share: float = 0.0  # the share of the trajectories that were played with an older version
+    games: int  # that ended in it
+    stale_share: float = 0.0  # the part of its steps that an older version played
+    # [T, B], False for steps that are too stale to train on, which are part of their game all the same; None where
+    # there are none.
+    fresh: NDArray[np.bool_] | None = None
+
+    @property
+    def trained(self) -> NDArray[np.bool_]:
+        """The steps [T, B] that are trained on."""
+        return self.valid if self.fresh is None else self.valid & self.fresh
 
     @property
     def steps(self) -> int:
-        """The number of environment steps to train on."""
-        return int(np.count_nonzero(self.valid))
+        """Environment steps to train on."""
+        return int(np.count_nonzero(self.trained))
+
+    def without_stale_steps(self) -> Batch:
+        """The batch with its stale steps not valid, for algorithms that bootstrap where a column is cut."""
+        return self if self.fresh is None else replace(self, valid=self.trained, fresh=None)
 
 
-def collate(trajectories: Sequence[Trajectory], staleness: Sequence[int] = ()) -> Batch:
-    """Concatenate trajectories along columns, in the given order.
+def collate(
+    trajectories: Sequence[Trajectory], fresh: Sequence[NDArray[np.bool_] | None] = (), stale_share: float = 0.0
+) -> Batch:
+    """Put trajectories next to each other, in the order given.
 
     Args:
         trajectories: at least one.
-        staleness: of each trajectory, in versions; empty: all 0.
+        fresh: of each trajectory, the steps [T, B] that are not too stale; None where none is. Empty: none is anywhere.
+        stale_share: the part of the steps to be trained on that an older version played.
     """
     steps = max(len(trajectory.actions) for trajectory in trajectories)
     games = sum(trajectory.games for trajectory in trajectories)
@@ -66,8 +81,19 @@ def collate(trajectories: Sequence[Trajectory], staleness: Sequence[int] = ()) -
         valid=join("valid"),
         masks=None if trajectories[0].masks is None else join("masks"),
         games=games,
-        stale_share=sum(lag > 0 for lag in staleness) / max(len(staleness), 1),
+        stale_share=stale_share,
+        fresh=_join_fresh(trajectories, fresh, steps) if any(each is not None for each in fresh) else None,
     )
+
+
+def _join_fresh(
+    trajectories: Sequence[Trajectory], fresh: Sequence[NDArray[np.bool_] | None], steps: int
+) -> NDArray[np.bool_]:
+    joined = [
+        np.ones(trajectory.valid.shape, np.bool_) if each is None else each
+        for trajectory, each in zip(trajectories, fresh, strict=True)
+    ]
+    return np.concatenate([_pad(each, steps) for each in joined], axis=1)
 
 
 def _pad(array: NDArray[np.generic], length: int) -> NDArray[np.generic]:

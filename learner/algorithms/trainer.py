@@ -53,6 +53,8 @@ class Trainer:
         Raises:
             NonFinite: if a loss, a gradient or a new parameter is not finite. The trainer is then in the state before.
         """
+        if not self._config.WHOLE_EPISODES:  # a whole episode keeps its stale steps, with weight 0
+            batch = batch.without_stale_steps()
         before = (self._params.flat.copy(), self.state())
         try:
             with np.errstate(all="ignore"):  # the algorithm and the check below find these values
@@ -69,7 +71,7 @@ class Trainer:
         self._progress[...] = updates + 1, steps + batch.steps, factor
         # After the update, so that the update normalises observations as the actors did, or nearly so.
         if self._spec.network.normalize_observations:
-            self._normaliser.update(batch.observations[:-1][batch.valid])
+            self._normaliser.update(batch.observations[:-1][batch.trained])
         return metrics
 
     @property

@@ -1,11 +1,15 @@
-"""Whether an entry may be trained on, judged by its header alone."""
+"""Whether an entry may be trained on, judged by its header alone, and which of its steps."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ...common.wire.entry_header import Header
+    from ...common.wire.trajectory import Trajectory
     from ..config import IntakeConfig
     from ..ledger.counters import Rejection
     from ..ledger.head import Standing
@@ -14,9 +18,10 @@ if TYPE_CHECKING:
 def rejection(header: Header, standing: Standing, now_ms: int, config: IntakeConfig) -> Rejection | None:
     """The reason for which an entry is rejected now; None if it may be trained on.
 
-    An entry's staleness is the head's version minus the version that the entry was played with. An entry belongs to
-    another lineage if its version is higher than the head's, or if its version was not published by the commit that
-    this run's lineage names for it. An imported entry has no staleness and no lineage; its age counts from its import.
+    A step's staleness is the head's version minus the version that played it. An entry is stale if all its steps are
+    too stale; of others `fresh_steps` says which are not. A version that this run has not reached belongs to a lost
+    lineage, and so does one that another commit published than this run's. An imported entry has neither staleness nor
+    lineage; its age counts from its import. Ages are by the server's clock.
     """
     if header.imported:
         if not config.accept_imported:
@@ -24,6 +29,20 @@ def rejection(header: Header, standing: Standing, now_ms: int, config: IntakeCon
     elif reason := _rejection_by_version(header, standing, config):
         return reason
     return "too_old" if now_ms - header.created_ms > config.max_age * 1000 else None
+
+
+def staleness_limit(standing: Standing, config: IntakeConfig) -> int:
+    """The largest staleness, in versions, with which a step is trained on: the user's, or else the automatic one."""
+    return standing.max_staleness if config.max_staleness is None else config.max_staleness
+
+
+def fresh_steps(header: Header, trajectory: Trajectory, oldest_version: int) -> NDArray[np.bool_] | None:
+    """The steps [T, B] that `oldest_version` or a newer one played; None where all are, as is usual."""
+    offsets = trajectory.version_offsets
+    if offsets is None or header.imported or header.version >= oldest_version:
+        return None
+    fresh: NDArray[np.bool_] = offsets >= oldest_version - header.version
+    return fresh
 
 
 def _rejection_by_version(header: Header, standing: Standing, config: IntakeConfig) -> Rejection | None:
@@ -34,6 +53,4 @@ def _rejection_by_version(header: Header, standing: Standing, config: IntakeConf
         commit = standing.lineage.get(version)
         if played and commit and played != commit:
             return "wrong_epoch"
-    if head.version - header.version > config.max_staleness:
-        return "stale"
-    return None
+    return "stale" if head.version - header.versions[1] > staleness_limit(standing, config) else None

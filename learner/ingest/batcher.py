@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..ledger.id_ranges import IdRange
 from ..ledger.stream_entry import Cursors, Entry, EntryId
-from .admission import rejection
+from .admission import fresh_steps, rejection, staleness_limit
 
 if TYPE_CHECKING:
     from ...common.wire.entry_header import Header
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
     from ..ledger.counters import Rejection
     from ..ledger.head import Standing
 
-# No actor numbers so many unsent, or gives up so many games between two entries; a hostile id or total must not spoil
-# the counts for good.
+# What became of entries whose games count in the run's figures. An entry whose update was not finite is in them too.
+_ARRIVED = {None, "stale", "too_old", "wrong_epoch"}
+# No actor numbers so many entries without sending them, or gives up so many games between two entries. A hostile id or
+# total must not spoil the counts for good.
 _GAP_MAX = 1 << 20
 
 
@@ -33,7 +37,10 @@ class Batcher:
     rejected: list[tuple[Entry, Rejection]] = field(default_factory=list)
     consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
     gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to ids that it numbered and never sent
-    overflow: int = 0  # games that actors gave up, as these entries tell
+    # Actor and header of what came from the run's own games, whether it is trained on or not: their results count.
+    arrived: list[tuple[str, Header]] = field(default_factory=list)
+    overflow: int = 0  # games that actors gave up, according to these entries
+    oldest_version: int = 0  # steps that an older one played are not trained on
     steps: int = 0
     games: int = 0
 
@@ -49,14 +56,25 @@ class Batcher:
             self.gaps.setdefault(entry.actor, []).append(gap)
         self.cursors[entry.actor] = entry.id
         self._count_overflow(entry, last)
-        if entry.header is None or entry.trajectory is None:
-            self.rejected.append((entry, entry.rejected or "invalid"))
-        elif reason := rejection(entry.header, standing, now_ms, self.config):  # age and head have changed
-            self.rejected.append((entry, reason))
+        self.oldest_version = standing.head.version - staleness_limit(standing, self.config)
+        reason = self._judge(entry, standing, now_ms)
+        if entry.header is not None and not entry.header.imported and reason in _ARRIVED:
+            self.arrived.append((entry.actor, entry.header))
+        if reason is not None or entry.header is None or entry.trajectory is None:
+            self.rejected.append((entry, reason or "invalid"))
         else:
             self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))
-            self.steps += entry.trajectory.valid.size
+            fresh = fresh_steps(entry.header, entry.trajectory, self.oldest_version)
+            self.steps += entry.trajectory.valid.size if fresh is None else int(np.count_nonzero(fresh))
             self.games += entry.header.games
+
+    def _judge(self, entry: Entry, standing: Standing, now_ms: int) -> Rejection | None:
+        if entry.header is None or entry.trajectory is None:
+            return entry.rejected or "invalid"
+        if reason := rejection(entry.header, standing, now_ms, self.config):  # it has aged since it was read
+            return reason
+        fresh = fresh_steps(entry.header, entry.trajectory, self.oldest_version)
+        return "stale" if fresh is not None and not (fresh & entry.trajectory.valid).any() else None
 
     def reject_accepted(self, why: str) -> None:
         """Reject the accepted entries, because the update on them was not finite."""

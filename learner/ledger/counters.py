@@ -22,8 +22,9 @@ class Counters:
 
     updates: int = 0
     accepted: int = 0  # trajectories trained on
-    imported: int = 0  # accepted trajectories that no version of this run played
-    steps: int = 0  # in accepted trajectories
+    imported: int = 0  # of these: not played by a version of this run
+    steps: int = 0  # in accepted trajectories, trained on
+    stale_steps: int = 0  # in accepted trajectories, and not trained on: played by too old a version
     games: int = 0  # that ended in accepted trajectories
     stale: int = 0  # rejected: played with a version that is too old
     too_old: int = 0  # rejected: played too long ago

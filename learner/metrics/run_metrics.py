@@ -9,44 +9,71 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...common.deprecated import stored_fields
+from .begin_order import LENGTH, RETURN, UNKNOWN, WON, BeginOrder
+from .versions_passed import VersionsPassed
+from .weighted_percentiles import weighted_percentiles
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from ...common.wire.entry_header import Header
     from .update_metrics import Metrics
 
 GAMES = 100  # the mean return of a run is over its last hundred games, as is usual for Gymnasium's tasks
-_ENTRIES = 256  # the staleness metrics are over this many accepted entries
+# What the figures of games are over, for people who read them.
+FIGURES_OVER = (
+    f"the last {GAMES} of all games that arrived, trained on or not, in the order in which they began; imported games "
+    "and those that an actor gave up are not among them"
+)
+_ENTRIES = 256  # the staleness metrics are over the steps of this many accepted entries
 
 
 class History:
     """The most recent games and accepted entries. Stored with the learner's state, so that a successor continues it."""
 
     def __init__(self) -> None:
+        self.versions_passed = VersionsPassed()
+        self._order = BeginOrder()
+        self._games = 0  # that arrived
         self._returns: deque[float] = deque(maxlen=GAMES)
         self._lengths: deque[int] = deque(maxlen=GAMES)
         self._wins: deque[bool] = deque(maxlen=GAMES)
         self._staleness: deque[int] = deque(maxlen=_ENTRIES)
+        self._staleness_steps: deque[int] = deque(maxlen=_ENTRIES)  # how many steps had each
         self._age_s: deque[float] = deque(maxlen=_ENTRIES)
         # Rejecting old data favours short games. These two counters show by how much.
         self._rejected_by_lag: Counter[int] = Counter()
         self._rejected_by_length: Counter[int] = Counter()
 
-    def accept(self, header: Header, version: int, now_ms: int) -> None:
-        """Add a trajectory that is trained on, and the games that ended in it.
+    def arrive(self, arrived: Sequence[tuple[str, Header]], reading: Collection[str], now_ms: int) -> None:
+        """Add the games of entries that arrived, whether they are trained on or not.
 
-        Imported games are ignored: the metrics are about games that the run's own versions played.
+        A game counts in the figures once every game that began before it is over, or nobody waits for it any more.
+
+        Args:
+            arrived: actor and header of each entry, each actor's in the order of their ids; no imported ones.
+            reading: the actors that are being read.
+            now_ms: the server's time.
+        """
+        self._games += sum(header.games for _, header in arrived)
+        games = self._order.take(arrived, reading, now_ms)[-GAMES:]
+        self._returns.extend(games[:, RETURN].tolist())
+        self._lengths.extend(map(int, games[:, LENGTH].tolist()))
+        self._wins.extend(won == 1 for won in games[:, WON].tolist() if won != UNKNOWN)
+
+    def accept(self, header: Header, staleness: Sequence[tuple[int, int]], now_ms: int) -> None:
+        """Add an entry that is trained on; imported ones have neither staleness nor age, and are ignored.
 
         Args:
             header: of the entry.
-            version: the run's current version.
+            staleness: pairs of a staleness in versions and the number of steps that have it.
             now_ms: the server's time.
         """
         if header.imported:
             return
-        self._returns.extend(header.episodes.returns)
-        self._lengths.extend(header.episodes.lengths)
-        self._wins.extend(header.episodes.wins or ())
-        self._staleness.append(version - header.version)
+        for versions, steps in staleness:
+            self._staleness.append(versions)
+            self._staleness_steps.append(steps)
         self._age_s.append((now_ms - header.created_ms) / 1000)
 
     def reject(self, header: Header, version: int) -> None:
@@ -56,7 +83,7 @@ class History:
         """
         if header.imported:
             return
-        self._rejected_by_lag[min(max(version - header.version, 0), 64)] += 1
+        self._rejected_by_lag[min(max(version - header.versions[1], 0), 64)] += 1
         self._rejected_by_length[1 << (header.steps // max(header.games, 1)).bit_length()] += 1
 
     @property
@@ -66,17 +93,19 @@ class History:
 
     def metrics(self) -> Metrics:
         """The metrics for which there is data."""
-        result: Metrics = {}
+        result: Metrics = {"figure_games": self._games, "figure_games_waiting": self._order.waiting}
         if self._returns:
             result["return_mean"] = float(np.mean(self._returns))
         if self._lengths:
             result["length_mean"] = float(np.mean(self._lengths))
         if self._wins:
             result["win_rate"] = float(np.mean(self._wins))
-        for name, values in (("staleness", self._staleness), ("age_s", self._age_s)):
-            if values:
-                p50, p95, top = np.percentile(np.asarray(values), [50, 95, 100])
-                result |= {f"{name}_p50": float(p50), f"{name}_p95": float(p95), f"{name}_max": float(top)}
+        if self._staleness:
+            percentiles = weighted_percentiles(list(self._staleness), list(self._staleness_steps))
+            result |= {f"staleness_{name}": value for name, value in percentiles.items()}
+        if self._age_s:
+            p50, p95, top = np.percentile(np.asarray(self._age_s), [50, 95, 100])
+            result |= {"age_s_p50": float(p50), "age_s_p95": float(p95), "age_s_max": float(top)}
         return result
 
     def rejections(self) -> dict[str, dict[int, int]]:
@@ -90,18 +119,31 @@ class History:
             "lengths": list(self._lengths),
             "wins": list(self._wins),
             "staleness": list(self._staleness),
+            "staleness_steps": list(self._staleness_steps),
             "age_s": list(self._age_s),
             "rejected_by_lag": [list(item) for item in self._rejected_by_lag.items()],
             "rejected_by_length": [list(item) for item in self._rejected_by_length.items()],
+            "games": self._games,
+            "begin_order": self._order.state(),
+            "versions_passed": self.versions_passed.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a result of `state`. Raises TypeError or KeyError if it is not one."""
+        """Continue from a decoded result of `state`. Raises TypeError, KeyError or WireError if it is not one."""
         state = stored_fields(state)
         for name in ("returns", "lengths", "wins", "staleness", "age_s"):
             getattr(self, f"_{name}").extend(_number(value) for value in state[name])
         for name in ("rejected_by_lag", "rejected_by_length"):
             getattr(self, f"_{name}").update({_number(key): _number(count) for key, count in state[name]})
+        if "begin_order" not in state:  # stored by a version before 0.2
+            self._staleness_steps.extend(1 for _ in self._staleness)
+            return
+        self._staleness_steps.extend(_number(value) for value in state["staleness_steps"])
+        if len(self._staleness_steps) != len(self._staleness) or min(self._staleness_steps, default=1) < 1:
+            raise TypeError("staleness_steps: expected a number of at least 1 for each staleness")
+        self._games = _number(state["games"])
+        self._order.restore(state["begin_order"])
+        self.versions_passed.restore([_number(value) for value in state["versions_passed"]])
 
 
 def _number(value: Any) -> Any:  # noqa: ANN401 - from a decoded list

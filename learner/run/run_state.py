@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...common.process.clock import now_ms
+from ...common.server.server_clock import ServerClock
 from ..algorithms.trainer import Trainer
-from ..ingest.admission import rejection
+from ..ingest.admission import rejection, staleness_limit
 from ..ingest.batcher import Batcher
 from ..ledger.counters import REJECTIONS, Counters
 from ..ledger.head import Head, Standing, next_head
+from ..metrics.rejected_share import Arrived, RejectedShare
 from ..metrics.run_metrics import History
 from ..persistence.run_snapshot import LearnerState, RunSnapshot, encode_learner, expect_learner_state
 from .commit_builder import build_commit
@@ -39,15 +40,18 @@ class RunState:
     may not have executed yet. `LastKnownState` has the last commit that is known to have succeeded.
     """
 
-    def __init__(self, name: str, spec: RunSpec, config: LearnerConfig) -> None:
+    def __init__(self, name: str, spec: RunSpec, config: LearnerConfig, clock: ServerClock | None = None) -> None:
+        """Args: clock: by which ages are judged; by default this machine's."""
         self.standing = Standing()
         self.counters = Counters()
         self.cursors: Cursors = {}
         self._given_up: dict[str, int] = {}  # games, by actor, under the incarnation of its cursor
         self.trainer = Trainer(spec, config.algorithm)
-        self._spec, self._config = spec, config
+        self._spec, self._config, self._clock = spec, config, clock or ServerClock()
         self._history = History()
-        self._statistics = RunStatistics(name, config, self.trainer, self._history)
+        self._rejected_share = RejectedShare()
+        self._stale_steps = 0  # of the update that the next commit publishes
+        self._statistics = RunStatistics(name, config, self.trainer, self._history, self._clock)
         self._weights = b""  # of the last version
 
     def resume(self, snapshot: RunSnapshot) -> None:
@@ -63,7 +67,7 @@ class RunState:
             self._history.restore(state.history)
         self.cursors, self.counters, self._weights = state.cursors, snapshot.counters, snapshot.weights
         self._given_up = state.given_up
-        self.standing = Standing(snapshot.head, state.lineage)
+        self.standing = Standing(snapshot.head, state.lineage, self._history.versions_passed.limit)
         self._statistics.resumed_at(self.counters.steps)
 
     def start_from(self, warm_start: WarmStart) -> None:
@@ -77,12 +81,12 @@ class RunState:
 
     @property
     def solved(self) -> bool:
-        """Whether the mean return of the last hundred games has reached the goal `until_return`."""
+        """Whether the last hundred games, in the order in which they began, reached the return that was asked for."""
         return self._statistics.solved
 
     def rejection(self, header: Header) -> Rejection | None:
-        """The reason for which an entry would be rejected now, or None. For any thread: see `Standing`."""
-        return rejection(header, self.standing, now_ms(), self._config.intake)
+        """Why an entry would be rejected if it were put into a batch now. For any thread: see `Standing`."""
+        return rejection(header, self.standing, self._clock.now_ms(), self._config.intake)
 
     def new_batcher(self) -> Batcher:
         """An empty batcher, for the next commit."""
@@ -94,14 +98,16 @@ class RunState:
         Raises NonFinite if the update is not finite. Nothing has changed then.
         """
         step = train(self.trainer, batcher, self.head.version)
-        now = now_ms()
-        for header, _ in step.trajectories:
-            self._history.accept(header, self.head.version, now)
+        now_ms = self._clock.now_ms()
+        for (header, _), staleness in zip(step.trajectories, step.staleness, strict=True):
+            self._history.accept(header, staleness, now_ms)
+        self._stale_steps = step.stale_steps
         self.counters = self.counters.add(
             updates=1,
             accepted=len(step.trajectories),
             imported=sum(header.imported for header, _ in step.trajectories),
             steps=step.steps,
+            stale_steps=step.stale_steps,
             games=step.games,
         )
         self._statistics.trained_to(self.counters.steps)
@@ -127,9 +133,9 @@ class RunState:
         Returns:
             The commit, and the run's state after the commit.
         """
-        for entry, reason in batcher.rejected:
-            if entry.header is not None and reason in {"stale", "too_old"}:
-                self._history.reject(entry.header, self.head.version)
+        self._note_rejected(batcher)
+        self._history.arrive(batcher.arrived, actors, self._clock.now_ms())
+        self._history.versions_passed.arrive(header for _, header in batcher.arrived if header.epoch == self.head.epoch)
         rejected = {name: sum(reason == name for _, reason in batcher.rejected) for name in REJECTIONS}
         self.counters = self.counters.add(**rejected, overflow=batcher.overflow, lost=batcher.lost)
         self.cursors = remembered(batcher.cursors, {*actors, *batcher.consumed})
@@ -138,12 +144,29 @@ class RunState:
         head = next_head(self.head, publish=publish)
         return self._commit(self.head, head, batcher, metrics or {}, publish=publish, actors=len(actors))
 
+    def _note_rejected(self, batcher: Batcher) -> None:
+        """Note how much of what arrived is too old, for a warning where it is much."""
+        steps = {"stale": self._stale_steps, "too_old": 0}
+        for entry, reason in batcher.rejected:
+            if entry.header is not None and reason in steps:
+                steps[reason] += entry.header.steps
+                self._history.reject(entry.header, self.head.version)
+        arrived = sum(header.steps for _, header in batcher.arrived)
+        self._rejected_share.add(Arrived(arrived, **steps), self._staleness_limit, self._config.intake.max_age)
+        self._stale_steps = 0
+
+    @property
+    def _staleness_limit(self) -> int:
+        return staleness_limit(self.standing, self._config.intake)
+
     def _commit(
         self, parent: Head, head: Head, batcher: Batcher, metrics: Metrics, *, publish: bool, actors: int
     ) -> tuple[Commit, RunSnapshot]:
-        self.standing = self.standing.after(head, publish=publish)
+        passed = self._history.versions_passed
         if publish:
+            passed.published(head.version, self._clock.now_ms())
             self._weights = self.trainer.weights()
+        self.standing = self.standing.after(head, publish=publish, max_staleness=passed.limit)
         state = LearnerState(
             self.trainer.state(), self._history.state(), self.cursors, self.standing.lineage, self._given_up
         )
@@ -153,7 +176,10 @@ class RunState:
             learner=learner,
             weights=self._weights if publish else None,
             counters=self.counters,
-            stats=self._statistics.fields(head, self.counters, metrics, actors),
+            stats=self._statistics.fields(
+                *(head, self.counters, metrics, actors),
+                {"staleness_limit": self._staleness_limit, "warning_rejected": self._rejected_share.warning},
+            ),
         )
         return commit, RunSnapshot(head, self.counters, learner, self._weights)
 

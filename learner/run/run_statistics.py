@@ -6,9 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 from ...common.process.clock import Every, now_ms
+from ...common.server.server_clock import ServerClock
+from ..metrics.run_metrics import FIGURES_OVER
 from ..metrics.throughput import Throughput
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...common.server.streams import Argument
     from ..algorithms.trainer import Trainer
     from ..config import LearnerConfig
@@ -23,8 +27,11 @@ _GAUGES_EVERY_S = 0.1  # percentiles and means take longer than counters; monito
 class RunStatistics:
     """Makes the fields of the `stats` hash from the learner's state."""
 
-    def __init__(self, name: str, config: LearnerConfig, trainer: Trainer, history: History) -> None:
+    def __init__(
+        self, name: str, config: LearnerConfig, trainer: Trainer, history: History, clock: ServerClock | None = None
+    ) -> None:
         self._name, self._config, self._trainer, self._history = name, config, trainer, history
+        self._clock = clock or ServerClock()
         self._throughput = Throughput()
         self._gauges_due = Every(_GAUGES_EVERY_S)
         self._steps_before = 0
@@ -39,18 +46,26 @@ class RunStatistics:
 
     @property
     def solved(self) -> bool:
-        """Whether the mean return of the last hundred games has reached the goal `until_return`."""
+        """Whether the last hundred games, in the order in which they began, reached the return that was asked for."""
         goal, mean_return = self._config.goal.until_return, self._history.mean_return
         return goal is not None and mean_return is not None and mean_return >= goal
 
-    def fields(self, head: Head, counters: Counters, metrics: Metrics, actors: int) -> dict[str, Argument]:
-        """The fields to be written with a commit. Gauges are included at most every `_GAUGES_EVERY_S` seconds.
+    def fields(
+        self,
+        head: Head,
+        counters: Counters,
+        metrics: Metrics,
+        actors: int,
+        gauges: Mapping[str, Argument] | None = None,
+    ) -> dict[str, Argument]:
+        """The fields to be written with a commit; gauges are among them only now and then.
 
         Args:
             head: the head after the commit.
             counters: the totals after the commit.
             metrics: of its update; empty if nothing was trained.
-            actors: the number of actors whose streams are read.
+            actors: how many are being read.
+            gauges: more of them; a name that begins with `warning_` is for a text that `broodmind status` shows.
         """
         stats: dict[str, Argument] = {
             "run": self._name,
@@ -67,7 +82,10 @@ class RunStatistics:
             stats |= {
                 **printed(self._history.metrics()),
                 "steps_per_second": f"{self._throughput.per_second():.0f}",
+                "figures_over": FIGURES_OVER,
+                "clock_skew_ms": self._clock.skew_ms,
                 "actors": actors,
+                **(gauges or {}),
                 **{name: json.dumps(value) for name, value in self._history.rejections().items()},
                 **{name: str(value) for name, value in self._trainer.describe().items()},
             }

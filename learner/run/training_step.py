@@ -8,21 +8,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..algorithms.batch import collate
+from ..ingest.admission import fresh_steps
+from ..metrics.weighted_percentiles import weighted_percentiles
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ...common.wire.entry_header import Header
     from ...common.wire.trajectory import Trajectory
     from ..algorithms.trainer import Trainer
     from ..ingest.batcher import Batcher
     from ..metrics.update_metrics import Metrics
 
+Staleness = list[tuple[int, int]]  # pairs of a staleness in versions, and how many steps have it
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
     """The result of one update: the trajectories that were trained on, and the metrics."""
 
-    trajectories: list[tuple[Header, Trajectory]]  # in the order of the batch
-    steps: int  # valid ones
+    trajectories: list[tuple[Header, Trajectory]]  # in the order in which they stand in the batch
+    staleness: list[Staleness]  # of each trajectory's steps that were trained on
+    steps: int  # trained on
+    stale_steps: int  # not trained on, because they are too stale
     games: int
     metrics: Metrics
 
@@ -39,20 +47,36 @@ def train(trainer: Trainer, batcher: Batcher, version: int) -> TrainingStep:
         NonFinite: if a loss or a gradient is not finite. The trainer is unchanged then.
     """
     accepted = batcher.in_order()
-    # The staleness of an imported trajectory is unknown, but at least 1: the newest version did not play it.
-    staleness = [1 if header.imported else version - header.version for header, _ in accepted]
-    batch = collate([trajectory for _, trajectory in accepted], staleness)
+    fresh = [fresh_steps(*each, batcher.oldest_version) for each in accepted]
+    staleness = [
+        _staleness(header, trajectory, mask, version)
+        for (header, trajectory), mask in zip(accepted, fresh, strict=True)
+    ]
+    lags, counts = zip(*(pair for each in staleness for pair in each), strict=True)
+    trained = sum(counts)
+    older = sum(count for lag, count in zip(lags, counts, strict=True) if lag > 0)
+    batch = collate([trajectory for _, trajectory in accepted], fresh, older / trained)
+    accepted_steps = sum(header.steps for header, _ in accepted)
     rejected_steps = sum(entry.header.steps for entry, _ in batcher.rejected if entry.header is not None)
-    produced = sum(header.steps for header, _ in accepted) + rejected_steps
-    p50, p95, top = np.percentile(staleness, [50, 95, 100])
     metrics = {
         **trainer.update(batch),
-        "batch_steps": batch.steps,
+        "batch_steps": trained,
         "batch_games": batch.games,
-        "batch_staleness_p50": float(p50),
-        "batch_staleness_p95": float(p95),
-        "batch_staleness_max": float(top),
-        # Steps that the optimizer processed per step that was played (OpenAI Five, arXiv 1912.06680, section 4.2).
-        "sample_reuse": trainer.passes * batch.steps / max(produced, 1),
+        **{f"batch_staleness_{name}": value for name, value in weighted_percentiles(lags, counts).items()},
+        # Steps gone through by the optimizer for each that was played (OpenAI Five, arXiv 1912.06680, section 4.2).
+        "sample_reuse": trainer.passes * trained / max(accepted_steps + rejected_steps, 1),
     }
-    return TrainingStep(accepted, batch.steps, batch.games, metrics)
+    return TrainingStep(accepted, staleness, trained, accepted_steps - trained, batch.games, metrics)
+
+
+def _staleness(header: Header, trajectory: Trajectory, fresh: NDArray[np.bool_] | None, version: int) -> Staleness:
+    """The staleness of those steps of a trajectory that are trained on.
+
+    Of an imported trajectory it is only certain that the newest version did not play it.
+    """
+    offsets = trajectory.version_offsets
+    if header.imported or offsets is None:
+        return [(1 if header.imported else version - header.version, header.steps)]
+    trained = trajectory.valid if fresh is None else trajectory.valid & fresh
+    played, counts = np.unique(offsets[trained], return_counts=True)
+    return list(zip((version - header.version - played).tolist(), counts.tolist(), strict=True))

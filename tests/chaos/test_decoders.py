@@ -16,7 +16,7 @@ from dataclasses import replace
 import msgpack
 import numpy as np
 import pytest
-from support.runs import SPEC, make_header, trajectory
+from support.runs import BEGAN_MS, SPEC, make_header, trajectory
 
 from broodmind.common.actions import Box
 from broodmind.common.errors import BroodmindError, ConfigError, LineageLost, WireError
@@ -48,8 +48,12 @@ def states_of(spec):
     trainer, history = Trainer(spec, PPOConfig()), History()
     for seed in range(3):
         played = trajectory(seed)
-        history.accept(make_header(1, 1, played.steps, played.episodes, 10**12), 2 + seed, 2 * 10**12)
-        history.reject(make_header(1, 1, played.steps, played.episodes, 10**12), 9)
+        header = make_header(1, 1, played.steps, played.episodes, 2 * 10**12 + seed, open_since_ms=BEGAN_MS + 2 - seed)
+        history.versions_passed.published(2 + seed, 2 * 10**12)
+        history.arrive([("a", header)], "a", 2 * 10**12)
+        history.versions_passed.arrive([header])
+        history.accept(header, [(1 + seed, played.steps)], 2 * 10**12)
+        history.reject(header, 9)
     cursors, lineage = {"a": (7, 3), "b": (2**41, 1)}, {1: "ab", 2: "cd"}
     return encode_learner(HEAD, LearnerState(trainer.state(), history.state(), cursors, lineage)), trainer.weights()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from broodmind.common.errors import RedisUnreachable
+from broodmind.common.process.clock import now_ms
 from broodmind.common.server.streams import NotNow, ReplyError, ServerFull, parse_id
 
 
@@ -32,6 +33,8 @@ class FakeStreams:
     broken: bool = False  # the next exchange raises RedisUnreachable
 
     def replies(self, commands):
+        if [command[0] for command in commands] == ["TIME"]:  # no exchange that anything is told of
+            return [[b"%d" % (now_ms() // 1000), b"%d" % (now_ms() % 1000 * 1000)]]
         self.exchanges.append(sum(command[0] == "XADD" for command in commands))
         if self.broken:
             self.broken = False

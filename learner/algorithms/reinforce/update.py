@@ -15,6 +15,7 @@ from ...maths.mlp_backprop import Forward
 from ...maths.optimizers import clip_by_global_norm
 from ...maths.returns import discounted_returns
 from ...metrics.update_metrics import check_finite
+from ..batch_predictions import action_log_probs
 
 if TYPE_CHECKING:
     from ....common.policy.network import Floats
@@ -41,22 +42,24 @@ class Reinforce:
     ) -> Metrics:
         """Update `params` in place by one step on a batch of whole games. Returns the metrics of the step.
 
+        Steps that are too stale have weight 0: they have no gradient, and are part of their game's returns and weight.
+
         Raises:
             NonFinite: if a loss or gradient is not finite. Nothing has changed then.
         """
-        config, valid = self._config, batch.valid
-        returns = discounted_returns(batch.rewards, valid, config.gamma)[valid]
+        config, trained = self._config, batch.trained
+        returns = discounted_returns(batch.rewards, batch.valid, config.gamma)[trained]
         games = max(batch.games, 1)
-        with_values = config.baseline == "value"  # they take half of the time, and nothing else uses them
-        network = Forward(params, self._spec.network, batch.observations[:-1][valid], with_values=with_values)
-        choice = network.choice(self._spec.game.actions, None if batch.masks is None else batch.masks[valid])
-        actions = batch.actions[valid]
+        with_values = config.baseline == "value"  # else they would be half of the work, for nothing
+        network = Forward(params, self._spec.network, batch.observations[:-1][trained], with_values=with_values)
+        choice = network.choice(self._spec.game.actions, None if batch.masks is None else batch.masks[trained])
+        actions = batch.actions[trained]
         taken = choice.log_prob(actions)
-        log_ratios = np.zeros_like(batch.log_probs)
-        log_ratios[valid] = bounded(taken - batch.log_probs[valid])
+        log_ratios = self._stale_log_ratios(params, batch)
+        log_ratios[trained] = bounded(taken - batch.log_probs[trained])
 
         advantages = returns - self._baseline(returns, network.values)
-        weights = importance_weights(log_ratios, valid, config.importance, config.weight_cap)[valid]
+        weights = importance_weights(log_ratios, batch.valid, config.importance, config.weight_cap)[trained]
         loss, taken_grad = policy_gradient(taken, (weights * advantages / games).astype(taken.dtype))
         outputs_grad, log_std_grad = to_outputs(choice, actions, taken_grad, config.entropy_coef / games)
         value_loss, values_grad = 0.0, None
@@ -68,8 +71,8 @@ class Reinforce:
             "policy_loss": loss,
             "value_loss": value_loss,
             "entropy": float(choice.entropy().mean()),
-            "kl": kl_k3(log_ratios[valid]),
-            "effective_samples": effective_sample_size(log_ratios[valid]),
+            "kl": kl_k3(log_ratios[trained]),
+            "effective_samples": effective_sample_size(log_ratios[trained]),
             "gradient_norm": clip_by_global_norm(gradient.flat, config.max_grad_norm),
             "baseline": float(np.mean(returns - advantages)),
             "effective_rate": rate / games,  # of a gradient summed over games
@@ -86,6 +89,18 @@ class Reinforce:
     def restore(self, state: dict[str, Array], _params: Parameters) -> None:
         """See `PPO.restore`."""
         self._average[...] = state["average"]
+
+    def _stale_log_ratios(self, params: Parameters, batch: Batch) -> Floats:
+        """Log-ratios [T, B] of the steps that are not trained on, where their game's weight needs them; 0 elsewhere."""
+        log_ratios = np.zeros_like(batch.log_probs)
+        if batch.fresh is not None and self._config.importance == "game":
+            stale = batch.valid & ~batch.fresh
+            masks = None if batch.masks is None else batch.masks[stale]
+            log_probs = action_log_probs(
+                params.views, self._spec, batch.observations[:-1][stale], batch.actions[stale], masks
+            )
+            log_ratios[stale] = bounded(log_probs - batch.log_probs[stale])
+        return log_ratios
 
     def _baseline(self, returns: Floats, values: Floats) -> Floats | float:
         match self._config.baseline:

@@ -120,15 +120,17 @@ def test_it_shows_in_no_figure_of_what_the_runs_own_versions_do():
     played = trajectory()
     ours = make_header(19, 3, played.steps, played.episodes, NOW)
     vast = replace(a_header(played), episodes=Episodes((1e6,), (999,), (NOW,)))
-    history, alone = History(), History()
-    for each in (history, alone):
-        each.accept(ours, 20, NOW)
-        each.reject(ours, 20)
-    for _ in range(200):
-        history.accept(vast, 20, NOW)
-        history.reject(vast, 20)
-    assert history.state() == alone.state()
-    assert history.mean_return is None
+    figures = []
+    for entries in ([ours], [ours, vast, vast]):
+        _, commit = a_run_after(*entries)
+        figures.append({name: commit.stats[name] for name in ("figure_games", "return_mean", "staleness_max")})
+        history = History()
+        for header in entries:
+            history.accept(header, [(1, 8)], NOW)
+            history.reject(header, 20)
+        figures.append((history.metrics(), history.rejections()))
+    assert figures[:2] == figures[2:]
+    assert figures[0] == {"figure_games": "1", "return_mean": "1", "staleness_max": "1"}
 
 
 def test_what_it_was_not_played_with_counts_as_older_for_the_rate(monkeypatch):

@@ -37,7 +37,8 @@ def test_help_lists_settings_by_group_with_range_unit_and_default():
     shown = " ".join(invoke("--help").stdout.split())
     assert "which trajectories are rejected: --batch-steps INTEGER" in shown
     assert (
-        "Reject trajectories that were played longer ago than this. [more than 0; in seconds; default: 3600]" in shown
+        "Reject play that ended longer ago than that, by the server's clock. [more than 0; in seconds; default: 3600]"
+        in shown
     )
     assert "--activation [tanh|relu]" in shown
     assert "--shared / --no-shared" in shown

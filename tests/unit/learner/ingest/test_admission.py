@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
-from support.runs import make_header
+from support.runs import make_header, trajectory
 
 from broodmind.learner.config import IntakeConfig
-from broodmind.learner.ingest.admission import rejection
+from broodmind.learner.ingest.admission import fresh_steps, rejection
 from broodmind.learner.ledger.head import Head, Standing
 
 NOW = 1_700_000_000_000
@@ -70,7 +71,9 @@ def test_a_version_of_another_commit_than_this_lineages_is_of_a_lost_one(version
         ((19, 20), ("c19", "lost"), "wrong_epoch"),
         ((19, 20), ("", ""), None),
         ((19, 21), ("c19", "c21"), "wrong_epoch"),  # never published
-        ((15, 20), ("", "c20"), "stale"),
+        ((15, 20), ("", "c20"), None),  # its last steps are fresh
+        ((14, 15), ("", ""), "stale"),
+        ((14, 16), ("", ""), None),
     ],
 )
 def test_of_a_game_of_several_versions_both_ends_are_looked_at(versions, commits, expected):
@@ -82,3 +85,38 @@ def test_the_lineage_is_looked_at_before_staleness_and_staleness_before_age():
     old = NOW - 10_000_000
     assert rejection(header(version=1, epoch=2, created_ms=old), STANDING, NOW, CONFIG) == "wrong_epoch"
     assert rejection(header(version=1, created_ms=old), STANDING, NOW, CONFIG) == "stale"
+
+
+@pytest.mark.parametrize(("automatic", "version", "expected"), [(4, 16, None), (4, 15, "stale"), (9, 11, None)])
+def test_where_the_user_sets_no_limit_the_automatic_one_holds(automatic, version, expected):
+    config = dataclasses.replace(CONFIG, max_staleness=None)
+    assert rejection(header(version), Standing(HEAD, {}, automatic), NOW, config) == expected
+    assert rejection(header(15), Standing(HEAD, {}, automatic), NOW, CONFIG) == "stale"  # the user's own stays
+
+
+def played_by(*versions):
+    """Four steps, and the version of each."""
+    lowest = min(versions)
+    offsets = np.array(versions, np.int32)[:, None] - lowest
+    entry_header = dataclasses.replace(header(), versions=(lowest, max(versions)), commits=("", ""))
+    return entry_header, dataclasses.replace(trajectory(columns=1), version_offsets=offsets if offsets.any() else None)
+
+
+@pytest.mark.parametrize(
+    ("versions", "fresh"),
+    [
+        ((20, 20, 20, 20), None),
+        ((16, 17, 18, 20), None),
+        ((14, 15, 16, 20), [False, False, True, True]),
+        ((20, 15, 20, 15), [True, False, True, False]),
+    ],
+)
+def test_each_step_is_judged_by_the_version_that_played_it(versions, fresh):
+    entry_header, played = played_by(*versions)
+    found = fresh_steps(entry_header, played, 16)
+    assert (None if found is None else found[:, 0].tolist()) == fresh
+
+
+def test_imported_steps_have_no_version_to_be_judged_by():
+    entry_header, played = played_by(1, 2, 3, 4)
+    assert fresh_steps(dataclasses.replace(entry_header, imported=True), played, 16) is None

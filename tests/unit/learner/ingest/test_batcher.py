@@ -19,7 +19,6 @@ from broodmind.learner.ingest.batcher import Batcher
 from broodmind.learner.ledger.counters import REJECTIONS, Counters
 from broodmind.learner.ledger.head import Head, Standing
 from broodmind.learner.ledger.stream_entry import Entry
-from broodmind.learner.metrics.run_metrics import GAMES, History
 
 NOW = 1_700_000_000_000
 STANDING = Standing(Head(epoch=3, version=20, commit="c20"))
@@ -93,6 +92,46 @@ def test_an_entry_that_has_aged_since_it_was_read_is_refused_after_all(one, reas
     assert (reasons(made), made.accepted, made.steps, made.games) == ([reason], [], 0, 0)
     assert made.consumed == {"a": ((1, 1), 1)}
     assert made.cursors == {"a": (1, 1)}
+
+
+def played_by(*versions):
+    """An entry of so many steps, and the version of each."""
+    offsets = np.array(versions, np.int32)[:, None] - min(versions)
+    one = dataclasses.replace(header(), versions=(min(versions), max(versions)), commits=("", ""))
+    return Entry("a", (1, 1), one, dataclasses.replace(trajectory(len(versions)), version_offsets=offsets))
+
+
+def test_an_entry_with_some_steps_too_stale_is_accepted_and_only_the_others_fill_the_batch():
+    made = a_batcher()
+    made.add(played_by(14, 15, 16, 20), STANDING, NOW)
+    assert (len(made.accepted), made.rejected, made.steps, made.games) == (1, [], 2, 1)
+    assert made.oldest_version == 16
+
+
+def test_an_entry_whose_steps_are_all_too_stale_is_refused_whatever_its_header_says():
+    made, liar = a_batcher(), played_by(10, 11, 12, 15)
+    liar = dataclasses.replace(liar, header=dataclasses.replace(liar.header, versions=(10, 20)))
+    made.add(liar, STANDING, NOW)
+    assert (reasons(made), made.accepted, made.steps) == (["stale"], [], 0)
+
+
+def test_games_count_in_the_figures_if_they_are_the_runs_own_and_arrived():
+    made = a_batcher({"b": (5, 7)}, accept_imported=True)
+    headers = [
+        header(),
+        header(version=1),
+        header(created_ms=0),
+        header(epoch=1),
+        dataclasses.replace(header(), imported=True),
+    ]
+    for sequence, one in enumerate(headers, 1):
+        made.add(entry(entry_id=(1, sequence), entry_header=one), STANDING, NOW)
+    made.add(entry("b", (5, 7)), STANDING, NOW)  # a duplicate
+    made.add(Entry("c", (1, 1), header(), None, "invalid", "actions: ..."), STANDING, NOW)
+    made.add(Entry("c", (1, 2), None, None, "poison"), STANDING, NOW)
+    made.add(Entry("c", (1, 3), header(version=2), None, "stale"), STANDING, NOW)
+    made.reject_accepted("loss: nan")  # they were played all the same
+    assert made.arrived == [*(("a", one) for one in headers[:4]), ("c", header(version=2))]
 
 
 @pytest.mark.parametrize(
@@ -264,9 +303,9 @@ def test_counters_add_up_and_leave_the_old_ones_alone():
 
 
 def test_counters_survive_the_head_as_redis_gives_it_back():
-    full = Counters(*range(1, 16))
+    full = Counters(*range(1, 17))
     fields = {name: str(value) for name, value in full.to_fields().items()}
-    assert len(fields) == 15
+    assert len(fields) == 16
     assert Counters.from_fields({**fields, "commit": "abc", "epoch": "3"}) == full
     assert Counters.from_fields({"accepted": "7"}) == Counters(accepted=7)
 
@@ -467,104 +506,3 @@ def test_a_text_that_is_no_spec_is_refused(text):
 def test_a_spec_that_nothing_could_be_built_for_is_rejected_by_the_settings_name(make, says):
     with pytest.raises(ConfigError, match=f"^{says}"):
         make()
-
-
-# History.
-
-
-def play_history(history, games, wins=True, start=0):
-    for number in range(start, start + games):
-        won = (number % 4 == 0,) if wins else None
-        games = Episodes((float(number),), (number + 1,), (NOW,), won)
-        history.accept(header(version=20 - number % 3, games=games, created_ms=NOW - 1000 * number), 20, NOW)
-
-
-def test_a_new_history_has_nothing_to_say():
-    history = History()
-    assert history.metrics() == {}
-    assert history.mean_return is None
-    assert history.rejections() == {"rejected_by_lag": {}, "rejected_by_length": {}}
-
-
-def test_the_figures_are_those_of_what_was_accepted():
-    history = History()
-    play_history(history, 8)
-    metrics = history.metrics()
-    assert metrics["return_mean"] == np.mean(range(8))
-    assert metrics["length_mean"] == np.mean(range(1, 9))
-    assert metrics["win_rate"] == 2 / 8
-    assert metrics["staleness_max"] == 2
-    assert metrics["staleness_p50"] == 1  # of 0 1 2 0 1 2 0 1
-    assert metrics["age_s_max"] == 7
-    assert metrics["age_s_p50"] == 3.5
-
-
-def test_a_game_without_wins_has_no_win_rate():
-    history = History()
-    play_history(history, 3, wins=False)
-    assert "win_rate" not in history.metrics()
-
-
-def test_the_mean_return_is_that_of_the_last_hundred_games_and_unknown_before():
-    history = History()
-    play_history(history, GAMES - 1)
-    assert history.mean_return is None
-    play_history(history, 1, start=GAMES - 1)
-    assert history.mean_return == np.mean(range(GAMES))
-    play_history(history, 10, start=GAMES)
-    assert history.mean_return == np.mean(range(10, GAMES + 10))
-
-
-def test_refusals_are_counted_by_lag_and_by_the_power_of_two_above_the_games_length():
-    history = History()
-    for version, steps, games in ((15, 7, 1), (15, 8, 1), (0, 100, 10), (20, 3, 0), (25, 1, 1)):
-        history.reject(header(version, steps=steps, games=games), 20)
-    assert history.rejections() == {
-        "rejected_by_lag": {5: 2, 20: 1, 0: 2},
-        "rejected_by_length": {8: 1, 16: 2, 4: 1, 2: 1},
-    }
-    history.reject(header(0), 1000)
-    assert history.rejections()["rejected_by_lag"][64] == 1
-
-
-def test_a_restored_history_goes_on_as_if_nothing_had_been():
-    history, successor = History(), History()
-    play_history(history, 70)
-    for version in (1, 1, 2):
-        history.reject(header(version, steps=9), 20)
-    state = history.state()
-    written = json.loads(json.dumps(state))  # nothing but what a message can hold
-    successor.restore(written)
-    assert successor.state() == state
-    for each in (history, successor):
-        play_history(each, 60, start=70)
-        each.reject(header(1, steps=9), 20)
-    assert history.state() != state
-    assert successor.state() == history.state()
-    assert successor.metrics() == history.metrics()
-    assert successor.mean_return == history.mean_return == np.mean(range(30, 130))
-    assert (
-        successor.rejections()
-        == history.rejections()
-        == {
-            "rejected_by_lag": {19: 3, 18: 1},
-            "rejected_by_length": {16: 4},
-        }
-    )
-
-
-def test_a_history_is_bounded_whatever_is_consumed():
-    history = History()
-    for number in range(1000):
-        history.accept(header(games=3), 20, NOW)
-        history.reject(header(steps=2 ** (number % 53), games=1, version=number), 2000)
-    sizes = {name: len(value) for name, value in history.state().items()}
-    assert sizes == {
-        "returns": 100,
-        "lengths": 100,
-        "wins": 0,
-        "staleness": 256,
-        "age_s": 256,
-        "rejected_by_lag": 1,
-        "rejected_by_length": 53,
-    }

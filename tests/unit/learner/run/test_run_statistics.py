@@ -55,10 +55,12 @@ def test_a_run_is_solved_once_its_last_games_reach_the_return_asked_for(clock):
     history = History()
     made = statistics(history, Goal(until_return=1.0))
     for _ in range(GAMES - 1):
-        history.accept(make_header(20, 1, 8, 1, NOW), 20, NOW)
+        history.arrive([("a", make_header(20, 1, 8, 1, NOW))], "a", NOW)
     assert not made.solved
     assert "solved_ms" not in made.fields(HEAD, Counters(), {}, actors=1)
-    history.accept(make_header(20, 1, 8, 1, NOW), 20, NOW)
+    history.arrive([("a", make_header(20, 1, 8, 1, NOW, open_since_ms=NOW))], "a", NOW)
+    assert not made.solved  # a game that began in the same millisecond is still played
+    history.arrive([("a", make_header(20, 1, 8, 0, NOW))], "a", NOW)
     assert made.solved
     fields = made.fields(HEAD, Counters(), {}, actors=1)
     assert fields["solved_ms"] > 0

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from support.runs import SPEC, make_header, trajectory
 
+from broodmind.common.server.server_clock import ServerClock
 from broodmind.learner.algorithms.ppo.config import PPOConfig
+from broodmind.learner.algorithms.reinforce.config import ReinforceConfig
 from broodmind.learner.algorithms.trainer import Trainer
-from broodmind.learner.config import IntakeConfig
+from broodmind.learner.config import IntakeConfig, LearnerConfig
 from broodmind.learner.ingest.batcher import Batcher
 from broodmind.learner.ledger.head import Head, Standing
 from broodmind.learner.ledger.stream_entry import Entry
 from broodmind.learner.metrics.update_metrics import NonFinite
+from broodmind.learner.run.run_state import RunState
 from broodmind.learner.run.training_step import train
 
 NOW = 1_700_000_000_000
@@ -53,3 +56,56 @@ def test_an_update_that_is_not_finite_changes_nothing():
     with pytest.raises(NonFinite):
         train(trainer, a_batcher(20, rewards=np.inf), 20)
     assert trainer.weights() == before
+
+
+def test_staleness_is_counted_by_step_and_steps_that_are_too_stale_are_not_trained_on():
+    played = trajectory()  # [4, 2]
+    offsets = np.array([[0, 1], [2, 3], [4, 4], [6, 6]], np.int32)
+    header = replace(make_header(14, 1, played.steps, played.episodes, NOW), versions=(14, 20), commits=("", ""))
+    batcher = Batcher(IntakeConfig(max_staleness=4), {})
+    batcher.add(Entry("a", (1, 1), header, replace(played, version_offsets=offsets)), STANDING, NOW)
+    batcher.add(Entry("b", (1, 1), make_header(20, 1, 8, played.episodes, NOW), played), STANDING, NOW)
+    step = train(Trainer(SPEC, PPOConfig(n_epochs=1)), batcher, 20)
+    assert step.staleness == [[(4, 1), (3, 1), (2, 2), (0, 2)], [(0, 8)]]
+    assert (step.steps, step.stale_steps, step.games) == (14, 2, 2)
+    assert (step.metrics["batch_steps"], step.metrics["batch_staleness_max"]) == (14, 4)
+    assert step.metrics["batch_staleness_p50"] == 0
+    assert step.metrics["batch_staleness_p95"] == 4
+    assert step.metrics["sample_reuse"] == 14 / 16
+
+
+@pytest.mark.parametrize(("config", "share"), [(PPOConfig(), 4 / 14), (ReinforceConfig(), 4 / 14)])
+def test_the_share_of_older_versions_is_that_of_the_steps_trained_on(monkeypatch, config, share):
+    batches, played = [], trajectory()
+    monkeypatch.setattr(Trainer, "update", lambda _, batch: batches.append(batch) or {})
+    offsets = np.array([[0, 1], [2, 3], [4, 4], [6, 6]], np.int32)
+    header = replace(make_header(14, 1, played.steps, played.episodes, NOW), versions=(14, 20), commits=("", ""))
+    batcher = Batcher(IntakeConfig(max_staleness=4), {})
+    batcher.add(Entry("a", (1, 1), header, replace(played, version_offsets=offsets)), STANDING, NOW)
+    batcher.add(Entry("b", (1, 1), make_header(20, 1, 8, played.episodes, NOW), played), STANDING, NOW)
+    train(Trainer(SPEC, config), batcher, 20)
+    assert batches[0].stale_share == share
+    assert batches[0].steps == 14
+    assert np.count_nonzero(batches[0].valid) == 16
+
+
+def test_a_commit_counts_the_steps_that_were_too_stale_apart_and_the_limit_follows_the_games():
+    played = trajectory()
+    state = RunState("x", SPEC, LearnerConfig(intake=IntakeConfig()), ServerClock(lambda: NOW))
+    state.first_version(Head(), 1)
+    for _ in range(19):
+        state.commit(state.new_batcher(), {}, ())
+    assert state.head.version == 20
+    offsets = np.array([[0, 1], [2, 3], [4, 4], [6, 6]], np.int32)
+    header = replace(make_header(14, 1, 8, played.episodes, NOW), versions=(14, 20), commits=("", ""))
+    batcher = state.new_batcher()
+    batcher.add(Entry("a", (1, 1), header, replace(played, version_offsets=offsets)), state.standing, NOW)
+    commit, _ = state.commit(batcher, state.train(batcher), {"a"})
+    assert {name: commit.counters[name] for name in ("accepted", "steps", "stale_steps", "games", "stale")} == {
+        "accepted": 1,
+        "steps": 6,
+        "stale_steps": 2,
+        "games": 1,
+        "stale": 0,
+    }
+    assert state.standing.max_staleness == 4 + 6  # so many versions passed during the game

@@ -1,0 +1,99 @@
+"""Puts the games that arrived into the order in which they began, so that figures do not count the short ones first.
+
+Of the games that began at one time the short ones end, and arrive, first. So a game waits here while one that began
+before it may still be in play.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...common.wire import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ...common.wire.entry_header import Header
+
+UNKNOWN = -1.0  # whether a game was won, where the run's game reports no wins
+WAITING_MAX = 4096  # games; with more, those that began first no longer wait
+HOLD_MAX_MS = 600_000  # nobody waits for a game that has been in play for longer: it may hang, or never end
+BEGAN, RETURN, LENGTH, WON = range(4)  # the columns of a table of games; the last is 0, 1, or UNKNOWN
+
+
+class BeginOrder:
+    """The games that wait, and when each actor's earliest begun game in play began."""
+
+    def __init__(self) -> None:
+        self._waiting = np.empty((0, 4))
+        self._open_since_ms: dict[str, int] = {}  # only actors that have a game in play
+
+    @property
+    def waiting(self) -> int:
+        """How many games wait."""
+        return len(self._waiting)
+
+    def take(self, arrived: Sequence[tuple[str, Header]], reading: Collection[str], now_ms: int) -> NDArray[np.float64]:
+        """Take in the games of entries, and return those that wait for none any more.
+
+        Args:
+            arrived: actor and header of each entry, each actor's in the order of their ids.
+            reading: the actors that are being read: nobody waits for the games of others.
+            now_ms: the server's time.
+
+        Returns:
+            Games [N, 4], in the order in which they began; of those of one millisecond, in the order of arrival.
+        """
+        for actor, header in arrived:
+            if header.open_since_ms is None:
+                self._open_since_ms.pop(actor, None)
+            else:
+                self._open_since_ms[actor] = header.open_since_ms
+        ended = _table([header for _, header in arrived if header.games])
+        if len(ended):
+            ended[:, BEGAN] = np.minimum(ended[:, BEGAN], now_ms)  # none of the future, which would wait for ever
+            games = np.concatenate([self._waiting, ended])
+            self._waiting = games[np.argsort(games[:, BEGAN], kind="stable")]
+        if not len(self._waiting):
+            return self._waiting
+        ready = int(np.searchsorted(self._waiting[:, BEGAN], self._complete_before_ms(reading, now_ms)))
+        ready = max(ready, len(self._waiting) - WAITING_MAX)
+        released, self._waiting = self._waiting[:ready], self._waiting[ready:]
+        return released
+
+    def _complete_before_ms(self, reading: Collection[str], now_ms: int) -> float:
+        """All games that began before this time have arrived, as far as anybody waits for them."""
+        if not self._open_since_ms:
+            return math.inf
+        there = set(reading)
+        self._open_since_ms = {actor: since for actor, since in self._open_since_ms.items() if actor in there}
+        return max(min(self._open_since_ms.values(), default=math.inf), now_ms - HOLD_MAX_MS)
+
+    def state(self) -> dict[str, object]:
+        """For `restore`."""
+        return {"waiting": self._waiting, "open_since_ms": self._open_since_ms}
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """Continue from a decoded result of `state`. Raises WireError or TypeError if it is not one."""
+        self._waiting = codec.take_array(state, "waiting", ("<f8",), (None, 4))
+        open_since_ms = state["open_since_ms"]
+        if not isinstance(open_since_ms, dict) or not all(type(since) is int for since in open_since_ms.values()):
+            raise TypeError("open_since_ms: expected integers by actor")
+        self._open_since_ms = dict(open_since_ms)
+
+
+def _table(headers: Sequence[Header]) -> NDArray[np.float64]:
+    """The games that ended in entries with these headers, [N, 4]."""
+    columns: tuple[list[float], ...] = ([], [], [], [])
+    for header in headers:
+        episodes = header.episodes
+        columns[BEGAN].extend(episodes.began_ms)
+        columns[RETURN].extend(episodes.returns)
+        columns[LENGTH].extend(episodes.lengths)
+        columns[WON].extend(episodes.wins if episodes.wins is not None else [UNKNOWN] * len(episodes))
+    return np.array(columns, np.float64).T

@@ -1,0 +1,27 @@
+"""The screen of `broodmind status`, from a run as it is in Redis."""
+
+from __future__ import annotations
+
+from broodmind.deploy.observe.run_view import ActorView, RunView
+from broodmind.deploy.observe.status import describe
+from broodmind.learner.ledger.counters import Counters
+
+HEAD = {"epoch": "1", "version": "7", "commit": "c7", **dict.fromkeys(Counters().to_fields(), "0")}
+
+
+def lines(stats=None, **beat):
+    actor = ActorView("a", 2, 1, 1, {"state": "playing", "version": "7", **beat})
+    return describe("x", RunView(HEAD, {"steps": "10", **(stats or {})}, "1-aa", [actor])).splitlines()
+
+
+def test_a_warning_of_the_learners_is_shown_and_an_empty_one_is_not():
+    text = "25% of the steps of the last 30 s were too stale: raise --max-staleness (now 4 versions)"
+    assert f"warning    {text}" in lines({"warning_rejected": text})
+    assert not [line for line in lines({"warning_rejected": ""}) if "warning" in line]
+
+
+def test_an_actors_clock_is_shown_where_it_is_wrong():
+    assert lines(clock_skew_ms="-86400000")[-1].endswith("playing   clock -86400 s")
+    assert lines(clock_skew_ms="6000")[-1].endswith("playing   clock +6 s")
+    for skew in ({}, {"clock_skew_ms": "5000"}, {"clock_skew_ms": "what an actor may write"}):
+        assert lines(**skew)[-1].endswith("playing")
