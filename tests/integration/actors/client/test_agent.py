@@ -140,7 +140,10 @@ def test_an_episode_keeps_its_version_and_the_next_one_has_the_newest(shared_ser
         second.act([2, 0, 0])
         second.end("win")
         assert agent.flush(PATIENCE_S)
-        versions = [fields[1] for _, fields in redis.call("XRANGE", Keys(run).trajectories(agent.actor), "-", "+")]
+        versions = [
+            fields[fields.index(b"versions") + 1]
+            for _, fields in redis.call("XRANGE", Keys(run).trajectories(agent.actor), "-", "+")
+        ]
         assert versions == [b"1", b"2"]
 
 

@@ -174,7 +174,7 @@ def test_epsilon_greedy_behaviour_reaches_the_learner_as_probabilities(shared_se
         wait_until(lambda: counters(redis, keys)["imported"] == 1)
     header, payload = parse_entry(fields)
     assert header.imported
-    assert header.fields(b"")[12:14] == ["b", b"imported"]
+    assert fields[-4:-2] == [b"imported", b"1"]
     log_probs = take_array(decode(payload, max_bytes=10**6), "log_probs", ("<f4",), (19, 1))
     assert set(np.round(np.exp(log_probs[:, 0]), 4)) == {np.float32(0.18), np.float32(0.28)}
 
