@@ -46,7 +46,8 @@ def play(url: str, run: str, name: str, folder: str) -> None:
         policy = connection.policy(None, stop)
         try:
             while policy is not None and not stop.requested:
-                fragments = [Fragment(rng.choice(PIECES), policy.pointer) for _ in range(rng.randint(1, 4))]
+                played_with = (policy.pointer, policy.pointer)
+                fragments = [Fragment(rng.choice(PIECES), played_with) for _ in range(rng.randint(1, 4))]
                 by = f"{policy.pointer.epoch} {policy.pointer.version} {policy.pointer.commit}"
                 lines = [f"{number + n} {by}\n" for n in range(1, len(fragments) + 1)]
                 os.write(notes, "".join(lines).encode())
