@@ -13,7 +13,7 @@ import secrets
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 _log = Log("client")
 _names = itertools.count()
+
+UpdatePolicy = Literal["episode", "step"]
 
 _EXIT_S = 2.0  # how long a process that exits may go on sending
 _POLL_S = 0.01
@@ -96,6 +98,7 @@ def connect(
     spool_dir: str | Path | None = None,
     limits: Limits | None = None,
     seed: int | None = None,
+    update_policy: UpdatePolicy = "episode",
 ) -> Agent:
     """Begin to play for a run. Returns at once, even if Redis cannot be reached yet.
 
@@ -111,8 +114,10 @@ def connect(
         records: a file to which a record of each episode is appended as a line of JSON.
         journal: a folder for the actor's journal, by which `broodmind verify` finds what was lost.
         spool_dir: a folder where finished games wait for Redis; if the process is killed, the next one sends them.
-        limits: how many finished games may wait for Redis; beyond it the oldest are dropped, and counted.
-        seed: with the same seed, versions and observations, the same actions are drawn.
+        limits: how much may wait; beyond it the oldest games are dropped, and counted.
+        seed: makes the actions drawn reproducible, given the same versions and observations.
+        update_policy: when a game takes up a newer version of the policy: "episode", when it begins, so that one
+            version plays it to its end; or "step", with its next action, so that a long game does not become stale.
 
     Raises:
         ConfigError: for invalid arguments; never for a problem of the network.
@@ -121,6 +126,8 @@ def connect(
         actions = Discrete(actions)
     if game is not None and actions not in {None, game.actions}:
         raise ConfigError(f"actions: {actions}, expected {game.actions} as the game has, or none")
+    if update_policy not in get_args(UpdatePolicy):
+        raise ConfigError(f"update_policy: {update_policy!r}, expected one of {', '.join(get_args(UpdatePolicy))}")
     if seed is not None and seed < 0:
         raise ConfigError(f"seed: {seed}, expected at least 0")
     spool = None
@@ -142,6 +149,7 @@ def connect(
         fallback,
         Path(records) if records is not None else None,
         secrets.randbits(64) if seed is None else seed,
+        update_policy=update_policy,
     )
     agent.start()
     return agent
@@ -166,10 +174,11 @@ class Agent:
         records: Path | None,
         seed: int,
         sender: SenderThread | None = None,
+        update_policy: UpdatePolicy = "episode",
     ) -> None:
         self.actor, self._name_key = connection.actor, name_key(connection.actor)
         self._game, self._actions, self._fallback, self._seed = game, actions, fallback, seed
-        self._delivery = delivery
+        self._delivery, self._update_policy = delivery, update_policy
         self._open_games = OpenGames()
         self._encoder = EncoderThread(
             self.actor, delivery, records, self._open_games, lambda: PackLimit.of(self._sender.demand)
@@ -189,7 +198,7 @@ class Agent:
         atexit.register(self.close, _EXIT_S)
 
     def episode(self, **labels: object) -> Episode:
-        """Begin a game. The newest version known now plays it to its end.
+        """Begin a game; the newest version known now plays it to its end, unless `connect` was told otherwise.
 
         Use it in a with statement, or call `end` or `abort` yourself.
 
@@ -221,6 +230,7 @@ class Agent:
             error_policy,
             self._on_end,
             given_up=given_up,
+            newest=(lambda: self._sender.policy) if self._update_policy == "step" else None,
         )
         self._open[episode.id] = episode
         self._open_games.add(episode)

@@ -68,7 +68,7 @@ class ErrorPolicy:
 
 
 class Episode:
-    """One game, played with one version of the policy. For one thread at a time."""
+    """One game, played with one version of the policy, or with the newest at each step. For one thread at a time."""
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class Episode:
         on_end: Callable[[Episode, FinishedEpisode], None],
         *,
         given_up: bool = False,
+        newest: Callable[[], Policy | None] | None = None,
     ) -> None:
         self.id = episode_id
         self.record: EpisodeRecord | None = None  # once it is over
@@ -91,6 +92,7 @@ class Episode:
         self._noise = make_noise(policy.spec.rollout) if policy else None
         self._max_steps = max_steps(policy.spec) if policy else 0
         self._cut: NDArray[np.float32] | None = None  # the observation at which the buffer was full
+        self._newest = newest  # the version to go on with; None: one version plays the whole game
         self._given_up = given_up  # it is played with the policy, and not recorded
         self._unusable = "" if policy else "played without a policy"  # why its data cannot be trained on
         self._steps, self._total_reward = 0, 0.0
@@ -112,7 +114,7 @@ class Episode:
 
     @property
     def version(self) -> int:
-        """The version of the policy that plays it; 0 if there was no policy yet when it began."""
+        """The version of the policy that chose the last action; 0 if there was no policy yet when it began."""
         return self._policy.pointer.version if self._policy else 0
 
     def act(self, observation: ArrayLike, mask: ArrayLike | None = None) -> Action:
@@ -142,6 +144,8 @@ class Episode:
         policy = self._policy
         if policy is None:
             return self._fall_back(observation, mask)
+        if self._newest is not None:
+            policy = self._policy = self._take_up(policy, self._newest())
         game, fit = policy.spec.game, policy.spec.rollout.observation_fit
         try:
             if self.over:
@@ -257,6 +261,15 @@ class Episode:
         spec = self._policy.spec
         game, fit = spec.game, spec.rollout.observation_fit
         return validate_observation(observation, game.observation_shape, fit, game.observation_dtype)
+
+    @staticmethod
+    def _take_up(current: Policy, newest: Policy | None) -> Policy:
+        """The newest version, if it is of the same run, and of a lineage in which the steps so far count."""
+        if newest is current or newest is None:
+            return current
+        if newest.pointer.epoch != current.pointer.epoch or newest.spec != current.spec:
+            return current
+        return newest
 
     def _fall_back(self, observation: ArrayLike, mask: ArrayLike | None) -> FallbackAction:
         return FallbackAction(self._fallback(observation, mask))

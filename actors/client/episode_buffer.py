@@ -37,7 +37,7 @@ class EpisodeBuffer:
         pointer: Pointer,
     ) -> None:
         """One more step, which the version at `pointer` has decided."""
-        if not self.versions or self.versions[-1][1] is not pointer:
+        if not self.versions or self.versions[-1][1] != pointer:
             self.versions.append((len(self.actions), pointer))
         self.observations.append(observation)
         self.actions.append(action)

@@ -20,7 +20,7 @@ class EpisodeRecord:
     id: str
     labels: Mapping[str, object]  # given by the caller: map, opponent, ...
     epoch: int
-    version: int  # of the policy; 0: played without one
+    version: int  # of the policy, the last one where several played it; 0: played without one
     outcome: Outcome
     reason: str  # why it was aborted, or is not trained on; empty otherwise
     started_ms: int

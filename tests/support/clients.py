@@ -40,4 +40,5 @@ def arrived(server, run, actor):
     """The numbers of the games in an actor's stream, in order."""
     entries = server.call("XRANGE", Keys(run).trajectories(actor), "-", "+")
     payloads = [codec.decode(fields[-1], max_bytes=1 << 20) for _, fields in entries]
-    return [int(codec.take_array(each, "observations", ("<f4",), (STEPS + 1, 1, 3))[0, 0, 0]) for each in payloads]
+    columns = [codec.take_array(each, "observations", ("<f4",), (STEPS + 1, None, 3)) for each in payloads]
+    return [int(number) for each in columns for number in each[0, :, 0]]

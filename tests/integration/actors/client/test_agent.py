@@ -32,6 +32,8 @@ from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import NotNow, ServerFull
 from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
+from broodmind.common.wire.entry_header import parse_entry
+from broodmind.common.wire.trajectory import decode_trajectory
 from broodmind.deploy.audit.verify import verify
 from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.loop import learn
@@ -113,17 +115,17 @@ def test_the_games_of_a_bot_are_learnt_from(shared_server, redis, run, rollout, 
                 wait_until(lambda: agent.status.version > versions[0])
         assert agent.flush(PATIENCE_S)
         status = agent.status
-        assert (status.sent, status.queued, status.overflow, status.aborted) == (40, 0, 0, 0)
+        assert (status.sent, status.queued, status.overflow, status.lost, status.aborted) == (40, 0, 0, 0, 0)
         assert status.wins + status.losses + status.truncated == 40
         wait_until(lambda: hash_of(redis, Keys(run).head)["games"] == "40")
     head = hash_of(redis, Keys(run).head)
-    assert [head[name] for name in ("accepted", "invalid", "stale", "overflow", "duplicate")] == ["40", *"0000"]
+    assert [head[name] for name in ("games", "invalid", "stale", "overflow", "lost", "duplicate")] == ["40", *"00000"]
     assert versions == sorted(versions)
     assert versions[-1] > versions[0]
     assert not redis.call("EXISTS", Keys(run).heartbeat(agent.actor))
     verdict = verify(shared_server.url, run, tmp_path)
     assert not verdict.violations
-    assert verdict.metrics["acknowledged"] == 40
+    assert verdict.metrics["acknowledged"] == int(head["accepted"]) <= 40
 
 
 def test_an_episode_keeps_its_version_and_the_next_one_has_the_newest(shared_server, redis, run):
@@ -140,11 +142,32 @@ def test_an_episode_keeps_its_version_and_the_next_one_has_the_newest(shared_ser
         second.act([2, 0, 0])
         second.end("win")
         assert agent.flush(PATIENCE_S)
-        versions = [
-            fields[fields.index(b"versions") + 1]
-            for _, fields in redis.call("XRANGE", Keys(run).trajectories(agent.actor), "-", "+")
-        ]
-        assert versions == [b"1", b"2"]
+        (entry,) = redis.call("XRANGE", Keys(run).trajectories(agent.actor), "-", "+")
+        header, payload = parse_entry(entry[1])
+        assert header.versions == (1, 2)
+        offsets = decode_trajectory(payload, header, agent.actor, SPEC).version_offsets
+        assert offsets is not None
+        assert offsets[:2, 0].tolist() == [0, 0]
+        assert offsets[0, 1] == 1
+
+
+def test_a_game_takes_up_a_newer_version_where_its_author_allows_it(shared_server, redis, run):
+    publish(redis, run)
+    with connected(shared_server.url, run, update_policy="step") as agent:
+        with agent.episode() as game:
+            game.act([1, 0, 0])
+            publish(redis, run, version=2)
+            wait_until(lambda: agent.status.version == 2)
+            game.act([1, 1, 0])
+            assert game.version == 2
+            game.end("win")
+        assert agent.flush(PATIENCE_S)
+        (entry,) = redis.call("XRANGE", Keys(run).trajectories(agent.actor), "-", "+")
+        header, payload = parse_entry(entry[1])
+        offsets = decode_trajectory(payload, header, agent.actor, SPEC).version_offsets
+        assert (header.versions, header.games) == ((1, 2), 1)
+        assert offsets is not None
+        assert offsets[:, 0].tolist() == [0, 1]
 
 
 def test_several_games_at_once_from_threads(shared_server, redis, run):
@@ -322,7 +345,7 @@ def test_what_does_not_fit_is_dropped_oldest_first_and_counted_by_the_learner(se
         server.kill()
         wait_until(lambda: agent.status.connection == "unreachable")
         play_on(agent, 9, first=1)
-        wait_until(lambda: agent.status.overflow == 6)
+        wait_until(lambda: agent.status.lost == 6)
         assert agent.status.queued == 3
         server.start()
         redis.close()  # the connection that died with the server
@@ -331,8 +354,8 @@ def test_what_does_not_fit_is_dropped_oldest_first_and_counted_by_the_learner(se
         config = LearnerConfig(intake=IntakeConfig(batch_steps=16, max_staleness=1000))
         redis.call("DEL", keys.latest, keys.weights(1, 1))
         with learning(server.url, "run", SPEC, config):
-            wait_until(lambda: hash_of(redis, keys.head).get("accepted") == "4")
-        assert hash_of(redis, keys.head)["overflow"] == "6"
+            wait_until(lambda: hash_of(redis, keys.head).get("games") == "4")
+        assert (hash_of(redis, keys.head)["lost"], hash_of(redis, keys.head)["overflow"]) == ("6", "0")
     redis.close()
 
 
@@ -497,7 +520,7 @@ def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
         head = Keys("corridor").head
         wait_until(lambda: int(hash_of(redis, head).get("version", 0)) > 2)
     assert b"sent=200" in bot.stdout
-    assert (hash_of(redis, head)["invalid"], hash_of(redis, head)["overflow"]) == ("0", "0")
+    assert (hash_of(redis, head)["invalid"], hash_of(redis, head)["lost"]) == ("0", "0")
     assert len((tmp_path / "attempts.jsonl").read_text().splitlines()) == 200
 
 
@@ -540,7 +563,7 @@ def test_a_server_that_refuses_the_middle_of_a_pipeline_loses_nothing(
         first_refused + 1,
     ]
     assert not set(refused) & {entry_id.decode() for entry_id, _ in entries}
-    assert (delivery.sent, delivery.overflow) == (20, 0)
+    assert (delivery.sent, delivery.lost) == (20, 0)
 
 
 def test_no_more_is_in_redis_than_the_high_water(server):

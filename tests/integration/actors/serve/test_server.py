@@ -89,7 +89,7 @@ def test_a_client_in_c_plays_games_that_are_learnt_from(shared_server, redis, ru
         assert [len(lines) for lines in printed] == [20, 20]
         wait_until(lambda: hash_of(redis, Keys(run).head).get("games") == "40")
     head = hash_of(redis, Keys(run).head)
-    assert [head[name] for name in ("accepted", "invalid", "stale", "overflow", "duplicate")] == ["40", *"0000"]
+    assert [head[name] for name in ("games", "invalid", "stale", "overflow", "lost", "duplicate")] == ["40", *"00000"]
     records = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
     lengths = [int(line.split()[3]) for lines in printed for line in lines]
     assert sorted(each["steps"] for each in records) == sorted(lengths)

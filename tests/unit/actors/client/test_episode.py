@@ -49,11 +49,10 @@ class Table:
         if not strict:
             self.error_policy.strict = False
 
-    def begin(self, seed=5, rng=None, **labels):
+    def begin(self, seed=5, rng=None, newest=None, **labels):
         rng = rng or np.random.default_rng(seed)
-        return Episode(
-            "a-1", labels, self.policy, lambda *_: 2, rng, self.error_policy, lambda _, it: self.left.append(it)
-        )
+        take = lambda _, ended: self.left.append(ended)  # noqa: E731
+        return Episode("a-1", labels, self.policy, lambda *_: 2, rng, self.error_policy, take, newest=newest)
 
     @property
     def record(self):
@@ -260,6 +259,53 @@ def test_the_observation_is_copied():
         episode.act(same)
     episode.end("loss")
     assert table.trajectory().observations[:3, 0, 0].tolist() == [0, 1, 2]
+
+
+# Newer versions in mid-game.
+
+
+def test_a_game_that_may_take_up_newer_versions_tells_which_played_each_step():
+    spec = run_spec()
+    table = Table(spec)
+    newest = [policy_of(spec, 3), policy_of(spec, 3), policy_of(spec, 5), policy_of(spec, 5), policy_of(spec, 6)]
+    known = iter([*newest, None])  # where nothing is known for a moment, it goes on with what it has
+    episode = table.begin(newest=lambda: next(known))
+    for version in (3, 3, 5, 5, 6, 6):
+        episode.act(SEEN)
+        assert episode.version == version
+    episode.end("win")
+    (ended,) = table.left
+    assert [(first, pointer.version) for first, pointer in ended.game.buffer.versions] == [(0, 3), (2, 5), (4, 6)]
+    assert table.trajectory().version_offsets[:6, 0].tolist() == [0, 0, 2, 2, 3, 3]
+    assert table.record.version == 6
+
+
+def test_a_newer_version_decides_as_it_would_from_the_beginning():
+    spec = run_spec()
+    table, other = Table(spec), policy_of(spec, 4)
+    other.params["policy/b1"][:] = [0, 0, 50, 0]
+    episode = table.begin(newest=lambda: other)
+    assert [episode.act(SEEN) for _ in range(9)] == [2] * 9
+
+
+@pytest.mark.parametrize("other", ["epoch", "spec"])
+def test_no_game_goes_on_with_a_version_of_another_lineage_or_run(other):
+    spec = run_spec()
+    table = Table(spec)
+    newest = policy_of(spec if other == "epoch" else run_spec(length=9), 9)
+    if other == "epoch":
+        newest.pointer = replace(newest.pointer, epoch=2)
+    episode = table.begin(newest=lambda: newest)
+    episode.act(SEEN)
+    assert episode.version == 3
+
+
+def test_by_default_one_version_plays_the_whole_game():
+    table = Table(run_spec())
+    episode = table.begin()
+    table.policy = policy_of(run_spec(), 9)
+    episode.act(SEEN)
+    assert episode.version == 3
 
 
 # What is not trained on.
