@@ -181,7 +181,11 @@ class Agent:
         self._delivery, self._update_policy = delivery, update_policy
         self._open_games = OpenGames()
         self._encoder = EncoderThread(
-            self.actor, delivery, records, self._open_games, lambda: PackLimit.of(self._sender.demand)
+            self.actor,
+            delivery,
+            records,
+            self._open_games,
+            lambda: PackLimit.of(self._sender.demand, delivery.queue_games),
         )
         self._sender = sender or SenderThread(connection, delivery, self._check)
         self._began_ms = now_ms()

@@ -41,14 +41,15 @@ class PackLimit:
     payload_bytes: int = _BYTES
 
     @classmethod
-    def of(cls, demand: Demand | None) -> PackLimit:
-        """A fraction of the learner's batch."""
+    def of(cls, demand: Demand | None, queue_games: int) -> PackLimit:
+        """A fraction of the learner's batch, and of what may be queued: an entry is dropped as a whole."""
+        droppable = max(queue_games // _PARTS, 1)
         if demand is None:
-            return cls()
+            return cls(games=min(_GAMES, droppable))
         # A batch that is not measured in steps, or in games, limits nothing by them.
         steps = max(demand.batch_steps // _PARTS, 1) if demand.batch_steps else _BYTES
         games = max(demand.batch_games // _PARTS, 1) if demand.batch_games else MAX_COLUMNS
-        return cls(steps, min(games, MAX_COLUMNS), _BYTES)
+        return cls(steps, min(games, droppable, MAX_COLUMNS), _BYTES)
 
     def reached(self, steps: int, games: int, payload_bytes: int) -> bool:
         """Whether no game can be added to so much."""

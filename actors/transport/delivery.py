@@ -116,6 +116,7 @@ class Delivery:
             spool: where entries are kept on disk until they are safe; None keeps them in memory alone.
         """
         self._spool = spool
+        self.queue_games = (limits or Limits()).queue_games
         self._changed = threading.Condition()  # guards the queue, the gap and the counts
         self._queue = SendQueue(limits, spooled=spool is not None)
         self._gap = 0  # numbers to leave out before the next one

@@ -40,6 +40,7 @@ class SendQueue:
         self._limits, self._spooled = limits, spooled
         self._entries: deque[Entry] = deque()
         self._in_memory = self._on_disk = 0  # bytes
+        self._games = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -47,7 +48,7 @@ class SendQueue:
     def append(self, entry: Entry) -> list[Entry]:
         """Add an entry at the end. Removes and returns the oldest entries if the queue is too large.
 
-        The newest entry stays, however large it is.
+        The newest one stays, however large it is or however many games are in it.
         """
         limits = self._limits
         if limits is not None and entry.file is not None and self._in_memory + entry.size > limits.queue_bytes:
@@ -74,6 +75,7 @@ class SendQueue:
     def _weigh(self, entry: Entry, sign: int) -> None:
         self._in_memory += sign * entry.size * (entry.content is not None)
         self._on_disk += sign * entry.size * (entry.file is not None)
+        self._games += sign * entry.games
 
     def _too_large(self) -> bool:
         limits = self._limits
@@ -81,4 +83,4 @@ class SendQueue:
             return False
         if self._in_memory > limits.queue_bytes or self._on_disk > limits.spool_bytes:
             return True
-        return not self._spooled and len(self._entries) > limits.queue_games
+        return not self._spooled and self._games > limits.queue_games

@@ -208,8 +208,13 @@ def test_an_entry_never_has_more_columns_than_the_learner_takes():
     ("batch", "expected"), [((2048, 0), (256, MAX_COLUMNS)), ((0, 64), (1 << 18, 8)), ((4, 0), (1, MAX_COLUMNS))]
 )
 def test_an_entry_is_a_fraction_of_the_learners_batch(batch, expected):
-    limit = PackLimit.of(Demand(1, 0, 0, 0, *batch))
+    limit = PackLimit.of(Demand(1, 0, 0, 0, *batch), 10**6)
     assert (limit.steps, limit.games, limit.payload_bytes) == (*expected, 1 << 18)
+
+
+@pytest.mark.parametrize("demand", [None, Demand(1, 0, 0, 0, 2048, 0)])
+def test_an_entry_is_a_fraction_of_what_may_be_queued_as_it_is_dropped_as_a_whole(demand):
+    assert [PackLimit.of(demand, games).games for games in (3, 80)] == [1, 10]
 
 
 # The thread.

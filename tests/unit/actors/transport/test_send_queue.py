@@ -15,7 +15,7 @@ CONTENT = (make_header(3, 1, 10, 1, 1234), b"")
 
 
 def entries(count, size=100, *, spooled=False):
-    return [Entry(size, CONTENT, Path(str(n)) if spooled else None) for n in range(count)]
+    return [Entry(size, CONTENT, Path(str(n)) if spooled else None, games=1) for n in range(count)]
 
 
 def filled(limits, added, *, spooled=False):
@@ -37,6 +37,14 @@ def test_the_oldest_are_removed_first(limits):
     assert removed == added[:2]
     assert [queue.pop() for _ in range(3)] == added[2:]
     assert not queue
+
+
+def test_games_are_limited_and_not_entries():
+    added = entries(3)
+    for entry, games in zip(added, (5, 4, 2), strict=True):
+        entry.games = games
+    _, removed = filled(Limits(queue_games=6), added)
+    assert removed == added[:1]
 
 
 def test_one_entry_larger_than_all_limits_is_kept_alone():
