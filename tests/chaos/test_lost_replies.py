@@ -52,4 +52,4 @@ def test_what_was_lost_on_the_way_is_counted_once(shared_server, redis, run, tim
     metrics = audit(shared_server.url, run, tmp_path)
     print(f"{proxy.faults} faults, {metrics}")
     assert metrics["accepted"] + metrics["stale"] == sum(player.pushed for player in players)
-    assert [metrics[name] for name in ("overflow", "duplicate", "wrong_epoch", "epochs")] == [0, 0, 0, 1]
+    assert [metrics[name] for name in ("lost", "duplicate", "wrong_epoch", "epochs")] == [0, 0, 0, 1]

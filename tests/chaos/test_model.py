@@ -70,7 +70,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
         self.consumed = Counter()  # (actor, id), each time that a commit consumed it
         self.accepted = set()
         self.expected = {}  # (actor, id) to what must become of it
-        self.counts = Counter(dict.fromkeys(("accepted", "overflow", *REJECTIONS), 0))
+        self.counts = Counter(dict.fromkeys(("accepted", "lost", *REJECTIONS), 0))
         self.processed_solo = set()  # (actor, id) of what was ever processed by itself
         self.poison = set()  # those of them whose learner died
         self.last = {}  # actor to the last id consumed
@@ -341,7 +341,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
                 self.accepted.add((actor, entry_id))
             if fate != "duplicate":
                 incarnation, number = self.last.get(actor, (0, 0))
-                self.counts["overflow"] += entry_id[1] - 1 - (number if incarnation == entry_id[0] else 0)
+                self.counts["lost"] += entry_id[1] - 1 - (number if incarnation == entry_id[0] else 0)
                 self.last[actor] = entry_id
         assert batcher.consumed.keys() == {actor for actor, _ in fates}
         self.heads.append((epoch, version, commit))

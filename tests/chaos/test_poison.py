@@ -60,8 +60,8 @@ def test_what_kills_its_learner_is_set_aside_and_the_run_goes_on(shared_server, 
         wait_until(lambda: hash_of(redis, keys.head)["accepted"] == "5")
         push(redis, keys, "good", [entry("good", seed=seed) for seed in range(6)], first=4)
         head = wait_until(lambda: (head := hash_of(redis, keys.head))["accepted"] == "11" and head)
-        assert {name: head[name] for name in ("invalid", "duplicate", "overflow", "poison")} == {
-            **dict.fromkeys(("invalid", "duplicate", "overflow"), "0"),
+        assert {name: head[name] for name in ("invalid", "duplicate", "lost", "poison")} == {
+            **dict.fromkeys(("invalid", "duplicate", "lost"), "0"),
             "poison": "1",
         }
         ((_, fields),) = redis.call("XRANGE", keys.rejected, "-", "+")

@@ -48,7 +48,7 @@ def test_a_killed_learner_goes_on_from_its_last_version_with_exact_counters(shar
         added, left = added + stream[b"entries-added"], left + stream[b"length"]
     refused = sum(head[name] for name in ("stale", "too_old", "wrong_epoch", "invalid", "duplicate"))
     assert added - left == head["accepted"] + refused
-    assert (head["overflow"], head["duplicate"], head["invalid"]) == (0, 0, 0)
+    assert (head["lost"], head["duplicate"], head["invalid"]) == (0, 0, 0)
     # The chain of versions says the same: one step each, each the child of the one before.
     versions = [dict(zip(f[::2], f[1::2], strict=True)) for _, f in redis.call("XRANGE", keys.versions, "-", "+")]
     assert [int(each[b"version"]) for each in versions] == list(range(1, head["version"] + 1))

@@ -68,7 +68,7 @@ def test_an_actor_struck_off_and_back_counts_once_what_it_sends_again(shared_ser
         connection.push([fragment(version=2, seed=3), fragment(version=2, seed=4)], NEVER)
         head = head_of(redis, keys, accepted=4)
         connection.leave()
-    assert (head["duplicate"], head["overflow"]) == ("2", "0")
+    assert (head["duplicate"], head["lost"]) == ("2", "0")
 
 
 # -- a Redis that comes back

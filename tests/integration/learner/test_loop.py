@@ -123,14 +123,14 @@ def test_every_update_says_what_it_was_made_of(shared_server, redis, run, keys):
     assert {"gradient_norm", "explained_variance", "effective_rate"} <= metrics.keys()
 
 
-def test_a_gap_in_the_sequence_is_counted_as_overflow(shared_server, redis, run, keys):
+def test_a_gap_in_the_sequence_is_counted_as_lost(shared_server, redis, run, keys):
     with learning(shared_server.url, run):
         push(redis, keys, "a", [entry("a")], first=1)
         push(redis, keys, "a", [entry("a")], first=5)
         head = head_of(redis, keys, accepted=2)
-        assert int(head["overflow"]) == 3
+        assert int(head["lost"]) == 3
         push(redis, keys, "a", [entry("a"), entry("a")], incarnation=8)
-        assert int(head_of(redis, keys, accepted=4)["overflow"]) == 3
+        assert int(head_of(redis, keys, accepted=4)["lost"]) == 3
 
 
 def test_hostile_names_on_the_roster_starve_nobody(shared_server, redis, run, keys):
@@ -300,7 +300,7 @@ def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(share
         own.faults.append("request lost")
         connection.push([fragment(version=3, seed=3), fragment(version=3, seed=4)], NEVER)
         head = head_of(redis, keys, accepted=6)
-    assert (head["duplicate"], head["overflow"]) == ("2", "0")
+    assert (head["duplicate"], head["lost"]) == ("2", "0")
     connection.leave()
 
 
@@ -323,7 +323,7 @@ def test_an_emptied_redis_is_seeded_again_in_a_new_epoch(kind):
             late = [entry("a", epoch=1, version=2), entry("a", epoch=2, version=3), entry("a", epoch=2, version=3)]
             push(redis, keys, "a", [entry("a"), *late], first=2)
             head = head_of(redis, keys, version=4)
-            assert [int(head[name]) for name in ("duplicate", "wrong_epoch", "overflow")] == [1, 1, 0]
+            assert [int(head[name]) for name in ("duplicate", "wrong_epoch", "lost")] == [1, 1, 0]
     finally:
         server.close()
 

@@ -66,7 +66,7 @@ def test_imported_games_are_trained_on_once_and_counted_apart(shared_server, red
     assert (report["taken"], report["rejected"], report["games"], report["steps"]) == (20, {}, 20, steps)
     assert head["games"] == 20
     assert head["accepted"] == head["imported"] == report["entries"]
-    assert sum(head[name] for name in REJECTIONS) == head["overflow"] == 0
+    assert sum(head[name] for name in REJECTIONS) == head["lost"] == 0
     assert head["version"] == head["updates"] + 1 > 1
     assert redis.call("XLEN", keys.trajectories("bot")) == 0
     # The figures are about what this run's own versions do, and these have not played.
