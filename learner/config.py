@@ -68,7 +68,8 @@ class Goal:
     """The learner's goal; without one it runs until it is stopped."""
 
     until_return: Annotated[
-        float | None, Setting("Stop when the mean return of the last 100 episodes reaches this value.")
+        float | None,
+        Setting("Stop when the mean return of the last 100 episodes, in the order in which they began, reaches this."),
     ] = None
     max_steps: Annotated[int | None, Setting("Stop when the run has trained on this many steps.", ge=1)] = None
     max_seconds: Annotated[

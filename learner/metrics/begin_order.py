@@ -70,7 +70,7 @@ class BeginOrder:
         """All games that began before this time have arrived, as far as anybody waits for them."""
         if not self._open_since_ms:
             return math.inf
-        there = set(reading)
+        there = frozenset(reading)
         self._open_since_ms = {actor: since for actor, since in self._open_since_ms.items() if actor in there}
         return max(min(self._open_since_ms.values(), default=math.inf), now_ms - HOLD_MAX_MS)
 
