@@ -178,6 +178,7 @@ class Intervals:
 
     reconnect_s: tuple[float, float] = (0.1, 5.0)  # first and longest wait between attempts after a lost connection
     strike_off_s: float = 10.0  # between two searches for actors that are silent
+    gauges_s: float = 0.1  # between two writes of percentiles and means, which take longer than counters
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,7 +204,7 @@ class ActorConnection:
             self._server_clock.measure(self._call)
 
     def _command(self, entry: Entry) -> tuple[Argument, ...]:
-        return entry.command(self._stream, self._server_clock.offset_ms)
+        return entry.command(self._stream, self._server_clock.offset_ms, entry.overflow)
 
     def _send_again(self) -> None:
         for entry in self._delivery.entries_to_resend():

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ..metrics.run_metrics import History
     from ..metrics.update_metrics import Metrics
 
-_GAUGES_EVERY_S = 0.1  # percentiles and means take longer than counters; monitoring needs no shorter interval
-
 
 class RunStatistics:
     """Makes the fields of the `stats` hash from the learner's state."""
@@ -33,7 +31,7 @@ class RunStatistics:
         self._name, self._config, self._trainer, self._history = name, config, trainer, history
         self._clock = clock or ServerClock()
         self._throughput = Throughput()
-        self._gauges_due = Every(_GAUGES_EVERY_S)
+        self._gauges_due = Every(config.intervals.gauges_s)
         self._steps_before = 0
 
     def resumed_at(self, steps: int) -> None:

@@ -12,13 +12,10 @@ from support.servers import wait_until
 from broodmind.common.process.clock import now_ms
 from broodmind.common.server.keys import Keys
 from broodmind.common.wire.entry_header import Episodes
-from broodmind.learner.config import Goal, IntakeConfig
+from broodmind.learner.config import Goal, IntakeConfig, Intervals
 from broodmind.learner.metrics.run_metrics import GAMES
 
-
-@pytest.fixture(autouse=True)
-def _gauges_in_every_commit(monkeypatch):
-    monkeypatch.setattr("broodmind.learner.run.run_statistics._GAUGES_EVERY_S", 0)
+ALL_GAUGES = replace(CONFIG, intervals=Intervals(gauges_s=0))  # in every commit
 
 
 def piece(version, value, began_ms, open_since_ms):
@@ -33,7 +30,7 @@ def test_a_run_is_solved_by_the_first_games_to_begin_and_not_by_the_first_to_end
     """A hundred good games have ended. One that began in the middle of them is still played, and ends well or badly."""
     keys, began_ms = Keys(run), now_ms() - 60_000
     config = replace(
-        CONFIG, goal=Goal(until_return=0.8), intake=IntakeConfig(batch_steps=10 * ONE_PIECE, max_staleness=99)
+        ALL_GAUGES, goal=Goal(until_return=0.8), intake=IntakeConfig(batch_steps=10 * ONE_PIECE, max_staleness=99)
     )
     with learning(shared_server.url, run, config) as thread:
         wait_until(lambda: redis.call("EXISTS", keys.latest))
@@ -56,7 +53,7 @@ def test_a_run_is_solved_by_the_first_games_to_begin_and_not_by_the_first_to_end
 
 def test_games_of_rejected_entries_count_in_the_figures(shared_server, redis, run):
     keys = Keys(run)
-    config = replace(CONFIG, intake=IntakeConfig(batch_steps=ONE_PIECE, max_staleness=0))
+    config = replace(ALL_GAUGES, intake=IntakeConfig(batch_steps=ONE_PIECE, max_staleness=0))
     with learning(shared_server.url, run, config):
         wait_until(lambda: redis.call("EXISTS", keys.latest))
         connection = joined_connection(shared_server.url, run, "a")
