@@ -4,7 +4,7 @@
     python benchmarks/many_actors.py --actors 2000 --seconds 30
 
 Real: the server; `broodmind learner`, which trains TinyZerg by PPO with a network of 64 and 64; and each actor's
-connection (`BlockingActorConnection`): its stream, its entry in the roster, heartbeats, pushes, waits at high water or
+connection (`BlockingActorConnection`): its stream, its entry in the roster, heartbeats, pushes, waits for room or
 for a version, and fetching, checking and decoding each version. Simulated: the games. Every actor pushes the same
 fragment, 32 steps of one game that the first version played, under its own name and with the version that it has, and
 sleeps for the time that playing would take. So nothing meaningful is learnt. The actors are threads of two processes,

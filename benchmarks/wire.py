@@ -45,12 +45,13 @@ from broodmind.common.wire.trajectory import encode_trajectory
 from broodmind.learner.commit.commit import Commit, send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig
+from broodmind.learner.flow.flow import Flow
 from broodmind.learner.ingest.admission import rejection
 from broodmind.learner.ingest.batcher import Batcher
 from broodmind.learner.ingest.cached_layout_decoder import CachedLayoutDecoder
 from broodmind.learner.ingest.fenced_read import FencedReads
 from broodmind.learner.ingest.ingest_thread import IngestThread
-from broodmind.learner.ingest.stream_reader import StreamReader
+from broodmind.learner.ingest.stream_reader import ENTRIES_PER_READ, StreamReader
 from broodmind.learner.ledger.head import Head, Standing, next_head
 
 if TYPE_CHECKING:
@@ -136,9 +137,11 @@ def by_the_learner(local_server: LocalServer, lease: Lease, games: int) -> float
         return rejection(entry, STANDING, now_ms(), config)
 
     reads = FencedReads(local_server.connect(), KEYS, lease)
-    capacity_steps = 2 * BATCH_STEPS
-    reader = StreamReader(local_server.connect(), reads, KEYS, lease, SPEC, rejected, capacity_steps, after_death=False)
-    ingest = IngestThread(reader, lease.ttl_ms / 3000, strike_off_every_s=10)
+    capacity_steps, flow = 2 * BATCH_STEPS, Flow(config)
+    reader = StreamReader(
+        local_server.connect(), reads, KEYS, lease, SPEC, rejected, capacity_steps, flow, after_death=False
+    )
+    ingest = IngestThread(reader, lease.ttl_ms / 3000)
     began_s = time.perf_counter()
     ingest.start()
     left, batcher, parent = games * len(STEPS), Batcher(config, {}), Head()
@@ -165,7 +168,7 @@ def bare(local_server: LocalServer, games: int) -> float:
     began_s = time.perf_counter()
     left, pipeline = games * len(STEPS), client.pipeline(transaction=False)
     while left:
-        pipeline.xreadgroup(GROUP, CONSUMER, streams, count=SPEC.rollout.high_water)
+        pipeline.xreadgroup(GROUP, CONSUMER, streams, count=ENTRIES_PER_READ)
         *_, read = pipeline.execute()
         for stream, entries in read:
             ids = [entry_id for entry_id, _ in entries]

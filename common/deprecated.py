@@ -54,7 +54,9 @@ SETTINGS = {
     "accept_declared": "accept_imported",
     "state_fit": "observation_fit",
 }
-# Hyperparameters of the algorithms that had another name in `--set NAME=VALUE`.
+# Settings without effect: what does their work now.
+ENDED_SETTINGS = {"high_water": "nothing: an actor's share follows from batch_steps or batch_games"}
+# Hyperparameters of the algorithms that `--set NAME=VALUE` had another name for.
 HYPERPARAMETERS = {
     "rate": "learning_rate",
     "lambda_": "gae_lambda",

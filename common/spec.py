@@ -101,15 +101,9 @@ class RolloutSpec:
             auto="32 (reinforce 4096)",
         ),
     ] = 32
-    high_water: Annotated[
-        int,
-        Setting(
-            "The high-water mark: an actor with this many unconsumed trajectories in its stream waits until "
-            "the learner has consumed some of them.",
-            ge=1,
-            auto="2 (reinforce: the larger of batch_games and 8)",
-        ),
-    ] = 2
+    # Not in use: the learner's demand says how much an actor may have unconsumed. But it is in the digests of earlier
+    # runs, and so in all of their weights: a learner takes it over from the run's stored spec.
+    high_water: int = field(default=2, compare=False)
     lock_step: Annotated[
         bool, Setting("Actors wait for the next version after each trajectory, so that a seed reproduces the run.")
     ] = False
@@ -142,14 +136,6 @@ class RolloutSpec:
         if self.lock_step and self.unroll == "games":
             raise ConfigError("lock_step: true with whole episodes as trajectories, expected an algorithm of fragments")
 
-    @property
-    def full_at(self) -> int:
-        """The number of entries in its stream at which an actor adds none before the learner's next commit.
-
-        In lock step an actor waits for a new version after each entry, so the learner can expect only one from it.
-        """
-        return 1 if self.lock_step else self.high_water
-
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
@@ -167,7 +153,7 @@ class RunSpec:
     @property
     def digest(self) -> str:
         """The first 16 hex digits of the SHA-256 of the canonical text without its format."""
-        return _digest(self)
+        return _digest(self, self.rollout.high_water)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, formats: Collection[int] = (FORMAT,)) -> RunSpec:
@@ -211,8 +197,8 @@ class RunSpec:
                 )
 
 
-@functools.lru_cache(maxsize=16)  # every encoding and decoding of weights needs it, and it takes 0.5 ms
-def _digest(spec: RunSpec) -> str:
+@functools.lru_cache(maxsize=16)  # it is in every version of the weights, and takes half a millisecond
+def _digest(spec: RunSpec, _high_water: int) -> str:  # which equal specs may differ in
     return hashlib.sha256(_to_text(_fields(spec)).encode()).hexdigest()[:16]
 
 

@@ -25,10 +25,10 @@ class IntakeConfig:
     batch_steps: Annotated[
         int,
         Setting(
-            "Train when this many steps have arrived. Steps in which a game was only reset count too.",
+            "Train as soon as so many steps have come, counting those that resets swallow. It does not follow from the "
+            "number of actors: each may send ahead its share of two batches.",
             ge=0,
-            auto="2048 (reinforce 0)",
-            command_defaults=(("up", "one fragment of each game (reinforce 0)"),),
+            auto="2048, reinforce 0; broodmind up in lock step: one fragment of each game",
         ),
     ] = 2048
     batch_games: Annotated[
@@ -40,27 +40,43 @@ class IntakeConfig:
         ),
     ] = 0
     max_staleness: Annotated[
-        int | None,
+        int, Setting("Reject what was played more than so many versions ago.", ge=0, unit="versions")
+    ] = 4
+    max_age: Annotated[float, Setting("Reject what was played longer ago than that.", gt=0, unit="seconds")] = 3600.0
+    batch_wait: Annotated[
+        float | None,
         Setting(
-            "Do not train on steps that were played more than so many versions (each update publishes one) ago.",
-            ge=0,
-            unit="versions",
-            auto="4 more than pass during a game, at most 64",
+            "Train on an incomplete batch once the learner has waited for the rest of it for so long.",
+            gt=0,
+            unit="seconds",
+            auto="half of max_age",
         ),
     ] = None
-    max_age: Annotated[
+    max_unconsumed_mb: Annotated[
         float,
-        Setting("Reject play that ended longer ago than that, by the server's clock.", gt=0, unit="seconds"),
-    ] = 3600.0
-    accept_imported: Annotated[
-        bool, Setting("Also train on imported episodes, which were not played by a version of this run.")
-    ] = False
+        Setting(
+            "Memory of the server that trajectories may take before they are trained on; shared among the actors.",
+            gt=0,
+            unit="MB of 2^20 bytes",
+        ),
+    ] = 256.0
+    accept_imported: Annotated[bool, Setting("Take imported episodes too, which no version of the run played.")] = False
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
         check_settings(self)
         if self.batch_steps < 1 and self.batch_games < 1:
             raise ConfigError(f"batch_steps: {self.batch_steps}, expected at least 1 (or batch_games of at least 1)")
+
+    @property
+    def wait_s(self) -> float:
+        """How long an incomplete batch waits."""
+        return self.max_age / 2 if self.batch_wait is None else self.batch_wait
+
+    @property
+    def max_unconsumed_bytes(self) -> int:
+        """The payloads that may be unconsumed together."""
+        return int(self.max_unconsumed_mb * (1 << 20))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from ..common.process.backoff import Backoff
 from ..common.process.clock import monotonic_s
 from ..common.process.log import Log
 from ..common.server.keys import Keys
+from ..common.server.streams import Server
 from .commit.lease import Lease
 from .persistence.last_known_state import LastKnownState
+from .persistence.run_spec import with_stored_high_water
 from .persistence.warm_start import read_warm_start
 from .session import Session
 
@@ -38,6 +40,9 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
     lease = Lease(Keys(run), config.lease.ttl_ms)
     began_s, backoff = monotonic_s(), Backoff(*config.intervals.reconnect_s)
     last_known = LastKnownState()
+    server = Server(url)
+    spec = with_stored_high_water(server, Keys(run), spec)
+    server.close()
     while not stop.requested:
         session = Session(url, run, spec, config, lease, last_known)
         try:

@@ -12,6 +12,7 @@ from ..common.server.keys import Keys
 from ..common.server.server_clock import MEASURE_EVERY_S, ServerClock
 from ..common.server.streams import Server
 from .commit.commit_thread import CommitThread
+from .flow.flow import Flow
 from .ingest.fenced_read import FencedReads
 from .ingest.ingest_thread import IngestThread
 from .ingest.stream_reader import StreamReader
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
 
 _log = Log("learner")
 
-_TAKE_S = 0.05  # how long to wait for an entry before checking the goal and the stop flag again
-_REJECTED_WAIT_S = 0.25  # how long a rejected entry may stay in its actor's stream before a commit removes it
-_STANDSTILL_S = 0.5  # how long all actors may be blocked before the learner trains on an incomplete batch
+_TAKE_S = 0.05  # how long to wait for an entry before looking at the clock and the stop flag again
+_REJECTED_WAIT_S = 0.25  # how long a rejected entry may keep its place in its actor's backlog
+_STANDSTILL_S = 0.5  # how long all actors in lock step may wait before a batch goes without what it still lacks
 
 
 class Session:
@@ -62,6 +63,8 @@ class Session:
         self._keys = Keys(run)
         self._server = Server(url)
         self._rejected_since_s: float | None = None
+        self._waits_since_s: float | None = None  # for the rest of a batch that has begun
+        self.flow = Flow(config.intake)
         self._archive = Archive(config.archive, run, spec) if config.archive.archive else None
         self._taken: list[Entry] = []  # entries since the last commit, for the archive
         reader = StreamReader(
@@ -72,6 +75,7 @@ class Session:
             spec,
             self.state.rejection,
             capacity_steps=2 * max(config.intake.batch_steps, 1),
+            flow=self.flow,
             keep_payloads=self._archive is not None,
             after_death=last_known.settled is None,  # otherwise this process read them, and is alive
         )
@@ -126,8 +130,7 @@ class Session:
             self.take_in(entry)
             if self.batcher.rejected and self._rejected_since_s is None:
                 self._rejected_since_s = monotonic_s()
-        nothing_more_comes = entry is None and self.ingest.blocked_s > _STANDSTILL_S
-        if self.batcher.complete or (self.batcher.accepted and nothing_more_comes):
+        if self.batcher.complete or (entry is None and self.batcher.accepted and self._nothing_more_comes()):
             self.commit(self.train())
         elif self._rejected_for_long() and not self.batcher.accepted:
             self.commit(None)
@@ -160,10 +163,12 @@ class Session:
             metrics = {**metrics, "commit_ms": self.commit_thread.took_ms}
         commit, snapshot = self.state.commit(self.batcher, metrics, self.ingest.actors)
         self.commit_thread.submit(commit, snapshot, self._archiving(commit))
+        counts = {actor: count for actor, (_, count) in self.batcher.consumed.items()}
+        self.flow.consumed(counts, trained=metrics is not None)
         if self._checkpoint_due.due():
             self._save_checkpoint()
         self.batcher = self.state.new_batcher()
-        self._rejected_since_s = None
+        self._rejected_since_s = self._waits_since_s = None
 
     def reached_its_goal(self, began_s: float) -> bool:
         """Whether a goal is reached, for a process that began at `began_s`."""
@@ -171,6 +176,20 @@ class Session:
         out_of_steps = goal.max_steps is not None and self.state.counters.steps >= goal.max_steps
         out_of_time = goal.max_seconds is not None and monotonic_s() - began_s >= goal.max_seconds
         return self.state.solved or out_of_steps or out_of_time
+
+    def _nothing_more_comes(self) -> bool:
+        """Whether to train on a batch that is incomplete, where nothing is left to take."""
+        if self._spec.rollout.lock_step:
+            return self.ingest.blocked_s > _STANDSTILL_S
+        max_steps = self._config.goal.max_steps
+        if max_steps is not None and self.state.counters.steps + self.batcher.played_steps >= max_steps:
+            return True
+        if self._waits_since_s is None:
+            self._waits_since_s = monotonic_s()
+        if monotonic_s() - self._waits_since_s < self._config.intake.wait_s:
+            return False
+        self.state.note_short_batch(self.batcher)
+        return True
 
     def close(self) -> None:
         """Finish the commit under way, stop reading, write a checkpoint and release the lease, in this order.

@@ -13,7 +13,7 @@ from ...common.errors import BroodmindError, ConfigError, RedisDenied, SpecMisma
 from ...common.process.backoff import Backoff
 from ...common.process.log import Log
 from ...common.server.streams import ServerFull
-from ..transport.high_water import client_high_water
+from ..transport.credit import Credit
 from ..transport.stream_connection import ActorStatus
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from ...common.wire.demand import Demand
     from ..inference.policy import Policy
     from ..transport.delivery import Delivery
-    from ..transport.high_water import HighWater
     from ..transport.stream_connection import ActorConnection
 
 _log = Log("client")
 
 ConnectionState = Literal["connecting", "waiting for a learner", "connected", "full", "unreachable", "denied", "misfit"]
 
-_POLL_S = 1.0  # between two requests for the latest version; enough for games that take minutes
-_ROOM_S = (0.02, 1.0)  # first and longest pause at high water
+_POLL_S = 1.0  # between two looks at the latest version; games that take minutes need no more
+_ROOM_S = (0.02, 0.4)  # first and longest pause where the learner wants no more
+_ENTRIES_WITHOUT_DEMAND = 64
 _RETRY_S = (0.1, 5.0)  # first and longest pause after a failure
 
 
@@ -52,6 +52,7 @@ class SenderThread:
         self.state: ConnectionState = "connecting"
         self.problem = ""  # the last error, until an attempt succeeds
         self._connection, self._delivery, self._check = connection, delivery, check
+        self._credit = Credit(_ENTRIES_WITHOUT_DEMAND)
         self._room, self._retry = Backoff(*_ROOM_S), Backoff(*_RETRY_S)
         self._thread = threading.Thread(target=self._run, name="broodmind-sender", daemon=True)
 
@@ -86,18 +87,23 @@ class SenderThread:
         assert self.spec is not None
         if not self._delivery.ready:  # at the beginning, or after another process took the name
             self._connection.enter()
-        high_water = client_high_water(self.spec.rollout, self._delivery.largest)
-        # Entries for which the stream has no room wait in the delivery's queue, not in Redis.
-        sent = self._connection.round_trip(ActorStatus("playing", high_water.report_as), most=self._most(high_water))
+        # What the learner does not want yet waits here, not in Redis.
+        sent = self._connection.round_trip(ActorStatus("playing", self._credit.steps), most=self._most())
         self._connected()
+        self._learn_demand()
         self._adopt_latest()
-        self._wait(high_water, sent=sent > 0)
+        self._wait(sent=sent > 0)
 
-    def _most(self, high_water: HighWater) -> int:
-        """The number of new entries for which the stream has room."""
+    def _most(self) -> int:
+        """How many new entries the learner's demand leaves room for."""
         if self.state != "connected":  # the stream's length is not known, and what must be sent again goes first
             return 0
-        return high_water.pause_at - self._connection.stream_length
+        return self._credit.entries(self._connection.unconsumed)
+
+    def _learn_demand(self) -> None:
+        latest = self._connection.latest
+        version = (0, 0) if latest is None else (latest.epoch, latest.version)
+        self._credit.learn(self._connection.demand, version, self._connection.unconsumed.mean_entry)
 
     def _join(self) -> bool:
         """Read and check the run's spec. Returns False if no learner has written it yet."""
@@ -126,9 +132,9 @@ class SenderThread:
                 self._check(spec)
                 self.spec = spec
 
-    def _wait(self, high_water: HighWater, *, sent: bool) -> None:
-        """Wait for a game to send, for room in the stream, or until it is time to ask for the latest version."""
-        if sent or self._connection.stream_length < high_water.pause_at:
+    def _wait(self, *, sent: bool) -> None:
+        """Wait until there is a game to send, room to send it, or it is time to look for a new version."""
+        if sent or self._most():
             self._room.reset()
             self._delivery.wait_for_work(_POLL_S * random.uniform(0.8, 1.2))  # noqa: S311 - not all at the same time
         else:

@@ -1,6 +1,6 @@
 """Imports games that no version of the run has played: the original bot's experience files and archive segments.
 
-The importer acts as an actor: it joins the roster, pushes entries and waits at high water. Its entries are marked as
+The importer acts as an actor: it joins the roster, pushes entries and waits for the learner. Its entries are marked as
 imported.
 """
 

@@ -12,8 +12,9 @@ from ...common.process.log import Log
 from ...common.server.streams import ServerFull
 from ...common.wire.entry_header import Header
 from ...common.wire.trajectory import encode_trajectory
+from ..fragment_parts import split_for_batch
+from .credit import NOTHING, Credit, amount_of
 from .delivery import Delivery
-from .high_water import HighWater, actor_high_water
 from .stream_connection import HEARTBEAT_S, ActorConnection, ActorStatus
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ _log = Log("actor")
 # First and longest wait for an entry in the versions stream. A new version ends the wait, but a commit may make room
 # without publishing one. The waits get longer, because a thousand actors with short waits would keep the server busy.
 _WAIT_S = (0.05, 0.4)
-_RECONNECT_S = (0.05, 2.0)  # first and longest wait between attempts after a broken connection
+_RECONNECT_S = (0.05, 2.0)
+_ENTRIES_WITHOUT_DEMAND = 2
 
 
 class BlockingActorConnection:
@@ -68,7 +70,8 @@ class BlockingActorConnection:
             server_clock=server_clock,
         )
         self._spec: RunSpec | None = None
-        self._high_water = HighWater(0, 0)  # until `join`
+        self._credit = Credit(_ENTRIES_WITHOUT_DEMAND)
+        self._usual = NOTHING  # what one push adds
         self._state: ActorState = "starting"
         self._metrics: Mapping[str, str] = {}
         self._reconnect_s = reconnect_s
@@ -99,8 +102,8 @@ class BlockingActorConnection:
         return None
 
     def join(self, spec: RunSpec) -> int:
-        """Enter the roster under a new incarnation. Returns the previous incarnation, or 0 if the name is new."""
-        self._spec, self._high_water = spec, actor_high_water(spec.rollout)
+        """Enter the roster under a fresh incarnation; returns the one before, or 0 for a name that is new."""
+        self._spec = spec
         before = self._connection.enter()
         self._round_trip()
         return before
@@ -115,9 +118,15 @@ class BlockingActorConnection:
         """
         if metrics is not None:
             self._metrics = metrics
-        for fragment in fragments:
+        pushed = NOTHING
+        created_ms = now_ms()
+        for fragment in self._parts(fragments):
+            header = _header(fragment, created_ms)
             payload = encode_trajectory(fragment.trajectory, self.actor, self.spec)
-            self.delivery.put(_header(fragment), payload)
+            self.delivery.put(header, payload)
+            pushed += amount_of(header, len(payload))
+        if fragments:
+            self._usual = pushed if self.spec.rollout.unroll == "steps" else pushed * (1 / len(fragments))
         if fragments or self._connection.heartbeat_due:
             self.exchange(stop)
 
@@ -141,8 +150,9 @@ class BlockingActorConnection:
         return current
 
     def wait_for_room(self, stop: Stop) -> None:
-        """Wait while the stream is at high water."""
-        self._wait(lambda: self._connection.stream_length >= self._high_water.pause_at, stop)
+        """Wait until the learner's demand leaves room for as much as was pushed last. Nobody waits in lock step."""
+        if not self.spec.rollout.lock_step:
+            self._wait(lambda: not self._credit.allows(self._connection.unconsumed, self._usual), stop)
 
     def wait_for_newer(self, pointer: Pointer, stop: Stop) -> None:
         """Wait until the newest version is another one than this."""
@@ -176,6 +186,17 @@ class BlockingActorConnection:
         """Leave the run: the learner strikes the actor off once its stream is empty."""
         self._connection.leave()
 
+    def _parts(self, fragments: list[Fragment]) -> list[Fragment]:
+        """The fragments, in parts where they are too large for the batch; in lock step, one entry for each version."""
+        batch_steps, rollout = self._credit.batch_steps, self.spec.rollout
+        if batch_steps is None or rollout.unroll == "games" or rollout.lock_step:
+            return fragments
+        return [
+            part
+            for fragment in fragments
+            for part in ([fragment] if fragment.played_with is None else split_for_batch(fragment, batch_steps))
+        ]
+
     def _wait(self, blocked: Callable[[], bool], stop: Stop) -> None:
         self._state = "waiting"
         waits = Backoff(*_WAIT_S)
@@ -184,20 +205,24 @@ class BlockingActorConnection:
         self._state = "playing"
 
     def _round_trip(self, wait_s: float = 0.0) -> None:
-        status = ActorStatus(self._state, self._high_water.report_as, self._metrics)
+        lock_step = self._spec is not None and self._spec.rollout.lock_step
+        status = ActorStatus(self._state, self._credit.steps, lock_step, self._metrics)
         self._connection.round_trip(status, wait_ms=round(1000 * wait_s))
+        latest = self.latest
+        version = (0, 0) if latest is None else (latest.epoch, latest.version)
+        self._credit.learn(self._connection.demand, version, self._usual)
 
 
-def _header(fragment: Fragment) -> Header:
+def _header(fragment: Fragment, created_ms: int) -> Header:
     steps, episodes = fragment.trajectory.steps, fragment.trajectory.episodes
     if fragment.played_with is None:
-        return Header(0, (0, 0), steps, now_ms(), episodes=episodes, imported=True)
+        return Header(0, (0, 0), steps, created_ms, episodes=episodes, imported=True)
     low, high = fragment.played_with
     return Header(
         low.epoch,
         (low.version, high.version),
         steps,
-        now_ms(),
+        created_ms,
         (low.commit, high.commit),
         episodes,
         fragment.open_since_ms,

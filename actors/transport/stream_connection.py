@@ -18,9 +18,11 @@ from ...common.server.keys import Keys, check_name
 from ...common.server.server_clock import MEASURE_EVERY_S, ServerClock
 from ...common.server.streams import NotNow, Server, ServerFull
 from ...common.spec import RunSpec
+from ...common.wire.demand import Demand
 from ...common.wire.weights import Pointer, decode_weights
 from ..inference.policy import Policy
 from .ack_journal import Journal
+from .credit import Unconsumed, amount_of
 from .entry import Answer
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ class ActorStatus:
     """What an actor reports about itself in its heartbeat."""
 
     state: ActorState
-    high_water: int  # number of entries in its stream at which it adds no more
+    credit_steps: int | None = None  # how many steps it may have unconsumed, if that is known
+    lock_step: bool = False  # it adds nothing more before the learner's next version
     metrics: Mapping[str, str] = field(default_factory=dict)  # further fields
 
 
@@ -85,7 +88,8 @@ class ActorConnection:
         self._stream = self._keys.trajectories(actor)
         self._journal: Journal | None = None
         self._latest: Pointer | None = None
-        self._stream_length = 0
+        self._demand: Demand | None = None
+        self.unconsumed = Unconsumed()
         self._incarnation = 0
         self._steps, self._games, self._began_s = 0, 0, monotonic_s()
         self._heartbeat_due = Every(heartbeat_s)
@@ -98,8 +102,13 @@ class ActorConnection:
 
     @property
     def stream_length(self) -> int:
-        """The number of this actor's entries that the learner had not consumed at the last round trip."""
-        return self._stream_length
+        """How many of this actor's entries the learner had not consumed at the last round trip."""
+        return self.unconsumed.entries
+
+    @property
+    def demand(self) -> Demand | None:
+        """The learner's newest demand, as of the last round trip; None where none is known."""
+        return self._demand
 
     @property
     def incarnation(self) -> int:
@@ -131,7 +140,7 @@ class ActorConnection:
         return before
 
     def round_trip(self, status: ActorStatus, *, most: int | None = None, wait_ms: int = 0) -> int:
-        """Send entries, and the heartbeat when it is due, and ask for the newest version and the stream's length.
+        """Send entries, and the heartbeat when it is due; ask for the newest version, the demand, the stream's length.
 
         Args:
             status: for the heartbeat.
@@ -154,18 +163,20 @@ class ActorConnection:
         if wait_ms and self._latest is not None:
             known = f"{self._latest.epoch}-{self._latest.version}"
             asked.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, known))
-        asked += [("GET", self._keys.latest), ("XLEN", self._stream)]
+        asked += [("GET", self._keys.latest), ("GET", self._keys.demand), ("XLEN", self._stream)]
         entries = self._delivery.start_sending()
         replies = self._replies([*(self._command(entry) for entry in entries), *asked])
         answers = [_answer(reply) for reply in replies[: len(entries)]]
-        self._write_journal(self._delivery.answered(answers, self._clock()))
+        self._acknowledged(self._delivery.answered(answers, self._clock()))
         if any(isinstance(reply, NotNow) for reply in replies):
             self._delivery.connection_lost()  # `Server` has closed it, and may connect to another server
         self._raise_first_error(replies, answers)
         self._delivery.forget_safe(self._clock())
-        *_, latest, self._stream_length = replies
+        *_, latest, demand, stream_length = replies
+        self.unconsumed.observe(stream_length)
         if latest is not None:
             self._latest = Pointer.from_json(latest)
+        self._demand = None if demand is None else Demand.from_json(demand)
         return len(entries)
 
     def fetch_policy(self, pointer: Pointer, spec: RunSpec) -> Policy:
@@ -212,7 +223,7 @@ class ActorConnection:
             if _answer(reply) is Answer.REFUSED:
                 raise reply
             if self._delivery.arrived(entry, self._clock()):
-                self._write_journal([entry])
+                self._acknowledged([entry])
 
     def _raise_first_error(self, replies: list[Reply], answers: list[Answer]) -> None:
         """Raise the first error that is a reason to wait, or else the first error, or else NameTaken.
@@ -230,6 +241,11 @@ class ActorConnection:
                 raise reply
         if Answer.EQUAL_OR_SMALLER in answers:
             raise NameTaken(f"actor: {self.actor!r} is used by another process too, expected a name of its own")
+
+    def _acknowledged(self, entries: list[Entry]) -> None:
+        """Take note of what is known to be in the stream since now."""
+        self.unconsumed.add(amount_of(each.header, each.size) for each in entries)
+        self._write_journal(entries)
 
     def _write_journal(self, acknowledged: list[Entry]) -> None:
         """Write first acknowledgements to the journal, but not those of entries of an earlier incarnation.
@@ -252,7 +268,9 @@ class ActorConnection:
             "host": platform.node(),
             "pid": os.getpid(),
             "state": status.state,
-            "high_water": status.high_water,
+            "credit_steps": "" if status.credit_steps is None else status.credit_steps,
+            "unconsumed_steps": round(self.unconsumed.amount.steps),
+            "lock_step": int(status.lock_step),
             "epoch": self._latest.epoch if self._latest else 0,
             "version": self._latest.version if self._latest else 0,
             "steps": self._steps,

@@ -119,7 +119,7 @@ def _actor(keys: Keys, actor: str) -> list[str]:
         f"({_on('%W', *map(keys.heartbeat, own))} +hset +pexpire +del)",
         f"({_on('%RW', keys.roster)} +hget +hset)",
         f"({_on('%R', keys.spec)} +hget)",
-        f"({_on('%R', keys.latest, keys.pattern('weights'))} +get +getrange)",
+        f"({_on('%R', keys.latest, keys.demand, keys.pattern('weights'))} +get +getrange)",
         f"({_on('%R', keys.versions)} +xread)",
     ]
 
@@ -128,7 +128,7 @@ def _monitor(keys: Keys) -> list[str]:
     """Rights to read everything except the content of trajectories and the learner's state."""
     return [
         f"({_on('%R', keys.head, keys.stats, keys.spec, keys.roster, keys.pattern('actors'))} +hget +hgetall +hkeys)",
-        f"({_on('%R', keys.lease, keys.latest, keys.pattern('weights'))} +get +getrange +ttl +pttl)",
+        f"({_on('%R', keys.lease, keys.latest, keys.demand, keys.pattern('weights'))} +get +getrange +ttl +pttl)",
         f"({_on('%R', keys.versions, keys.rejected, keys.ledger)} +xrange +xrevrange +xread +xlen)",
         f"({_on('%R', keys.pattern('trajectories'))} +xlen +xpending +xinfo|groups +xinfo|consumers)",
     ]

@@ -65,7 +65,9 @@ def for_local_run(given: Given) -> Given:
     config = effective(given)
     if config.algorithm.WHOLE_EPISODES:
         return given
-    # A batch is one trajectory from each actor.
+    if not config.rollout.lock_step:
+        return given
+    # In lock step, one fragment of each actor makes a batch.
     return given.defaulting(batch_steps=config.actors.actors * config.actors.envs * config.rollout.fragment_length)
 
 
@@ -127,8 +129,6 @@ def _of_episodes(given: Given) -> dict[str, Any]:
         "fragment_length": LONGEST_EPISODE,
         "batch_steps": 0,
         "batch_games": games,
-        # One actor alone can fill a batch. Trajectories beyond that would only become stale.
-        "high_water": max(games, 8),
     }
 
 

@@ -114,10 +114,8 @@ def _flat(table: Mapping[str, Any], where: tuple[str, ...], path: Path) -> Itera
             each.path[: len(where) + 1] == (*where, key) for each in entries().values()
         ):
             yield from _flat(value, (*where, key), path)
-        else:
-            raise ConfigError(
-                _unknown_table(key, where, path) if isinstance(value, dict) else _unknown(key, where, path)
-            )
+        elif not old_options.has_ended(key, str(path)):
+            raise ConfigError(_unknown(key, where, path))
 
 
 def _unknown(key: str, where: tuple[str, ...], path: Path) -> str:

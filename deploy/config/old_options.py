@@ -26,6 +26,10 @@ def options(names: Sequence[str]) -> list[Callable[..., Any]]:
                 made.append(click.option(flags, parameter, default=None, hidden=True, allow_from_autoenv=False))
             else:
                 made.append(click.option(f"--{flag}", parameter, hidden=True, allow_from_autoenv=False))
+    if "fragment_length" in names:
+        for old in deprecated.ENDED_SETTINGS:
+            flag, parameter = old.replace("_", "-"), f"deprecated_{old}"
+            made.append(click.option(f"--{flag}", parameter, hidden=True, allow_from_autoenv=False))
     if "gamma" in names:
         made.append(click.option("--set", "deprecated_set", multiple=True, hidden=True, allow_from_autoenv=False))
     return made
@@ -39,6 +43,9 @@ def typed(parameters: dict[str, Any]) -> dict[str, Any]:
         if value is not None:
             _warn(f"--{old.replace('_', '-')}", entries()[new].option)
             found[new] = value
+    for old, new in deprecated.ENDED_SETTINGS.items():
+        if parameters.pop(f"deprecated_{old}", None) is not None:
+            _warn(f"--{old.replace('_', '-')}", new)
     for assignment in parameters.pop("deprecated_set", None) or ():
         name, value = _assigned(assignment)
         _warn(f"--set {assignment.partition('=')[0]}", entries()[name].option)
@@ -55,6 +62,18 @@ def in_environment(command: str, environment: Mapping[str, str]) -> Iterator[tup
         if variable.startswith(prefix) and new in entries() and value:
             _warn(variable, entries()[new].variable)
             yield variable, new, value
+    for old, new in deprecated.ENDED_SETTINGS.items():
+        for variable in (f"{prefix}{old.upper()}", f"BROODMIND_{old.upper()}"):
+            if environment.get(variable):
+                _warn(variable, new)
+
+
+def has_ended(name: str, where: str) -> bool:
+    """Whether a setting in a file has no effect any more; then a warning says so."""
+    if name not in deprecated.ENDED_SETTINGS:
+        return False
+    _warn(f"{name} in {where}", deprecated.ENDED_SETTINGS[name])
+    return True
 
 
 def _assigned(assignment: str) -> tuple[str, str]:

@@ -53,6 +53,14 @@ def to_json(view: RunView) -> dict[str, Any]:
     return {**fields, "head": with_old_fields(view.head), "stats": with_old_fields(view.stats)}
 
 
+def _advice(stats: dict[str, str]) -> list[str]:
+    short = int(stats.get("short_batches", 0))
+    if not short:
+        return []
+    remedy = "choose a smaller batch_steps or batch_games, run more actors, or raise batch_wait"
+    return [f"short batches   {short}, trained on before they were complete: {remedy}"]
+
+
 def describe(run: str, view: RunView) -> str:
     """The view as text, for people."""
     head, stats = view.head, view.stats
@@ -60,8 +68,8 @@ def describe(run: str, view: RunView) -> str:
     lines = [
         f"run {run}   epoch {head['epoch']}   version {head['version']}   commit {head['commit']}   {learner}",
         "   ".join(f"{name} {stats[name]}" for name in _SHOWN if name in stats),
-        "rejected   " + "   ".join(f"{name} {head.get(name, 0)}" for name in REJECTION_COUNTERS),
-        *([advice] if (advice := hint(int(head.get("overflow", 0)), int(head.get("games", 0)))) else []),
+        "rejected   " + "   ".join(f"{name} {head[name]}" for name in REJECTION_COUNTERS),
+        *_advice(stats),
         f"{'actor':<40} {'lag':>5} {'pending':>8} {'backlog':>8} {'version':>8} {'steps/s':>9}  state",
     ]
     lines[2:2] = [f"warning    {text}" for name, text in sorted(stats.items()) if name.startswith("warning_") and text]

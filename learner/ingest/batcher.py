@@ -64,8 +64,7 @@ class Batcher:
             self.rejected.append((entry, reason or "invalid"))
         else:
             self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))
-            fresh = fresh_steps(entry.header, entry.trajectory, self.oldest_version)
-            self.steps += entry.trajectory.valid.size if fresh is None else int(np.count_nonzero(fresh))
+            self.steps += _steps(entry.header, entry.trajectory)
             self.games += entry.header.games
 
     def _judge(self, entry: Entry, standing: Standing, now_ms: int) -> Rejection | None:
@@ -97,6 +96,11 @@ class Batcher:
         return sum(gap.size for gaps in self.gaps.values() for gap in gaps)
 
     @property
+    def played_steps(self) -> int:
+        """The accepted steps, without those that resets swallow."""
+        return sum(header.steps for _, _, header, _ in self.accepted)
+
+    @property
     def complete(self) -> bool:
         """Whether the accepted entries are enough for an update."""
         return bool(self.accepted) and self.steps >= self.config.batch_steps and self.games >= self.config.batch_games
@@ -105,6 +109,14 @@ class Batcher:
         """The accepted entries, sorted by actor and id: the same entries always make the same batch."""
         self.accepted.sort(key=lambda each: (each[1], each[0]))
         return [(header, trajectory) for _, _, header, trajectory in self.accepted]
+
+
+def _steps(header: Header, trajectory: Trajectory) -> int:
+    """The steps of an entry, with those that resets swallow and without padding.
+
+    After each game that ended in it, and at the end of each column, at most one step is not played.
+    """
+    return min(trajectory.valid.size, header.steps + header.games + trajectory.valid.shape[1])
 
 
 def _gap(last: EntryId | None, current: EntryId) -> IdRange | None:

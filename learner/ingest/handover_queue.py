@@ -24,6 +24,7 @@ class HandoverQueue:
         self._arrived = threading.Event()  # set whenever there may be entries
         self._read_steps = 0  # written by the reading thread alone
         self._taken_steps = 0  # written by the taking thread alone
+        self._waited_for = False
 
     @property
     def held_steps(self) -> int:
@@ -34,6 +35,11 @@ class HandoverQueue:
     def empty(self) -> bool:
         """Whether everything that was put has been taken."""
         return not self._entries
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether the thread that takes is waiting for an entry."""
+        return self._waited_for and not self._entries
 
     def put(self, entry: Entry) -> None:
         """Add an entry. This does not wake a waiting thread: call `wake` after the last entry of a read.
@@ -56,10 +62,12 @@ class HandoverQueue:
         """The next entry, or None after `timeout_s` without one. Raises the error that `fail` was given."""
         if not self._entries:
             self._arrived.clear()
-            if not self._entries:  # no entry has come since the check above
+            self._waited_for = True
+            if not self._entries:  # none has come just before
                 self._arrived.wait(timeout_s)
             if not self._entries:
-                return None
+                return None  # and will ask again at once: it is still waiting
+        self._waited_for = False
         entry = self._entries.popleft()
         if isinstance(entry, BroodmindError):
             raise entry

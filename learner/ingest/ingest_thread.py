@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _log = Log("ingest")
 
 _ROSTER_EVERY_S = 0.2
+_DEMAND_EVERY_S = 0.05  # how soon actors hear that a commit has made room
+_STRIKE_OFF_EVERY_S = 10.0
 _POLL_MIN_S, _POLL_MAX_S = 0.0005, 0.02
 _REST = 4  # pause this many times as long as a request took: with a thousand streams each request is expensive
 _JOIN_TIMEOUT_S = 10.0  # longer than the connection's timeout, which limits each call of the thread
@@ -34,7 +36,8 @@ class IngestThread:
             strike_off_every_s: the time between two searches for silent actors.
         """
         self.reader = reader
-        self._roster_due, self._strike_off_due = Every(_ROSTER_EVERY_S), Every(strike_off_every_s)
+        self._roster_due, self._strike_off_due = Every(_ROSTER_EVERY_S), Every(_STRIKE_OFF_EVERY_S)
+        self._demand_due = Every(_DEMAND_EVERY_S)
         self._renewal_due = Every(renew_every_s)
         self._pause = PollPause()
         self._closing = False
@@ -57,7 +60,7 @@ class IngestThread:
 
     @property
     def blocked_s(self) -> float:
-        """For how long every live actor has been at high water with nothing left to read; 0 if they are not."""
+        """For how long every actor that plays in lock step has been waiting for the learner: nothing more will come."""
         return self.reader.standstill.blocked_s
 
     @property
@@ -71,7 +74,9 @@ class IngestThread:
         if self._roster_due.due():
             reader.follow_roster()
             reader.watch_for_standstill()
-        if not reader.reads.under_way and self._strike_off_due.due():  # a requested read may include that stream
+        if self._demand_due.due():
+            reader.publish_demand()
+        if not reader.reads.under_way and self._strike_off_due.due():  # it may name a stream that would be gone
             reader.strike_off_silent()
         if self._renewal_due.due():
             reader.renew_lease()

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from ...common.server.streams import ReplyError, parse_id
+from ...common.process.clock import Every
+from ...common.server.streams import ReplyError, Script, parse_id
+from ..commit.lease import fenced
+from ..flow.standstill import StandstillWatch
 from .entry_decoder import EntryDecoder, poison_entry
 from .handover_queue import HandoverQueue
 from .quarantine import Quarantine
 from .roster import Roster
-from .standstill import StandstillWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +28,14 @@ if TYPE_CHECKING:
     from ...common.spec import RunSpec
     from ...common.wire.entry_header import Header
     from ..commit.lease import Lease
+    from ..flow.flow import Flow
     from ..ledger.counters import Rejection
     from ..ledger.stream_entry import Entry
     from .fenced_read import FencedReads
+
+_DEMAND = Script(files(__package__).joinpath("demand.lua").read_text())
+ENTRIES_PER_READ = 16  # of each stream
+_DEMAND_EVERY_S = 1.0  # even where it is unchanged: a server may have lost it
 
 
 class StreamReader:
@@ -42,6 +50,7 @@ class StreamReader:
         spec: RunSpec,
         rejection: Callable[[Header], Rejection | None],
         capacity_steps: int,
+        flow: Flow,
         *,
         keep_payloads: bool = False,
         after_death: bool = True,
@@ -51,24 +60,26 @@ class StreamReader:
         Args:
             server: for all commands but the reads.
             reads: reads of the streams, on a connection of their own.
-            keys: the names of the run's keys.
-            lease: the learner's lease; without it nothing is read.
-            spec: the run's spec.
-            rejection: returns why an entry with this header is rejected now, or None.
-            capacity_steps: the maximum number of steps that are read and not yet taken.
-            keep_payloads: whether entries carry their whole payload, for the archive.
-            after_death: whether the learner that read the pending entries may be dead, and is not known to have merely
-                lost its connection.
+            keys: the run's.
+            lease: the learner's, without which it reads nothing.
+            spec: the run's.
+            rejection: why an entry with such a header is rejected now, or None.
+            capacity_steps: how many steps may be read and not yet taken.
+            flow: told what is read, and asked for the demand.
+            keep_payloads: whether entries carry their whole payload, for an archive.
+            after_death: whether the learner that read what is pending has died, for all that is known, and has not
+                merely lost its connection.
         """
         self._server, self._keys, self._lease = server, keys, lease
         self._capacity_steps = capacity_steps
-        self._high_water = spec.rollout.high_water
+        self._flow, self._demand_due = flow, Every(_DEMAND_EVERY_S)
+        self._lock_step = spec.rollout.lock_step
         self._decoder = EntryDecoder(spec, rejection, keep_payloads=keep_payloads)
         self._streams: dict[bytes, str] = {}  # of the last request, to their actors
         self.reads = reads
         self.roster = Roster(server, keys, lease)
         self.quarantine = Quarantine(server, keys, lease, after_death=after_death)
-        self.standstill = StandstillWatch(server, keys, spec.rollout)
+        self.standstill = StandstillWatch(server, keys)
         self.queue = HandoverQueue()
         self.asking_s = 0.0  # CPU time of the last read's request, if it brought little; otherwise 0
 
@@ -76,10 +87,19 @@ class StreamReader:
         """Join the streams of actors that are new on the roster, and leave those that are not on it any more."""
         for actor, pending in self.roster.follow():
             self.quarantine.examine(actor, pending)
+        self._flow.follow(self.roster.actors)
 
     def watch_for_standstill(self) -> None:
-        """Check whether every live actor is waiting for the learner."""
-        self.standstill.look(self.roster.actors, all_taken=self.queue.empty)
+        """In lock step, see whether every actor is waiting for the learner."""
+        if self._lock_step:
+            self.standstill.look(self.roster.actors, all_taken=self.queue.empty)
+
+    def publish_demand(self) -> None:
+        """Tell actors how much they may have unconsumed, where that has changed. Raises LeaseLost."""
+        changed = self._flow.revise(starving=self.queue.waited_for)
+        if self._demand_due.due() or changed is not None:
+            keys = [self._keys.lease, self._keys.demand]
+            fenced(self._server, _DEMAND, keys, self._lease.token, self._flow.demand.to_json())
 
     def strike_off_silent(self) -> None:
         """Remove the actors from the roster that are silent and whose entries are all consumed."""
@@ -130,7 +150,7 @@ class StreamReader:
         for actor, raw_entries in found:
             self.roster.advance(actor, raw_entries[-1][0] if raw_entries else None)
         most = max((len(raw_entries) for _, raw_entries in found), default=0)
-        more = most >= self._high_water  # a stream returned as many as requested
+        more = most >= ENTRIES_PER_READ  # where a stream gave all that it was asked for
         if more and self.quarantine.empty:
             self._ask()  # before decoding, so that the server works meanwhile
         self.asking_s = 0.0 if more else time.thread_time() - began_s
@@ -147,7 +167,7 @@ class StreamReader:
         streams = [self._keys.trajectories(actor) for actor in positions]
         self._streams = {stream.encode(): actor for stream, actor in zip(streams, positions, strict=True)}
         if streams:
-            self.reads.ask(dict(zip(streams, positions.values(), strict=True)), self._high_water)
+            self.reads.ask(dict(zip(streams, positions.values(), strict=True)), ENTRIES_PER_READ)
         return bool(streams)
 
     def _read_candidate(self) -> bool:
@@ -164,4 +184,5 @@ class StreamReader:
 
     def _hand_over(self, entry: Entry) -> None:
         self.standstill.entry_arrives()
+        self._flow.arrives(entry.actor, entry.header)
         self.queue.put(entry)

@@ -21,6 +21,7 @@ class Counters:
     """The run's totals from its first version to one commit."""
 
     updates: int = 0
+    short_batches: int = 0  # updates on less than was asked for, after waiting for the rest
     accepted: int = 0  # trajectories trained on
     imported: int = 0  # of these: not played by a version of this run
     steps: int = 0  # in accepted trajectories, trained on

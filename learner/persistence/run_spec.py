@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...common.errors import ConfigError
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 def store_configuration(server: Server, keys: Keys, configuration: str) -> None:
     """Store the configuration of the latest learner beside the spec, as JSON without secrets."""
     server.call("HSET", keys.spec, "config", configuration)
+
+
+def with_stored_high_water(server: Server, keys: Keys, spec: RunSpec) -> RunSpec:
+    """Our spec with the stored one's unused field, so that both have one digest where they are equal."""
+    raw = server.call("HGET", keys.spec, "json")
+    if raw is None:
+        return spec
+    theirs = RunSpec.from_json(raw, formats=READABLE)
+    return replace(spec, rollout=replace(spec.rollout, high_water=theirs.rollout.high_water))
 
 
 def agree_on_spec(server: Server, keys: Keys, spec: RunSpec) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...common.server.server_clock import ServerClock
+from ...common.process.clock import now_ms
+from ...common.process.log import Log
 from ..algorithms.trainer import Trainer
 from ..ingest.admission import rejection, staleness_limit
 from ..ingest.batcher import Batcher
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from ..ledger.counters import Rejection
     from ..ledger.stream_entry import Cursors
     from ..metrics.update_metrics import Metrics
+
+_log = Log("learner")
 
 _DEPARTED_KEPT = 4096  # cursors, 40 bytes each in every commit's learner state
 
@@ -112,6 +115,21 @@ class RunState:
         )
         self._statistics.trained_to(self.counters.steps)
         return step.metrics
+
+    def note_short_batch(self, batcher: Batcher) -> None:
+        """The next update is on less than was asked for; to be called before `train`."""
+        intake = self._config.intake
+        if not self.counters.short_batches:
+            _log.warning(
+                "batch trained on before it was complete; choose a smaller batch_steps or batch_games, run more "
+                "actors, or raise batch_wait",
+                steps=batcher.steps,
+                batch_steps=intake.batch_steps,
+                games=batcher.games,
+                batch_games=intake.batch_games,
+                waited_s=intake.wait_s,
+            )
+        self.counters = self.counters.add(short_batches=1)
 
     def first_version(self, parent: Head, epoch: int) -> tuple[Commit, RunSnapshot]:
         """The commit that opens an epoch: the first epoch of the run, or the next one after a lineage was lost.

@@ -19,6 +19,8 @@ from broodmind.common.server.streams import Server
 from broodmind.common.wire.weights import Pointer
 from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
+from broodmind.learner.config import IntakeConfig
+from broodmind.learner.flow.flow import Flow
 from broodmind.learner.ingest.fenced_read import FencedReads
 from broodmind.learner.ingest.stream_reader import StreamReader
 from broodmind.learner.ledger.head import Head
@@ -99,6 +101,8 @@ MATRIX = """
     - l - -  HSET {P}stats version 99
     a l m v  GET {P}latest
     - l - -  SET {P}latest x
+    a l m v  GET {P}demand
+    - l - -  SET {P}demand x
     a l m v  GET {P}weights:1-1
     a - m v  GETRANGE {P}weights:1-1 0 9
     - l - -  SET {P}weights:1-1 x
@@ -258,10 +262,13 @@ def test_what_happens_rarely_needs_no_more_than_the_rights_either(guarded):
     connection = joined_connection_as(urls[f"{RUN}~actor~box1"], "box1")
     connection.leave()
     reads = FencedReads(Server(urls[f"{RUN}~learner"]), KEYS, lease)
-    reader = StreamReader(Server(urls[f"{RUN}~learner"]), reads, KEYS, lease, SPEC, lambda _: None, 100)
+    reader = StreamReader(
+        Server(urls[f"{RUN}~learner"]), reads, KEYS, lease, SPEC, lambda _: None, 100, Flow(IntakeConfig())
+    )
     reader.follow_roster()
     reader.read()
     reader.watch_for_standstill()
+    reader.publish_demand()
     reader.strike_off_silent()
     reader.close()
     assert not admin.call("HKEYS", KEYS.roster)
@@ -281,7 +288,7 @@ def joined_connection_as(url, actor):
     spec = connection.ask_spec()
     connection.enter()
     for _ in range(2):  # the second one waits for a version beyond the one that the first one told
-        connection.round_trip(ActorStatus("playing", 2), wait_ms=1)
+        connection.round_trip(ActorStatus("playing"), wait_ms=1)
     # Longer than the blob is: two parts, the second empty, and a digest that fits neither.
     with pytest.raises(WireError, match="digest"):
         connection.fetch_policy(Pointer(1, 1, "", "", 2 * CHUNK_BYTES), spec)

@@ -6,11 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.clients import SPEC, arrived, play, publish
+from support.clients import arrived, play, publish
 from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
 from broodmind import connect
@@ -45,7 +44,7 @@ def test_every_game_that_was_kept_arrives_once_through_killed_processes(kind, tm
     server = RealServer(kind, appendonly="yes", appendfsync="always")
     redis = server.connect()
     # The learner of this run consumes nothing: so many entries may stand in the stream that none is held back.
-    publish(redis, "run", spec=replace(SPEC, rollout=replace(SPEC.rollout, high_water=1_000_000)))
+    publish(redis, "run", games=1_000_000)
     kept, first = [], 0
     try:
         for _ in range(times(100)):

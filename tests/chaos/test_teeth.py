@@ -24,6 +24,7 @@ from broodmind.learner.commit import commit as commit_module
 from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
+from broodmind.learner.flow.flow import Flow
 from broodmind.learner.ingest.fenced_read import FencedReads
 from broodmind.learner.ingest.stream_reader import StreamReader
 from broodmind.learner.ledger.counters import Counters
@@ -200,7 +201,7 @@ def test_a_read_without_a_fence_is_noticed(shared_server, redis, run, keys, faul
     connection.push([fragment()], NEVER)
     step_until(heir, redis, keys, accepted=1)
     reads = FencedReads(shared_server.connect(), keys, asleep)
-    zombie = StreamReader(shared_server.connect(), reads, keys, asleep, SPEC, lambda _: None, capacity_steps=100)
+    zombie = StreamReader(shared_server.connect(), reads, keys, asleep, SPEC, lambda _: None, 100, Flow(IntakeConfig()))
     zombie.follow_roster()
     resume = pause_reads(heir)
     redis.call("XADD", keys.trajectories("a"), f"{connection.incarnation}-2", *entry("a"))

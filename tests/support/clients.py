@@ -9,20 +9,23 @@ from broodmind.common.policy.network import initial_params
 from broodmind.common.server.keys import Keys
 from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
 from broodmind.common.wire import codec
+from broodmind.common.wire.demand import Demand
 from broodmind.common.wire.weights import Pointer, digest, encode_weights
 
 GAME = GameSpec("numbered", (3,), Discrete(5), wins=True)
-SPEC = RunSpec(GAME, NetworkSpec(hidden=(8,)), RolloutSpec("games", 100, high_water=8))
+SPEC = RunSpec(GAME, NetworkSpec(hidden=(8,)), RolloutSpec("games", 100))
 STEPS = 4
 
 
-def publish(server, run, *, version=1, spec=SPEC, params=None):
-    """Publish the spec and a version of the policy, as a learner would."""
+def publish(server, run, *, version=1, spec=SPEC, params=None, games=None):
+    """What a learner would: the spec, a version of the policy, and how many games a client may have unconsumed."""
     keys = Keys(run)
     blob = encode_weights(params or initial_params(spec.network, spec.game, np.random.default_rng(version)), spec)
     pointer = Pointer(1, version, "", digest(blob), len(blob))
     server.call("HSET", keys.spec, "json", spec.to_json(), "digest", spec.digest)
     server.call("SET", keys.weights(1, version), blob)
+    if games is not None:
+        server.call("SET", keys.demand, Demand(1, 0, games, 1 << 30, 0, games).to_json())
     server.call("SET", keys.latest, pointer.to_json())
 
 

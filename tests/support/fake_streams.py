@@ -21,6 +21,7 @@ class FakeStreams:
     incarnation: int = 0  # in the roster
     spec: str | None = None
     latest: str | None = None
+    demand: str | None = None
     entries: dict[tuple[int, int], tuple[float, bytes]] = field(default_factory=dict)  # id to time and payload
     overflows: dict[tuple[int, int], int] = field(default_factory=dict)  # id to the games given up, as the entry tells
     commands: list[tuple] = field(default_factory=list)  # all that were received
@@ -86,7 +87,7 @@ class FakeStreams:
             case "HSET" if ":roster" in command[1]:
                 self.incarnation = int(command[3])
             case "GET":
-                reply = self.latest
+                reply = self.demand if command[1].endswith(":demand") else self.latest
             case "XLEN":
                 reply = len(self.entries)
             case "XREAD":

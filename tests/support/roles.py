@@ -18,7 +18,7 @@ from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.loop import learn
 
-SOAK_SPEC = replace(SPEC, rollout=RolloutSpec(fragment_length=4, high_water=16))
+SOAK_SPEC = replace(SPEC, rollout=RolloutSpec(fragment_length=4))
 PIECES_A_BATCH = 24
 CONFIG = LearnerConfig(
     algorithm=PPOConfig(n_epochs=1, minibatch_size=1 << 12),

@@ -27,9 +27,7 @@ from broodmind.common.wire.weights import Pointer, encode_weights
 from broodmind.learner.commit.commit import Commit
 from broodmind.learner.ledger.head import Head, next_head
 
-SPEC = RunSpec(
-    GameSpec("toy", (3,), Discrete(2)), NetworkSpec(hidden=(8,)), RolloutSpec(fragment_length=4, high_water=4)
-)
+SPEC = RunSpec(GameSpec("toy", (3,), Discrete(2)), NetworkSpec(hidden=(8,)), RolloutSpec(fragment_length=4))
 NEVER = Stop()
 BEGAN_MS = 10**12
 

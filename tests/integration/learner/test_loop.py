@@ -22,6 +22,8 @@ from broodmind.common.spec import GameSpec
 from broodmind.common.wire.entry_header import parse_entry
 from broodmind.common.wire.trajectory import encode_trajectory
 from broodmind.common.wire.weights import Pointer, decode_weights
+from broodmind.deploy.observe.run_view import look
+from broodmind.deploy.observe.status import describe
 from broodmind.learner.config import CheckpointConfig, Goal, LeaseConfig
 from broodmind.learner.loop import learn
 
@@ -143,16 +145,38 @@ def test_hostile_names_on_the_roster_starve_nobody(shared_server, redis, run, ke
     assert not [name for name in bad if redis.call("EXISTS", keys.trajectories(name))]
 
 
-def test_a_batch_goes_short_when_all_actors_are_blocked(shared_server, redis, run, keys):
-    config = replace(CONFIG, intake=replace(CONFIG.intake, batch_steps=1000))
+def test_a_batch_goes_short_after_its_time_and_says_what_would_help(shared_server, redis, run, keys, caplog):
+    config = replace(CONFIG, intake=replace(CONFIG.intake, batch_steps=1000, batch_wait=0.3))
     with learning(shared_server.url, run, config):
-        push(redis, keys, "a", [entry("a")] * (SPEC.rollout.high_water - 1))
-        redis.call("HSET", keys.roster, "silent", 1)  # long gone; it must not be waited for
-        head_of(redis, keys, version=1)
+        for version in (1, 2):
+            head_of(redis, keys, version=version)
+            push(redis, keys, "a", [entry("a", version=version)] * 3, first=3 * version)
+        head_of(redis, keys, version=3, accepted=6, short_batches=2)
+        wait_until(lambda: hash_of(redis, keys.stats).get("short_batches") == "2")
+        text = describe(run, look(redis, keys))
+    said = [record.getMessage() for record in caplog.records if "before it was complete" in record.getMessage()]
+    assert len(said) == 1
+    for shown in (said[0], text):
+        assert all(name in shown for name in ("batch_steps", "actors", "batch_wait"))
+
+
+def test_an_incomplete_batch_waits_though_nobody_sends_more(shared_server, redis, run, keys):
+    config = replace(CONFIG, intake=replace(CONFIG.intake, batch_steps=3 * ONE_PIECE))
+    with learning(shared_server.url, run, config):
+        push(redis, keys, "a", [entry("a")] * 2)
         wait_until(lambda: lag_of(redis, keys, "a") == 0)
-        assert int(hash_of(redis, keys.head)["version"]) == 1
-        push(redis, keys, "a", [entry("a")], first=SPEC.rollout.high_water)
-        assert int(head_of(redis, keys, version=2)["accepted"]) == SPEC.rollout.high_water
+        push(redis, keys, "b", [entry("b")])
+        head = head_of(redis, keys, version=2)
+        assert (head["accepted"], head["short_batches"]) == ("3", "0")
+
+
+def test_a_goal_that_needs_less_than_a_batch_is_reached(shared_server, redis, run, keys):
+    config = replace(CONFIG, intake=replace(CONFIG.intake, batch_steps=1000), goal=Goal(max_steps=2 * ONE_PIECE))
+    with learning(shared_server.url, run, config) as thread:
+        push(redis, keys, "a", [entry("a"), entry("a")])
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+    assert hash_of(redis, keys.head)["short_batches"] == "0"
 
 
 def test_a_successor_continues_the_same_sequence(shared_server, redis, run, keys):
@@ -197,9 +221,9 @@ def test_the_goal_ends_the_learner(shared_server, redis, run, keys):
     assert redis.call("EXISTS", keys.lease) == 0
 
 
-def test_an_actor_waits_at_high_water_and_goes_on_after_the_commit(shared_server, redis, run, keys):
+def test_an_actor_waits_for_room_and_goes_on_after_the_commit(shared_server, redis, run, keys):
     connection = joined_connection(shared_server.url, run, "a")
-    connection.push([fragment(seed=seed) for seed in range(SPEC.rollout.high_water)], NEVER)
+    connection.push([fragment(seed=seed) for seed in range(4)], NEVER)
     released = threading.Event()
 
     def wait():

@@ -18,6 +18,7 @@ from broodmind.common.errors import ConfigError
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
 from broodmind.common.wire.codec import decode, take_array
+from broodmind.common.wire.demand import Demand
 from broodmind.common.wire.entry_header import parse_entry
 from broodmind.learner.ledger.counters import REJECTIONS
 
@@ -186,12 +187,13 @@ def test_an_interrupted_import_says_how_far_it_came(shared_server, redis, run, t
     spec = replace(SPEC, game=game, rollout=replace(SPEC.rollout, unroll="games", fragment_length=100))
     joined_connection(url, run, "somebody", spec).leave()
     redis.call("HSET", keys.stats, "accept_imported", 1)
+    redis.call("SET", keys.demand, Demand(1, 0, 4, 1 << 20, 0, 4).to_json())
     for number in range(9):
         write_game(tmp_path / f"{number}.npz", actions=np.ones(20, np.int64))
     process = broodmind(
         "import", "--redis", url, "--run", run, "--json", "--behaviour", "uniform", "--name", "bot", str(tmp_path)
     )
-    full = spec.rollout.high_water
+    full = 4
     wait_until(lambda: redis.call("XLEN", keys.trajectories("bot")) == full)
     wait_until(lambda: hash_of(redis, keys.heartbeat("bot")).get("state") == "waiting")
     process.send_signal(signal.SIGTERM)

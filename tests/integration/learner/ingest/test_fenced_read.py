@@ -9,6 +9,8 @@ from broodmind.common.errors import LeaseLost
 from broodmind.common.server.keys import GROUP, Keys
 from broodmind.common.server.streams import ReplyError
 from broodmind.learner.commit.lease import Lease
+from broodmind.learner.config import IntakeConfig
+from broodmind.learner.flow.flow import Flow
 from broodmind.learner.ingest.fenced_read import FencedReads
 from broodmind.learner.ingest.stream_reader import StreamReader
 
@@ -25,7 +27,7 @@ def test_a_learner_without_the_lease_reads_nothing(shared_server, redis, run, ke
     lease.token = "1-deadbeef"
     redis.call("SET", keys.lease, "2-cafecafe")
     reads = FencedReads(shared_server.connect(), keys, lease)
-    reader = StreamReader(shared_server.connect(), reads, keys, lease, SPEC, lambda _: None, capacity_steps=100)
+    reader = StreamReader(shared_server.connect(), reads, keys, lease, SPEC, lambda _: None, 100, Flow(IntakeConfig()))
     reader.follow_roster()
     with pytest.raises(LeaseLost, match="FENCED"):
         reader.read()

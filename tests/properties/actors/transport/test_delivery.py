@@ -29,7 +29,7 @@ SIZE = 20
 LOSSES = ["none", "none", "request lost", "reply lost"]
 ANSWERS = st.lists(st.sampled_from(["taken", "taken", "full", "busy"]), max_size=8)
 SERVER_LOSES_S = 2.0  # appendfsync everysec
-STATUS = ActorStatus("playing", 64)
+STATUS = ActorStatus("playing")
 
 
 class OneActor(RuleBasedStateMachine):

@@ -31,7 +31,7 @@ POINTER = Pointer(1, 3, "commit", "digest", 1)
 
 
 def run_spec(game=TOY, unroll="steps", length=8):
-    return RunSpec(game, NetworkSpec(hidden=(8,), activation="relu"), RolloutSpec(unroll, length, high_water=8))
+    return RunSpec(game, NetworkSpec(hidden=(8,), activation="relu"), RolloutSpec(unroll, length))
 
 
 def policy_of(spec, version=3):

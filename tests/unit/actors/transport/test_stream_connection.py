@@ -13,7 +13,7 @@ from broodmind.common.errors import NameTaken, RedisUnreachable
 from broodmind.common.server.streams import NotNow, ReplyError, ServerFull
 from broodmind.common.wire.weights import Pointer
 
-STATUS = ActorStatus("playing", 5)
+STATUS = ActorStatus("playing")
 HEADER = make_header(3, 1, 10, 1, 1234)
 
 
@@ -52,7 +52,7 @@ def test_new_entries_go_in_one_pipeline_with_all_that_is_asked(connection, deliv
     put(delivery, 3)
     assert connection.round_trip(STATUS) == 3
     assert server.exchanges == [3]
-    assert [command[0] for command in server.commands[-5:]] == ["XADD", "XADD", "XADD", "GET", "XLEN"]
+    assert [command[0] for command in server.commands[-6:]] == ["XADD", "XADD", "XADD", "GET", "GET", "XLEN"]
     assert (connection.stream_length, connection.latest.version) == (3, 3)
 
 

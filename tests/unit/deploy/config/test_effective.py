@@ -23,7 +23,7 @@ def made(game=CARDS, **values):
 def test_defaults_with_discrete_actions():
     config = made()
     assert (config.algo, config.algorithm.learning_rate, config.algorithm.n_epochs) == ("ppo", 2.5e-3, 4)
-    assert (config.rollout.unroll, config.rollout.fragment_length, config.rollout.high_water) == ("steps", 32, 2)
+    assert (config.rollout.unroll, config.rollout.fragment_length) == ("steps", 32)
     assert (config.intake.batch_steps, config.intake.batch_games) == (2048, 0)
     assert (config.network.normalize_observations, config.rollout.noise_correlation) == (False, 0.0)
     assert (config.lease.ttl_ms, config.lease.wait_s) == (5000, 10.0)
@@ -54,9 +54,8 @@ def test_noise_that_lasts_is_for_continuous_actions_only():
 
 def test_reinforce_trains_on_whole_episodes():
     config = made(algo="reinforce")
-    assert (config.rollout.unroll, config.rollout.fragment_length, config.rollout.high_water) == ("games", 4096, 16)
+    assert (config.rollout.unroll, config.rollout.fragment_length) == ("games", 4096)
     assert (config.intake.batch_steps, config.intake.batch_games) == (0, 16)
-    assert made(algo="reinforce", batch_games=4).rollout.high_water == 8
     by_steps = made(algo="reinforce", batch_steps=100)
     assert (by_steps.intake.batch_steps, by_steps.intake.batch_games) == (100, 0)
 
@@ -83,12 +82,15 @@ def test_settings_that_do_not_fit_together(values, message):
         assert str(refused.value).startswith(message)
 
 
-def test_a_local_run_takes_one_fragment_of_each_game_as_a_batch():
-    assert for_local_run(Given()).values == {"actors": 2, "batch_steps": 2 * 32 * 32}
-    given = for_local_run(of_values({"actors": 3, "envs": 4, "fragment_length": 5}, ""))
-    assert given.get("batch_steps") == 3 * 4 * 5
-    assert for_local_run(of_values({"batch_steps": 9}, "")).get("batch_steps") == 9
-    assert for_local_run(of_values({"algo": "reinforce"}, "")).get("batch_steps") is None
+@pytest.mark.parametrize("values", [{}, {"actors": 1, "envs": 1}, {"actors": 48, "envs": 200}, {"algo": "reinforce"}])
+def test_the_batch_of_a_local_run_does_not_follow_from_how_many_play(values):
+    assert for_local_run(of_values(values, "")).values == {"actors": 2, **values}
+
+
+def test_in_lock_step_a_local_run_takes_one_fragment_of_each_game_as_a_batch():
+    values = {"actors": 3, "envs": 4, "fragment_length": 5, "lock_step": True}
+    assert for_local_run(of_values(values, "")).get("batch_steps") == 3 * 4 * 5
+    assert for_local_run(of_values({**values, "batch_steps": 9}, "")).get("batch_steps") == 9
 
 
 def test_a_standby_waits_without_limit():

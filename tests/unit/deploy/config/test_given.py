@@ -20,15 +20,15 @@ def write(tmp_path):
 
 
 def test_the_command_line_comes_before_the_environment_before_the_file(write, monkeypatch):
-    file = write("seed = 2\n[intake]\nmax_staleness = 2\n[rollout]\nhigh_water = 2\n")
+    file = write("seed = 2\n[intake]\nmax_staleness = 2\n[rollout]\nfragment_length = 2\n")
     monkeypatch.setenv("BROODMIND_MAX_STALENESS", "3")
-    monkeypatch.setenv("BROODMIND_HIGH_WATER", "3")
-    given = gather("learner", {"high_water": "4"}, str(file))
-    assert given.values == {"seed": 2, "max_staleness": 3, "high_water": 4}
+    monkeypatch.setenv("BROODMIND_FRAGMENT_LENGTH", "3")
+    given = gather("learner", {"fragment_length": "4"}, str(file))
+    assert given.values == {"seed": 2, "max_staleness": 3, "fragment_length": 4}
     assert given.sources == {
         "seed": str(file),
         "max_staleness": "environment variable BROODMIND_MAX_STALENESS",
-        "high_water": "",
+        "fragment_length": "",
     }
 
 

@@ -7,8 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from broodmind.common import deprecated
-from broodmind.common.errors import ConfigError
-from broodmind.deploy.config.given import of_environment
+from broodmind.deploy.config.given import of_environment, of_file
 from broodmind.deploy.config.options import with_settings
 from broodmind.deploy.config.tree import entries
 
@@ -78,10 +77,27 @@ def test_the_new_name_wins():
     assert run("--rate", "0.5", "--learning-rate", "0.25")[0] == {"learning_rate": 0.25}
 
 
+def test_a_setting_without_effect_is_still_taken_and_says_what_does_its_work(capsys, tmp_path):
+    says = "is deprecated and ends with 0.3, use nothing: an actor's share follows from batch_steps or batch_games\n"
+    found, result = run("--high-water", "4")
+    assert (found, result.stderr) == ({}, f"broodmind: --high-water {says}")
+    for variable in ("BROODMIND_HIGH_WATER", "BROODMIND_UP_HIGH_WATER"):
+        assert of_environment("up", {variable: "4"}).values == {}
+        assert capsys.readouterr().err == f"broodmind: {variable} {says}"
+    file = tmp_path / "run.toml"
+    file.write_text("[rollout]\nhigh_water = 4\nfragment_length = 8\n")
+    assert of_file(file).values == {"fragment_length": 8}
+    assert capsys.readouterr().err == f"broodmind: high_water in {file} {says}"
+
+
 def test_no_old_name_is_in_the_help():
     _, result = run("--help")
     assert "--clip-range" in result.stdout
-    assert not [old for old in deprecated.SETTINGS if f"--{old.replace('_', '-')} " in result.stdout]
+    assert not [
+        old
+        for old in (*deprecated.SETTINGS, *deprecated.ENDED_SETTINGS)
+        if f"--{old.replace('_', '-')} " in result.stdout
+    ]
     assert "--set" not in result.stdout
 
 

@@ -9,11 +9,12 @@ from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import ReplyError
 from broodmind.common.spec import RunSpec
 from broodmind.learner.commit.lease import Lease
-from broodmind.learner.ingest.stream_reader import StreamReader
+from broodmind.learner.config import IntakeConfig
+from broodmind.learner.flow.flow import Flow
+from broodmind.learner.ingest.stream_reader import ENTRIES_PER_READ, StreamReader
 
 KEYS = Keys("run")
 SPEC = RunSpec(TinyZerg.spec)
-HIGH_WATER = SPEC.rollout.high_water
 ASKING_S = 0.01
 
 
@@ -67,7 +68,8 @@ def reads(monkeypatch):
 
 
 def a_reader(reads, capacity_steps=100):
-    made = StreamReader(OneActor(), reads, KEYS, Lease(KEYS, 5000), SPEC, lambda _: None, capacity_steps)
+    flow = Flow(IntakeConfig())
+    made = StreamReader(OneActor(), reads, KEYS, Lease(KEYS, 5000), SPEC, lambda _: None, capacity_steps, flow)
     made.follow_roster()
     return made
 
@@ -80,19 +82,19 @@ def test_where_little_came_it_says_how_long_asking_took(reads):
 
 
 def test_where_there_may_be_more_it_asks_again_at_once_and_needs_no_rest(reads):
-    reader, reads.entries = a_reader(reads), HIGH_WATER
+    reader, reads.entries = a_reader(reads), ENTRIES_PER_READ
     assert reader.read()
     assert (reader.asking_s, reads.under_way) == (0, True)
 
 
 def test_nothing_is_read_while_as_much_is_held_as_may_be(reads):
     """An entry that is no trajectory counts as one step."""
-    reader, reads.entries = a_reader(reads, capacity_steps=HIGH_WATER), HIGH_WATER
+    reader, reads.entries = a_reader(reads, capacity_steps=ENTRIES_PER_READ), ENTRIES_PER_READ
     assert [reader.read(), reader.read(), reader.read()] == [True, False, False]
-    assert (reads.asked, reader.queue.held_steps) == (2, HIGH_WATER)
+    assert (reads.asked, reader.queue.held_steps) == (2, ENTRIES_PER_READ)
     reader.queue.take(0)
     assert reader.read()
-    assert (reads.asked, reader.queue.held_steps) == (3, 2 * HIGH_WATER - 1)
+    assert (reads.asked, reader.queue.held_steps) == (3, 2 * ENTRIES_PER_READ - 1)
 
 
 def test_pending_entries_are_read_before_new_ones(reads):

@@ -1,4 +1,4 @@
-"""Detects that every live actor waits at high water, so that an incomplete batch must be trained on."""
+"""Detects that in lock step every actor has delivered, so that a batch that is still incomplete must be trained on."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ if TYPE_CHECKING:
 
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
-    from ...common.spec import RolloutSpec
 
 
 class StandstillWatch:
-    """Watches whether every live actor has reached its high-water mark, and so waits for the learner.
+    """Watches whether every actor that plays in lock step has delivered: then they all wait for the next version.
+
+    Others, such as clients, whose games cannot wait, are not waited for.
 
     `blocked_s` may be read by any thread; everything else is for the reading thread.
     """
 
-    def __init__(self, server: Server, keys: Keys, rollout: RolloutSpec) -> None:
+    def __init__(self, server: Server, keys: Keys) -> None:
         self._server, self._keys = server, keys
-        self._usual_mark = rollout.full_at
-        self._arrived = False  # an entry, since the last look
+        self._arrived = False  # anything, since the last look
         self._blocked_since: float | None = None
 
     @property
     def blocked_s(self) -> float:
-        """For how long every live actor has been at high water with nothing left to read; 0 if they are not."""
+        """For how long they all have had an entry in their streams, with nothing left to read; 0 if they have not."""
         since = self._blocked_since
         return 0.0 if since is None else time.monotonic() - since
 
@@ -48,14 +48,8 @@ class StandstillWatch:
             self._blocked_since = None
             return
         backlogs = self._server.pipeline([("XLEN", self._keys.trajectories(actor)) for actor in actors])
-        asked = [("HMGET", self._keys.heartbeat(actor), "state", "high_water") for actor in actors]
-        marks = [_high_water(raw, self._usual_mark) if alive else 0 for alive, raw in self._server.pipeline(asked)]
-        if not any(backlogs) or any(n < high_water for n, high_water in zip(backlogs, marks, strict=True)):
+        waiting = self._server.pipeline([("HGET", self._keys.heartbeat(actor), "lock_step") for actor in actors])
+        if not any(backlogs) or any(not n and flag == b"1" for n, flag in zip(backlogs, waiting, strict=True)):
             self._blocked_since = None
         elif self._blocked_since is None:
             self._blocked_since = time.monotonic()
-
-
-def _high_water(raw: bytes | None, usual: int) -> int:
-    """The high-water mark that an actor gives in its heartbeat."""
-    return int(raw) if raw is not None and raw.isdigit() and len(raw) < 10 else usual

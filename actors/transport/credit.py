@@ -1,0 +1,159 @@
+"""How much an actor may have unconsumed: by the learner's demand, and by what of the actor is in its stream."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...common.wire.demand import Demand
+    from ...common.wire.entry_header import Header
+
+_BYTES_WITHOUT_DEMAND = 32 << 20
+_MEAN_WEIGHT = 0.1  # of the latest entry in the mean
+# By which part of its share an actor's turn moves on with each version, where the share is less than what it adds at
+# once. Much faster, and actors would begin before what others added in their turn has been consumed.
+_TURN = 0.125
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """An amount of play. Steps are counted as in the learner's batch: with those that resets swallow."""
+
+    steps: float = 0.0
+    games: float = 0.0
+    payload_bytes: float = 0.0
+
+    def __add__(self, other: Amount) -> Amount:
+        """Both together."""
+        return Amount(self.steps + other.steps, self.games + other.games, self.payload_bytes + other.payload_bytes)
+
+    def __mul__(self, factor: float) -> Amount:
+        """So many times this amount."""
+        return Amount(self.steps * factor, self.games * factor, self.payload_bytes * factor)
+
+
+NOTHING = Amount()
+
+
+def amount_of(header: Header, payload_bytes: int) -> Amount:
+    """What an entry is."""
+    return Amount(header.steps + header.games, header.games, payload_bytes)
+
+
+class Unconsumed:
+    """What of an actor is in its stream, as of the last look at the stream's length.
+
+    Entries leave the stream in order. So with a length of n it is the last n of those that were added.
+    """
+
+    def __init__(self) -> None:
+        self._added: deque[Amount] = deque()
+        self._known = NOTHING  # the sum of `_added`
+        self.entries = 0
+        self.mean_entry = NOTHING  # a moving mean; nothing before the first entry
+
+    def add(self, entries: Iterable[Amount]) -> None:
+        """Note what was added to the stream."""
+        for entry in entries:
+            self._added.append(entry)
+            self._known += entry
+            weight = _MEAN_WEIGHT if self.mean_entry.steps else 1.0
+            self.mean_entry = self.mean_entry * (1 - weight) + entry * weight
+
+    def observe(self, stream_length: int) -> None:
+        """Take note of the stream's length."""
+        while len(self._added) > stream_length:
+            self._known += self._added.popleft() * -1.0
+        self.entries = stream_length
+
+    @property
+    def amount(self) -> Amount:
+        """The sum over the entries. Those of an earlier process are taken to be of the mean size."""
+        return self._known + self.mean_entry * max(self.entries - len(self._added), 0)
+
+
+class Credit:
+    """Whether an actor may add more to its stream.
+
+    Where its share is no multiple of what it adds at once, actors take turns: each may have the next smaller multiple,
+    or, while it has a turn, the next larger one, and the mean over all is the share. So of a hundred actors that each
+    may have a tenth of a fragment unconsumed, ten play.
+    """
+
+    def __init__(self, entries_without_demand: int) -> None:
+        """No demand is known yet.
+
+        Args:
+            entries_without_demand: how many entries may be unconsumed as long as that is so.
+        """
+        self._entries_without_demand = entries_without_demand
+        self._turn = random.random()  # noqa: S311 - only so that not all actors have their turns at the same time
+        self._version: tuple[int, int] | None = None
+        self._demand: Demand | None = None
+
+    @property
+    def steps(self) -> int | None:
+        """The actor's share in steps; None where the demand is not known, or not in steps."""
+        return self._demand.steps or None if self._demand is not None else None
+
+    @property
+    def batch_steps(self) -> int | None:
+        """Of the learner's batch; None where it is not known, or the batch is not measured in steps."""
+        return self._demand.batch_steps or None if self._demand is not None else None
+
+    def learn(self, demand: Demand | None, version: tuple[int, int], usual: Amount) -> None:
+        """Take note of the newest demand.
+
+        Args:
+            demand: None where Redis has none.
+            version: the newest version of the policy, with its epoch. Each new one moves the turns on.
+            usual: what the actor adds at once.
+        """
+        self._demand = demand
+        if demand is not None and version != self._version:
+            self._version = version
+            part = demand.steps / usual.steps if demand.steps and usual.steps else 1.0
+            self._turn = (self._turn + _TURN * min(part, 1.0)) % 1.0
+
+    def allows(self, unconsumed: Unconsumed, more: Amount) -> bool:
+        """Whether `more` may be added to what is unconsumed."""
+        demand, there = self._demand, unconsumed.amount
+        if demand is None:
+            return unconsumed.entries < self._entries_without_demand and there.payload_bytes < _BYTES_WITHOUT_DEMAND
+        if unconsumed.entries and there.payload_bytes + more.payload_bytes > demand.payload_bytes:
+            return False
+        return self._has_room(there.steps, more.steps, demand.steps, demand.batch_steps) or self._has_room(
+            there.games, more.games, demand.games, demand.batch_games
+        )
+
+    def entries(self, unconsumed: Unconsumed) -> int:
+        """How many more entries of the mean size may be added; at most one as long as the size is not known."""
+        demand, there, mean = self._demand, unconsumed.amount, unconsumed.mean_entry
+        if not self.allows(unconsumed, mean):
+            return 0
+        if demand is None:
+            return self._entries_without_demand - unconsumed.entries
+        if not mean.steps:
+            return 1
+        by_size = [
+            (level + self._turn * size - held) / size
+            for level, held, size in (
+                (demand.steps, there.steps, mean.steps),
+                (demand.games, there.games, mean.games),
+            )
+            if level and size
+        ]
+        by_bytes = (demand.payload_bytes - there.payload_bytes) / max(mean.payload_bytes, 1)
+        return max(int(min(max(by_size, default=1.0), by_bytes)), 1)
+
+    def _has_room(self, there: float, more: float, level: float, batch: float) -> bool:
+        if not level:
+            return False
+        if not there and level >= batch:  # with a larger share, larger fragments would not fit either
+            return True
+        return there + more <= level + self._turn * more

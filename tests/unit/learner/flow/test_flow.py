@@ -1,0 +1,150 @@
+"""What the demand does to actors of all kinds: full batches on their way, fresh play, nobody held up by the idle."""
+
+from __future__ import annotations
+
+import pytest
+from support.flow_simulation import Simulation
+from support.runs import make_header
+
+from broodmind.learner.config import IntakeConfig
+from broodmind.learner.flow.flow import Flow
+
+BATCH = 2048
+SLOW, QUICK = 0.5, 0.05  # seconds an update takes
+
+
+@pytest.mark.parametrize(
+    ("actors", "update_s", "share", "stalest"),
+    [
+        ([(96, 20_000)], SLOW, 0.85, 2),
+        ([(96, 20_000)], QUICK, 0.8, 3),
+        ([(1, 2000)], QUICK, 0.9, 1),
+        ([(1, 20_000)], SLOW, 0.95, 1),
+        ([(48, 10_000)] * 2, SLOW, 0.9, 2),
+        ([(16, 6000)] * 6, SLOW, 0.9, 2),
+        ([(16, 2000)] * 6, QUICK, 0.85, 3),
+        ([(16, 500 * 2**at) for at in range(6)], 0.2, 0.85, 6),
+        ([(2, 500)] * 48, SLOW, 0.9, 2),
+        ([(2, 100)] * 48, QUICK, 0.85, 3),
+        ([(2, 20 * (at + 1)) for at in range(48)], 0.2, 0.9, 4),
+        ([(2, 20 * (at + 1)) for at in range(200)], 0.2, 0.9, 4),
+        ([(16, 2000)] * 200, 0.2, 0.75, 6),  # a turn for one in thirty
+        ([(16, 512)] * 200, 1.0, 0.8, 4),
+    ],
+)
+def test_the_learner_is_kept_busy_and_what_it_trains_on_is_fresh(actors, update_s, share, stalest):
+    simulation = Simulation(actors, update_s).run(10)
+    simulation.begin_to_count()
+    simulation.run(25)
+    assert simulation.steps_per_second >= share * simulation.most_per_second
+    assert simulation.staleness_at(0.95) <= stalest
+    assert max(simulation.batches) <= BATCH * 9 / 8
+
+
+def test_equal_actors_have_equal_parts():
+    simulation = Simulation([(16, 6000)] * 6, SLOW).run(60)
+    parts = [actor.consumed for actor in simulation.actors]
+    assert min(parts) >= 0.7 * max(parts)
+
+
+def test_a_slow_actor_does_not_wait_for_faster_ones():
+    simulation = Simulation([(1, 300), *[(1, 20_000)] * 5], 0.2).run(10)
+    simulation.begin_to_count()
+    simulation.run(30)
+    assert simulation.actors[0].consumed >= 0.9 * 300 * 30
+
+
+def test_when_five_of_six_vanish_the_sixth_has_all_the_credit_within_a_second():
+    simulation = Simulation([(16, 6000)] * 6, 0.2).run(20)
+    for actor in simulation.actors[1:]:
+        actor.state = "gone"
+    simulation.run(1.5)  # half a second of which the learner still trains on what they left
+    assert simulation.flow.demand.steps >= BATCH
+    simulation.begin_to_count()
+    simulation.run(20)
+    assert simulation.steps_per_second >= 0.9 * 6000
+
+
+@pytest.mark.parametrize("idle", [1, 5, 50])
+def test_the_idle_do_not_hold_up_those_who_play(idle):
+    simulation = Simulation([(16, 6000)], 0.2, idle=idle).run(10)
+    assert simulation.batches
+    simulation.begin_to_count()
+    simulation.run(20)
+    assert simulation.steps_per_second >= 0.9 * 6000
+    assert simulation.staleness_at(0.95) <= 2
+
+
+def test_actors_that_come_back_all_at_once_do_not_flood_the_learner():
+    simulation = Simulation([(2, 5000)] * 48, SLOW).run(20)
+    for actor in simulation.actors[1:]:
+        actor.state = "gone"
+    simulation.run(20)
+    simulation.return_to_play()
+    simulation.run(20)
+    assert simulation.outstanding <= 3 * BATCH
+    assert simulation.staleness_at(0.95) <= 5
+
+
+class Clock:
+    now_s = 0.0
+
+    def __call__(self):
+        return self.now_s
+
+
+def flow(**intake):
+    clock = Clock()
+    return Flow(IntakeConfig(**{"batch_steps": BATCH, **intake}), clock), clock
+
+
+def test_the_first_demand_is_two_batches_for_one_actor_and_shared_among_more():
+    one, _ = flow()
+    one.follow(["a"])
+    assert one.revise(starving=True).steps == 2 * BATCH
+    four, _ = flow()
+    four.follow(["a", "b", "c", "d"])
+    assert four.revise(starving=True).steps == BATCH / 2
+    assert four.revise(starving=True) is None
+
+
+def test_games_are_demanded_where_the_batch_is_of_games():
+    made, _ = flow(batch_steps=0, batch_games=16)
+    made.follow(["a", "b"])
+    demand = made.revise(starving=False)
+    assert (demand.steps, demand.games, demand.batch_steps, demand.batch_games) == (0, 16, 0, 16)
+
+
+def test_the_memory_is_shared_equally():
+    made, _ = flow(max_unconsumed_mb=8)
+    made.follow(["a", "b", "c", "d"])
+    assert made.revise(starving=False).payload_bytes == 2 << 20
+
+
+def test_each_change_has_a_higher_serial():
+    made, _ = flow()
+    serials = []
+    for actors in (["a"], ["a", "b"], ["a"]):
+        made.follow(actors)
+        serials.append(made.revise(starving=False).serial)
+    assert serials == sorted(set(serials))
+
+
+def test_an_actor_that_is_silent_for_long_has_no_share():
+    made, clock = flow()
+    made.follow(["a", "b"])
+    made.revise(starving=False)
+    clock.now_s = 6.0
+    for number in range(4):
+        made.arrives("a", make_header(1, 1, BATCH, 0, number))
+        made.consumed({"a": 1}, trained=True)
+    assert 2 * BATCH <= made.revise(starving=False).steps < 2.5 * BATCH
+
+
+def test_what_is_rejected_without_a_header_counts_as_nothing_and_leaves_all_the_same():
+    made, _ = flow()
+    made.arrives("a", None)
+    made.arrives("a", make_header(1, 1, 100, 2, 0))
+    made.consumed({"a": 2}, trained=False)
+    made.follow([])
+    assert made.revise(starving=False).steps == 2 * BATCH
