@@ -25,10 +25,11 @@ class IntakeConfig:
     batch_steps: Annotated[
         int,
         Setting(
-            "Train as soon as so many steps have come, counting those that resets swallow. It does not follow from the "
-            "number of actors: each may send ahead its share of two batches.",
+            "Train when this many steps have arrived. Steps in which a game was only reset count too. The number of "
+            "actors does not matter: together they send two batches ahead.",
             ge=0,
-            auto="2048, reinforce 0; broodmind up in lock step: one fragment of each game",
+            auto="2048 (reinforce 0)",
+            command_defaults=(("up", "as the learner; in lock step one fragment of each game"),),
         ),
     ] = 2048
     batch_games: Annotated[
@@ -40,13 +41,22 @@ class IntakeConfig:
         ),
     ] = 0
     max_staleness: Annotated[
-        int, Setting("Reject what was played more than so many versions ago.", ge=0, unit="versions")
-    ] = 4
-    max_age: Annotated[float, Setting("Reject what was played longer ago than that.", gt=0, unit="seconds")] = 3600.0
+        int | None,
+        Setting(
+            "Do not train on steps that were played more than so many versions (each update publishes one) ago.",
+            ge=0,
+            unit="versions",
+            auto="4 more than pass during a game, at most 64",
+        ),
+    ] = None
+    max_age: Annotated[
+        float,
+        Setting("Reject play that ended longer ago than that, by the server's clock.", gt=0, unit="seconds"),
+    ] = 3600.0
     batch_wait: Annotated[
         float | None,
         Setting(
-            "Train on an incomplete batch once the learner has waited for the rest of it for so long.",
+            "Train on an incomplete batch after waiting this long for the rest of it. Such batches are counted.",
             gt=0,
             unit="seconds",
             auto="half of max_age",
@@ -55,12 +65,14 @@ class IntakeConfig:
     max_unconsumed_mb: Annotated[
         float,
         Setting(
-            "Memory of the server that trajectories may take before they are trained on; shared among the actors.",
+            "Memory of the server that trajectories may take before they are trained on. The actors share it.",
             gt=0,
             unit="MB of 2^20 bytes",
         ),
     ] = 256.0
-    accept_imported: Annotated[bool, Setting("Take imported episodes too, which no version of the run played.")] = False
+    accept_imported: Annotated[
+        bool, Setting("Also train on imported episodes, which were not played by a version of this run.")
+    ] = False
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""

@@ -103,7 +103,8 @@ class SenderThread:
     def _learn_demand(self) -> None:
         latest = self._connection.latest
         version = (0, 0) if latest is None else (latest.epoch, latest.version)
-        self._credit.learn(self._connection.demand, version, self._connection.unconsumed.mean_entry)
+        self.demand = self._connection.demand
+        self._credit.learn(self.demand, version, self._connection.unconsumed.mean_entry)
 
     def _join(self) -> bool:
         """Read and check the run's spec. Returns False if no learner has written it yet."""

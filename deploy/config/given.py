@@ -115,7 +115,9 @@ def _flat(table: Mapping[str, Any], where: tuple[str, ...], path: Path) -> Itera
         ):
             yield from _flat(value, (*where, key), path)
         elif not old_options.has_ended(key, str(path)):
-            raise ConfigError(_unknown(key, where, path))
+            raise ConfigError(
+                _unknown_table(key, where, path) if isinstance(value, dict) else _unknown(key, where, path)
+            )
 
 
 def _unknown(key: str, where: tuple[str, ...], path: Path) -> str:

@@ -53,12 +53,15 @@ def to_json(view: RunView) -> dict[str, Any]:
     return {**fields, "head": with_old_fields(view.head), "stats": with_old_fields(view.stats)}
 
 
-def _advice(stats: dict[str, str]) -> list[str]:
-    short = int(stats.get("short_batches", 0))
-    if not short:
-        return []
-    remedy = "choose a smaller batch_steps or batch_games, run more actors, or raise batch_wait"
-    return [f"short batches   {short}, trained on before they were complete: {remedy}"]
+def _advice(head: dict[str, str], stats: dict[str, str]) -> list[str]:
+    """What to change, where games are given up or batches are trained on before they are complete."""
+    lines = []
+    if advice := hint(int(head.get("overflow", 0)), int(head.get("games", 0))):
+        lines.append(advice)
+    if short := int(stats.get("short_batches", 0)):
+        remedy = "choose a smaller batch_steps or batch_games, run more actors, or raise batch_wait"
+        lines.append(f"short batches   {short}, trained on before they were complete: {remedy}")
+    return lines
 
 
 def describe(run: str, view: RunView) -> str:
@@ -68,8 +71,8 @@ def describe(run: str, view: RunView) -> str:
     lines = [
         f"run {run}   epoch {head['epoch']}   version {head['version']}   commit {head['commit']}   {learner}",
         "   ".join(f"{name} {stats[name]}" for name in _SHOWN if name in stats),
-        "rejected   " + "   ".join(f"{name} {head[name]}" for name in REJECTION_COUNTERS),
-        *_advice(stats),
+        "rejected   " + "   ".join(f"{name} {head.get(name, 0)}" for name in REJECTION_COUNTERS),
+        *_advice(head, stats),
         f"{'actor':<40} {'lag':>5} {'pending':>8} {'backlog':>8} {'version':>8} {'steps/s':>9}  state",
     ]
     lines[2:2] = [f"warning    {text}" for name, text in sorted(stats.items()) if name.startswith("warning_") and text]

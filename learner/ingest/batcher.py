@@ -64,7 +64,9 @@ class Batcher:
             self.rejected.append((entry, reason or "invalid"))
         else:
             self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))
-            self.steps += _steps(entry.header, entry.trajectory)
+            fresh = fresh_steps(entry.header, entry.trajectory, self.oldest_version)
+            steps = _steps(entry.header, entry.trajectory)
+            self.steps += steps if fresh is None else min(steps, int(np.count_nonzero(fresh)))
             self.games += entry.header.games
 
     def _judge(self, entry: Entry, standing: Standing, now_ms: int) -> Rejection | None:

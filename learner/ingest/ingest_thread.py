@@ -18,7 +18,6 @@ _log = Log("ingest")
 
 _ROSTER_EVERY_S = 0.2
 _DEMAND_EVERY_S = 0.05  # how soon actors hear that a commit has made room
-_STRIKE_OFF_EVERY_S = 10.0
 _POLL_MIN_S, _POLL_MAX_S = 0.0005, 0.02
 _REST = 4  # pause this many times as long as a request took: with a thousand streams each request is expensive
 _JOIN_TIMEOUT_S = 10.0  # longer than the connection's timeout, which limits each call of the thread
@@ -36,7 +35,7 @@ class IngestThread:
             strike_off_every_s: the time between two searches for silent actors.
         """
         self.reader = reader
-        self._roster_due, self._strike_off_due = Every(_ROSTER_EVERY_S), Every(_STRIKE_OFF_EVERY_S)
+        self._roster_due, self._strike_off_due = Every(_ROSTER_EVERY_S), Every(strike_off_every_s)
         self._demand_due = Every(_DEMAND_EVERY_S)
         self._renewal_due = Every(renew_every_s)
         self._pause = PollPause()

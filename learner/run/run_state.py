@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...common.process.clock import now_ms
 from ...common.process.log import Log
+from ...common.server.server_clock import ServerClock
 from ..algorithms.trainer import Trainer
 from ..ingest.admission import rejection, staleness_limit
 from ..ingest.batcher import Batcher

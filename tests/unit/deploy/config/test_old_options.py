@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from broodmind.common import deprecated
+from broodmind.common.errors import ConfigError
 from broodmind.deploy.config.given import of_environment, of_file
 from broodmind.deploy.config.options import with_settings
 from broodmind.deploy.config.tree import entries

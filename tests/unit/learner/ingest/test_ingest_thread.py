@@ -34,7 +34,7 @@ class Reader:
 
 def test_in_its_first_turn_it_does_all_that_is_due_and_then_reads():
     reader = Reader()
-    IngestThread(reader, 60).turn()
+    IngestThread(reader, 60, 60).turn()
     first = ["follow_roster", "watch_for_standstill", "publish_demand", "strike_off_silent", "renew_lease", "read"]
     assert reader.done == first
 
