@@ -43,8 +43,7 @@ class IntakeConfig:
     max_staleness: Annotated[
         int | None,
         Setting(
-            "Do not train on steps whose version is older than the current one by more than this. Each update "
-            "publishes one version.",
+            "Do not train on steps that were played more than so many versions (each update publishes one) ago.",
             ge=0,
             unit="versions",
             auto="4 more than pass during a game, at most 64",

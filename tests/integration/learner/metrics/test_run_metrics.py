@@ -15,10 +15,7 @@ from broodmind.common.wire.entry_header import Episodes
 from broodmind.learner.config import Goal, IntakeConfig, Intervals
 from broodmind.learner.metrics.run_metrics import GAMES
 
-
-@pytest.fixture(autouse=True)
-def _gauges_in_every_commit(monkeypatch):
-    monkeypatch.setattr("broodmind.learner.run.run_statistics.GAUGES_EVERY_S", 0)
+ALL_GAUGES = replace(CONFIG, intervals=Intervals(gauges_s=0))  # in every commit
 
 
 def piece(version, value, began_ms, open_since_ms):

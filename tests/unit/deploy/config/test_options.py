@@ -36,7 +36,10 @@ def test_options_are_settings_of_their_type_and_the_commands_own_are_its_own():
 def test_help_lists_settings_by_group_with_range_unit_and_default():
     shown = " ".join(invoke("--help").stdout.split())
     assert "which trajectories are rejected: --batch-steps INTEGER" in shown
-    assert "longer ago than this, by the server's clock. [more than 0; in seconds; default: 3600]" in shown
+    assert (
+        "Reject play that ended longer ago than that, by the server's clock. [more than 0; in seconds; default: 3600]"
+        in shown
+    )
     assert "--activation [tanh|relu]" in shown
     assert "--shared / --no-shared" in shown
     assert "--seed" in shown.partition("Batches, ")[0]
