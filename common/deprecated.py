@@ -56,7 +56,7 @@ SETTINGS = {
 }
 # Settings without effect: what does their work now.
 ENDED_SETTINGS = {"high_water": "nothing: an actor's share follows from batch_steps or batch_games"}
-# Hyperparameters of the algorithms that `--set NAME=VALUE` had another name for.
+# Hyperparameters of the algorithms that had another name in `--set NAME=VALUE`.
 HYPERPARAMETERS = {
     "rate": "learning_rate",
     "lambda_": "gae_lambda",

@@ -25,11 +25,11 @@ class IntakeConfig:
     batch_steps: Annotated[
         int,
         Setting(
-            "Train when this many steps have arrived. Steps in which a game was only reset count too. The number of "
-            "actors does not matter: together they send two batches ahead.",
+            "Train when this many steps have arrived. Steps in which a game was only reset count too. Independent of "
+            "the number of actors, each of which may send its share of two batches in advance.",
             ge=0,
             auto="2048 (reinforce 0)",
-            command_defaults=(("up", "as the learner; in lock step one fragment of each game"),),
+            command_defaults=(("up", "2048 (reinforce 0); with lock_step: one fragment of each game"),),
         ),
     ] = 2048
     batch_games: Annotated[
@@ -56,7 +56,7 @@ class IntakeConfig:
     batch_wait: Annotated[
         float | None,
         Setting(
-            "Train on an incomplete batch after waiting this long for the rest of it. Such batches are counted.",
+            "Train on an incomplete batch after waiting this long for the rest of it, or once all actors have left.",
             gt=0,
             unit="seconds",
             auto="half of max_age",
@@ -65,7 +65,7 @@ class IntakeConfig:
     max_unconsumed_mb: Annotated[
         float,
         Setting(
-            "Memory of the server that trajectories may take before they are trained on. The actors share it.",
+            "Maximum size of all trajectories on the server that were not trained on yet. The actors share it equally.",
             gt=0,
             unit="MB of 2^20 bytes",
         ),

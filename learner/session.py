@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 
 _log = Log("learner")
 
-_TAKE_S = 0.05  # how long to wait for an entry before looking at the clock and the stop flag again
-_REJECTED_WAIT_S = 0.25  # how long a rejected entry may keep its place in its actor's backlog
+_TAKE_S = 0.05  # how long to wait for an entry before checking the goal and the stop flag again
+_REJECTED_WAIT_S = 0.25  # how long a rejected entry may stay in its actor's stream before a commit removes it
 _STANDSTILL_S = 0.5  # how long all actors in lock step may wait before a batch goes without what it still lacks
+_NOBODY_LEFT_S = 2.0  # the same where all have left; some may be about to come back
 
 
 class Session:
@@ -186,7 +187,8 @@ class Session:
             return True
         if self._waits_since_s is None:
             self._waits_since_s = monotonic_s()
-        if monotonic_s() - self._waits_since_s < self._config.intake.wait_s:
+        waited_s, most_s = monotonic_s() - self._waits_since_s, self._config.intake.wait_s
+        if waited_s < most_s and self.ingest.blocked_s <= _NOBODY_LEFT_S:
             return False
         self.state.note_short_batch(self.batcher)
         return True

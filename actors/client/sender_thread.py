@@ -29,7 +29,7 @@ _log = Log("client")
 
 ConnectionState = Literal["connecting", "waiting for a learner", "connected", "full", "unreachable", "denied", "misfit"]
 
-_POLL_S = 1.0  # between two looks at the latest version; games that take minutes need no more
+_POLL_S = 1.0  # between two requests for the latest version; enough for games that take minutes
 _ROOM_S = (0.02, 0.4)  # first and longest pause where the learner wants no more
 _ENTRIES_WITHOUT_DEMAND = 64
 _RETRY_S = (0.1, 5.0)  # first and longest pause after a failure
@@ -87,7 +87,7 @@ class SenderThread:
         assert self.spec is not None
         if not self._delivery.ready:  # at the beginning, or after another process took the name
             self._connection.enter()
-        # What the learner does not want yet waits here, not in Redis.
+        # Entries that the learner does not want yet wait in the delivery's queue, not in Redis.
         sent = self._connection.round_trip(ActorStatus("playing", self._credit.steps), most=self._most())
         self._connected()
         self._learn_demand()
@@ -95,7 +95,7 @@ class SenderThread:
         self._wait(sent=sent > 0)
 
     def _most(self) -> int:
-        """How many new entries the learner's demand leaves room for."""
+        """The number of new entries for which the learner's demand leaves room."""
         if self.state != "connected":  # the stream's length is not known, and what must be sent again goes first
             return 0
         return self._credit.entries(self._connection.unconsumed)
@@ -134,7 +134,7 @@ class SenderThread:
                 self.spec = spec
 
     def _wait(self, *, sent: bool) -> None:
-        """Wait until there is a game to send, room to send it, or it is time to look for a new version."""
+        """Wait for a game to send, for room for it, or until it is time to ask for the latest version."""
         if sent or self._most():
             self._room.reset()
             self._delivery.wait_for_work(_POLL_S * random.uniform(0.8, 1.2))  # noqa: S311 - not all at the same time

@@ -35,7 +35,7 @@ _log = Log("actor")
 # First and longest wait for an entry in the versions stream. A new version ends the wait, but a commit may make room
 # without publishing one. The waits get longer, because a thousand actors with short waits would keep the server busy.
 _WAIT_S = (0.05, 0.4)
-_RECONNECT_S = (0.05, 2.0)
+_RECONNECT_S = (0.05, 2.0)  # first and longest wait between attempts after a broken connection
 _ENTRIES_WITHOUT_DEMAND = 2
 
 
@@ -102,7 +102,7 @@ class BlockingActorConnection:
         return None
 
     def join(self, spec: RunSpec) -> int:
-        """Enter the roster under a fresh incarnation; returns the one before, or 0 for a name that is new."""
+        """Enter the roster under a new incarnation. Returns the previous incarnation, or 0 if the name is new."""
         self._spec = spec
         before = self._connection.enter()
         self._round_trip()

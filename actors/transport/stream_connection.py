@@ -102,7 +102,7 @@ class ActorConnection:
 
     @property
     def stream_length(self) -> int:
-        """How many of this actor's entries the learner had not consumed at the last round trip."""
+        """The number of this actor's entries that the learner had not consumed at the last round trip."""
         return self.unconsumed.entries
 
     @property

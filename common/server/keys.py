@@ -44,7 +44,7 @@ class Keys:
         return self._key(*parts, "*")
 
     def trajectories(self, actor: str) -> str:
-        """Stream; one an actor, one entry a trajectory. Bound: the learner's demand; commits delete."""
+        """Stream, one per actor; one entry per trajectory. Bound: the learner's demand, commits delete."""
         return self._key("trajectories", actor)
 
     @property

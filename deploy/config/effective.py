@@ -67,7 +67,7 @@ def for_local_run(given: Given) -> Given:
         return given
     if not config.rollout.lock_step:
         return given
-    # In lock step, one fragment of each actor makes a batch.
+    # In lock step a batch is one trajectory from each actor.
     return given.defaulting(batch_steps=config.actors.actors * config.actors.envs * config.rollout.fragment_length)
 
 

@@ -26,6 +26,7 @@ def warn_of_unknown(environment: Mapping[str, str], context: click.Context) -> N
         context: of the command that runs. Its program's commands may have variables of their own.
     """
     known = {entry.variable for entry in entries().values()} | {CONFIG_VARIABLE, FOLDER}
+    known |= {f"{_PREFIX}{name.upper()}" for name in deprecated.ENDED_SETTINGS}
     unknown = [name for name, value in environment.items() if name.startswith(_PREFIX) and value and name not in known]
     if not unknown:
         return  # the usual case, in which the commands need not be imported
@@ -41,7 +42,7 @@ def _of_commands(context: click.Context) -> set[str]:
     """Variables that begin with a command's name: of its own options, and of settings as before 0.2."""
     root = context.find_root()
     found = {f"{_PREFIX}{option}" for option in _options(root.command)}
-    settings = {*entries(), *deprecated.SETTINGS}
+    settings = {*entries(), *deprecated.SETTINGS, *deprecated.ENDED_SETTINGS}
     for name, command in _commands(context).items():
         found |= {f"{_PREFIX}{name}_{parameter}" for parameter in settings | _options(command)}
     return {variable.upper() for variable in found}

@@ -1,4 +1,4 @@
-"""Detects that in lock step every actor has delivered, so that a batch that is still incomplete must be trained on."""
+"""Detects that nobody will send more: then a batch that is still incomplete must be trained on."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ if TYPE_CHECKING:
 
 
 class StandstillWatch:
-    """Watches whether every actor that plays in lock step has delivered: then they all wait for the next version.
+    """Watches whether actors are left that may send more before the next version.
 
-    Others, such as clients, whose games cannot wait, are not waited for.
+    In lock step these are the actors that play in lock step and have sent nothing yet. Others, such as clients, whose
+    games cannot wait, are not waited for. Without lock step they are all that live.
 
     `blocked_s` may be read by any thread; everything else is for the reading thread.
     """
 
-    def __init__(self, server: Server, keys: Keys) -> None:
-        self._server, self._keys = server, keys
+    def __init__(self, server: Server, keys: Keys, *, lock_step: bool) -> None:
+        self._server, self._keys, self._lock_step = server, keys, lock_step
         self._arrived = False  # anything, since the last look
         self._blocked_since: float | None = None
 
     @property
     def blocked_s(self) -> float:
-        """For how long they all have had an entry in their streams, with nothing left to read; 0 if they have not."""
+        """For how long nobody has been left, with entries that wait for the batch's end; 0 if somebody is."""
         since = self._blocked_since
         return 0.0 if since is None else time.monotonic() - since
 
@@ -48,8 +49,13 @@ class StandstillWatch:
             self._blocked_since = None
             return
         backlogs = self._server.pipeline([("XLEN", self._keys.trajectories(actor)) for actor in actors])
-        waiting = self._server.pipeline([("HGET", self._keys.heartbeat(actor), "lock_step") for actor in actors])
-        if not any(backlogs) or any(not n and flag == b"1" for n, flag in zip(backlogs, waiting, strict=True)):
+        asked = [("HMGET", self._keys.heartbeat(actor), "state", "lock_step") for actor in actors]
+        beats = self._server.pipeline(asked)
+        if not any(backlogs) or any(self._may_send(n, *beat) for n, beat in zip(backlogs, beats, strict=True)):
             self._blocked_since = None
         elif self._blocked_since is None:
             self._blocked_since = time.monotonic()
+
+    def _may_send(self, backlog: int, state: bytes | None, lock_step: bytes | None) -> bool:
+        """Whether an actor may send more, by the length of its stream and by its heartbeat."""
+        return (not backlog and lock_step == b"1") if self._lock_step else state is not None

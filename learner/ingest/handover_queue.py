@@ -63,7 +63,7 @@ class HandoverQueue:
         if not self._entries:
             self._arrived.clear()
             self._waited_for = True
-            if not self._entries:  # none has come just before
+            if not self._entries:  # no entry has come since the check above
                 self._arrived.wait(timeout_s)
             if not self._entries:
                 return None  # and will ask again at once: it is still waiting

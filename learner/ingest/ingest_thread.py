@@ -59,7 +59,7 @@ class IngestThread:
 
     @property
     def blocked_s(self) -> float:
-        """For how long every actor that plays in lock step has been waiting for the learner: nothing more will come."""
+        """For how long no actor has been left that may send more before the next version."""
         return self.reader.standstill.blocked_s
 
     @property
@@ -75,7 +75,7 @@ class IngestThread:
             reader.watch_for_standstill()
         if self._demand_due.due():
             reader.publish_demand()
-        if not reader.reads.under_way and self._strike_off_due.due():  # it may name a stream that would be gone
+        if not reader.reads.under_way and self._strike_off_due.due():  # a requested read may include that stream
             reader.strike_off_silent()
         if self._renewal_due.due():
             reader.renew_lease()

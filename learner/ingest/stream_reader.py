@@ -60,26 +60,25 @@ class StreamReader:
         Args:
             server: for all commands but the reads.
             reads: reads of the streams, on a connection of their own.
-            keys: the run's.
-            lease: the learner's, without which it reads nothing.
-            spec: the run's.
-            rejection: why an entry with such a header is rejected now, or None.
-            capacity_steps: how many steps may be read and not yet taken.
-            flow: told what is read, and asked for the demand.
-            keep_payloads: whether entries carry their whole payload, for an archive.
-            after_death: whether the learner that read what is pending has died, for all that is known, and has not
-                merely lost its connection.
+            keys: the names of the run's keys.
+            lease: the learner's lease; without it nothing is read.
+            spec: the run's spec.
+            rejection: returns why an entry with this header is rejected now, or None.
+            capacity_steps: the maximum number of steps that are read and not yet taken.
+            flow: is told what is read, and says what the demand is.
+            keep_payloads: whether entries carry their whole payload, for the archive.
+            after_death: whether the learner that read the pending entries may be dead, and is not known to have merely
+                lost its connection.
         """
         self._server, self._keys, self._lease = server, keys, lease
         self._capacity_steps = capacity_steps
         self._flow, self._demand_due = flow, Every(_DEMAND_EVERY_S)
-        self._lock_step = spec.rollout.lock_step
         self._decoder = EntryDecoder(spec, rejection, keep_payloads=keep_payloads)
         self._streams: dict[bytes, str] = {}  # of the last request, to their actors
         self.reads = reads
         self.roster = Roster(server, keys, lease)
         self.quarantine = Quarantine(server, keys, lease, after_death=after_death)
-        self.standstill = StandstillWatch(server, keys)
+        self.standstill = StandstillWatch(server, keys, lock_step=spec.rollout.lock_step)
         self.queue = HandoverQueue()
         self.asking_s = 0.0  # CPU time of the last read's request, if it brought little; otherwise 0
 
@@ -90,9 +89,8 @@ class StreamReader:
         self._flow.follow(self.roster.actors)
 
     def watch_for_standstill(self) -> None:
-        """In lock step, see whether every actor is waiting for the learner."""
-        if self._lock_step:
-            self.standstill.look(self.roster.actors, all_taken=self.queue.empty)
+        """See whether actors are left that may send more before the next version."""
+        self.standstill.look(self.roster.actors, all_taken=self.queue.empty)
 
     def publish_demand(self) -> None:
         """Tell actors how much they may have unconsumed, where that has changed. Raises LeaseLost."""
@@ -150,7 +148,7 @@ class StreamReader:
         for actor, raw_entries in found:
             self.roster.advance(actor, raw_entries[-1][0] if raw_entries else None)
         most = max((len(raw_entries) for _, raw_entries in found), default=0)
-        more = most >= ENTRIES_PER_READ  # where a stream gave all that it was asked for
+        more = most >= ENTRIES_PER_READ  # a stream returned as many as requested
         if more and self.quarantine.empty:
             self._ask()  # before decoding, so that the server works meanwhile
         self.asking_s = 0.0 if more else time.thread_time() - began_s

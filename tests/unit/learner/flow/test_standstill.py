@@ -1,4 +1,4 @@
-"""When every actor in lock step waits for the learner."""
+"""When no actor is left that may send more."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from broodmind.learner.flow.standstill import StandstillWatch
 
 
 class Actors:
-    """A server: actor to the entries in its stream, and what its heartbeat says of lock step; None: it is silent."""
+    """A server: actor to the entries in its stream, and whether it is in lock step, by its heartbeat; None: silent."""
 
     def __init__(self, **actors):
         self.actors, self.asked = actors, 0
 
     def pipeline(self, commands):
         self.asked += 1
-        return [self.actors[key.rpartition(":")[2]][name == "HGET"] for name, key, *_ in commands]
+        return [self.reply(name, *self.actors[key.rpartition(":")[2]]) for name, key, *_ in commands]
+
+    def reply(self, command, backlog, lock_step):
+        return backlog if command == "XLEN" else [lock_step and b"playing", lock_step]
 
 
 @pytest.fixture
@@ -25,8 +28,8 @@ def clock(monkeypatch):
     monkeypatch.setattr("broodmind.learner.flow.standstill.time.monotonic", lambda: float(next(times)))
 
 
-def watch(actors):
-    return StandstillWatch(actors, Keys("x"))
+def watch(actors, *, lock_step=True):
+    return StandstillWatch(actors, Keys("x"), lock_step=lock_step)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +48,22 @@ def watch(actors):
 )
 def test_all_actors_in_lock_step_must_have_delivered(clock, actors, blocked):
     watched = watch(Actors(**actors))
+    watched.look(list(actors), all_taken=True)
+    assert (watched.blocked_s > 0) == blocked
+
+
+@pytest.mark.parametrize(
+    ("actors", "blocked"),
+    [
+        ({"a": (1, b"0")}, False),
+        ({"a": (1, None), "client": (0, b"0")}, False),
+        ({"a": (1, None)}, True),
+        ({"a": (1, None), "b": (0, None)}, True),
+        ({"a": (0, None)}, False),
+    ],
+)
+def test_without_lock_step_all_must_have_left(clock, actors, blocked):
+    watched = watch(Actors(**actors), lock_step=False)
     watched.look(list(actors), all_taken=True)
     assert (watched.blocked_s > 0) == blocked
 
