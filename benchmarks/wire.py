@@ -71,9 +71,9 @@ BATCH_STEPS = 32_768  # of a commit: some 60 games
 LEASE_MS = 600_000
 
 
-def header(game: Trajectory) -> Header:
+def header(steps: int, game: Trajectory) -> Header:
     commits = (HEAD.commit, HEAD.commit)
-    return Header(HEAD.epoch, (HEAD.version, HEAD.version), game.steps, now_ms(), commits, game.episodes)
+    return Header(HEAD.epoch, (HEAD.version, HEAD.version), steps, now_ms(), commits, game.episodes)
 
 
 def there_and_back(server: Server, times: int) -> dict[str, float]:
@@ -85,7 +85,7 @@ def there_and_back(server: Server, times: int) -> dict[str, float]:
         at = [time.perf_counter()]
         payload = encode_trajectory(played, "there", SPEC)
         at.append(time.perf_counter())
-        server.call("XADD", stream, f"1-{sequence}", *header(played).fields(payload))
+        server.call("XADD", stream, f"1-{sequence}", *header(500, played).fields(payload))
         at.append(time.perf_counter())
         reply = server.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", 1, "STREAMS", stream, ">")
         at.append(time.perf_counter())
@@ -124,7 +124,7 @@ def fill(server: Server, games: int) -> None:
         payload = encode_trajectory(game, actor, SPEC)
         server.pipeline([("DEL", stream), ("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")])
         for sequence in range(1, games + 1):
-            server.call("XADD", stream, f"1-{sequence}", *header(game).fields(payload))
+            server.call("XADD", stream, f"1-{sequence}", *header(steps, game).fields(payload))
 
 
 def by_the_learner(local_server: LocalServer, lease: Lease, games: int) -> float:

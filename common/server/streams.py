@@ -31,6 +31,7 @@ READ_BYTES = 1 << 17
 # Arguments of this size, such as weights, are sent without a copy; redis-py would copy them twice. Smaller ones are
 # copied once, into a common buffer, because a system call for each would cost more.
 LARGE_BYTES = 1 << 17
+_SIZES = [b"$%d\r\n" % size for size in range(64)]  # of most arguments: formatting takes longer than looking up
 # The codes of replies that refuse access, and what the server expected instead.
 _DENIED = {
     "NOAUTH": "a password: in the URL, in BROODMIND_REDIS_PASSWORD, or in the file of redis_password_file",
@@ -180,8 +181,9 @@ def pack_commands(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
         small.append(b"*%d\r\n" % len(command))
         for part in command:
             raw = part if isinstance(part, bytes) else str(part).encode()
-            small.append(b"$%d\r\n" % len(raw))
-            if len(raw) >= LARGE_BYTES:
+            size = len(raw)
+            small.append(_SIZES[size] if size < len(_SIZES) else b"$%d\r\n" % size)
+            if size >= LARGE_BYTES:
                 pieces += [b"".join(small), raw]
                 small = [b"\r\n"]
             else:

@@ -114,23 +114,23 @@ class Header:
         (low, high), (first, last), episodes = self.versions, self.commits, self.episodes
         ended_ms, since_ms, one = self.created_ms, self.open_since_ms, low == high
         fields: list[bytes | str | int] = [
-            *("format", FORMAT, "epoch", self.epoch),
-            *("versions", low if one else f"{low} {high}", "commits", first if one else f"{first} {last}"),
-            *("steps", self.steps, "bytes", len(payload), "games", len(episodes.returns), "time", ended_ms),
+            *(b"format", _FORMAT_TEXT, b"epoch", self.epoch),
+            *(b"versions", low if one else f"{low} {high}", b"commits", first if one else f"{first} {last}"),
+            *(b"steps", self.steps, b"bytes", len(payload), b"games", len(episodes.returns), b"time", ended_ms),
             # Milliseconds before `time` since which a game is in play; empty where none is.
-            *("open", "" if since_ms is None else max(ended_ms - since_ms, 0), "overflow", self.overflow),
+            *(b"open", b"" if since_ms is None else max(ended_ms - since_ms, 0), b"overflow", self.overflow),
         ]
         if episodes.returns:
             ages_ms = [str(max(ended_ms - began_ms, 0)) for began_ms in episodes.began_ms]
             fields += [
-                *("returns", " ".join(map(repr, episodes.returns)), "lengths", " ".join(map(str, episodes.lengths))),
-                *("began", " ".join(ages_ms)),
+                *(b"returns", " ".join(map(repr, episodes.returns)), b"lengths", " ".join(map(str, episodes.lengths))),
+                *(b"began", " ".join(ages_ms)),
             ]
             if episodes.wins is not None:
-                fields += ["wins", " ".join(["1" if won else "0" for won in episodes.wins])]
+                fields += [b"wins", " ".join(["1" if won else "0" for won in episodes.wins])]
         if self.imported:
-            fields += ["imported", 1]
-        fields += ["payload", payload]
+            fields += [b"imported", b"1"]
+        fields += [b"payload", payload]
         return fields
 
     def to_bytes(self, payload: bytes) -> list[bytes]:

@@ -44,13 +44,13 @@ def test_an_entry_is_an_xadd_with_an_id_of_its_own_and_no_maxlen():
     entry = Entry(7, CONTENT, entry_id=(1234, 1))
     assert entry.command("stream") == (
         *("XADD", "stream", "1234-1"),
-        *("format", 2, "epoch", 3, "versions", 0, "commits", "", "steps", 4, "bytes", 7, "games", 1),
-        *("time", 1_700_000_000_000, "open", "", "overflow", 0, "returns", "1.0", "lengths", "4", "began", "0"),
-        *("payload", b"payload"),
+        *(b"format", b"2", b"epoch", 3, b"versions", 0, b"commits", "", b"steps", 4, b"bytes", 7, b"games", 1),
+        *(b"time", 1_700_000_000_000, b"open", b"", b"overflow", 0),
+        *(b"returns", "1.0", b"lengths", "4", b"began", "0", b"payload", b"payload"),
     )
 
 
 def test_the_time_is_the_servers_and_the_overflow_of_the_moment_it_is_sent():
     command = Entry(7, CONTENT, entry_id=(1234, 1)).command("stream", clock_offset_ms=-500, overflow=3)
     fields = dict(zip(command[3::2], command[4::2], strict=True))
-    assert (fields["time"], fields["overflow"], fields["began"]) == (1_699_999_999_500, 3, "0")
+    assert (fields[b"time"], fields[b"overflow"], fields[b"began"]) == (1_699_999_999_500, 3, "0")
