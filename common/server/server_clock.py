@@ -20,6 +20,7 @@ _log = Log("clock")
 MEASURE_EVERY_S = 5.0
 SKEW_MAX_MS = 5000  # more is worth a warning
 _MEASUREMENTS = 8  # of these the one with the shortest round trip counts
+_RESOLUTION_MS = 1
 _DRIFT_MS = 50  # by which clocks may drift apart within as many measurements
 
 
@@ -66,11 +67,14 @@ class ServerClock:
     def observe(self, sent_ms: int, server_ms: int, received_ms: int) -> None:
         """Take in a measurement: the server's time, between two of this machine's times.
 
-        The server's clock is that of the middle, give or take half of the round trip. Of the last few measurements the
-        one with the shortest round trip counts, unless the newest contradicts it, since a clock was set then.
+        The server's clock is that of the middle, give or take half of the round trip: clocks that may well agree are
+        taken to agree. Of the last few measurements the one with the shortest round trip counts, unless the newest
+        contradicts it, since a clock was set then.
         """
         round_trip_ms = max(received_ms - sent_ms, 0)
         offset_ms = server_ms - (sent_ms + received_ms) // 2
+        if abs(offset_ms) <= round_trip_ms / 2 + _RESOLUTION_MS:
+            offset_ms = 0
         if self._measured:
             best_ms, best_offset_ms = self._best()
             if abs(offset_ms - best_offset_ms) > (round_trip_ms + best_ms) / 2 + _DRIFT_MS:

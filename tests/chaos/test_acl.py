@@ -195,7 +195,7 @@ MATRIX = """
     - - - -  MODULE LIST
     - - - -  CLUSTER INFO
     - - - -  COMMAND COUNT
-    - - - -  TIME
+    a l - -  TIME
     - - - -  WAIT 0 0"""
 
 

@@ -10,7 +10,10 @@ from broodmind.actors.transport.ack_journal import read_journals
 from broodmind.actors.transport.delivery import REPLAY_S, Delivery
 from broodmind.actors.transport.stream_connection import ActorConnection, ActorStatus
 from broodmind.common.errors import NameTaken, RedisUnreachable
+from broodmind.common.process.clock import now_ms
+from broodmind.common.server.server_clock import ServerClock
 from broodmind.common.server.streams import NotNow, ReplyError, ServerFull
+from broodmind.common.wire.entry_header import Episodes, parse_entry
 from broodmind.common.wire.weights import Pointer
 
 STATUS = ActorStatus("playing")
@@ -190,3 +193,28 @@ def test_a_process_that_resumes_what_another_sent_has_an_incarnation_above_it(se
     assert connection.round_trip(STATUS) == 1
     assert list(server.entries) == [(1 << 50, 3), ((1 << 50) + 1, 1)]
     spool.close()
+
+
+def test_times_are_sent_by_the_servers_clock_also_of_what_is_sent_again(server, delivery):
+    """What waits for long, in memory or in a spool, has this machine's times until it is sent."""
+    ahead_ms = 3_600_000
+    connection = ActorConnection(
+        "", "run", "a", delivery, server=server, heartbeat_s=0, server_clock=ServerClock(lambda: now_ms() + ahead_ms)
+    )
+    connection.enter()
+    ended_ms = now_ms()
+    episodes = Episodes((1.0,), (5,), (ended_ms + ahead_ms - 70,))
+    delivery.put(make_header(3, 1, 10, episodes, ended_ms + ahead_ms, open_since_ms=ended_ms + ahead_ms - 30), b"p")
+    server.script = ["reply lost"]
+    with pytest.raises(RedisUnreachable):
+        connection.round_trip(STATUS)
+    connection.round_trip(STATUS)
+    added = [command[3:] for command in server.commands if command[0] == "XADD"]
+    assert len(added) == 2
+    for fields in added:
+        header, _ = parse_entry([part if isinstance(part, bytes) else str(part).encode() for part in fields])
+        assert abs(header.created_ms - ended_ms) < 60_000
+        assert header.created_ms - header.episodes.began_ms[0] == 70
+        assert header.created_ms - header.open_since_ms == 30
+    told = next(command for command in server.commands if command[0] == "HSET" and "clock_skew_ms" in command)
+    assert abs(told[told.index("clock_skew_ms") + 1] - ahead_ms) < 60_000

@@ -19,7 +19,7 @@ def test_unmeasured_it_is_this_machines_clock():
     assert before <= ServerClock().now_ms() <= now_ms()
 
 
-@pytest.mark.parametrize("behind_ms", [0, 3, DAY_MS, -DAY_MS, -365 * DAY_MS])
+@pytest.mark.parametrize("behind_ms", [0, 22, -22, DAY_MS, -DAY_MS, -365 * DAY_MS])
 def test_it_is_the_servers_time_whatever_this_machines_clock_says(behind_ms):
     times = {"now": NOW}
     clock = ServerClock(lambda: times["now"] - behind_ms)
@@ -34,6 +34,13 @@ def test_it_is_the_servers_time_whatever_this_machines_clock_says(behind_ms):
     clock.measure(call)
     assert clock.now_ms() == times["now"]
     assert clock.skew_ms == -behind_ms
+
+
+@pytest.mark.parametrize("offset_ms", [-51, -1, 1, 51])
+def test_clocks_that_may_well_agree_are_taken_to_agree(offset_ms):
+    clock = ServerClock()
+    clock.observe(NOW, NOW + 50 + offset_ms, NOW + 100)
+    assert clock.offset_ms == 0
 
 
 def test_of_the_last_measurements_the_shortest_round_trip_counts():
