@@ -30,6 +30,10 @@ def sample(log_probs: Floats, rng: Source) -> NDArray[np.int32]:
 
     The action is found by inverting the cumulative distribution function.
     """
+    if len(log_probs) == 1:  # a game that is played alone; the same number in half the time
+        sums = np.exp(log_probs[0]).cumsum()
+        drawn_action = sums.searchsorted(rng.random(1)[0] * sums[-1], side="right")
+        return np.array([min(drawn_action, len(sums) - 1)], np.int32)  # beyond it where the sums are not numbers
     cumulative = np.exp(log_probs).cumsum(axis=-1)
     # A float64 number below 1 times the last sum stays below that sum, so rounding cannot draw a forbidden last action.
     drawn = rng.random(len(log_probs))[:, None] * cumulative[:, -1:]
@@ -38,6 +42,8 @@ def sample(log_probs: Floats, rng: Source) -> NDArray[np.int32]:
 
 def take(log_probs: Floats, actions: NDArray[np.integer]) -> Floats:
     """The log-probabilities [N] of the actions [N], from those of all actions [N, A]."""
+    if len(actions) == 1:
+        return log_probs[0, actions]
     return log_probs[np.arange(len(actions)), actions]
 
 

@@ -178,3 +178,16 @@ def test_the_entropy_bonus_pulls_down_what_is_likely_and_up_what_is_not():
     gradient = to_logits(log_probs, np.array([0, 0]), np.zeros(2), 1.0)
     assert gradient[0, 0] > 0 > gradient[0, 2]  # the step goes against it
     np.testing.assert_allclose(gradient[1], 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("number", [SMALLEST, LARGEST, Fixed(0.37), Fixed(0.82)])
+def test_a_row_alone_is_sampled_as_among_others(number):
+    masks = np.random.default_rng(3).random((200, 5)) < 0.7
+    masks[~masks.any(axis=1), 2] = True
+    log_probs = categorical.log_softmax(np.random.default_rng(2).normal(size=(200, 5)).astype(np.float32), masks)
+    together = categorical.sample(log_probs, number)
+    alone = [categorical.sample(row[None], number) for row in log_probs]
+    assert {one.dtype for one in alone} == {together.dtype}
+    np.testing.assert_array_equal(np.concatenate(alone), together)
+    taken = [categorical.take(row[None], action[None]) for row, action in zip(log_probs, together, strict=True)]
+    np.testing.assert_array_equal(np.concatenate(taken), categorical.take(log_probs, together))
