@@ -33,17 +33,17 @@ STEPS = Demand(1, steps=100, games=0, payload_bytes=1000, batch_steps=8, batch_g
 @pytest.mark.parametrize(
     ("unsent", "demand", "ahead"),
     [
-        (Unsent(1, 49, 10), STEPS, False),
-        (Unsent(1, 50, 10), STEPS, True),
+        (Unsent(1, 24, 10), STEPS, False),
+        (Unsent(1, 25, 10), STEPS, True),
         (Unsent(9, 10, 1000), STEPS, True),
         (Unsent(99, 900, 10), None, False),  # nobody has said what the learner takes
         (Unsent(0, 0, 0), Demand(1, 1, 0, 0, 1, 0), False),  # what is unsent is sent first, however small the credit
-        (Unsent(3, 900, 10), Demand(1, 0, 8, 1000, 0, 4), False),
-        (Unsent(4, 4, 10), Demand(1, 0, 8, 1000, 0, 4), True),
-        (Unsent(3, 900, 10), Demand(1, 100, 8, 1000, 50, 4), False),  # both are to be reached
+        (Unsent(1, 900, 10), Demand(1, 0, 8, 1000, 0, 4), False),
+        (Unsent(2, 4, 10), Demand(1, 0, 8, 1000, 0, 4), True),
+        (Unsent(1, 900, 10), Demand(1, 100, 8, 1000, 50, 4), False),  # both are to be reached
     ],
 )
-def test_who_has_half_of_its_credit_unsent_is_ahead(unsent, demand, ahead):
+def test_who_has_a_quarter_of_its_credit_unsent_is_ahead(unsent, demand, ahead):
     assert is_ahead(unsent, demand) == ahead
 
 
@@ -115,7 +115,7 @@ def send(delivery, most):
 
 
 def test_a_game_that_is_given_up_is_played_with_the_policy_and_not_recorded(tmp_path):
-    agent, delivery = an_agent(Sender(Demand(1, 8, 0, 10**6, 8, 0)), records=tmp_path / "records")
+    agent, delivery = an_agent(Sender(Demand(1, 16, 0, 10**6, 8, 0)), records=tmp_path / "records")
     first, second = play(agent, delivery), play(agent, delivery, outcome="loss")
     assert (first.recorded, second.recorded) == (True, False)
     assert second.version == 1
@@ -141,7 +141,7 @@ def test_a_game_that_is_given_up_is_played_with_the_policy_and_not_recorded(tmp_
 
 
 def test_a_game_that_has_begun_is_recorded_to_its_end_whatever_comes():
-    agent, delivery = an_agent(Sender(Demand(1, 8, 0, 10**6, 8, 0)))
+    agent, delivery = an_agent(Sender(Demand(1, 16, 0, 10**6, 8, 0)))
     long_game = agent.begin({})
     play(agent, delivery)
     assert not play(agent, delivery).recorded
@@ -154,7 +154,7 @@ def test_a_game_that_has_begun_is_recorded_to_its_end_whatever_comes():
 
 @pytest.mark.parametrize("state", ["unreachable", "full", "connecting", "denied"])
 def test_while_the_server_is_away_no_game_is_given_up_but_the_oldest_are_lost_beyond_the_limits(state):
-    sender = Sender(Demand(1, 8, 0, 10**6, 8, 0))
+    sender = Sender(Demand(1, 16, 0, 10**6, 8, 0))
     agent, delivery = an_agent(sender, Limits(queue_games=5))
     sender.state = state
     assert all(play(agent, delivery).recorded for _ in range(9))
@@ -223,7 +223,7 @@ def simulate(rate, credit):
 
 
 def test_a_slow_learner_sees_long_and_short_games_as_often_as_they_are_played():
-    stream, status, truth = simulate(rate=2.0, credit=40)
+    stream, status, truth = simulate(rate=2.0, credit=80)
     assert GAMES / 2 < status.overflow < GAMES - 2000
     assert (status.queued + status.sent, status.lost) == (GAMES - status.overflow, 0)
     assert np.mean(stream.returns) == pytest.approx(truth, rel=0.02)
