@@ -81,7 +81,9 @@ def main(seconds: float, pause_ms: float, server: str) -> None:
         sent = agent.flush(60)
         status = agent.status
         ended = status.wins
-        print(f"\n{ended} games ended, {status.sent} sent, {status.overflow} dropped, all acknowledged: {sent}")
+        print(
+            f"\n{ended} games ended, {status.sent} sent, {status.overflow} given up, {status.lost} dropped, all acknowledged: {sent}"
+        )
     finally:
         agent.close()
         learner.terminate()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ...common.wire.demand import Demand
 
-# Of its credit, so much of which is in the stream at the same time: each update that a game waits for makes it older by a
-# version. With half of it, 16 clients and a learner of 1.5 updates a second, 14 % of the entries were stale; with a
+# Of its credit, so much of which is in the stream at the same time: each update that a game waits for makes it older by
+# a version. With half of it, 16 clients and a learner of 1.5 updates a second, 14 % of the entries were stale; with a
 # quarter none were, and a fifth more games were trained on.
 _PART = 0.25
 _MUCH = 0.05  # of the games: who gives up more is told what to change
