@@ -97,9 +97,9 @@ class Supervisor:
                     self._schedule_restart(slot, self._close_attempt(slot, attempt))
             elif (ended := attempt.overdue(slot.limits)) is not None:
                 self._schedule_restart(slot, self._close_attempt(slot, attempt, ended))
-        if all(slot.given_up for slot in self.slots):
-            for slot in self.slots:
-                raise slot.given_up or ProcessFailed(slot.name)
+        given_up = [slot.given_up for slot in self.slots if slot.given_up is not None]
+        if given_up and len(given_up) == len(self.slots):
+            raise given_up[0]
 
     def stop(self, grace_s: float = 10.0) -> None:
         """Let all processes drain, and kill those (with their sessions) that still run after `grace_s` seconds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import signal
@@ -34,6 +35,7 @@ from broodmind.common.server.streams import NotNow, ServerFull
 from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
 from broodmind.common.wire.entry_header import parse_entry
 from broodmind.common.wire.trajectory import decode_trajectory
+from broodmind.common.wire.weights import Pointer
 from broodmind.deploy.audit.verify import verify
 from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.loop import learn
@@ -163,6 +165,17 @@ def test_a_game_takes_up_a_newer_version_where_its_author_allows_it(shared_serve
         assert (header.versions, header.games) == ((1, 2), 1)
         assert offsets is not None
         assert offsets[:, 0].tolist() == [0, 1]
+
+
+def test_a_version_whose_weights_are_gone_is_passed_over_for_the_next_one(shared_server, redis, run, caplog):
+    publish(redis, run)
+    with caplog.at_level(logging.INFO, "broodmind"), connected(shared_server.url, run) as agent:
+        redis.call("SET", Keys(run).latest, Pointer(1, 2, "", "digest", 10).to_json())
+        wait_until(lambda: "weights not usable" in caplog.text)
+        assert (agent.status.version, agent.status.connection, agent.status.problem) == (1, "connected", "")
+        assert play(agent, 1).version == 1
+        publish(redis, run, version=3)
+        wait_until(lambda: agent.status.version == 3)
 
 
 def test_several_games_at_once_from_threads(shared_server, redis, run):

@@ -195,6 +195,21 @@ def test_without_a_pause_a_slot_that_keeps_failing_is_the_supervisors_end(superv
     assert caught.value.exit_code == 1
 
 
+def test_a_slot_that_is_not_to_be_restarted_is_done_after_exit_code_0_and_not_after_another(supervise, slot, records):
+    done, failing = slot("    pass", "done", restart=False), slot("    sys.exit(1)", "failing", restart=False)
+    supervisor = supervise([done, failing], pause_s=0.01, restart_s=(0.01, 0.01))
+    polled(supervisor, lambda: done.exit_code == 0 and len(records()) >= 2)
+    assert {line["slot"] for line in records()} == {"failing"}
+    assert done.failures == 0
+
+
+def test_what_a_child_prints_that_is_no_report_is_passed_over(supervise, records):
+    code = "print('[1]', 'null', 'loading ...', '{\"version\": \"1-7\"}', '5', sep='\\n')"
+    supervisor = supervise([Slot("slot", [sys.executable, "-c", code], reports=True)])
+    (line, *_) = polled(supervisor, records)
+    assert (line["version"], line["outcome"]) == ("1-7", "drained")
+
+
 def test_failures_after_a_healthy_time_do_not_add_up(supervise, slot, records):
     failing = slot("    progress.report()\n    sys.exit(1)")
     supervisor = supervise([failing], restart_s=(0.01, 0.01), healthy_s=0.0)

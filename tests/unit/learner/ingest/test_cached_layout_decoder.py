@@ -111,3 +111,13 @@ def test_so_many_shapes_are_remembered_and_no_more(long_way):
     for high in (1, 1, 2, 1, 1):  # two kinds of shapes, of which one is remembered
         decoder.decode(*sent(versions=(1, high)))
     assert len(long_way) == 3
+
+
+def test_what_is_encoded_in_another_way_goes_the_long_way_each_time_and_is_not_remembered(long_way):
+    """MessagePack has two forms for a short text; the payload is right in either."""
+    decoder, (payload, header, actor) = CachedLayoutDecoder(SPEC, layouts_max=1), sent()
+    assert payload.endswith(b"\xa1a")
+    longer = payload[:-2] + b"\xd9\x01a"
+    for each in (payload, longer, longer, payload):
+        np.testing.assert_array_equal(decoder.decode(each, header, actor).rewards, trajectory(0).rewards)
+    assert long_way == [payload, longer, longer]
