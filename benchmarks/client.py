@@ -82,7 +82,8 @@ def main(seconds: float, pause_ms: float, server: str) -> None:
         status = agent.status
         ended = status.wins
         print(
-            f"\n{ended} games ended, {status.sent} sent, {status.overflow} given up, {status.lost} dropped, all acknowledged: {sent}"
+            f"\n{ended} games ended, {status.sent} sent, {status.overflow} given up, {status.lost} dropped, "
+            f"all acknowledged: {sent}"
         )
     finally:
         agent.close()
