@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from ..common.errors import ConfigError
+from ..common.server.keys import check_name
 from ..common.setting import Setting, check_settings
 from .algorithms.ppo.config import PPOConfig
 
 if TYPE_CHECKING:
     from .algorithms.registry import AlgorithmConfig
 
+_NUMBERED = re.compile(r"-\d{3}$")  # what `broodmind actors --name` appends for each of its processes
 _SEGMENT_BYTES = 64 << 20
 _SEGMENTS_LEAST = 8  # segments in a full archive, so that deleting the oldest one frees only a small part of it
 
@@ -73,10 +76,19 @@ class IntakeConfig:
     accept_imported: Annotated[
         bool, Setting("Also train on imported episodes, which were not played by a version of this run.")
     ] = False
+    admit: Annotated[
+        str | None,
+        Setting(
+            "Read only actors of these names, with commas between; box1 stands for box1-000 and its like too.",
+            auto="any name",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
         check_settings(self)
+        for name in self._admitted:
+            check_name("admit", name)
         if self.batch_steps < 1 and self.batch_games < 1:
             raise ConfigError(f"batch_steps: {self.batch_steps}, expected at least 1 (or batch_games of at least 1)")
 
@@ -89,6 +101,14 @@ class IntakeConfig:
     def max_unconsumed_bytes(self) -> int:
         """The payloads that may be unconsumed together."""
         return int(self.max_unconsumed_mb * (1 << 20))
+
+    def admits(self, actor: str) -> bool:
+        """Whether an actor of this name may be read: one that is listed, or that a listed supervisor has numbered."""
+        return self.admit is None or not self._admitted.isdisjoint((actor, _NUMBERED.sub("", actor)))
+
+    @property
+    def _admitted(self) -> frozenset[str]:
+        return frozenset() if self.admit is None else frozenset(name.strip() for name in self.admit.split(","))
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class Session:
             self.state.rejection,
             capacity_steps=2 * max(config.intake.batch_steps, 1),
             flow=self.flow,
+            admits=config.intake.admits,
             keep_payloads=self._archive is not None,
             after_death=last_known.settled is None,  # otherwise this process read them, and is alive
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +17,7 @@ from ...common.process.clock import Every, monotonic_s, now_ms
 from ...common.process.log import Log
 from ...common.server.keys import Keys, check_name
 from ...common.server.server_clock import MEASURE_EVERY_S, ServerClock
-from ...common.server.streams import NotNow, Server, ServerFull
+from ...common.server.streams import NotNow, ReplyError, Server, ServerFull
 from ...common.spec import RunSpec
 from ...common.wire.demand import Demand
 from ...common.wire.weights import Pointer, decode_weights
@@ -24,6 +25,7 @@ from ..inference.policy import Policy
 from .ack_journal import Journal
 from .credit import Unconsumed, amount_of
 from .entry import Answer
+from .incarnation import LOOK_BYTES, incarnation_text, parse_incarnation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -90,7 +92,7 @@ class ActorConnection:
         self._latest: Pointer | None = None
         self._demand: Demand | None = None
         self.unconsumed = Unconsumed()
-        self._incarnation = 0
+        self._incarnation, self._nonce = 0, secrets.token_hex(4)
         self._steps, self._games, self._began_s = 0, 0, monotonic_s()
         self._heartbeat_due = Every(heartbeat_s)
         self._server_clock, self._clock_due = server_clock or ServerClock(), Every(MEASURE_EVERY_S)
@@ -131,9 +133,9 @@ class ActorConnection:
         Returns:
             The previous incarnation, or 0 if the name is new.
         """
-        before = int(self._call("HGET", self._keys.roster, self.actor) or 0)
+        before, ours = self._take_incarnation()
         self._measure_clock()
-        self._incarnation = self._delivery.begin(max(now_ms(), before + 1))
+        self._incarnation = self._delivery.begin(ours)
         self._close_journal()
         if self._journals is not None:
             self._journal = Journal(self._journals, self.actor, self._incarnation)
@@ -192,6 +194,25 @@ class ActorConnection:
         finally:
             self._server.close()
             self._close_journal()
+
+    def _take_incarnation(self) -> tuple[int, int]:
+        """Raise the key to a start of our own; what is no start is replaced. Returns the one before, and ours."""
+        key = self._keys.incarnation(self.actor)
+        try:
+            raw = self._call("GETRANGE", key, 0, LOOK_BYTES - 1)
+            before = parse_incarnation(raw)
+            while before or not raw:
+                ours = max(now_ms(), before + 1)
+                found = parse_incarnation(self._call("SET", key, incarnation_text(ours, self._nonce), "GET"))
+                if found <= before:
+                    return before, ours
+                before = found  # another process of this name has entered in between
+        except ReplyError as error:
+            if error.code != "WRONGTYPE":
+                raise
+        ours = now_ms()
+        self._call("SET", key, incarnation_text(ours, self._nonce))
+        return 0, ours
 
     def _call(self, *command: Argument) -> Reply:
         (reply,) = self._replies([command])
@@ -282,8 +303,8 @@ class ActorConnection:
             **status.metrics,
         }
         return [
-            # The roster too: a learner may have struck this actor off while it was silent.
-            ("HSET", self._keys.roster, self.actor, self._incarnation),
+            # Again: a learner removes it with the stream of an actor that was silent for long.
+            ("SET", self._keys.incarnation(self.actor), incarnation_text(self._incarnation, self._nonce)),
             ("HSET", key, *(part for pair in fields.items() for part in pair)),
             ("PEXPIRE", key, _HEARTBEAT_TTL_MS),
         ]

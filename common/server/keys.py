@@ -47,6 +47,11 @@ class Keys:
         """Stream, one per actor; one entry per trajectory. Bound: the learner's demand, commits delete."""
         return self._key("trajectories", actor)
 
+    def actor_of(self, stream: str | bytes) -> str:
+        """The inverse of `trajectories`."""
+        text = stream if isinstance(stream, str) else stream.decode()
+        return text[len(self.trajectories("")) :]
+
     @property
     def head(self) -> str:
         """Hash; where the run stands: epoch, version, commit id and counters. Bound: fixed fields."""
@@ -101,12 +106,12 @@ class Keys:
         return self._key("actors", actor)
 
     def incarnation(self, actor: str) -> str:
-        """String; the actor's latest incarnation, in a key of its own. Bound: one an actor; goes with its stream."""
+        """String (START_MS NONCE); the actor's latest incarnation. Bound: one an actor; the learner removes it."""
         return self._key("incarnation", actor)
 
     @property
     def roster(self) -> str:
-        """Hash; actor name to incarnation, for each actor the learner reads. Bound: silent, drained actors leave."""
+        """Hash; actor name to when it was admitted (ms), by the learner alone. Bound: silent, drained actors leave."""
         return self._key("roster")
 
     @property

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
 
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
@@ -37,7 +37,7 @@ class StandstillWatch:
         self._arrived = True
         self._blocked_since = None
 
-    def look(self, actors: Sequence[str], *, all_taken: bool) -> None:
+    def look(self, actors: Collection[str], *, all_taken: bool) -> None:
         """Ask the server, unless entries have arrived since the last look or wait to be taken.
 
         Args:

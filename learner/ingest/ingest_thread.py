@@ -63,8 +63,8 @@ class IngestThread:
         return self.reader.standstill.blocked_s
 
     @property
-    def actors(self) -> tuple[str, ...]:
-        """The actors whose streams are read."""
+    def actors(self) -> frozenset[str]:
+        """The actors being read."""
         return self.reader.roster.actors
 
     def turn(self) -> float:

@@ -15,13 +15,14 @@ from ...common.process.clock import Every
 from ...common.server.streams import ReplyError, Script, parse_id
 from ..commit.lease import fenced
 from ..flow.standstill import StandstillWatch
+from ..roster.roster import Roster
 from .entry_decoder import EntryDecoder, poison_entry
+from .fenced_read import Wanted
 from .handover_queue import HandoverQueue
 from .quarantine import Quarantine
-from .roster import Roster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ..flow.flow import Flow
     from ..ledger.counters import Rejection
     from ..ledger.stream_entry import Entry
-    from .fenced_read import FencedReads
+    from .fenced_read import FencedReads, Unread
 
 _DEMAND = Script(files(__package__).joinpath("demand.lua").read_text())
 ENTRIES_PER_READ = 16  # of each stream
@@ -52,6 +53,7 @@ class StreamReader:
         capacity_steps: int,
         flow: Flow,
         *,
+        admits: Callable[[str], bool] = lambda _: True,
         keep_payloads: bool = False,
         after_death: bool = True,
     ) -> None:
@@ -66,6 +68,7 @@ class StreamReader:
             rejection: returns why an entry with this header is rejected now, or None.
             capacity_steps: the maximum number of steps that are read and not yet taken.
             flow: is told what is read, and says what the demand is.
+            admits: whether an actor of this name may be admitted.
             keep_payloads: whether entries carry their whole payload, for the archive.
             after_death: whether the learner that read the pending entries may be dead, and is not known to have merely
                 lost its connection.
@@ -74,16 +77,15 @@ class StreamReader:
         self._capacity_steps = capacity_steps
         self._flow, self._demand_due = flow, Every(_DEMAND_EVERY_S)
         self._decoder = EntryDecoder(spec, rejection, keep_payloads=keep_payloads)
-        self._streams: dict[bytes, str] = {}  # of the last request, to their actors
         self.reads = reads
-        self.roster = Roster(server, keys, lease)
+        self.roster = Roster(server, keys, lease, admits)
         self.quarantine = Quarantine(server, keys, lease, after_death=after_death)
         self.standstill = StandstillWatch(server, keys, lock_step=spec.rollout.lock_step)
         self.queue = HandoverQueue()
         self.asking_s = 0.0  # CPU time of the last read's request, if it brought little; otherwise 0
 
     def follow_roster(self) -> None:
-        """Join the streams of actors that are new on the roster, and leave those that are not on it any more."""
+        """Search for actors that are not on the roster, and admit and join some of them."""
         for actor, pending in self.roster.follow():
             self.quarantine.examine(actor, pending)
         self._flow.follow(self.roster.actors)
@@ -142,31 +144,48 @@ class StreamReader:
 
     def _read_all(self) -> bool:
         began_s = time.thread_time()
-        if not (self.reads.under_way or self._ask()):
-            return False
-        found = [(self._streams[stream], raw_entries) for stream, raw_entries in self.reads.take()]
+        if not self.reads.under_way:
+            streams = self._due()
+            if not (streams and self._ask(self.reads.look(streams))):
+                self.asking_s = time.thread_time() - began_s
+                return False
+        read, unread = self.reads.take()
+        found = [(self._keys.actor_of(stream), raw_entries) for stream, raw_entries in read]
         for actor, raw_entries in found:
             self.roster.advance(actor, raw_entries[-1][0] if raw_entries else None)
-        most = max((len(raw_entries) for _, raw_entries in found), default=0)
-        more = most >= ENTRIES_PER_READ  # a stream returned as many as requested
-        if more and self.quarantine.empty:
-            self._ask()  # before decoding, so that the server works meanwhile
+        # At once: the server is at it while we decode.
+        more = self.quarantine.empty and self._ask(unread)
         self.asking_s = 0.0 if more else time.thread_time() - began_s
+        came = False
         for actor, raw_entries in found:
             for raw_id, raw_fields in raw_entries:
+                came = True
                 self._hand_over(self._decoder.decode(actor, parse_id(raw_id), raw_fields))
-        if most:
+        if came:
             self.queue.wake()
-        return bool(most)
+        return came
 
-    def _ask(self) -> bool:
-        """Request the next entries of all streams. Returns False if there is no stream."""
-        positions = self.roster.positions
-        streams = [self._keys.trajectories(actor) for actor in positions]
-        self._streams = {stream.encode(): actor for stream, actor in zip(streams, positions, strict=True)}
-        if streams:
-            self.reads.ask(dict(zip(streams, positions.values(), strict=True)), ENTRIES_PER_READ)
-        return bool(streams)
+    def _due(self) -> dict[str, str]:
+        """The streams to be looked at now, each with the id after which it is read."""
+        return {self._keys.trajectories(actor): after for actor, after in self.roster.due().items()}
+
+    def _ask(self, unread: Sequence[Unread]) -> bool:
+        """Ask for the next entries of streams that have some; whether there are such."""
+        wanted: list[Wanted] = []
+        for each in unread:
+            actor = self._keys.actor_of(each.stream)
+            position = self.roster.position(actor)
+            if each.entries < 0:
+                self._join_again(actor)
+            elif position is not None:
+                wanted.append(Wanted(each.stream, position, min(max(each.entries, 1), ENTRIES_PER_READ)))
+        if wanted:
+            self.reads.ask(wanted, self._due())
+        return bool(wanted)
+
+    def _join_again(self, actor: str) -> None:
+        for each, pending in self.roster.join_again([actor]):
+            self.quarantine.examine(each, pending)
 
     def _read_candidate(self) -> bool:
         """Hand over the next poison candidate, if the previous one is committed. Returns False if it is not."""

@@ -52,7 +52,7 @@ def test_a_flood_to_the_memory_limit_drains_and_costs_neither_lease_nor_entries(
         wait_until(lambda: counters(redis, KEYS))
         token = redis.call("GET", KEYS.lease)
         with playing(server.url, RUN, "a", "b", journals=tmp_path):
-            redis.call("HSET", KEYS.roster, "flood", 1)
+            redis.call("SET", KEYS.incarnation("flood"), "7 x")
             for each in range(times(20)):
                 redis.call("CONFIG", "SET", "maxmemory", used(redis) + ROOM)
                 accepted = counters(redis, KEYS)["accepted"]

@@ -26,7 +26,7 @@ def learner(server, run, where):
 
 
 def push(redis, keys, actor, entries, *, first=1):
-    redis.pipeline([("HSET", keys.roster, actor, 7), ("HSET", keys.heartbeat(actor), "state", "playing")])
+    redis.call("HSET", keys.heartbeat(actor), "state", "playing")
     for sequence, fields in enumerate(entries, first):
         redis.call("XADD", keys.trajectories(actor), f"7-{sequence}", *fields)
 

@@ -44,7 +44,7 @@ def push(redis, keys, count, *, first=1, version=1, epoch=1):
     entries = [entry("a", version=version, epoch=epoch, seed=number) for number in numbers]
     adds = [("XADD", keys.trajectories("a"), f"7-{n}", *fields) for n, fields in zip(numbers, entries, strict=True)]
     beat = ("HSET", keys.heartbeat("a"), "state", "playing")
-    redis.pipeline([("HSET", keys.roster, "a", 7), beat, *adds])  # at once, so that no batch goes short
+    redis.pipeline([beat, *adds])  # at once, so that no batch goes short
 
 
 def wipe(redis, keys):

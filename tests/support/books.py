@@ -28,9 +28,8 @@ def audit(url: str, run: str, journals: Path | None = None, *, forgiven: Collect
 
 
 def backlog(redis, keys) -> int:
-    """The number of entries in the streams of all actors on the roster."""
-    actors = [raw.decode() for raw in redis.call("HKEYS", keys.roster)]
-    return sum(redis.pipeline([("XLEN", keys.trajectories(actor)) for actor in actors]))
+    """Entries in the streams of all actors, whether they have been admitted or not."""
+    return sum(redis.pipeline([("XLEN", stream) for stream in redis.call("KEYS", keys.trajectories("*"))]))
 
 
 def check_learner_state(redis, keys) -> None:

@@ -18,7 +18,7 @@ class FakeStreams:
     """Replaces `Server` in an `ActorConnection`. It knows only the commands that an `ActorConnection` sends."""
 
     now_s: float = 0.0
-    incarnation: int = 0  # in the roster
+    incarnation: bytes | None = None  # what the actor's key for it holds
     spec: str | None = None
     latest: str | None = None
     demand: str | None = None
@@ -83,9 +83,11 @@ class FakeStreams:
             case "XADD":
                 reply = self._xadd(command, next(answers, "taken"))
             case "HGET":
-                reply = self.spec if command[-1] == "json" else str(self.incarnation or "")
-            case "HSET" if ":roster" in command[1]:
-                self.incarnation = int(command[3])
+                reply = self.spec
+            case "GETRANGE" if ":incarnation:" in command[1]:
+                reply = (self.incarnation or b"")[command[2] : command[3] + 1]
+            case "SET" if ":incarnation:" in command[1]:
+                reply, self.incarnation = self.incarnation, command[2].encode()
             case "GET":
                 reply = self.demand if command[1].endswith(":demand") else self.latest
             case "XLEN":

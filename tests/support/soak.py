@@ -199,8 +199,8 @@ class Soak:
 
     def backlog(self) -> int:
         try:
-            names = self.redis.call("HKEYS", self.keys.roster)
-            return sum(self.redis.pipeline([("XLEN", self.keys.trajectories(name.decode())) for name in names]))
+            streams = self.redis.call("KEYS", self.keys.trajectories("*"))
+            return sum(self.redis.pipeline([("XLEN", stream) for stream in streams]))
         except BroodmindError:
             return 1
 

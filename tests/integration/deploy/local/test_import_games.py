@@ -100,7 +100,7 @@ def test_a_learner_that_was_not_told_to_take_them_refuses_and_counts_them(shared
         assert "--accept-imported" in line
         assert not redis.call("KEYS", keys.trajectories("import*"))
         # A client that pushes all the same.
-        redis.call("HSET", keys.roster, "bot", 7)
+        redis.call("SET", keys.incarnation("bot"), "7 x")
         header = make_header(0, 0, 1, 0, 2 * 10**12, imported=True)
         redis.call("XADD", keys.trajectories("bot"), "7-1", *header.fields(b"never decoded"))
         wait_until(lambda: counters(redis, keys).get("off_run") == 1)

@@ -11,7 +11,7 @@ from broodmind.common.server.streams import ReplyError
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig
 from broodmind.learner.flow.flow import Flow
-from broodmind.learner.ingest.fenced_read import FencedReads
+from broodmind.learner.ingest.fenced_read import FencedReads, Wanted
 from broodmind.learner.ingest.stream_reader import StreamReader
 
 
@@ -22,17 +22,20 @@ def keys(run):
 
 def test_a_learner_without_the_lease_reads_nothing(shared_server, redis, run, keys):
     """Else it would move entries into a pending list where its successor does not look any more."""
-    redis.pipeline([("HSET", keys.roster, "a", 7), ("XADD", keys.trajectories("a"), "7-1", *entry("a"))])
+    redis.pipeline([("XADD", keys.trajectories("a"), "7-1", *entry("a")), ("HSET", keys.heartbeat("a"), "state", "x")])
+    redis.call("XGROUP", "CREATE", keys.trajectories("a"), GROUP, "0")
     lease = Lease(keys, 60_000)
     lease.token = "1-deadbeef"
     redis.call("SET", keys.lease, "2-cafecafe")
     reads = FencedReads(shared_server.connect(), keys, lease)
     reader = StreamReader(shared_server.connect(), reads, keys, lease, SPEC, lambda _: None, 100, Flow(IntakeConfig()))
-    reader.follow_roster()
     with pytest.raises(LeaseLost, match="FENCED"):
-        reader.read()
+        reader.follow_roster()  # it admits nobody either
+    with pytest.raises(LeaseLost, match="FENCED"):
+        take(reads, keys)
     reader.close()
     assert redis.call("XPENDING", keys.trajectories("a"), GROUP)[0] == 0
+    assert not redis.call("EXISTS", keys.roster)
 
 
 @pytest.fixture
@@ -45,8 +48,9 @@ def holder(redis, keys):
 
 
 def take(reads, keys):
-    reads.ask({keys.trajectories("a"): ">"}, 10)
-    return [entry_id for _, entries in reads.take() for entry_id, _ in entries]
+    reads.ask([Wanted(keys.trajectories("a"), ">", 10)], {})
+    read, _ = reads.take()
+    return [entry_id for _, entries in read for entry_id, _ in entries]
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["between two reads", "before the first"])

@@ -32,7 +32,7 @@ def test_an_archive_holds_what_was_consumed_and_trains_a_run_again(shared_server
         running("learner", *common, *learning),
     ):
         wait_until(lambda: redis.call("EXISTS", keys.latest))
-        redis.call("HSET", keys.roster, "vandal", 7)
+        redis.call("SET", keys.incarnation("vandal"), "7 x")
         redis.call("XADD", keys.trajectories("vandal"), "7-1", "nonsense", "1")
         wait_until(lambda: counters(redis, keys).get("stale", 0) > 3 and counters(redis, keys)["accepted"] > 20)
         wait_until(lambda: counters(redis, keys)["invalid"] == 1)

@@ -164,8 +164,8 @@ class OneActor(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: not self.in_doubt and self.delivery.ready)
     def another_process_takes_the_name(self):
-        incarnation = max(self.server.last[0], self.server.incarnation, self.connection.incarnation) + 10
-        self.server.incarnation = incarnation
+        incarnation = max(self.server.last[0], self.connection.incarnation) + 10
+        self.server.incarnation = b"%d c0ffee" % incarnation
         self.server.add((incarnation, 1))
         self.put_entries(1, 1)
         assert not self.exchange()

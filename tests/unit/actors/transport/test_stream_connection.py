@@ -151,8 +151,8 @@ def test_an_error_that_is_no_reason_to_wait_is_raised_and_loses_nothing(connecti
 
 
 def test_of_two_processes_under_one_name_the_second_attempt_is_above_the_other(connection, delivery, server):
-    other = connection.incarnation + 1_000_000  # above the clock, however slowly the test runs
-    server.incarnation = other
+    other = connection.incarnation + 5
+    server.incarnation = b"%d c0ffee" % other
     server.add((other, 1))
     put(delivery, 2)
     with pytest.raises(NameTaken, match="'a' is used by another process too"):

@@ -117,7 +117,7 @@ def test_a_server_that_hides_its_version_must_be_named(monkeypatch):
 def test_the_learners_rights_are_what_its_code_calls():
     folder = Path(str(files("broodmind.learner")))
     sources = [file.read_text() for kind in ("*.py", "*.lua") for file in folder.rglob(kind)]
-    scripted = re.findall(r"redis\.p?call\('([A-Z]+)'(?:, '(CREATE)')?", "\n".join(sources))
+    scripted = re.findall(r"redis\.p?call\('([A-Z]+)'(?:, '(CREATE|USAGE)')?", "\n".join(sources))
     called = re.findall(r"\(\(?\"([A-Z]+)\", ", "\n".join(sources))
     used = {"|".join(filter(None, words)).lower() for words in scripted} | {word.lower() for word in called}
     # A transaction's frame has no arguments; modules that are not the learner's call scripts and ask for the time.

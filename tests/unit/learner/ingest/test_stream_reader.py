@@ -1,4 +1,4 @@
-"""Reading all streams: how much is asked for, and when."""
+"""Reading all streams: what is asked for, and when."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from broodmind.common.spec import RunSpec
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig
 from broodmind.learner.flow.flow import Flow
+from broodmind.learner.ingest.fenced_read import Unread
 from broodmind.learner.ingest.stream_reader import ENTRIES_PER_READ, StreamReader
 
 KEYS = Keys("run")
 SPEC = RunSpec(TinyZerg.spec)
+STREAM = KEYS.trajectories("a")
 ASKING_S = 0.01
 
 
@@ -28,36 +30,53 @@ class Clock:
 
 
 class Reads:
-    """Reads of one actor's stream, which has something each time it is asked."""
+    """Reads of one actor's stream, which has so many entries, or an error."""
 
-    under_way, entries, error = False, 1, None
+    under_way, error = False, None
 
     def __init__(self, clock):
-        self._clock, self.asked, self.after = clock, 0, []
+        self._clock, self.wanted, self.looks = clock, [], 0
+        self.entries, self.read = 1, 0
 
-    def ask(self, after, _count):
+    @property
+    def unread(self):
+        return [Unread(STREAM, self.entries, 1000)] if self.entries else []
+
+    def look(self, streams):
+        assert list(streams) == [STREAM]
+        self.looks += 1
+        return self.unread
+
+    def ask(self, wanted, look_at):
+        assert list(look_at) == [STREAM]
         self.under_way = True
-        self.asked += 1
-        self.after += after.values()
+        self.wanted += wanted
 
     def take(self):
         self.under_way = False
         self._clock.now_s += ASKING_S
         if self.error is not None:
             raise self.error
-        return [[KEYS.trajectories("a").encode(), [[b"1-1", [b"no", b"entry"]]] * self.entries]]
+        found = [[b"1-%d" % (self.read + number), [b"no", b"entry"]] for number in range(1, self.wanted[-1].count + 1)]
+        self.read += len(found)
+        self.entries -= len(found)
+        return [[STREAM.encode(), found]], self.unread
 
 
 class OneActor:
-    """A server with one actor on its roster, and what is pending of its stream."""
+    """A server on which one actor lives, and what is pending of its stream."""
 
-    pending = ()
+    def __init__(self, *, known=True):
+        self.answer = b"known" if known else b"new"
 
     def call(self, command, *_):
-        return [b"a"] if command == "HKEYS" else list(self.pending)
+        return [b"0", [KEYS.heartbeat("a").encode()] if command == "SCAN" else []]
+
+    def pipeline(self, commands):
+        return [[] for _ in commands]
 
     def script(self, *_):
-        return None
+        return [self.answer]
 
 
 @pytest.fixture
@@ -67,11 +86,16 @@ def reads(monkeypatch):
     return Reads(clock)
 
 
-def a_reader(reads, capacity_steps=100):
+def a_reader(reads, capacity_steps=100, server=None):
+    server = server or OneActor(known=False)
     flow = Flow(IntakeConfig())
-    made = StreamReader(OneActor(), reads, KEYS, Lease(KEYS, 5000), SPEC, lambda _: None, capacity_steps, flow)
+    made = StreamReader(server, reads, KEYS, Lease(KEYS, 5000), SPEC, lambda _: None, capacity_steps, flow)
     made.follow_roster()
     return made
+
+
+def after(reads):
+    return [each.after for each in reads.wanted]
 
 
 def test_where_little_came_it_says_how_long_asking_took(reads):
@@ -81,39 +105,54 @@ def test_where_little_came_it_says_how_long_asking_took(reads):
     assert reader.queue.take(0).rejected == "invalid"
 
 
-def test_where_there_may_be_more_it_asks_again_at_once_and_needs_no_rest(reads):
-    reader, reads.entries = a_reader(reads), ENTRIES_PER_READ
+def test_of_a_stream_that_has_nothing_nothing_is_read(reads):
+    reader, reads.entries = a_reader(reads), 0
+    assert not reader.read()
+    assert (reads.looks, reads.wanted, reads.under_way) == (1, [], False)
+
+
+def test_where_there_is_more_it_asks_again_at_once_and_needs_no_rest(reads):
+    reader, reads.entries = a_reader(reads), ENTRIES_PER_READ + 3
     assert reader.read()
     assert (reader.asking_s, reads.under_way) == (0, True)
+    assert reader.read()
+    assert (reads.looks, reads.under_way) == (1, False)
+    assert [each.count for each in reads.wanted] == [ENTRIES_PER_READ, 3]  # no more than there are
 
 
 def test_nothing_is_read_while_as_much_is_held_as_may_be(reads):
     """An entry that is no trajectory counts as one step."""
-    reader, reads.entries = a_reader(reads, capacity_steps=ENTRIES_PER_READ), ENTRIES_PER_READ
-    assert [reader.read(), reader.read(), reader.read()] == [True, False, False]
-    assert (reads.asked, reader.queue.held_steps) == (2, ENTRIES_PER_READ)
+    reader, reads.entries = a_reader(reads, capacity_steps=ENTRIES_PER_READ), 3 * ENTRIES_PER_READ
+    assert [reader.read(), reader.read()] == [True, False]
+    assert (len(reads.wanted), reader.queue.held_steps) == (2, ENTRIES_PER_READ)
     reader.queue.take(0)
     assert reader.read()
-    assert (reads.asked, reader.queue.held_steps) == (3, 2 * ENTRIES_PER_READ - 1)
+    assert (len(reads.wanted), reader.queue.held_steps) == (3, 2 * ENTRIES_PER_READ - 1)
 
 
 def test_pending_entries_are_read_before_new_ones(reads):
-    reader, take = a_reader(reads), reads.take
+    reader, take = a_reader(reads, server=OneActor()), reads.take
     reader.read()
-    reads.take = lambda: [[stream, []] for stream, _ in take()]
+    reads.entries = 1
+    reads.take = lambda: ([[stream, []] for stream, _ in take()[0]], [])
     reader.read()
-    reads.take = take
+    reads.take, reads.entries = take, 1
     reader.read()
-    assert reads.after == ["0-0", "1-1", ">"]
+    assert after(reads) == ["0-0", "1-1", ">"]
 
 
-def test_an_actor_whose_stream_was_deleted_is_joined_again(reads):
-    reader = a_reader(reads)
+@pytest.mark.parametrize("seen", ["by the look", "by the read"])
+def test_an_actor_whose_stream_was_deleted_is_joined_again(reads, seen):
+    server = OneActor()
+    reader = a_reader(reads, server=server)
     reader.read()
-    reads.error = ReplyError("NOGROUP No such key")
+    if seen == "by the look":
+        reads.entries = -1
+    else:
+        reads.entries, reads.error = 1, ReplyError("NOGROUP No such key")
     assert not reader.read()
-    reads.error = None
-    assert reader.roster.actors == ("a",)
+    reads.entries, reads.error = 1, None
+    assert reader.roster.actors == {"a"}
     assert reader.read()
     assert reads.after == ["0-0", "1-1", "0-0"]
 

@@ -1,0 +1,25 @@
+"""The incarnation of an actor: when it started, so that the ids of its entries are above those of earlier starts.
+
+The actor keeps it in a key of its own, as text: START_MS NONCE. The nonce tells two processes apart that start under
+one name in the same millisecond.
+"""
+
+from __future__ import annotations
+
+import re
+
+LOOK_BYTES = 64  # more than the key ever holds: of anything longer no more is read
+_MAX = 1 << 52  # milliseconds, far in the future: beyond it a start could not rise above it and still be an entry's id
+_TEXT = re.compile(rb"(\d{1,16})(?: \S*)?")
+
+
+def parse_incarnation(raw: bytes | None) -> int:
+    """The start in what a key holds; 0 where there is none, or nothing that a next start could rise above."""
+    found = _TEXT.fullmatch(raw or b"")
+    start_ms = int(found[1]) if found else 0
+    return start_ms if start_ms < _MAX else 0
+
+
+def incarnation_text(start_ms: int, nonce: str) -> str:
+    """What the key holds."""
+    return f"{start_ms} {nonce}"
