@@ -141,7 +141,7 @@ def by_the_learner(local_server: LocalServer, lease: Lease, games: int) -> float
     reader = StreamReader(
         local_server.connect(), reads, KEYS, lease, SPEC, rejected, capacity_steps, flow, after_death=False
     )
-    ingest = IngestThread(reader, lease.ttl_ms / 3000)
+    ingest = IngestThread(reader, strike_off_every_s=10)
     began_s = time.perf_counter()
     ingest.start()
     left, batcher, parent = games * len(STEPS), Batcher(config, {}), Head()

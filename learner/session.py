@@ -12,6 +12,7 @@ from ..common.server.keys import Keys
 from ..common.server.server_clock import MEASURE_EVERY_S, ServerClock
 from ..common.server.streams import Server
 from .commit.commit_thread import CommitThread
+from .commit.lease_keeper import LeaseKeeper
 from .flow.flow import Flow
 from .ingest.fenced_read import FencedReads
 from .ingest.ingest_thread import IngestThread
@@ -81,7 +82,8 @@ class Session:
             keep_payloads=self._archive is not None,
             after_death=last_known.settled is None,  # otherwise this process read them, and is alive
         )
-        self.ingest = IngestThread(reader, lease.ttl_ms / 3000, config.intervals.strike_off_s)
+        self.ingest = IngestThread(reader, config.intervals.strike_off_s)
+        self._lease_keeper = LeaseKeeper(Server(url), lease)
         self._checkpoints = Checkpoints(folder) if (folder := config.checkpointing.checkpoint_dir) else None
         self._checkpoint_due = Every(config.checkpointing.checkpoint_every)
 
@@ -97,6 +99,7 @@ class Session:
         """
         if not self.prepare(stop, warm_start):
             return False
+        self._lease_keeper.start()
         self.ingest.start()
         return True
 
@@ -122,6 +125,7 @@ class Session:
 
     def step(self) -> None:
         """Take in the next entry, if there is one. Train and commit if there are enough entries for an update."""
+        self._lease_keeper.check()
         self.commit_thread.look()
         if self._clock_due.due():
             self.clock.measure(self._server.call)
@@ -205,6 +209,7 @@ class Session:
         self._save_checkpoint()
         if self._archive is not None:
             self._archive.close()
+        self._lease_keeper.close()
         self.lease.release(self._server)
         self._let_go()
 
@@ -214,6 +219,7 @@ class Session:
         self._let_go()
 
     def _let_go(self) -> None:
+        self._lease_keeper.close()
         self.commit_thread.close()
         if self._archive is not None:
             self._archive.close()

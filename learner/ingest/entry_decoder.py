@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...common.errors import WireError
 from ...common.wire.entry_header import parse_entry
+from ...common.wire.trajectory import MAX_BYTES
 from ..ledger.stream_entry import Entry
 from .cached_layout_decoder import CachedLayoutDecoder
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from ..ledger.counters import Rejection
     from ..ledger.stream_entry import EntryId
 
-_SHOWN_BYTES = 4096  # of a rejected payload, kept for inspection
+ENTRY_BYTES_MAX = MAX_BYTES + (16 << 20)  # the largest payload, and as many games as may end in one entry
+SHOWN_BYTES = 4096  # of a rejected payload, kept for inspection
 
 
 class EntryDecoder:
@@ -58,10 +60,16 @@ class EntryDecoder:
             trajectory = self._decoder.decode(payload, header, actor)
             return Entry(actor, entry_id, header, trajectory, payload=kept)
         except WireError as error:
-            return Entry(actor, entry_id, header, None, "invalid", str(error), payload[:_SHOWN_BYTES], payload=kept)
+            return Entry(actor, entry_id, header, None, "invalid", str(error), payload[:SHOWN_BYTES], payload=kept)
 
 
 def poison_entry(actor: str, entry_id: EntryId, raw: list[bytes]) -> Entry:
     """An entry that killed a learner: rejected without being decoded again."""
     problem = "a learner died while it processed this entry alone, expected an entry that can be processed"
-    return Entry(actor, entry_id, None, None, "poison", problem, bytes(raw[-1][:_SHOWN_BYTES]))
+    return Entry(actor, entry_id, None, None, "poison", problem, bytes(raw[-1][:SHOWN_BYTES]))
+
+
+def oversize_entry(actor: str, entry_id: EntryId, raw: list[bytes], size: int) -> Entry:
+    """An entry of `size` bytes, which was not fetched; `raw` is the beginning of its fields."""
+    problem = f"entry: {size} bytes, expected at most {ENTRY_BYTES_MAX}"
+    return Entry(actor, entry_id, None, None, "invalid", problem, bytes(raw[-1][:SHOWN_BYTES]) if raw else b"")

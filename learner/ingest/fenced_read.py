@@ -21,6 +21,7 @@ from ...common.errors import BroodmindError
 from ...common.server.keys import CONSUMER, GROUP
 from ...common.server.streams import ReplyError, Script, ServerFull
 from ..commit.lease import fenced, lost
+from .entry_decoder import ENTRY_BYTES_MAX, SHOWN_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ..commit.lease import Lease
 
 _READ = Script(files(__package__).joinpath("read.lua").read_text())
+_READ_SIZED = Script(files(__package__).joinpath("read_sized.lua").read_text())
 _LENGTHS = Script(files(__package__).joinpath("lengths.lua").read_text())
 
 
@@ -56,7 +58,6 @@ class FencedReads:
 
     def __init__(self, server: Server, keys: Keys, lease: Lease) -> None:
         self._server, self._keys, self._lease = server, keys, lease
-        self._keep = ("PEXPIRE", keys.lease, lease.ttl_ms)
         self._look = [("WATCH", keys.fence), ("GET", keys.lease)]  # WATCH first: no change goes unseen
         self._watching = False
         self._by_count: dict[int, list[Wanted]] = {}  # as asked last
@@ -73,7 +74,7 @@ class FencedReads:
         return _unread(tuple(streams), found)
 
     def ask(self, wanted: Sequence[Wanted], look_at: Mapping[str, str]) -> None:
-        """Ask for entries, and for what there is afterwards; and keep the lease.
+        """Ask for entries, and for what there is afterwards.
 
         Args:
             wanted: what to read, of at least one stream.
@@ -92,7 +93,7 @@ class FencedReads:
         self._looked_at = tuple(look_at)
         self._server.send(
             [
-                *(("MULTI",), self._keep),
+                ("MULTI",),
                 *(("XREADGROUP", *_options(count, part)) for count, part in self._by_count.items()),
                 ("EXEC",),
                 *self._look,
@@ -110,7 +111,7 @@ class FencedReads:
             ReplyError: the server's error, such as NOGROUP.
         """
         self.under_way = self._watching = False
-        replies = self._server.receive(3 + len(self._by_count) + len(self._look) + 1)
+        replies = self._server.receive(2 + len(self._by_count) + len(self._look) + 1)
         lengths = replies.pop()
         if isinstance(lengths, ReplyError) and lengths.code == "NOSCRIPT":
             lengths = []  # the server forgot it; `look` teaches it again
@@ -123,7 +124,7 @@ class FencedReads:
         self._watching = True
         if done is None:  # the fence was written although the lease is still ours: keys were restored
             return [], []
-        return [read for part in done[1:] for read in part or []], _unread(self._looked_at, lengths)
+        return [read for part in done for read in part or []], _unread(self._looked_at, lengths)
 
     def close(self) -> None:
         """Drop the connection. Entries that were requested and not received stay pending."""
@@ -142,6 +143,27 @@ class FencedReads:
     def _check(self, holder: bytes | None) -> None:
         if holder is None or holder.decode() != self._lease.token:
             raise lost(f"FENCED the lease is not {self._lease.token}")
+
+
+def read_large(
+    server: Server, keys: Keys, lease: Lease, wanted: Wanted, bytes_at_most: int
+) -> list[tuple[bytes, list[bytes], int]]:
+    """Read one stream entry by entry, up to a number of bytes and one entry more.
+
+    Returns:
+        For each entry its id, its fields, and its bytes where it is too large, else 0; its fields are cut short then.
+
+    Raises:
+        LeaseLost: if the lease is not ours any more.
+    """
+    reader = (lease.token, GROUP, CONSUMER)
+    limits = (wanted.count, bytes_at_most, ENTRY_BYTES_MAX, SHOWN_BYTES)
+    found = fenced(server, _READ_SIZED, [keys.lease, wanted.stream], *reader, wanted.after, *limits)
+    return [(raw_id, raw_fields, size) for raw_id, raw_fields, size in found]
+
+
+def _lengths(streams: Mapping[str, str]) -> tuple[Argument, ...]:
+    return ("EVALSHA", _LENGTHS.sha, len(streams), *streams, GROUP, *streams.values())
 
 
 def _options(count: int, wanted: Sequence[Wanted]) -> list[Argument]:

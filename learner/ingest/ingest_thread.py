@@ -1,4 +1,4 @@
-"""The ingest thread: the order of reads, roster updates and lease renewals, and the pauses between them."""
+"""The ingest thread: the order of reads and roster updates, and the pauses between them."""
 
 from __future__ import annotations
 
@@ -26,18 +26,16 @@ _JOIN_TIMEOUT_S = 10.0  # longer than the connection's timeout, which limits eac
 class IngestThread:
     """Reads in a thread of its own, from `start` to `close`. `take` returns the entries in the order of reading."""
 
-    def __init__(self, reader: StreamReader, renew_every_s: float, strike_off_every_s: float) -> None:
+    def __init__(self, reader: StreamReader, strike_off_every_s: float) -> None:
         """Create the thread, and do not start it.
 
         Args:
             reader: reads the streams.
-            renew_every_s: the time between two renewals of the lease beside those in the reads.
             strike_off_every_s: the time between two searches for silent actors.
         """
         self.reader = reader
         self._roster_due, self._strike_off_due = Every(_ROSTER_EVERY_S), Every(strike_off_every_s)
         self._demand_due = Every(_DEMAND_EVERY_S)
-        self._renewal_due = Every(renew_every_s)
         self._pause = PollPause()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
@@ -77,8 +75,6 @@ class IngestThread:
             reader.publish_demand()
         if not reader.reads.under_way and self._strike_off_due.due():  # a requested read may include that stream
             reader.strike_off_silent()
-        if self._renewal_due.due():
-            reader.renew_lease()
         began_s = time.thread_time()
         came = reader.read()
         return self._pause.after(came=came, busy_s=time.thread_time() - began_s, asking_s=reader.asking_s)

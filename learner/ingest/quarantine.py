@@ -17,6 +17,7 @@ from ...common.process.log import Log
 from ...common.server.keys import CONSUMER, GROUP, SOLO_CONSUMER
 from ...common.server.streams import Script, format_id, parse_id
 from ..commit.lease import fenced
+from .entry_decoder import ENTRY_BYTES_MAX, SHOWN_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,22 +91,23 @@ class Quarantine:
         entry_id = format_id(first.id)
         return bool(self._server.call("XPENDING", self._keys.trajectories(first.actor), GROUP, entry_id, entry_id, 1))
 
-    def claim_next(self) -> tuple[PoisonCandidate, list[bytes]] | None:
+    def claim_next(self) -> tuple[PoisonCandidate, list[bytes], int] | None:
         """Claim the first candidate under the second consumer's name.
 
         Returns:
-            The candidate and its entry's fields. None if the first candidate needs no more processing: it was
+            The candidate, its entry's fields, and the entry's bytes where it is too large, else 0; its fields are cut
+            short then. None if the first candidate needs no more processing: it was
             committed, or is not in its stream any more.
         """
         first = self._candidates[0]
-        raw_entries = [] if self.in_hand else self._claim(first, SOLO_CONSUMER)
-        self.in_hand = bool(raw_entries)
-        if not raw_entries:
+        claimed = [] if self.in_hand else self._claim(first, SOLO_CONSUMER)
+        self.in_hand = bool(claimed)
+        if not claimed:
             self._candidates.popleft()
             return None
-        ((_, raw_fields),) = raw_entries
+        _, raw_fields, size = claimed
         _log.warning("entry delivered several times, processed alone", actor=first.actor, id=format_id(first.id))
-        return first, raw_fields
+        return first, raw_fields, size
 
     def clear(self) -> None:
         """Forget all candidates; the streams are joined again."""
@@ -122,6 +124,8 @@ class Quarantine:
 
     def _claim(self, candidate: PoisonCandidate, consumer: str) -> list[Reply]:
         keys = [self._keys.lease, self._keys.trajectories(candidate.actor)]
-        arguments = (self._lease.token, self._lease.ttl_ms, GROUP, consumer, format_id(candidate.id))
-        entries: list[Reply] = fenced(self._server, _CLAIM, keys, *arguments)
-        return entries
+        holder, limits = (self._lease.token, self._lease.ttl_ms), (ENTRY_BYTES_MAX, SHOWN_BYTES)
+        claimed: list[Reply] = fenced(
+            self._server, _CLAIM, keys, *holder, GROUP, consumer, format_id(candidate.id), *limits
+        )
+        return claimed

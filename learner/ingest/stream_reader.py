@@ -16,8 +16,8 @@ from ...common.server.streams import ReplyError, Script, parse_id
 from ..commit.lease import fenced
 from ..flow.standstill import StandstillWatch
 from ..roster.roster import Roster
-from .entry_decoder import EntryDecoder, poison_entry
-from .fenced_read import Wanted
+from .entry_decoder import EntryDecoder, oversize_entry, poison_entry
+from .fenced_read import Wanted, read_large
 from .handover_queue import HandoverQueue
 from .quarantine import Quarantine
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _DEMAND = Script(files(__package__).joinpath("demand.lua").read_text())
 ENTRIES_PER_READ = 16  # of each stream
 _DEMAND_EVERY_S = 1.0  # even where it is unchanged: a server may have lost it
+BYTES_PER_READ = 32 << 20  # of all streams together, and one entry more
+_ENTRIES_MANY = 4096  # in one stream: where more are unread, its bytes say nothing of the next ones
 
 
 class StreamReader:
@@ -81,6 +83,8 @@ class StreamReader:
         self.roster = Roster(server, keys, lease, admits)
         self.quarantine = Quarantine(server, keys, lease, after_death=after_death)
         self.standstill = StandstillWatch(server, keys, lock_step=spec.rollout.lock_step)
+        self._large: dict[str, Unread] = {}  # actor to its stream, where that holds more than one read may bring
+        self._waiting: set[str] = set()  # streams for which the last read had no room
         self.queue = HandoverQueue()
         self.asking_s = 0.0  # CPU time of the last read's request, if it brought little; otherwise 0
 
@@ -104,10 +108,6 @@ class StreamReader:
     def strike_off_silent(self) -> None:
         """Remove the actors from the roster that are silent and whose entries are all consumed."""
         self.roster.strike_off_silent()
-
-    def renew_lease(self) -> None:
-        """Renew the lease, also while nothing is read."""
-        self._lease.renew(self._server)
 
     def read(self) -> bool:
         """Read the next poison candidate, or read once from all streams. Returns whether this brought anything.
@@ -144,11 +144,12 @@ class StreamReader:
 
     def _read_all(self) -> bool:
         began_s = time.thread_time()
+        came = bool(self._large) and self._read_large()
         if not self.reads.under_way:
             streams = self._due()
             if not (streams and self._ask(self.reads.look(streams))):
                 self.asking_s = time.thread_time() - began_s
-                return False
+                return came
         read, unread = self.reads.take()
         found = [(self._keys.actor_of(stream), raw_entries) for stream, raw_entries in read]
         for actor, raw_entries in found:
@@ -156,7 +157,6 @@ class StreamReader:
         # At once: the server is at it while we decode.
         more = self.quarantine.empty and self._ask(unread)
         self.asking_s = 0.0 if more else time.thread_time() - began_s
-        came = False
         for actor, raw_entries in found:
             for raw_id, raw_fields in raw_entries:
                 came = True
@@ -171,17 +171,52 @@ class StreamReader:
 
     def _ask(self, unread: Sequence[Unread]) -> bool:
         """Ask for the next entries of streams that have some; whether there are such."""
+        wanted = self._wanted(unread)
+        if wanted:
+            self.reads.ask(wanted, self._due())
+        return bool(wanted)
+
+    def _wanted(self, unread: Sequence[Unread]) -> list[Wanted]:
+        """What to read next, within the bytes of a read."""
         wanted: list[Wanted] = []
-        for each in unread:
+        left, waiting = BYTES_PER_READ, self._waiting
+        self._waiting = set()
+        for each in sorted(unread, key=lambda each: each.stream not in waiting):
             actor = self._keys.actor_of(each.stream)
             position = self.roster.position(actor)
             if each.entries < 0:
                 self._join_again(actor)
-            elif position is not None:
+            elif position is None:
+                continue
+            elif each.stream_bytes > BYTES_PER_READ or each.entries > _ENTRIES_MANY:
+                self._large[actor] = each
+            elif each.stream_bytes > left:
+                self._waiting.add(each.stream)
+            else:
+                left -= each.stream_bytes
                 wanted.append(Wanted(each.stream, position, min(max(each.entries, 1), ENTRIES_PER_READ)))
-        if wanted:
-            self.reads.ask(wanted, self._due())
-        return bool(wanted)
+        return wanted
+
+    def _read_large(self) -> bool:
+        """Read some entries of one stream that holds more than one read may bring."""
+        actor = next(iter(self._large))
+        unread = self._large.pop(actor)
+        position = self.roster.position(actor)
+        if position is None:
+            return False
+        count = min(max(unread.entries, 1), ENTRIES_PER_READ)
+        wanted = Wanted(unread.stream, position, count)
+        found = read_large(self._server, self._keys, self._lease, wanted, BYTES_PER_READ)
+        self.roster.advance(actor, found[-1][0] if found else None)
+        for raw_id, raw_fields, size in found:
+            entry_id = parse_id(raw_id)
+            if size:
+                self._hand_over(oversize_entry(actor, entry_id, raw_fields, size))
+            else:
+                self._hand_over(self._decoder.decode(actor, entry_id, raw_fields))
+        if found:
+            self.queue.wake()
+        return bool(found)
 
     def _join_again(self, actor: str) -> None:
         for each, pending in self.roster.join_again([actor]):
@@ -193,9 +228,14 @@ class StreamReader:
             return False
         claimed = self.quarantine.claim_next()
         if claimed is not None:
-            candidate, raw_fields = claimed
-            make = poison_entry if candidate.poison else self._decoder.decode
-            self._hand_over(replace(make(candidate.actor, candidate.id, raw_fields), processed_solo=True))
+            candidate, raw_fields, size = claimed
+            if candidate.poison:
+                entry = poison_entry(candidate.actor, candidate.id, raw_fields)
+            elif size:
+                entry = oversize_entry(candidate.actor, candidate.id, raw_fields, size)
+            else:
+                entry = self._decoder.decode(candidate.actor, candidate.id, raw_fields)
+            self._hand_over(replace(entry, processed_solo=True))
             self.queue.wake()
         return True
 

@@ -79,12 +79,11 @@ def test_a_lease_that_ran_out_ends_reading(shared_server, redis, keys, holder):
     reads.close()
 
 
-def test_reading_keeps_the_lease_and_the_learners_own_writes_do_not_disturb_it(shared_server, redis, keys, holder):
+def test_the_learners_own_writes_do_not_disturb_a_read(shared_server, redis, keys, holder):
     reads = FencedReads(shared_server.connect(), keys, holder)
     assert take(reads, keys) == []
     redis.pipeline([("XADD", keys.trajectories("a"), "7-1", *entry("a")), ("PEXPIRE", keys.lease, 5000)])
     assert take(reads, keys) == [b"7-1"]
-    assert redis.call("PTTL", keys.lease) > 50_000
     reads.close()
 
 

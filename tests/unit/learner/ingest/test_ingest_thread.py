@@ -34,15 +34,15 @@ class Reader:
 
 def test_in_its_first_turn_it_does_all_that_is_due_and_then_reads():
     reader = Reader()
-    IngestThread(reader, 60, 60).turn()
-    first = ["follow_roster", "watch_for_standstill", "publish_demand", "strike_off_silent", "renew_lease", "read"]
+    IngestThread(reader, 60).turn()
+    first = ["follow_roster", "watch_for_standstill", "publish_demand", "strike_off_silent", "read"]
     assert reader.done == first
 
 
 def test_nobody_is_struck_off_while_a_read_is_under_way():
     reader = Reader()
     reader.reads.under_way = True
-    thread = IngestThread(reader, 60, 60)
+    thread = IngestThread(reader, 60)
     thread.turn()
     assert "strike_off_silent" not in reader.done
     reader.reads.under_way = False
@@ -55,7 +55,7 @@ def test_nobody_is_struck_off_while_a_read_is_under_way():
 )
 def test_what_ends_the_thread_is_raised_where_entries_are_taken(error, expected):
     reader = Reader([True, error])
-    thread = IngestThread(reader, 60, 60)
+    thread = IngestThread(reader, 60)
     thread.start()
     with pytest.raises(expected, match=r"FENCED|a bug"):
         thread.take(60)

@@ -53,7 +53,7 @@ class OnePending:
 
     def script(self, _script, _keys, *arguments):
         self.consumers.append(arguments[3])
-        return [[b"7-1", [b"p", b"payload"]]] if self.pending else []
+        return [b"7-1", [b"p", b"payload"], 0] if self.pending else []
 
 
 def a_quarantine(server):
@@ -66,7 +66,7 @@ def test_a_candidate_is_claimed_once_and_awaits_its_commit():
     server = OnePending()
     quarantine = a_quarantine(server)
     assert not quarantine.awaits_commit()
-    assert quarantine.claim_next() == (PoisonCandidate("a", (7, 1), poison=False), [b"p", b"payload"])
+    assert quarantine.claim_next() == (PoisonCandidate("a", (7, 1), poison=False), [b"p", b"payload"], 0)
     assert quarantine.awaits_commit()
     server.pending = False
     assert not quarantine.awaits_commit()

@@ -1,0 +1,105 @@
+"""What one actor puts into its stream costs the learner no more memory at a time than a read may bring."""
+
+from __future__ import annotations
+
+import pytest
+from support.learners import head_of, learning
+from support.runs import NEVER, SPEC, entry
+from support.servers import RealServer, wait_until
+
+from broodmind.common.server.keys import GROUP, Keys
+from broodmind.learner.commit.lease import Lease
+from broodmind.learner.ingest.entry_decoder import ENTRY_BYTES_MAX
+from broodmind.learner.ingest.fenced_read import FencedReads
+from broodmind.learner.ingest.stream_reader import BYTES_PER_READ, StreamReader
+
+
+@pytest.fixture
+def keys(run):
+    return Keys(run)
+
+
+@pytest.fixture(params=["redis", "valkey"])
+def server(request):
+    """A server of the test's own, as it holds large entries."""
+    server = RealServer(request.param)
+    yield server
+    server.close()
+
+
+def push(redis, keys, actor, *entries, first=1):
+    redis.call("HSET", keys.heartbeat(actor), "state", "playing")
+    for number, fields in enumerate(entries, first):
+        redis.call("XADD", keys.trajectories(actor), f"7-{number}", *fields)
+
+
+def taken(reader):
+    """What the reader has handed over since the last time."""
+    entries = []
+    while (each := reader.queue.take(0)) is not None:
+        entries.append(each)
+    return entries
+
+
+@pytest.mark.parametrize("after_death", [False, True], ids=["new", "pending"])
+def test_an_entry_above_the_limit_is_rejected_without_being_fetched(server, keys, after_death):
+    redis, lease = server.connect(), Lease(keys, 60_000)
+    lease.acquire(redis, NEVER, 0)
+    wide = [part for number in range(8) for part in (f"f{number}", b"\0" * (ENTRY_BYTES_MAX // 8))]
+    push(redis, keys, "evil", wide)
+    if after_death:  # it killed three learners, for all that is known
+        redis.call("XGROUP", "CREATE", keys.trajectories("evil"), GROUP, "0")
+        redis.call("XREADGROUP", "GROUP", GROUP, "mind", "STREAMS", keys.trajectories("evil"), ">")
+        redis.call("XCLAIM", keys.trajectories("evil"), GROUP, "mind", 0, "7-1", "RETRYCOUNT", 9)
+    reads = FencedReads(server.connect(), keys, lease)
+    reader = StreamReader(server.connect(), reads, keys, lease, SPEC, lambda _: None, 10**9)
+    entries = []
+    for _ in range(20):
+        reader.follow_roster()
+        reader.read()
+        entries += taken(reader)
+    assert [(each.rejected, each.header) for each in entries] == [("invalid", None)]
+    assert f"expected at most {ENTRY_BYTES_MAX}" in entries[0].problem
+    reader.close()
+    redis.close()
+
+
+def test_a_read_brings_no_more_than_its_bytes_and_one_entry(server, keys):
+    redis, lease = server.connect(), Lease(keys, 60_000)
+    lease.acquire(redis, NEVER, 0)
+    size = BYTES_PER_READ // 2 + 1
+    for actor in ("evil-000", "evil-001"):
+        push(redis, keys, actor, *[["x", b"\0" * size]] * 4)
+    push(redis, keys, "good", entry("good"))
+    reader = StreamReader(
+        server.connect(), FencedReads(server.connect(), keys, lease), keys, lease, SPEC, lambda _: None, 10**9
+    )
+    reader.follow_roster()
+    counts, seen = [], []
+
+    def look():
+        reader.follow_roster()
+        reader.read()
+        entries = taken(reader)
+        counts.append(sum(each.actor != "good" for each in entries))
+        seen.extend(entries)
+        return len(seen) == 9
+
+    wait_until(look)
+    assert max(counts) <= 2
+    assert [each.rejected for each in seen if each.actor == "good"] == [None]
+    reader.close()
+    redis.close()
+
+
+def test_large_entries_of_one_actor_end_no_learner(server, keys):
+    """The user of one actor may write to a thousand streams of its own."""
+    redis = server.connect()
+    large = ["x", b"\0" * (20 << 20)]
+    with learning(server.url, keys.run):
+        for number in range(4):
+            push(redis, keys, f"evil-{number:03}", large, large)
+        push(redis, keys, "good", entry("good"), entry("good"))
+        head = head_of(redis, keys, accepted=2, invalid=8)
+    assert int(head["version"]) >= 2
+    redis.close()
