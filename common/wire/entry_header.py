@@ -265,6 +265,8 @@ def _parse_commits(raw: bytes, *, one: bool) -> tuple[str, str]:
 
 def _parse_episodes(raw: list[bytes], games: int, time_ms: int) -> Episodes:
     """The games' fields: returns, lengths, began, and wins where there are any."""
+    if games == 1 and (episode := _parse_episode(raw, time_ms)) is not None:
+        return episode
     if games > GAMES_MAX:
         raise WireError(f"entry: games is {games}, expected at most {GAMES_MAX}")
     returns = _column("returns", raw[0], games, float)
@@ -284,6 +286,22 @@ def _parse_episodes(raw: list[bytes], games: int, time_ms: int) -> Episodes:
             raise WireError(f"entry: wins are {raw[3]!r:.40}, expected {games} of 0 or 1, one a game")
         wins = tuple([each == b"1" for each in won])
     return Episodes(returns, lengths, tuple([time_ms - age_ms for age_ms in ages_ms]), wins)
+
+
+def _parse_episode(raw: list[bytes], time_ms: int) -> Episodes | None:
+    """The same for one game, as most entries of whole games have, in a third of the time; None if a field is wrong."""
+    try:
+        total, length, age_ms = float(raw[0]), int(raw[1]), int(raw[2])
+    except ValueError:
+        return None
+    if not (-RETURN_MAX <= total <= RETURN_MAX and 0 < length < COUNT_MAX and 0 <= age_ms < COUNT_MAX):
+        return None
+    wins = None
+    if len(raw) > len(_OF_GAMES):
+        if raw[3] not in _OUTCOMES:
+            return None
+        wins = (raw[3] == b"1",)
+    return Episodes((total,), (length,), (time_ms - age_ms,), wins)
 
 
 def _column(name: str, text: bytes, games: int, kind: Callable[[bytes], _Number]) -> tuple[_Number, ...]:

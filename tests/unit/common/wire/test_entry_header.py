@@ -266,6 +266,22 @@ def test_wins_that_are_not_one_a_game_are_refused(value):
         parse_entry(entry(wins=value))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("returns", value) for value in (b"nan", b"inf", b"-inf", b"1.1e15", b"-1.1e15", b"", b"x", b"1 2")),
+        *(("lengths", value) for value in (b"0", b"-1", b"%d" % COUNT_MAX, b"1.5", b"", b"x", b"1 2")),
+        *(("began", value) for value in (b"-1", b"%d" % COUNT_MAX, b"1.5", b"", b"x", b"1 2")),
+        *(("wins", value) for value in (b"2", b"", b"x", b"1 1", b"True")),
+    ],
+)
+def test_the_fields_of_a_single_game_are_refused_by_name_too(name, value):
+    one = replace(HEADER, episodes=Episodes((1.5,), (12,), (TIME - 400,), (True,)))
+    assert parse_entry(entry(one))[0] == one
+    with pytest.raises(WireError, match=rf"^entry: {name} are b'.*', expected "):
+        parse_entry(entry(one, **{name: value}))
+
+
 @pytest.mark.parametrize("value", [b"", b"0", b"declared", b"11"])
 def test_another_mark_than_the_importers_is_refused(value):
     with pytest.raises(WireError, match=r"^entry: imported is b'.*', expected 1, or no such field$"):
