@@ -40,10 +40,8 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
     lease = Lease(Keys(run), config.lease.ttl_ms)
     began_s, backoff = monotonic_s(), Backoff(*config.intervals.reconnect_s)
     last_known = LastKnownState()
-    server = Server(url)
-    spec = with_stored_high_water(server, Keys(run), spec)
-    server.close()
     while not stop.requested:
+        spec = _as_stored(url, run, spec)
         session = Session(url, run, spec, config, lease, last_known)
         try:
             if not session.open(stop, warm_start):
@@ -64,3 +62,14 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
             raise
         else:
             return
+
+
+def _as_stored(url: str, run: str, spec: RunSpec) -> RunSpec:
+    """Our spec with what the stored one has beyond the settings."""
+    server = Server(url)
+    try:
+        return with_stored_high_water(server, Keys(run), spec)
+    except RedisUnreachable:  # the session makes an attempt of its own, and raises what it finds
+        return spec
+    finally:
+        server.close()

@@ -7,14 +7,19 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...common.process.clock import monotonic_s
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ...common.wire.demand import Demand
     from ...common.wire.entry_header import Header
 
 _BYTES_WITHOUT_DEMAND = 32 << 20
 _MEAN_WEIGHT = 0.1  # of the latest entry in the mean
+# At most so long after its first demand, an actor has no more than what it adds at once, as the learner may not have
+# counted it yet: of many that join at the same time, each would take what is meant for one.
+_FIRST_S = 1.0
 # By which part of its share an actor's turn moves on with each version, where the share is less than what it adds at
 # once. Much faster, and actors would begin before what others added in their turn has been consumed.
 _TURN = 0.125
@@ -85,13 +90,15 @@ class Credit:
     may have a tenth of a fragment unconsumed, ten play.
     """
 
-    def __init__(self, entries_without_demand: int) -> None:
+    def __init__(self, entries_without_demand: int, clock: Callable[[], float] = monotonic_s) -> None:
         """No demand is known yet.
 
         Args:
             entries_without_demand: how many entries may be unconsumed as long as that is so.
+            clock: seconds.
         """
-        self._entries_without_demand = entries_without_demand
+        self._entries_without_demand, self._clock = entries_without_demand, clock
+        self._first: tuple[int, float] | None = None  # the serial of the first demand, until there is another; and when
         self._turn = random.random()  # noqa: S311 - only so that not all actors have their turns at the same time
         self._version: tuple[int, int] | None = None
         self._demand: Demand | None = None
@@ -115,6 +122,8 @@ class Credit:
             usual: what the actor adds at once.
         """
         self._demand = demand
+        if demand is not None and self._first is None:
+            self._first = (demand.serial, self._clock())
         if demand is not None and version != self._version:
             self._version = version
             part = demand.steps / usual.steps if demand.steps and usual.steps else 1.0
@@ -125,6 +134,8 @@ class Credit:
         demand, there = self._demand, unconsumed.amount
         if demand is None:
             return unconsumed.entries < self._entries_without_demand and there.payload_bytes < _BYTES_WITHOUT_DEMAND
+        if unconsumed.entries and self._is_new(demand):
+            return False
         if unconsumed.entries and there.payload_bytes + more.payload_bytes > demand.payload_bytes:
             return False
         return self._has_room(there.steps, more.steps, demand.steps, demand.batch_steps) or self._has_room(
@@ -138,7 +149,7 @@ class Credit:
             return 0
         if demand is None:
             return self._entries_without_demand - unconsumed.entries
-        if not mean.steps:
+        if not mean.steps or self._is_new(demand):
             return 1
         by_size = [
             (level + self._turn * size - held) / size
@@ -150,6 +161,10 @@ class Credit:
         ]
         by_bytes = (demand.payload_bytes - there.payload_bytes) / max(mean.payload_bytes, 1)
         return max(int(min(max(by_size, default=1.0), by_bytes)), 1)
+
+    def _is_new(self, demand: Demand) -> bool:
+        """Whether the learner may not have counted this actor yet."""
+        return self._first is not None and demand.serial == self._first[0] and self._clock() < self._first[1] + _FIRST_S
 
     def _has_room(self, there: float, more: float, level: float, batch: float) -> bool:
         if not level:

@@ -26,6 +26,7 @@ _PATIENCE_S = (0.1, 5.0)  # least and most
 _FIRST_RESPONSE_S = 1.0  # as long as none has been seen
 _RESPONSES = 15
 _AHEAD_MAX = 64.0
+_FIRST_ACTORS = 8  # as many may begin before the learner has seen how many they are
 _AHEAD_STEP = 1.1
 
 _Size = tuple[float, float]  # steps, games
@@ -163,8 +164,9 @@ class Flow:
         actors, levels = self._contributing(now_s), [0, 0]
         for unit in self._units:
             total = BATCHES_AHEAD * self._batch[unit] * self._ahead
-            # Before the first demand: an actor of which nothing is known counts as one that is limited.
             level = next_level([each.contribution(unit) for each in actors], total, self._levels()[unit])
+            if not self._actors:
+                level /= _FIRST_ACTORS
             levels[unit] = max(round(level), 1)
         steps, games = levels
         payload_bytes = max(self._budget_bytes // max(len(actors), 1), 1)

@@ -22,7 +22,7 @@ class Actor:
     name: str
     copies: int
     steps_per_second: float
-    credit: Credit = field(default_factory=lambda: Credit(2))
+    credit: Credit
     unconsumed: Unconsumed = field(default_factory=Unconsumed)
     stream: list[tuple[int, int]] = field(default_factory=list)  # steps and version of each entry
     state: str = "waiting"  # or "playing", or "gone"
@@ -46,7 +46,7 @@ class Simulation:
         self.now_s, self._events, self._order = 0.0, [], itertools.count()
         self.batch_steps, self._update_s = batch_steps, update_s
         self.flow = Flow(IntakeConfig(batch_steps=batch_steps), clock=lambda: self.now_s)
-        self.actors = [Actor(f"a{at}", *each) for at, each in enumerate(actors)]
+        self.actors = [Actor(f"a{at}", *each, Credit(2, clock=lambda: self.now_s)) for at, each in enumerate(actors)]
         self._names = {actor.name for actor in self.actors} | {f"idle{at}" for at in range(idle)}
         self._demand, self.version, self._training = None, 1, False
         self._queue, self._batch = [], []

@@ -15,8 +15,8 @@ from broodmind.common.wire.weights import Pointer
 STEPS = 9  # of a fragment, as a batch counts them: eight, and a game's end
 
 
-def demand(steps, batch_steps=10_000, payload_bytes=1 << 20):
-    return Demand(1, steps, 0, payload_bytes, batch_steps, 0).to_json()
+def demand(steps, batch_steps=10_000, payload_bytes=1 << 20, serial=1):
+    return Demand(serial, steps, 0, payload_bytes, batch_steps, 0).to_json()
 
 
 class Room(FakeStreams):
@@ -53,8 +53,8 @@ def test_an_actor_that_waits_for_room_asks_ever_less_often():
 @pytest.mark.parametrize(("steps", "waits"), [(8 * STEPS, 0), (4 * STEPS, 6)])
 def test_an_actor_goes_on_while_as_much_again_has_room(steps, waits):
     server = Room()
-    server.demand = demand(steps)
     connection = joined(server)
+    server.demand = demand(steps, serial=2)  # in which it has been counted
     connection.push([fragment() for _ in range(4)], NEVER)
     connection.wait_for_room(NEVER)
     assert len(server.waits_ms) == waits
@@ -69,7 +69,7 @@ def test_a_new_demand_lets_it_go_on_though_nothing_was_consumed():
 
     def raised(command, answers):
         if len(server.waits_ms) == 2:
-            server.demand = demand(2 * STEPS)
+            server.demand = demand(2 * STEPS, serial=2)
         return Room.reply(server, command, answers)
 
     server.reply = raised

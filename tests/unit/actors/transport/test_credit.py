@@ -59,11 +59,22 @@ def test_entries_of_an_earlier_process_count_as_the_mean():
     assert account.amount == Amount(10, 1, 100)
 
 
-def credit(of, usual=FRAGMENT, versions=1, without_demand=2):
-    made = Credit(without_demand)
-    for version in range(versions):
-        made.learn(of, (1, version), usual)
+def credit(of, usual=FRAGMENT, without_demand=2):
+    """Of an actor that has been there for a while."""
+    clock = iter([0.0, *[9.0] * 10_000])
+    made = Credit(without_demand, lambda: next(clock))
+    made.learn(of, (1, 1), usual)
     return made
+
+
+@pytest.mark.parametrize(("serial", "now_s", "allowed"), [(1, 0.9, False), (2, 0.9, True), (1, 1.1, True)])
+def test_until_the_learner_has_counted_it_an_actor_has_one_fragment(serial, now_s, allowed):
+    clock = iter([0.0, *[now_s] * 10])
+    made = Credit(2, lambda: next(clock))
+    made.learn(of_steps(4096), (1, 1), FRAGMENT)
+    assert made.allows(unconsumed(), FRAGMENT)
+    made.learn(demand(serial=serial, steps=4096, batch_steps=2048), (1, 1), FRAGMENT)
+    assert made.allows(unconsumed(FRAGMENT), FRAGMENT) == allowed
 
 
 @pytest.mark.parametrize(("held", "allowed"), [(0, True), (1, True), (2, False)])
