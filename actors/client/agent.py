@@ -114,8 +114,8 @@ def connect(
         records: a file to which a record of each episode is appended as a line of JSON.
         journal: a folder for the actor's journal, by which `broodmind verify` finds what was lost.
         spool_dir: a folder where finished games wait for Redis; if the process is killed, the next one sends them.
-        limits: how much may wait; beyond it the oldest games are dropped, and counted.
-        seed: makes the actions drawn reproducible, given the same versions and observations.
+        limits: how many finished games may wait for Redis; beyond it the oldest are dropped, and counted.
+        seed: with the same seed, versions and observations, the same actions are drawn.
         update_policy: when a game takes up a newer version of the policy: "episode", when it begins, so that one
             version plays it to its end; or "step", with its next action, so that a long game does not become stale.
 
@@ -202,7 +202,7 @@ class Agent:
         atexit.register(self.close, _EXIT_S)
 
     def episode(self, **labels: object) -> Episode:
-        """Begin a game; the newest version known now plays it to its end, unless `connect` was told otherwise.
+        """Begin a game. The newest version known now plays it to its end, unless `connect` was told otherwise.
 
         Use it in a with statement, or call `end` or `abort` yourself.
 

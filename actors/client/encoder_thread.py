@@ -54,7 +54,7 @@ class EncoderThread:
         self.untrained = 0  # ended, not aborted, not given up, and not to be trained on
         self._actor, self._delivery, self._records = actor, delivery, records
         self._open_games, self._limit = open_games, limit
-        # A SimpleQueue's put never blocks, and may even interrupt itself.
+        # A SimpleQueue's put never blocks, and may be called from a signal handler during another put.
         self._inbox: queue.SimpleQueue[FinishedEpisode | threading.Event | None] = queue.SimpleQueue()
         self._hurry = threading.Event()  # somebody waits for what has been handed over
         self._thread = threading.Thread(target=self._run, name="broodmind-encoder", daemon=True)

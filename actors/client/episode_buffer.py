@@ -36,7 +36,7 @@ class EpisodeBuffer:
         mask: NDArray[np.bool_] | None,
         pointer: Pointer,
     ) -> None:
-        """One more step, which the version at `pointer` has decided."""
+        """Append a step with a reward of 0. The version at `pointer` chose its action."""
         if not self.versions or self.versions[-1][1] != pointer:
             self.versions.append((len(self.actions), pointer))
         self.observations.append(observation)
@@ -92,7 +92,7 @@ def step_bytes(spec: RunSpec) -> int:
 
 def max_steps(spec: RunSpec) -> int:
     """The maximum number of steps recorded of one game, so that the run accepts it and it fits into one entry."""
-    # Half: cut into fragments of a single step, each observation travels twice.
+    # Divided by two, because fragments of a single step contain each observation twice.
     fits = max(MAX_BYTES // (2 * step_bytes(spec)), 1)
     columns = 1 if spec.rollout.unroll == "games" else MAX_COLUMNS
     return min(spec.rollout.fragment_length * columns, fits)

@@ -1,9 +1,9 @@
 """The spool: finished games on disk, one file an entry, until Redis has them; a later process of the same name goes on.
 
 A file is called `new-...` while its entry is queued, and is renamed to `sent-INCARNATION-SEQUENCE` before the entry is
-sent under that id. So a later process knows what it finds: a `sent-` file may have arrived, and is sent again under its
-id, which Redis takes or refuses; a `new-` file has never been sent. Where several games are in it, its name has their
-number too.
+sent under that id. So a later process can tell the two apart. The entry of a `sent-` file may have arrived: it is sent
+again under its id, and Redis accepts or refuses it. The entry of a `new-` file has never been sent. If several games
+are in a file, its name contains their number too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FORMAT = 2
 _FIELDS_MAX = 64  # of an entry, names and values in turn
 _NUMBERED = re.compile(r"sent-(\d+)-(\d+)(?:\.(\d+)-games)?\.game")
 _NEW = re.compile(r"new-(\d+)-(\d+)(?:\.(\d+)-games)?\.game")
-_SLOTS = 1000  # processes of one machine that have a spool for the same run
+_SLOTS = 1000  # processes of one machine, at most, that have a spool for the same run
 
 
 class OtherFormat(WireError):
@@ -76,7 +76,7 @@ class Spool:
         return int(match[3] or 1) if match else 1
 
     def write(self, header: Header, payload: bytes) -> Path:
-        """Keep an entry; a file of the name that is returned is always complete. Raises OSError."""
+        """Write an entry to a file. A file of the returned name is always complete. Raises OSError."""
         file = self._folder / f"new-{self._began_ms}-{next(self._numbers)}{_ending(header.games)}"
         half_written = file.with_suffix(".tmp")
         half_written.write_bytes(codec.encode({"format": _FORMAT, "entry": header.to_bytes(payload)}))
@@ -99,11 +99,11 @@ class Spool:
             raise WireError(f"{error}; kept as {kept.name}") from error
 
     def number(self, file: Path, entry_id: EntryId) -> Path:
-        """Rename a file after the id that its entry is about to be sent under. Raises OSError."""
+        """Rename a file after the id under which its entry will be sent. Raises OSError."""
         return file.replace(self._folder / f"sent-{entry_id[0]}-{entry_id[1]}{_ending(self.games_in(file))}")
 
     def unnumber(self, file: Path, queued_as: Path) -> Path:
-        """Give a file back the name that `write` gave it: its entry is certainly not in Redis. Raises OSError."""
+        """Give a file the name back that `write` gave it. Its entry is certainly not in Redis. Raises OSError."""
         return file.replace(queued_as)
 
     def discard(self, file: Path) -> None:

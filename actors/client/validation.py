@@ -33,7 +33,7 @@ def validate_observation(
     """
     of_bytes = dtype == "uint8" and getattr(raw, "dtype", None) == np.uint8  # so that its numbers need no check
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
+        with np.errstate(over="ignore", invalid="ignore"):  # overflows are found below
             observation: NDArray[Any] = np.array(raw, np.uint8 if of_bytes else np.float32)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"observation: {type(raw).__name__} ({error}), expected numbers of shape {shape}") from error
@@ -44,6 +44,8 @@ def validate_observation(
             raise ConfigError(str(error)) from error
     if observation.shape != shape:
         raise ConfigError(f"observation: shape {observation.shape}, expected {shape}")
+    if of_bytes:
+        return observation.astype(np.uint8, copy=False)
     # A sum of squares is finite only if every number is, and takes a third of the time that isfinite takes.
     if not math.isfinite(np.vdot(observation, observation)) and not np.isfinite(observation).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(observation))[0])

@@ -12,16 +12,17 @@ connection, until it is SAFE.
 
 Other transitions:
 
-- Dropped: the queue is full, or a spool file cannot be read. The next entry's number leaves a gap of that size, which
-  the learner counts as lost entries.
-- Given up: a game that was not recorded from its first step on, as the client was ahead of the learner, never comes
-  here. It has no number and leaves no gap. Their running total goes with each entry, and stays as it was then when the
-  entry is sent again.
-- Refused for now (a full or busy server): it keeps its id if the server took nothing behind it. Otherwise its id has
-  become too small, and it is numbered again, behind all others.
-- Taken back: the server has a higher id, of an entry that is not ours, so another process uses the actor's name. What
-  the server did not take returns to the front of the queue, and is numbered again under a higher incarnation.
-- Resumed: what an earlier process may have sent is found in the spool, named after its id. It begins as SENT.
+- Dropped: the queue is full, or a spool file cannot be read. One number for each dropped entry is left out before the
+  next entry's number, and the learner counts the gap as lost entries.
+- Given up: a client that is ahead of the learner does not record some games. They are never put here, so they have no
+  number and leave no gap. Each entry contains their total; an entry that is sent again contains the same total.
+- Refused for now (the server is full or busy): the entry keeps its id if the server took no later entry. Otherwise its
+  id has become too small, and it is numbered again, after all others.
+- Taken back: the server has a higher id, of an entry that is not ours, so another process uses the actor's name. The
+  entries that the server did not take return to the front of the queue, and are numbered again under a higher
+  incarnation.
+- Resumed: entries that an earlier process may have sent are found in the spool, in files named after their ids. They
+  begin as SENT.
 
 Invariants:
 
@@ -35,9 +36,9 @@ Invariants:
 5. A number is left out for each dropped entry that a numbered one follows, and for each id that became too small.
 6. `queued` counts the games of what is QUEUED, NUMBERED and SENT; `sent` those of ACKNOWLEDGED, DOUBTED and SAFE;
    `lost` those of DROPPED. Their sum is the number of games that were put or found in the spool.
-7. A spool file goes when its entry is SAFE or DROPPED, and its name has the id before the entry is SENT.
-8. Under an incarnation the total of games given up rises with the entries' numbers. It begins with what no acknowledged
-   entry of an earlier incarnation of the process has told.
+7. A spool file is removed when its entry is SAFE or DROPPED. It is renamed after the id before the entry is SENT.
+8. Within an incarnation, the total of games given up never falls from one entry to the next. It starts with the games
+   that no acknowledged entry of an earlier incarnation of this process has counted.
 
 One loss remains possible. The server refuses an entry for now and takes a later one of the same pipeline, and the
 connection is lost, or the process is killed, before the replies are processed. When the refused entry is sent again,
@@ -71,10 +72,7 @@ REPLAY_S = 4.0
 
 
 class EntryFiles(Protocol):
-    """What a delivery needs of a spool, whose class says more.
-
-    All but `games_in`, `discard` and `close` may raise OSError.
-    """
+    """The methods of `Spool` that a delivery calls. All but `games_in`, `discard` and `close` may raise OSError."""
 
     def found(self) -> tuple[dict[EntryId, Path], list[Path]]:
         """The files of an earlier process: those it may have sent, by id, and those it has not sent."""
@@ -123,7 +121,7 @@ class Delivery:
         self._unacknowledged: deque[Entry] = deque()  # SENT, then NUMBERED
         self._acknowledged: deque[Entry] = deque()  # ACKNOWLEDGED, then DOUBTED
         self._incarnation, self._sequence = 0, 0
-        self.ready = False  # to number: an incarnation has begun, and no other process has taken the name since
+        self.ready = False  # an incarnation has begun, and no other process uses the name: entries may be numbered
         self._unacknowledged_entries = 0
         self.queued = self.sent = self.lost = 0  # games
         self.spooled = 0  # of the queued ones, those on disk
@@ -139,7 +137,7 @@ class Delivery:
     # For the thread that puts entries in.
 
     def put(self, header: Header, payload: bytes) -> None:
-        """Append an entry to the queue; where there is no room, the oldest ones are dropped."""
+        """Append an entry to the queue. If there is no room, the oldest entries are dropped."""
         entry = Entry(len(payload), (header, payload), games=header.games, steps=header.steps)
         if self._spool is not None:
             try:

@@ -81,7 +81,7 @@ class Entry:
         return self.content[0]
 
     def command(self, stream: str, clock_offset_ms: int = 0, overflow: int = 0) -> tuple[Argument, ...]:
-        """The XADD; without MAXLEN, and with an id of our own, so that the server refuses it a second time.
+        """The XADD command. It has no MAXLEN, and an id chosen here, so that the server refuses it a second time.
 
         Args:
             stream: the actor's.

@@ -48,7 +48,7 @@ class SendQueue:
     def append(self, entry: Entry) -> list[Entry]:
         """Add an entry at the end. Removes and returns the oldest entries if the queue is too large.
 
-        The newest one stays, however large it is or however many games are in it.
+        The newest entry stays, however large it is or however many games are in it.
         """
         limits = self._limits
         if limits is not None and entry.file is not None and self._in_memory + entry.size > limits.queue_bytes:

@@ -92,7 +92,7 @@ class StreamReader:
         """Search for actors that are not on the roster, and admit and join some of them."""
         for actor, pending in self.roster.follow():
             self.quarantine.examine(actor, pending)
-        self._flow.follow(self.roster.actors)
+        self._flow.follow(self.roster.contributing)
 
     def watch_for_standstill(self) -> None:
         """See whether actors are left that may send more before the next version."""
