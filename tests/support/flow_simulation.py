@@ -46,7 +46,10 @@ class Simulation:
         self.now_s, self._events, self._order = 0.0, [], itertools.count()
         self.batch_steps, self._update_s = batch_steps, update_s
         self.flow = Flow(IntakeConfig(batch_steps=batch_steps), clock=lambda: self.now_s)
-        self.actors = [Actor(f"a{at}", *each, Credit(2, clock=lambda: self.now_s)) for at, each in enumerate(actors)]
+        self.actors = [
+            Actor(f"a{at}", copies, rate, Credit(2, clock=lambda: self.now_s))
+            for at, (copies, rate) in enumerate(actors)
+        ]
         self._names = {actor.name for actor in self.actors} | {f"idle{at}" for at in range(idle)}
         self._demand, self.version, self._training = None, 1, False
         self._queue, self._batch = [], []
