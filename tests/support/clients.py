@@ -10,6 +10,8 @@ from broodmind.common.server.keys import Keys
 from broodmind.common.spec import GameSpec, NetworkSpec, RolloutSpec, RunSpec
 from broodmind.common.wire import codec
 from broodmind.common.wire.demand import Demand
+from broodmind.common.wire.entry_header import parse_entry
+from broodmind.common.wire.trajectory import decode_trajectory
 from broodmind.common.wire.weights import Pointer, digest, encode_weights
 
 GAME = GameSpec("numbered", (3,), Discrete(5), wins=True)
@@ -32,11 +34,16 @@ def publish(server, run, *, version=1, spec=SPEC, params=None, games=None):
 def play(agent, number, outcome="win"):
     """Play one game whose observations contain its number and the step. Returns the episode."""
     with agent.episode(number=number) as game:
-        for step in range(STEPS):
-            game.act([number, step, 0])
-            game.reward(1)
-        game.end(outcome)
+        play_through(game, number, outcome)
     return game
+
+
+def play_through(game, number, outcome="win"):
+    """Play a game that has begun to its end."""
+    for step in range(STEPS):
+        game.act([number, step, 0])
+        game.reward(1)
+    game.end(outcome)
 
 
 def arrived(server, run, actor):
@@ -45,3 +52,15 @@ def arrived(server, run, actor):
     payloads = [codec.decode(fields[-1], max_bytes=1 << 20) for _, fields in entries]
     columns = [codec.take_array(each, "observations", ("<f4",), (STEPS + 1, None, 3)) for each in payloads]
     return [int(number) for each in columns for number in each[0, :, 0]]
+
+
+def played_by(server, run, actor):
+    """The number of each game in an actor's stream, with the version that played its first step."""
+    found = {}
+    for _, fields in server.call("XRANGE", Keys(run).trajectories(actor), "-", "+"):
+        header, payload = parse_entry(fields)
+        played = decode_trajectory(payload, header, actor, SPEC)
+        offsets = np.zeros(played.actions.shape, int) if played.version_offsets is None else played.version_offsets
+        versions = header.versions[0] + offsets[0]
+        found |= dict(zip(played.observations[0, :, 0].astype(int).tolist(), versions.tolist(), strict=True))
+    return found

@@ -204,7 +204,7 @@ def test_verify_ends_with_a_code_of_its_own_and_says_what_is_wrong(shared_server
     process = broodmind("verify", *common, "--journal", str(played))
     shown, error = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == VerifyFailed.exit_code == 12
-    assert "LOST     acknowledged, but neither consumed nor waiting   actor a" in shown
+    assert "LOST     acknowledged, and nowhere to be found   actor a" in shown
     assert "2 violations, expected none" in error
 
 
