@@ -80,7 +80,7 @@ def test_status_shows_the_run(shared_server, redis, run):
     assert int(view["head"]["version"]) > 3
     (actor,) = view["actors"]
     assert actor["name"] == "a-000"
-    assert 0 <= actor["lag"] <= actor["backlog"] <= 3
+    assert 0 <= actor["lag"] <= actor["backlog"]
     assert f"run {run}   epoch 1   version" in text
     assert "a-000" in text
 

@@ -105,6 +105,6 @@ class FakeStreams:
         if entry_id <= self.last:
             return ReplyError("ERR The ID specified in XADD is equal or smaller than the target stream top item")
         self.add(entry_id, command[-1])
-        if "overflow" in command:
-            self.overflows[entry_id] = command[command.index("overflow") + 1]
+        if b"overflow" in command:
+            self.overflows[entry_id] = command[command.index(b"overflow") + 1]
         return command[2].encode()

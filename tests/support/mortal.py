@@ -72,7 +72,7 @@ def die_in(matches: Callable[[list], bool], act: Callable[[Server, list], object
 
 
 def staging(commands: list) -> bool:
-    return ":staged:" in str(commands[0][1])
+    return ":staged:" in str(commands[0])
 
 
 def committing(commands: list) -> bool:

@@ -592,7 +592,7 @@ def test_no_more_is_in_redis_than_the_learner_wants(server):
     publish(redis, "run", games=64)
     with connected(server.url, "run") as agent:
         play_together(agent, 100)
-        wait_until(lambda: not agent.status.queued > 64, lambda: agent.status)
+        wait_until(lambda: agent.status.sent > 64 - ENTRY_GAMES, lambda: agent.status)
         for _ in range(3):
             redis.close()
             server.kill()
@@ -624,8 +624,8 @@ def test_a_process_that_takes_over_a_spool_adds_nothing_that_is_not_wanted(share
     stream = Keys(run).trajectories("a")
     with connected(shared_server.url, run, name="a", spool_dir=tmp_path) as agent:
         play_together(agent, 100)
+        wait_until(lambda: agent.status.sent > 64 - ENTRY_GAMES, lambda: agent.status)
         assert not agent.flush(1)
-        assert agent.status.sent > 64 - ENTRY_GAMES
         assert agent.status.spooled == 100 - agent.status.sent
         agent.close(0.1)
         wait_until(lambda: is_free(tmp_path / run / "a"))

@@ -17,6 +17,9 @@ from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.algorithms.reinforce.config import ReinforceConfig
 from broodmind.learner.config import IntakeConfig
 
+# What is left of a game after its stale steps is less than a batch, which goes short soon.
+INTAKE = IntakeConfig(batch_steps=ONE_PIECE, batch_wait=0.2, max_staleness=1)
+
 
 def played_by(*versions):
     """A fragment of two columns, and the version of each of its four steps."""
@@ -29,7 +32,7 @@ def played_by(*versions):
 @pytest.mark.parametrize("algorithm", [PPOConfig(), ReinforceConfig()], ids=["fragments", "whole games"])
 def test_a_game_is_trained_on_from_its_first_step_that_is_not_too_stale(shared_server, redis, run, algorithm):
     keys = Keys(run)
-    config = replace(CONFIG, algorithm=algorithm, intake=IntakeConfig(batch_steps=2, max_staleness=1))
+    config = replace(CONFIG, algorithm=algorithm, intake=INTAKE)
     with learning(shared_server.url, run, config):
         wait_until(lambda: redis.call("EXISTS", keys.latest))
         connection = joined_connection(shared_server.url, run, "a")
