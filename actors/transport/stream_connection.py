@@ -20,7 +20,7 @@ from ...common.server.server_clock import MEASURE_EVERY_S, ServerClock
 from ...common.server.streams import NotNow, ReplyError, Server, ServerFull
 from ...common.spec import RunSpec
 from ...common.wire.demand import Demand
-from ...common.wire.weights import Pointer, decode_weights
+from ...common.wire.weights import Pointer, check_length, decode_weights
 from ..inference.policy import Policy
 from .ack_journal import Journal
 from .credit import Unconsumed, amount_of
@@ -183,6 +183,7 @@ class ActorConnection:
 
     def fetch_policy(self, pointer: Pointer, spec: RunSpec) -> Policy:
         """Fetch a version's policy. Raises WireError if its weights are gone, or do not match the pointer."""
+        check_length(pointer, spec)
         return Policy(pointer, decode_weights(self._fetch(pointer), pointer.digest, spec), spec)
 
     def leave(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MAX_BYTES = 1 << 30
+_FRAME_BYTES, _ARRAY_FRAME_BYTES = 1024, 256  # more than the names, types and shapes in a blob take
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,14 @@ class Pointer:
 def digest(blob: bytes) -> str:
     """The SHA-256 of a blob, in hex."""
     return hashlib.sha256(blob).hexdigest()
+
+
+def check_length(pointer: Pointer, spec: RunSpec) -> None:
+    """Raise WireError if a pointer names more bytes than the run's network can have; before they are fetched."""
+    arrays = {**shapes(spec.network, spec.game), **carried_shapes(spec.network, spec.game)}
+    expected = _FRAME_BYTES + sum(4 * math.prod(shape) + _ARRAY_FRAME_BYTES for shape in arrays.values())
+    if pointer.length > expected:
+        raise WireError(f"latest: weights of {pointer.length} bytes, expected at most {expected} for the run's network")
 
 
 def encode_weights(params: Params, spec: RunSpec) -> bytes:

@@ -55,6 +55,7 @@ class EmbeddedServer:
             "unixsocketperm": 700,
             "dir": self._folder,
             "save": "",
+            "proto-max-bulk-len": "256mb",  # as in deploy/files/redis.conf
             "appendonly": "no",  # a run that is to be kept needs another server, given with --redis
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from support.runs import SPEC, broodmind, commit_after, entry, everything, hash_of, last_json, running
@@ -16,6 +17,7 @@ from broodmind.common.errors import BroodmindError, WireError
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import GROUP, Keys
 from broodmind.common.server.streams import Server
+from broodmind.common.spec import NetworkSpec
 from broodmind.common.wire.weights import Pointer
 from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
@@ -297,9 +299,11 @@ def joined_connection_as(url, actor):
     connection.enter()
     for _ in range(2):  # the second one waits for a version beyond the one that the first one told
         connection.round_trip(ActorStatus("playing"), wait_ms=1)
+    assert spec is not None
+    large = replace(spec, network=NetworkSpec(hidden=(512, 512)))
     # Longer than the blob is: two parts, the second empty, and a digest that fits neither.
     with pytest.raises(WireError, match="digest"):
-        connection.fetch_policy(Pointer(1, 1, "", "", 2 * CHUNK_BYTES), spec)
+        connection.fetch_policy(Pointer(1, 1, "", "", 2 * CHUNK_BYTES), large)
     return connection
 
 

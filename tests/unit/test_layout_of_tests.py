@@ -53,7 +53,6 @@ TESTED_IN = {
     "common/policy/network.py": "reference/test_gradients.py",
     "common/server/keys.py": "unit/learner/ingest/test_batcher.py",
     "common/spec.py": "unit/learner/ingest/test_batcher.py",
-    "common/wire/weights.py": "chaos/test_decoders.py",
     "deploy/local/learner.py": "integration/test_processes.py",
     "deploy/local/process_slots.py": "integration/deploy/local/test_up.py",
     "deploy/local/serve.py": "integration/actors/serve/test_server.py",

@@ -9,6 +9,8 @@ from support.servers import RealServer, wait_until
 
 from broodmind.common.server.keys import GROUP, Keys
 from broodmind.learner.commit.lease import Lease
+from broodmind.learner.config import IntakeConfig
+from broodmind.learner.flow.flow import Flow
 from broodmind.learner.ingest.entry_decoder import ENTRY_BYTES_MAX
 from broodmind.learner.ingest.fenced_read import FencedReads
 from broodmind.learner.ingest.stream_reader import BYTES_PER_READ, StreamReader
@@ -52,7 +54,7 @@ def test_an_entry_above_the_limit_is_rejected_without_being_fetched(server, keys
         redis.call("XREADGROUP", "GROUP", GROUP, "mind", "STREAMS", keys.trajectories("evil"), ">")
         redis.call("XCLAIM", keys.trajectories("evil"), GROUP, "mind", 0, "7-1", "RETRYCOUNT", 9)
     reads = FencedReads(server.connect(), keys, lease)
-    reader = StreamReader(server.connect(), reads, keys, lease, SPEC, lambda _: None, 10**9)
+    reader = StreamReader(server.connect(), reads, keys, lease, SPEC, lambda _: None, 10**9, Flow(IntakeConfig()))
     entries = []
     for _ in range(20):
         reader.follow_roster()
@@ -72,7 +74,8 @@ def test_a_read_brings_no_more_than_its_bytes_and_one_entry(server, keys):
         push(redis, keys, actor, *[["x", b"\0" * size]] * 4)
     push(redis, keys, "good", entry("good"))
     reader = StreamReader(
-        server.connect(), FencedReads(server.connect(), keys, lease), keys, lease, SPEC, lambda _: None, 10**9
+        *(server.connect(), FencedReads(server.connect(), keys, lease), keys, lease, SPEC, lambda _: None, 10**9),
+        Flow(IntakeConfig()),
     )
     reader.follow_roster()
     counts, seen = [], []

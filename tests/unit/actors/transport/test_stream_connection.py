@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.fake_streams import FakeStreams
-from support.runs import make_header
+from support.runs import SPEC, make_header
 
 from broodmind.actors.transport.ack_journal import read_journals
 from broodmind.actors.transport.delivery import REPLAY_S, Delivery
@@ -86,7 +86,7 @@ def test_a_break_in_any_call_makes_the_next_round_trip_send_again(connection, de
     server.last = (0, 0)
     server.script = ["request lost"]
     with pytest.raises(RedisUnreachable):
-        getattr(connection, call)(*([connection.latest, None] if call == "fetch_policy" else []))
+        getattr(connection, call)(*([connection.latest, SPEC] if call == "fetch_policy" else []))
     assert connection.round_trip(STATUS) == 0
     assert len(server.entries) == 1
 
