@@ -32,6 +32,12 @@ READABLE = (1, FORMAT)  # by those who only read what a run or a file holds
 _STORED = {"fragment_length": "length", "normalize_observations": "normalise", "observation_fit": "state_fit"}
 
 
+# Generous bounds, so that the spec of a hostile run cannot make an actor allocate without limit.
+FEATURES_MAX = 1 << 22  # numbers of one observation
+OUTPUTS_MAX = 1 << 16  # of the policy: options of all choices, or numbers of an action
+LAYERS_MAX = 32
+
+
 @dataclass(frozen=True, slots=True)
 class GameSpec:
     """The game's arrays: observations, actions, and whether it has action masks and reports wins."""
@@ -47,6 +53,14 @@ class GameSpec:
         """Check that a network can be built for the game."""
         if not self.observation_shape or any(dim <= 0 for dim in self.observation_shape):
             raise ConfigError(f"observation shape of {self.name}: {self.observation_shape}, expected positive sizes")
+        if self.features > FEATURES_MAX:
+            raise ConfigError(
+                f"observation shape of {self.name}: {self.observation_shape}, expected at most {FEATURES_MAX} numbers"
+            )
+        if self.actions.outputs > OUTPUTS_MAX:
+            raise ConfigError(
+                f"actions of {self.name}: {self.actions.outputs} options, expected at most {OUTPUTS_MAX} in all"
+            )
         if self.masked and not self.actions.sizes:
             raise ConfigError(f"actions of {self.name}: {self.actions} with a mask, expected discrete ones")
         if self.observation_dtype not in get_args(ObservationDtype):
@@ -68,7 +82,7 @@ class NetworkSpec:
     A multi-layer perceptron for each, or one with a shared torso and two heads.
     """
 
-    hidden: Annotated[tuple[int, ...], Setting("Widths of the hidden layers.", ge=1)] = (64, 64)
+    hidden: Annotated[tuple[int, ...], Setting("Widths of the hidden layers.", ge=1, le=1 << 14)] = (64, 64)
     activation: Annotated[Activation, Setting("Activation function of the hidden layers.")] = "tanh"
     shared: Annotated[
         bool, Setting("Policy and value function share the hidden layers, instead of having their own.")
@@ -85,6 +99,8 @@ class NetworkSpec:
     def __post_init__(self) -> None:
         """Check ranges once, here."""
         check_settings(self)
+        if len(self.hidden) > LAYERS_MAX:
+            raise ConfigError(f"hidden: {len(self.hidden)} layers, expected at most {LAYERS_MAX}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +113,7 @@ class RolloutSpec:
         Setting(
             "Length of a trajectory. With reinforce a trajectory is a whole episode, truncated at this length.",
             ge=1,
+            le=1 << 20,
             unit="steps",
             auto="32 (reinforce 4096)",
         ),

@@ -52,7 +52,6 @@ TESTED_IN = {
     "common/errors.py": "integration/test_bad_input.py",
     "common/policy/network.py": "reference/test_gradients.py",
     "common/server/keys.py": "unit/learner/ingest/test_batcher.py",
-    "common/spec.py": "unit/learner/ingest/test_batcher.py",
     "deploy/local/learner.py": "integration/test_processes.py",
     "deploy/local/process_slots.py": "integration/deploy/local/test_up.py",
     "deploy/local/serve.py": "integration/actors/serve/test_server.py",
