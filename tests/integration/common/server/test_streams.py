@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from broodmind.common.errors import RedisDenied
+from broodmind.common.server.streams import Server
+
 
 class Broken:
     """An argument that cannot be written."""
@@ -17,3 +20,11 @@ def test_after_any_error_no_reply_of_before_is_taken_for_the_next_one(redis):
     with pytest.raises(ZeroDivisionError):
         redis.call("ECHO", Broken())
     assert redis.call("ECHO", "of now") == b"of now"
+
+
+def test_a_password_for_a_server_that_has_none_is_denied_with_what_it_expects(shared_server):
+    server = Server(shared_server.url.replace("redis://", "redis://:S3cret@"))
+    with pytest.raises(RedisDenied, match=r"expected .*a user and password that this server accepts") as denied:
+        server.call("PING")
+    assert "S3cret" not in str(denied.value)
+    server.close()
