@@ -42,7 +42,6 @@ from broodmind.learner.loop import learn
 
 # Batches that hold all the games of a test, so that none is given up, and go short soon.
 ALL_WELCOME = IntakeConfig(batch_steps=1 << 16, batch_wait=0.2, max_staleness=1000)
-ENTRY_GAMES = 8  # the most in one entry, where the batch is of 64 games
 DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 
 
@@ -77,10 +76,11 @@ def learning(url, run, spec, config):
 
 
 def play_together(agent, games):
-    """Games that all begin before the first one ends, so that none is given up."""
+    """Games that all begin before the first one ends, so that none is given up; each in an entry of its own."""
     begun = [agent.episode(number=number) for number in range(games)]
     for number, game in enumerate(begun):
         play_through(game, number)
+        wait_until(lambda ended=number + 1: agent.status.queued + agent.status.sent == ended, lambda: agent.status)
 
 
 def play_on(agent, games, first=0):
@@ -592,7 +592,7 @@ def test_no_more_is_in_redis_than_the_learner_wants(server):
     publish(redis, "run", games=64)
     with connected(server.url, "run") as agent:
         play_together(agent, 100)
-        wait_until(lambda: agent.status.sent > 64 - ENTRY_GAMES, lambda: agent.status)
+        wait_until(lambda: agent.status.sent == 64, lambda: agent.status)
         for _ in range(3):
             redis.close()
             server.kill()
@@ -600,11 +600,9 @@ def test_no_more_is_in_redis_than_the_learner_wants(server):
             play_on(agent, 5)  # none is given up while the server is away
             server.start()
             wait_until(lambda: agent.status.connection == "connected")
-        assert not agent.flush(1)
+        assert redis.call("XLEN", Keys("run").trajectories(agent.actor)) == 64
+        wait_until(lambda: agent.status.queued == 51, lambda: agent.status)
         assert (agent.status.overflow, agent.status.lost) == (0, 0)
-        assert agent.status.queued == 115 - len(arrived(redis, "run", agent.actor))
-        # With a turn, an actor may have one entry more; and one more games as large as the mean may not fit in.
-        assert 64 - ENTRY_GAMES < len(arrived(redis, "run", agent.actor)) < 64 + ENTRY_GAMES
         redis.call("XTRIM", Keys("run").trajectories(agent.actor), "MAXLEN", 0)
         assert agent.flush(PATIENCE_S)
     redis.close()
@@ -624,19 +622,15 @@ def test_a_process_that_takes_over_a_spool_adds_nothing_that_is_not_wanted(share
     stream = Keys(run).trajectories("a")
     with connected(shared_server.url, run, name="a", spool_dir=tmp_path) as agent:
         play_together(agent, 100)
-        wait_until(lambda: agent.status.sent > 64 - ENTRY_GAMES, lambda: agent.status)
-        assert not agent.flush(1)
-        assert agent.status.spooled == 100 - agent.status.sent
+        wait_until(lambda: (agent.status.sent, agent.status.spooled) == (64, 36), lambda: agent.status)
+        assert not agent.flush(0)
         agent.close(0.1)
         wait_until(lambda: is_free(tmp_path / run / "a"))
-    entries = redis.call("XLEN", stream)
     with connected(shared_server.url, run, name="a", spool_dir=tmp_path) as agent:
-        wait_until(lambda: agent.status.sent)
-        assert not agent.flush(1)
         # One more, as it does not know how large those are that are there.
-        assert redis.call("XLEN", stream) == entries + 1
+        wait_until(lambda: (agent.status.sent, agent.status.queued, agent.status.spooled) == (1, 35, 35))
+        assert redis.call("XLEN", stream) == 65
         first = arrived(redis, run, "a")
-        assert agent.status.spooled == agent.status.queued == 100 - len(first)
         redis.call("XTRIM", stream, "MAXLEN", 0)
         assert agent.flush(PATIENCE_S)
         assert first + arrived(redis, run, "a") == list(range(100))
