@@ -38,7 +38,7 @@ Invariants:
    `lost` those of DROPPED. Their sum is the number of games that were put or found in the spool.
 7. A spool file is removed when its entry is SAFE or DROPPED. It is renamed after the id before the entry is SENT.
 8. Within an incarnation, the total of games given up never falls from one entry to the next. It starts with the games
-   that no acknowledged entry of an earlier incarnation of this process has counted.
+   that no acknowledged entry of an earlier incarnation of this process has counted. Entries found in the spool have 0.
 
 One loss remains possible. The server refuses an entry for now and takes a later one of the same pipeline, and the
 connection is lost, or the process is killed, before the replies are processed. When the refused entry is sent again,

@@ -194,6 +194,8 @@ class OneActor(RuleBasedStateMachine):
     @invariant()
     def the_totals_of_games_given_up_rise_with_the_numbers(self):
         ours = [(entry_id, told) for entry_id, told in sorted(self.server.overflows.items())]
+        if self.gaps_unknown:  # what a killed process left in its spool is sent again without its total
+            ours = [(entry_id, told) for entry_id, told in ours if told]
         assert all(b >= a for (one, a), (two, b) in itertools.pairwise(ours) if one[0] == two[0])
 
     @invariant()
