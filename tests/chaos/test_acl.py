@@ -234,7 +234,7 @@ def rejections(admin):
     return [(each[b"username"], each[b"reason"], each[b"object"], each[b"client-info"]) for each in log]
 
 
-def test_a_whole_run_needs_no_more_than_its_rights(guarded):
+def test_a_whole_run_works_with_the_rights_of_the_acl_file(guarded):
     """Learner, actors, status, verify: processes, each as a user of its own; and the server logged no refusal."""
     server, urls = guarded
     admin = server.connect()
@@ -260,7 +260,7 @@ def test_a_whole_run_needs_no_more_than_its_rights(guarded):
     admin.close()
 
 
-def test_what_happens_rarely_needs_no_more_than_the_rights_either(guarded):
+def test_rare_operations_work_with_the_rights_of_the_acl_file(guarded):
     """A takeover, a departure, a full server, a script that the server forgot, weights fetched in parts."""
     server, urls = guarded
     admin, learner = server.connect(), Server(urls[f"{RUN}~learner"])
@@ -378,7 +378,7 @@ def test_a_script_has_no_more_rights_than_the_learner(guarded):
     learner.close()
 
 
-def test_nobody_comes_in_without_a_name(guarded):
+def test_commands_without_a_user_name_are_refused(guarded):
     server, _ = guarded
     stranger = Server(server.url.replace("admin:admin@", ""))
     for _, command in cases(*ACTORS):

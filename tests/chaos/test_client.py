@@ -40,7 +40,7 @@ def start(url, folder, number):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_game_that_was_kept_arrives_once_through_killed_processes(kind, tmp_path, chaos, times):
+def test_every_spooled_game_arrives_once_although_processes_are_killed(kind, tmp_path, chaos, times):
     server = RealServer(kind, appendonly="yes", appendfsync="always")
     redis = server.connect()
     # The learner of this run consumes nothing: so many entries may stand in the stream that none is held back.
@@ -84,7 +84,7 @@ def test_every_game_that_was_kept_arrives_once_through_killed_processes(kind, tm
         server.close()
 
 
-def test_a_spool_is_left_empty_by_a_process_that_ends_well(shared_server, redis, run, tmp_path):
+def test_a_process_that_ends_normally_leaves_its_spool_empty(shared_server, redis, run, tmp_path):
     publish(redis, run)
     with connect(shared_server.url, run, spool_dir=tmp_path) as agent:
         assert agent.wait_until_ready(PATIENCE_S)

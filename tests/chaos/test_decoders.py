@@ -237,7 +237,7 @@ def assert_bounded(decoder, data):
     ("kind", "share"),
     [(Trajectories, 0.3), (Weights, 0.2), (States, 0.2), (Checkpoints, 0.1), (Pointers, 0.1), (Specs, 0.1)],
 )
-def test_mutants_are_refused_or_usable(kind, share, times, chaos, tmp_path):
+def test_mutated_bytes_are_refused_or_decode_to_something_usable(kind, share, times, chaos, tmp_path):
     decoder = kind(tmp_path)
     for example in decoder.examples:
         decoder.decode(example)

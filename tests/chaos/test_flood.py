@@ -46,7 +46,7 @@ def server(request):
     server.close()
 
 
-def test_a_flood_to_the_memory_limit_drains_and_costs_neither_lease_nor_entries(server, times, tmp_path):
+def test_a_server_filled_to_its_memory_limit_is_drained_without_losing_lease_or_entries(server, times, tmp_path):
     redis, taken, recovery_s = server.connect(), 0, []
     with learning(server.url, RUN, USUAL):
         wait_until(lambda: counters(redis, KEYS))

@@ -29,7 +29,7 @@ def commits_of(redis, keys):
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_killed_commit_is_all_there_or_not_at_all(shared_server, redis, run, times, tmp_path, step):
+def test_a_commit_whose_learner_is_killed_is_complete_or_absent(shared_server, redis, run, times, tmp_path, step):
     keys, expected = Keys(run), STEPS[step][0]
     checkpoints, journals = Checkpoints(tmp_path / "checkpoints"), tmp_path / "journals"
     outcomes, pushed = [], 0

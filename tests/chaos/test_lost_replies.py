@@ -33,7 +33,9 @@ def committed(command):
 
 
 @pytest.mark.parametrize("what", [pushed, committed])
-def test_what_was_lost_on_the_way_is_counted_once(shared_server, redis, run, times, chaos, what, tmp_path):
+def test_commands_whose_request_or_reply_is_lost_are_counted_once(
+    shared_server, redis, run, times, chaos, what, tmp_path
+):
     keys, wanted, attempts = Keys(run), times(1000), Counter()
 
     def rule(command):

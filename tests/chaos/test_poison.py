@@ -42,7 +42,9 @@ def started(shared_server, redis, run, keys):
 
 
 @pytest.mark.parametrize("where", ["decode", "train"])
-def test_what_kills_its_learner_is_set_aside_and_the_run_goes_on(shared_server, redis, run, keys, started, where):
+def test_an_entry_that_kills_learners_is_rejected_and_the_run_continues(
+    shared_server, redis, run, keys, started, where
+):
     push(redis, keys, "good", [entry("good", seed=seed) for seed in range(3)])
     push(redis, keys, "bad", [entry("bad"), doomed.deadly("bad"), entry("bad")])
     deaths = 0
@@ -73,7 +75,7 @@ def test_what_kills_its_learner_is_set_aside_and_the_run_goes_on(shared_server, 
         process.wait()
 
 
-def test_a_learner_killed_again_and_again_loses_no_good_trajectory(shared_server, redis, run, keys, started):
+def test_no_valid_trajectory_is_lost_when_learners_are_killed_repeatedly(shared_server, redis, run, keys, started):
     """By its operator, say, with entries in hand that had nothing to do with it: these are only tried one by one."""
     push(redis, keys, "a", [entry("a", seed=seed) for seed in range(3)])
     for killed in range(1, DELIVERIES + 1):
@@ -92,7 +94,7 @@ def test_a_learner_killed_again_and_again_loses_no_good_trajectory(shared_server
     assert (head["poison"], head["updates"]) == ("0", "3")
 
 
-def test_a_learner_that_ends_well_leaves_no_suspicion_behind(shared_server, redis, run, keys, started):
+def test_a_learner_that_ends_normally_leaves_no_poison_candidates(shared_server, redis, run, keys, started):
     push(redis, keys, "a", [entry("a")])
     redis.call("XGROUP", "CREATE", keys.trajectories("a"), GROUP, "0")
     redis.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "STREAMS", keys.trajectories("a"), ">")

@@ -15,7 +15,7 @@ TAKEOVERS, TTL_MS = 500, 250
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_learner_that_slept_is_succeeded_and_writes_nothing_more(kind, times, chaos, tmp_path):
+def test_a_learner_paused_past_its_lease_is_replaced_and_writes_nothing_more(kind, times, chaos, tmp_path):
     soak = Soak(DurableServer(kind, "always"), tmp_path, chaos, actors=2, ttl_ms=TTL_MS)
     took_s = []
     try:

@@ -42,7 +42,7 @@ def publish(redis, keys, lease, parent, spec):
 
 
 @pytest.mark.parametrize("spec", [SMALL, LARGE], ids=["whole", "in parts"])
-def test_no_reader_ever_gets_a_mixture_of_versions(shared_server, redis, run, times, spec):
+def test_a_reader_never_gets_weights_of_two_versions_mixed(shared_server, redis, run, times, spec):
     keys, last = Keys(run), max(times(PUBLISHES), 4 * WEIGHTS_KEPT)
     assert (len(filled_with(1, spec)) > CHUNK_BYTES) == (spec is LARGE)
     redis.call("HSET", keys.spec, "json", spec.to_json())

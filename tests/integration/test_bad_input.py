@@ -31,7 +31,7 @@ def ends(*arguments, code, **options):
     ],
 )
 @pytest.mark.parametrize("command", ["learner", "up"])
-def test_an_unknown_game(shared_server, run, tmp_path, game, expected, command):
+def test_an_unknown_game_ends_the_command_with_its_name(shared_server, run, tmp_path, game, expected, command):
     arguments = [command, "--redis", shared_server.url, "--run", run, "--game", game]
     line = ends(*arguments, *(["--out", str(tmp_path)] if command == "up" else []), code=errors.ConfigError.exit_code)
     assert f"game: '{game}', expected" in line
@@ -39,7 +39,7 @@ def test_an_unknown_game(shared_server, run, tmp_path, game, expected, command):
 
 
 @pytest.mark.parametrize("command", ["learner", "actors", "status", "up"])
-def test_an_unreachable_redis(tmp_path, command):
+def test_an_unreachable_redis_ends_the_command_with_its_address(tmp_path, command):
     url = f"redis://127.0.0.1:{free_port()}"
     line = ends(command, "--redis", url, code=errors.RedisUnreachable.exit_code, cwd=tmp_path)
     assert line.startswith(f"broodmind: redis at {url}: ")
@@ -48,7 +48,7 @@ def test_an_unreachable_redis(tmp_path, command):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("command", ["learner", "actors", "status", "up"])
-def test_a_wrong_password(tmp_path, kind, command):
+def test_a_wrong_password_ends_the_command_with_a_clear_error(tmp_path, kind, command):
     server = RealServer(kind, requirepass="secret")
     try:
         wrong = server.url.replace("//", "//:hunter2@")
@@ -61,17 +61,17 @@ def test_a_wrong_password(tmp_path, kind, command):
         server.close()
 
 
-def test_a_url_that_is_none(tmp_path):
+def test_an_invalid_url_ends_the_command_with_a_clear_error(tmp_path):
     line = ends("status", "--redis", "localhost:6379", code=errors.ConfigError.exit_code, cwd=tmp_path)
     assert "redis: 'localhost:6379', expected redis://" in line
 
 
-def test_a_run_that_is_none(shared_server, run):
+def test_an_unknown_run_ends_the_command_with_a_clear_error(shared_server, run):
     line = ends("status", "--redis", shared_server.url, "--run", run, code=errors.ConfigError.exit_code)
     assert f"run: '{run}', expected the name of a run" in line
 
 
-def test_a_name_that_cannot_stand_in_a_key(shared_server):
+def test_a_run_name_that_is_invalid_in_a_key_ends_the_command_with_a_clear_error(shared_server):
     line = ends("status", "--redis", shared_server.url, "--run", "a}b", code=errors.ConfigError.exit_code)
     assert "run: 'a}b', expected" in line
 
@@ -105,7 +105,7 @@ def test_a_name_that_cannot_stand_in_a_key(shared_server):
         (("--config", "absent.toml"), "config: 'absent.toml', expected a file that can be read"),
     ],
 )
-def test_a_setting_that_does_not_fit_ends_the_command_before_it_does_anything(tmp_path, command, options, message):
+def test_an_invalid_setting_ends_the_command_before_it_does_anything(tmp_path, command, options, message):
     # No server is there, and none is asked for: the setting is looked at first.
     line = ends(command, "--redis", "redis://127.0.0.1:1", *options, code=errors.ConfigError.exit_code, cwd=tmp_path)
     assert line.startswith(f"broodmind: {message}")
@@ -121,19 +121,19 @@ def test_a_setting_that_does_not_fit_ends_the_command_before_it_does_anything(tm
         (("--game-seconds", "0"), "game_seconds: 0, expected a whole number of at least 1"),
     ],
 )
-def test_a_setting_of_actors_that_does_not_fit(tmp_path, options, message):
+def test_an_invalid_setting_of_actors_ends_the_command(tmp_path, options, message):
     line = ends("actors", *options, code=errors.ConfigError.exit_code, cwd=tmp_path)
     assert line == f"broodmind: {message}"
 
 
 @pytest.mark.parametrize("options", [("--nonsense",), ("--gamma",), ("--spool-dir", "x"), ("--gama", "0.9")])
-def test_an_option_that_there_is_not_is_a_mistake_of_usage(options):
+def test_an_unknown_option_is_a_usage_error(options):
     command = "actors" if "--spool-dir" in options else "learner"
     line = ends(command, *options, code=2)
     assert line.startswith("Error: ") or "expected" in line
 
 
-def test_an_actor_of_another_game_harms_nobody(shared_server, redis, run):
+def test_an_actor_of_another_game_ends_without_affecting_the_run(shared_server, redis, run):
     """It names the field, ends with its code, and the run goes on with those who fit."""
     common = ("--redis", shared_server.url, "--run", run)
     with running("learner", *common), running("actors", *common, "--envs", "4"):
@@ -145,7 +145,7 @@ def test_an_actor_of_another_game_harms_nobody(shared_server, redis, run):
         assert len(redis.call("HKEYS", Keys(run).roster)) == 1
 
 
-def test_the_mismatch_names_field_and_values(shared_server, redis, run):
+def test_a_spec_mismatch_names_the_field_and_both_values(shared_server, redis, run):
     agree_on_spec(redis, Keys(run), SPEC)
     options = ("--name", "a", "--game", "CartPole-v1")
     # Its standard input is its lifeline: it must not have ended before the actor has looked.
@@ -155,7 +155,7 @@ def test_the_mismatch_names_field_and_values(shared_server, redis, run):
     assert "observation_shape of game CartPole-v1: (4,), expected (3,) (the run's toy)" in shown
 
 
-def test_a_second_learner(shared_server, redis, run):
+def test_a_second_learner_ends_and_names_the_holder_of_the_lease(shared_server, redis, run):
     common = ("--redis", shared_server.url, "--run", run, "--lease-ttl", "3")  # less than the second one waits
     with running("learner", *common):
         wait_until(lambda: redis.call("EXISTS", Keys(run).lease))

@@ -88,7 +88,7 @@ def stored_with(redis, run):
     return json.loads(redis.call("HGET", Keys(run).spec, "config"))
 
 
-def test_a_setting_that_is_added_in_one_place_is_found_everywhere(copy, shared_server, redis, run):
+def test_a_setting_added_in_one_place_appears_in_every_form(copy, shared_server, redis, run):
     copy.insert("learner/config.py", "    accept_imported: Annotated[", NEW)
 
     # The command line and its help, the environment, a file, and their precedence.
@@ -128,7 +128,7 @@ def test_an_algorithm_is_added_by_its_module_and_one_entry(copy, shared_server, 
     assert stored_with(redis, run)["algorithm"]["calm"] == 0.75
 
 
-def test_what_config_prints_for_a_local_run_is_what_up_runs_with(shared_server, redis, run, tmp_path):
+def test_up_runs_with_what_config_prints_for_a_local_run(shared_server, redis, run, tmp_path):
     """With the file that it prints, a run is made as without it."""
     options = ("--run", run, "--envs", "4", "--actors", "1", "--max-steps", "200", "--eval-episodes", "1")
     printed, shown = broodmind("config", "--up", *options).communicate(timeout=PATIENCE_S)
@@ -144,7 +144,7 @@ def test_what_config_prints_for_a_local_run_is_what_up_runs_with(shared_server, 
     assert first == second
 
 
-def test_what_a_learner_was_made_with_is_stored_with_the_run(shared_server, redis, run, tmp_path):
+def test_a_learners_configuration_is_stored_with_the_run(shared_server, redis, run, tmp_path):
     (tmp_path / "run.toml").write_text("[intake]\nmax_staleness = 6\n[algorithm]\ngamma = 0.5\n")
     environment = {**os.environ, "BROODMIND_GAMMA": "0.75", "BROODMIND_REDIS": shared_server.url, "BROODMIND_RUN": run}
     learner = ("learner", "--config", "run.toml", "--n-epochs", "3")
@@ -255,7 +255,7 @@ def test_a_wrong_password_is_not_in_the_error(guarded, tmp_path):
 @pytest.mark.parametrize(
     "options", ["redis://u:S3cret@127.0.0.1:PORT?foo=1", "redis://u:S3cret@127.0.0.1:abc", "S3cret"]
 )
-def test_an_address_that_cannot_be_used_is_one_line_without_its_secret(options):
+def test_an_unusable_address_gives_a_one_line_error_without_its_secret(options):
     url = options.replace("PORT", str(free_port()))
     process = broodmind("status", "--redis", url)
     _, shown = process.communicate(timeout=PATIENCE_S)
@@ -265,7 +265,7 @@ def test_an_address_that_cannot_be_used_is_one_line_without_its_secret(options):
     assert ("'foo'" in shown) == ("foo" in url)
 
 
-def test_old_spellings_run_a_whole_run(shared_server, redis, run, tmp_path):
+def test_deprecated_option_names_start_a_whole_run(shared_server, redis, run, tmp_path):
     old = ("--rate", "1e-3", "--unroll", "16", "--normalise", "--hold-back", "0", "--set", "clip=0.1")
     arguments = ("--redis", shared_server.url, "--run", run, "--actors", "1", "--envs", "4", "--max-steps", "200")
     process = broodmind("up", *arguments, *old, "--eval-episodes", "1", "--json", "--out", str(tmp_path / "out"))

@@ -108,7 +108,7 @@ def in_bytes(value):
     return re.sub(r"(\d+)(kb|mb|gb)\b", lambda match: str(int(match[1]) * units[match[2]]), value)
 
 
-def test_redis_starts_with_the_configuration_and_has_every_setting_of_it(server_path, data):
+def test_redis_starts_with_our_configuration_and_applies_every_setting(server_path, data):
     with start_script(server_path, data) as (_, connection):
         expected, found = {}, {}
         for name, *values in settings():
@@ -120,7 +120,7 @@ def test_redis_starts_with_the_configuration_and_has_every_setting_of_it(server_
         assert len(expected) >= 15
 
 
-def test_every_setting_has_its_reason_above_it():
+def test_every_setting_of_redis_conf_has_a_comment_with_its_reason():
     blocks = (DEPLOY_FILES / "redis.conf").read_text().split("\n\n")
     assert [block for block in blocks if not block.startswith("#")] == []
 
@@ -129,7 +129,7 @@ def test_every_setting_has_its_reason_above_it():
 
 
 @pytest.mark.parametrize("keep", ["first write", "half of the second", "both, no EXEC"])
-def test_a_transaction_cut_by_a_power_cut_is_neither_run_now_nor_at_the_next_restart(server_path, data, keep):
+def test_a_transaction_torn_by_a_power_cut_is_not_run_at_this_or_the_next_restart(server_path, data, keep):
     cut_off = torn_aof(server_path, data, keep)
     with start_script(server_path, data) as (_, connection):
         assert connection.call(*COUNTS) == [b"first", b"1", b"second", b"1"]
@@ -140,7 +140,7 @@ def test_a_transaction_cut_by_a_power_cut_is_neither_run_now_nor_at_the_next_res
     assert kept.read_bytes() == cut_off
 
 
-def test_a_whole_aof_is_left_alone(server_path, data):
+def test_a_complete_aof_is_not_changed(server_path, data):
     with start_script(server_path, data) as (_, connection):
         connection.call("EVAL", TRANSACTION, 1, "counts")
     before = aof(data).read_bytes()
@@ -150,7 +150,7 @@ def test_a_whole_aof_is_left_alone(server_path, data):
     assert not list(data.glob("torn-*"))
 
 
-def test_what_is_too_much_for_a_torn_tail_is_not_cut_off(server_path, data):
+def test_damage_larger_than_a_torn_tail_is_not_cut_off(server_path, data):
     torn_aof(server_path, data, "first write")
     before = aof(data).read_bytes()
     with start_script(server_path, data, AOF_TORN_MAX="10") as (process, _):
@@ -159,7 +159,7 @@ def test_what_is_too_much_for_a_torn_tail_is_not_cut_off(server_path, data):
     assert "AOF_TORN_MAX=10" in (data / "server.log").read_text()
 
 
-def test_without_check_aof_a_torn_aof_is_refused_not_half_run(server_path, data):
+def test_without_check_aof_redis_refuses_to_start_with_a_torn_aof(server_path, data):
     torn_aof(server_path, data, "first write")
     server_path.with_name(server_path.name.replace("server", "check-aof")).unlink()
     with start_script(server_path, data) as (process, connection):
@@ -167,7 +167,7 @@ def test_without_check_aof_a_torn_aof_is_refused_not_half_run(server_path, data)
         assert process.returncode == 1
 
 
-def test_the_signal_reaches_the_server_itself(server_path, data):
+def test_a_signal_to_the_start_script_reaches_the_server(server_path, data):
     with start_script(server_path, data) as (process, _):
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0  # a shell in between would end by the signal, and leave the server behind
@@ -210,7 +210,7 @@ def test_lag_shows_each_actor_and_the_sums(shared_server, redis, run):
     assert rows[-1] == ["total", "6", "2", "8"]
 
 
-def test_lag_says_nil_where_the_server_cannot_tell(shared_server, redis, run):
+def test_lag_prints_nil_if_the_server_does_not_know_the_lag(shared_server, redis, run):
     keys = Keys(run)
     fill(redis, keys, "deleted", entries=5, read=2, committed=0)
     redis.call("XDEL", keys.trajectories("deleted"), "1-4")  # not yet read: nobody knows any more how many are left
@@ -246,7 +246,7 @@ def parse(command):
         known.make_context(name, arguments).close()
 
 
-def test_the_commands_of_the_compose_file_are_what_the_command_line_knows():
+def test_the_compose_file_uses_only_existing_commands_and_options():
     commands = [json.loads(found) for found in re.findall(r"^ +command: (\[.*\])$", compose(), re.MULTILINE)]
     ours = [command for command in commands if not command[0].startswith("--")]
     assert [command[0] for command in ours] == ["learner", "actors"]
@@ -257,7 +257,7 @@ def test_the_commands_of_the_compose_file_are_what_the_command_line_knows():
 
 
 @pytest.mark.parametrize("name", ["files/Dockerfile", "README.md"])
-def test_the_commands_of_the_documents_are_what_the_command_line_knows(name):
+def test_the_documents_use_only_existing_commands_and_options(name):
     text = (ROOT / "deploy" / name).read_text()
     # "broodmind learner --game X", in a code block or a comment; not the image of that name in a docker command.
     commands = re.findall(

@@ -31,7 +31,7 @@ def environment():
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-def test_up_trains_and_evaluates_it(folder, environment):
+def test_up_trains_and_evaluates_a_users_own_game(folder, environment):
     command = [COMMAND, "up", "--game", "my_module:make_env", "--actors", "2", "--envs", "4", "--max-steps", "3000"]
     result = subprocess.run(
         [*command, "--eval-episodes", "3", "--json"],
@@ -44,7 +44,9 @@ def test_up_trains_and_evaluates_it(folder, environment):
     assert summary["evaluation"]["mean"] >= 1
 
 
-def test_learner_and_actors_find_it_by_themselves(folder, environment, shared_server, redis, run):
+def test_learner_and_actors_import_a_users_own_game_from_the_current_folder(
+    folder, environment, shared_server, redis, run
+):
     common = ["--redis", shared_server.url, "--run", run, "--game", "my_module:make_env"]
     with subprocess.Popen([COMMAND, "actors", *common, "--envs", "4"], cwd=folder, env=environment) as actors:
         try:

@@ -26,7 +26,7 @@ def counters(redis, keys):
     return {name: int(value) for name, value in hash_of(redis, keys.head).items() if value.isdigit()}
 
 
-def test_a_killed_learner_goes_on_from_its_last_version_with_exact_counters(shared_server, redis, run):
+def test_a_killed_learner_resumes_from_its_last_version_with_exact_counters(shared_server, redis, run):
     """Every entry that was ever added is still in its stream, or is in one version's count: none lost, none twice."""
     keys, common = Keys(run), options(shared_server, run)
     with running("actors", *common, "--actors", "2", "--envs", "4", "--name", "a"):
@@ -133,7 +133,7 @@ def test_whole_games_train_reinforce(shared_server, redis, run):
     assert float(stats["effective_rate"]) < float(stats["learning_rate"])
 
 
-def test_a_learner_that_slept_past_its_lease_writes_nothing_more(shared_server, redis, run):
+def test_a_learner_paused_past_its_lease_writes_nothing_more(shared_server, redis, run):
     keys, common = Keys(run), (*options(shared_server, run), "--lease-ttl", "3")
     with running("actors", *common[:4], "--envs", "4"):
         sleeper = broodmind("learner", *common)
@@ -154,7 +154,7 @@ def test_a_learner_that_slept_past_its_lease_writes_nothing_more(shared_server, 
     assert redis.call("XLEN", keys.versions) == head["version"] == head["updates"] + 1
 
 
-def test_no_two_actors_play_the_same_and_none_twice(shared_server, redis, run):
+def test_actors_and_restarts_of_an_actor_play_different_games(shared_server, redis, run):
     """Else more actors would mean more copies of the same games."""
     keys, common = Keys(run), options(shared_server, run)
     with running("learner", *common, "--fragment-length", "4"):

@@ -54,7 +54,7 @@ def wipe(redis, keys):
 # -- actors that come back
 
 
-def test_an_actor_struck_off_and_back_counts_once_what_it_sends_again(shared_server, redis, run, keys):
+def test_entries_resent_by_an_actor_that_was_struck_off_and_rejoined_are_counted_once(shared_server, redis, run, keys):
     """Its stream is gone, so Redis refuses nothing; a break that it noticed late makes it send all of it again."""
     own = FaultyServer(shared_server.url)
     with learning(shared_server.url, run, STRIKING_OFF):
@@ -74,7 +74,7 @@ def test_an_actor_struck_off_and_back_counts_once_what_it_sends_again(shared_ser
 # -- a Redis that comes back
 
 
-def test_a_new_learner_on_a_redis_that_came_back_opens_an_epoch(server):
+def test_a_new_learner_on_a_restarted_redis_opens_an_epoch(server):
     """It cannot know whether the newest versions are gone, and actors may hold them."""
     server.options |= {"appendonly": "yes", "appendfsync": "always"}
     server.kill()
@@ -113,7 +113,7 @@ def test_a_learner_that_only_loaded_seeds_an_emptied_redis_with_what_it_loaded(s
 
 
 @pytest.mark.parametrize("nameless", [False, True])
-def test_an_outage_between_the_lease_and_the_first_look_at_the_run_is_waited_out(
+def test_a_learner_waits_out_an_outage_between_taking_the_lease_and_loading_the_run(
     shared_server, redis, run, keys, nameless
 ):
     """On a server too that does not say which process it is."""
@@ -132,7 +132,7 @@ def test_an_outage_between_the_lease_and_the_first_look_at_the_run_is_waited_out
     assert proxy.faults == 1
 
 
-def test_a_commit_in_doubt_is_not_lost_with_the_redis_that_took_it(server, monkeypatch):
+def test_a_commit_without_a_reply_survives_the_loss_of_the_redis_that_executed_it(server, monkeypatch):
     """Its reply was lost, and then Redis came back empty: the entries it trained on are nowhere else."""
     keys = Keys("doubt")
     sha = commit.COMMIT_SCRIPT.sha.encode()
@@ -178,7 +178,7 @@ def stored(epoch, version, commit_id):
         (Head(1, 9, "overtaken"), False, True),  # or from something older
     ],
 )
-def test_what_may_be_lost_is_told_by_commit_and_by_server(head, same_server, lost):
+def test_possible_loss_is_detected_by_commit_id_and_server_id(head, same_server, lost):
     known = LastKnownState(stored(1, 4, "settled"), stored(1, 5, "sent"))
     assert known.may_have_lost(head, same_server=same_server) is lost
     assert LastKnownState().may_have_lost(head, same_server=same_server) is not same_server
@@ -207,7 +207,7 @@ def test_actors_and_learner_wait_for_a_server_that_takes_writes_again(server):
     redis.close()
 
 
-def test_a_stream_that_is_gone_makes_the_learner_start_over(redis, keys):
+def test_a_deleted_stream_makes_the_learner_reload_the_run(redis, keys):
     lease = Lease(keys, 60_000)
     lease.acquire(redis, NEVER, 0)
     first = commit_after(Head())
@@ -230,7 +230,7 @@ def checkpointed(server, run, keys, folder, versions):
     return config
 
 
-def test_the_last_checkpoints_are_kept_and_what_was_half_written_goes(shared_server, redis, run, keys, tmp_path):
+def test_the_last_checkpoints_are_kept_and_partial_files_deleted(shared_server, redis, run, keys, tmp_path):
     (tmp_path / ".checkpoint-0001-000000001.msgpack.77.part").write_bytes(b"half")
     checkpointed(shared_server, run, keys, tmp_path, 6)
     found = [read_checkpoint(path)[0].head for path in sorted(tmp_path.iterdir())]
@@ -267,7 +267,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     assert any(str(newest) in record.getMessage() for record in caplog.records)
 
 
-def test_a_run_does_not_start_anew_where_no_checkpoint_is_whole(shared_server, redis, run, keys, tmp_path):
+def test_a_run_does_not_start_over_if_all_its_checkpoints_are_damaged(shared_server, redis, run, keys, tmp_path):
     config = checkpointed(shared_server, run, keys, tmp_path, 3)
     for path in tmp_path.iterdir():
         path.write_bytes(b"\x00")
@@ -277,7 +277,7 @@ def test_a_run_does_not_start_anew_where_no_checkpoint_is_whole(shared_server, r
     assert not redis.call("EXISTS", keys.head)
 
 
-def test_an_epoch_is_in_a_checkpoint_as_soon_as_it_is_open(shared_server, redis, run, keys, tmp_path):
+def test_a_new_epoch_is_written_to_a_checkpoint_at_once(shared_server, redis, run, keys, tmp_path):
     """Or a learner that seeds from an older checkpoint would give another epoch the same number."""
 
     def epoch_of_newest():
@@ -292,7 +292,7 @@ def test_an_epoch_is_in_a_checkpoint_as_soon_as_it_is_open(shared_server, redis,
         wipe(redis, keys)
 
 
-def test_a_full_disk_ends_no_run(shared_server, redis, run, keys, tmp_path, monkeypatch, caplog):
+def test_a_full_disk_does_not_end_a_run(shared_server, redis, run, keys, tmp_path, monkeypatch, caplog):
     def full(*_):
         raise OSError(28, "No space left on device")
 

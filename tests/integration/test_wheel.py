@@ -41,7 +41,9 @@ def run(python, folder, *arguments):
     )
 
 
-def test_it_works_from_a_folder_of_hostile_modules(python, hostile, shared_server, redis):
+def test_the_wheel_works_in_a_folder_whose_modules_have_the_names_of_our_packages(
+    python, hostile, shared_server, redis
+):
     command = python.with_name("broodmind")
     name = f"wheel-{shared_server.kind}"
     common = ["--redis", shared_server.url, "--run", name]
@@ -62,7 +64,7 @@ def test_it_works_from_a_folder_of_hostile_modules(python, hostile, shared_serve
     assert f"run {name}" in status.stdout, status.stderr
 
 
-def test_a_bot_imports_it_beside_modules_of_its_own(python, hostile):
+def test_a_bot_imports_the_wheel_beside_its_own_modules_of_the_same_names(python, hostile):
     code = "import broodmind.actors, broodmind.common, broodmind.learner.loop, broodmind.actors.loop; print('fine')"
     result = run(python, hostile, "-c", code)
     assert result.stdout.strip() == "fine", result.stderr
@@ -72,7 +74,7 @@ def test_a_bot_imports_it_beside_modules_of_its_own(python, hostile):
         assert result.stdout.strip() == "the bot", result.stderr
 
 
-def test_the_base_install_says_what_is_missing(python, hostile, shared_server):
+def test_the_base_install_names_the_missing_extra(python, hostile, shared_server):
     command = python.with_name("broodmind")
     environment = {**os.environ, "BROODMIND_REDIS": shared_server.url}
     result = subprocess.run(
@@ -86,7 +88,7 @@ def test_the_base_install_says_what_is_missing(python, hostile, shared_server):
     assert "install broodmind[local]" in result.stderr
 
 
-def test_it_holds_the_package_and_nothing_else(python):
+def test_the_wheel_contains_the_package_and_nothing_else(python):
     listing = run(python, ROOT, "-m", "pip", "show", "--files", "broodmind").stdout
     files = [line.strip() for line in listing.partition("Files:")[2].splitlines() if line.strip()]
     ours = {file.split("/")[1] for file in files if file.startswith("broodmind/")}

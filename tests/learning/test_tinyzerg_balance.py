@@ -58,7 +58,7 @@ def attentive(observations, _rng, *, heeds_attacks=True):
     )
 
 
-def test_chance_wins_little_but_something_to_learn_from():
+def test_random_play_wins_rarely_but_sometimes():
     rate, _ = win_rate(uniform, seed=0)
     assert 0.003 < rate <= 0.10
 
@@ -69,12 +69,12 @@ def test_no_single_action_wins(macro):
     assert rate <= 0.10
 
 
-def test_a_player_that_looks_at_the_features_wins_nearly_always():
+def test_a_scripted_player_that_uses_the_features_wins_nearly_always():
     rate, length = win_rate(attentive, seed=2)
     assert rate >= 0.97
     assert 30 <= length <= 70
 
 
-def test_the_same_player_heedless_of_attacks_wins_far_less():
+def test_the_scripted_player_wins_far_less_often_if_it_ignores_attacks():
     rate, _ = win_rate(lambda *given: attentive(*given, heeds_attacks=False), seed=2)
     assert rate <= 0.70

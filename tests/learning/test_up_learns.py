@@ -32,7 +32,7 @@ def test_cartpole_is_solved_on_a_server_of_its_own(tmp_path, shared_server, run)
     assert summary["return_mean"] >= 475
 
 
-def test_a_game_whose_reward_is_far_from_what_fresh_noise_reaches_is_solved(tmp_path):
+def test_a_game_that_needs_correlated_noise_is_solved(tmp_path):
     """MountainCarContinuous, by noise that lasts; with --noise-correlation 0 it never sees its flag."""
     game = ("--game", "MountainCarContinuous-v0", "--until-return", "90", "--max-steps", "500000")
     summary = up(*game, "--json", "--eval-episodes", "20", "--out", str(tmp_path))

@@ -104,7 +104,7 @@ UNPACKED += ["a number for a name", "nothing for a name", "5 MB of text", "5 MB 
 
 
 @pytest.mark.parametrize("name", UNPACKED)
-def test_what_encode_would_not_have_written_is_not_even_unpacked(name):
+def test_bytes_that_encode_cannot_have_written_are_refused_while_unpacking(name):
     with pytest.raises(WireError, match=r"^payload: "):
         codec.decode(NASTY[name], max_bytes=MAX_BYTES)
 
@@ -117,11 +117,11 @@ def test_hostile_bytes_are_refused_within_bounded_memory(name):
 
 @pytest.mark.parametrize("opening", [b"\xde\x00\x10\xa1a", b"\x8f\xa1a", b"\x98", b"\xde\x00\x40\xa1a"])
 @pytest.mark.parametrize("levels", [1024, 1100, 100_000])
-def test_the_deepest_nesting_of_the_longest_maps_and_lists_costs_a_constant_and_no_more(opening, levels):
+def test_the_deepest_nesting_of_the_longest_containers_takes_constant_memory(opening, levels):
     assert assert_bounded(encoded(PLAIN)[0].to_bytes(one_field(opening * levels)), PLAIN) is not None
 
 
-def test_a_list_is_not_made_longer_than_its_bytes_could_fill():
+def test_a_list_is_not_allocated_longer_than_its_bytes_can_fill():
     data = one_field(b"\xdd\x00\x00\xff\xff" * 1000)
     peak, raised = measured(lambda: codec.decode(data, max_bytes=len(data), max_list=1 << 16))
     assert raised is not None
@@ -135,7 +135,7 @@ def test_a_huge_dimension_beside_an_empty_one_is_refused(dims):
 
 @pytest.mark.parametrize(("depth", "named"), [(40, "actions"), (1010, "payload"), (1100, "payload")])
 @pytest.mark.parametrize("part", [0, 1])
-def test_a_part_nested_as_deep_as_the_limits_or_as_msgpack_goes_is_refused(part, depth, named):
+def test_parts_nested_to_the_limit_of_msgpack_are_refused(part, depth, named):
     payload = spliced(part, b"\x91" * depth + b"\xc0")
     with pytest.raises(WireError, match=f"^{named}: "):
         decode_trajectory(payload, encoded(PLAIN)[0], ACTOR, PLAIN)
@@ -148,7 +148,7 @@ def test_a_large_valid_trajectory_is_decoded_within_four_times_its_size(spec):
     assert assert_bounded(header.to_bytes(payload), spec) is None
 
 
-def test_a_trajectory_of_one_cheap_step_a_row_is_decoded_within_four_times_its_size():
+def test_a_trajectory_of_the_smallest_steps_is_decoded_within_four_times_its_size():
     spec = RunSpec(GameSpec("least", (1,), Discrete(2)), rollout=RolloutSpec(fragment_length=4096, float16=True))
     header, payload = encoded(spec, steps=4096, columns=64, endings=0.0)
     assert assert_bounded(header.to_bytes(payload), spec) is None

@@ -196,7 +196,7 @@ def test_many_updates_on_a_one_state_game_find_its_best_action(algo):
 @pytest.mark.parametrize("clip_norm", [1e9, 0.01], ids=["unclipped", "clipped"])
 @quickly
 @given(seeds, networks)
-def test_the_same_games_many_times_over_move_reinforce_as_once(clip_norm, times, optimizer, seed, network):
+def test_repeating_the_games_of_a_batch_does_not_change_reinforces_update(clip_norm, times, optimizer, seed, network):
     games = some_games(np.random.default_rng(seed))
     algorithm = Reinforce(ReinforceConfig(max_grad_norm=clip_norm), RunSpec(GAME, network))
     once, metrics = moved(algorithm, network, games, optimizer, seed)
@@ -208,7 +208,7 @@ def test_the_same_games_many_times_over_move_reinforce_as_once(clip_norm, times,
 
 
 @each_optimizer
-def test_ten_equal_games_at_once_move_the_weights_as_one_does(optimizer):
+def test_ten_equal_games_give_the_same_update_as_one(optimizer):
     game = whole_game(np.random.default_rng(3), 7)
     batch = collate([game] * 10)
     assert (batch.games, batch.steps) == (10, 70)
@@ -245,7 +245,7 @@ def one_minibatch(algo, network, **settings_):
 @pytest.mark.parametrize("clip_norm", [1e9, 0.01], ids=["unclipped", "clipped"])
 @quickly
 @given(seeds, networks)
-def test_the_same_columns_many_times_over_move_as_once(clip_norm, times, optimizer, algo, seed, network):
+def test_repeating_the_columns_of_a_batch_does_not_change_the_update(clip_norm, times, optimizer, algo, seed, network):
     games = some_games(np.random.default_rng(seed))
     once, metrics = moved(
         one_minibatch(algo, network, max_grad_norm=clip_norm), network, games, optimizer, seed, shuffle=1
@@ -296,7 +296,7 @@ def extended(game, by):
 @pytest.mark.parametrize("algo", ["reinforce", *IN_MINIBATCHES])
 @quickly
 @given(seeds, networks, st.integers(1, 20), st.booleans())
-def test_padding_changes_nothing_whatever_it_holds(algo, optimizer, seed, network, by, masked):
+def test_the_content_of_padding_does_not_change_the_update(algo, optimizer, seed, network, by, masked):
     rng = np.random.default_rng(seed)
     games = [whole_game(rng, length, masked=masked) for length in (3, 5, 1)]
 
@@ -313,7 +313,7 @@ def test_padding_changes_nothing_whatever_it_holds(algo, optimizer, seed, networ
 @each_optimizer
 @quickly
 @given(seeds, networks)
-def test_games_of_different_lengths_are_trained_on_as_each_of_them_alone(optimizer, seed, network):
+def test_the_update_of_games_of_different_lengths_is_the_mean_of_their_single_updates(optimizer, seed, network):
     """REINFORCE's gradient is a mean over games, so a padded batch moves SGD by the mean of the games' own moves."""
     rng = np.random.default_rng(seed)
     games = [whole_game(rng, length) for length in (1, 4, 9)]
@@ -372,7 +372,7 @@ EXTREMES = [
 
 
 @pytest.mark.parametrize(("algo", "field", "change"), EXTREMES)
-def test_nothing_that_the_wire_lets_through_turns_the_weights_into_anything_but_numbers(algo, field, change):
+def test_no_valid_trajectory_makes_the_weights_not_finite(algo, field, change):
     spec = RunSpec(GAME)
     rng = np.random.default_rng(8)
     game = whole_game(rng, 9, masked=False)

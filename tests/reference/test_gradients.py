@@ -106,7 +106,7 @@ def some_masks(actions, rng):
 
 
 @every_network
-def test_the_forward_pass_is_the_network_written_out(network):
+def test_the_forward_pass_equals_the_layers_computed_one_by_one(network):
     params = random_params(network, 1)
     observations = np.random.default_rng(2).normal(size=(ROWS, FEATURES))
     logits, values = slow_forward(params, network, observations)
@@ -133,7 +133,7 @@ def test_the_backward_pass_gives_the_gradient_of_both_outputs(network):
 
 
 @every_network
-def test_the_policy_alone_gives_the_policys_part_and_leaves_the_rest(network):
+def test_without_values_only_the_policys_gradient_is_written(network):
     params = random_params(network, 3)
     rng = np.random.default_rng(4)
     observations, to_policy = rng.normal(size=(ROWS, FEATURES)), rng.normal(size=(ROWS, ACTIONS))
@@ -176,7 +176,7 @@ def slow_ppo_loss(config, network, params, rows):
 
 @with_and_without_masks
 @every_network
-def test_the_gradient_of_ppos_whole_loss(network, masked):
+def test_the_gradient_of_ppos_loss_equals_central_differences(network, masked):
     config = PPOConfig(clip_range=0.2, entropy_coef=0.3, value_coef=0.7)
     params = random_params(network, 5)
     rows = ppo_rows(params, network, masked=masked, seed=6)
@@ -207,7 +207,7 @@ def test_a_clipped_ratio_has_a_gradient_only_where_it_makes_things_worse():
 
 @with_and_without_masks
 @every_network
-def test_the_gradient_of_reinforces_loss_through_its_pieces(network, masked):
+def test_the_gradient_of_reinforces_loss_from_its_functions_equals_central_differences(network, masked):
     params = random_params(network, 7)
     rng = np.random.default_rng(8)
     observations = rng.normal(size=(ROWS, FEATURES))
@@ -354,7 +354,7 @@ def slow_surrogate(ratios, advantages, clip):
 
 @every_kind
 @separate_and_shared
-def test_the_gradient_of_ppos_whole_loss_whatever_an_action_is(kind, network):
+def test_the_gradient_of_ppos_loss_equals_central_differences_for_every_action_space(kind, network):
     case, config = Case(kind, network, 19), PPOConfig(clip_range=0.2, entropy_coef=0.3, value_coef=0.7)
     played = case.slow()[0] - np.log(case.ratios)
 
@@ -373,7 +373,7 @@ def test_the_gradient_of_ppos_whole_loss_whatever_an_action_is(kind, network):
 @every_kind
 @separate_and_shared
 @pytest.mark.parametrize("cap", [1e9, 1.1], ids=["uncapped", "capped"])
-def test_the_gradient_of_decoupled_ppo(cap, kind, network):
+def test_the_gradient_of_decoupled_ppo_equals_central_differences(cap, kind, network):
     """E[min(cap, pi_prox / mu) min(r A, clip(r) A)], r = pi / pi_prox (arXiv 2110.00641, eq. 4)."""
     case = Case(kind, network, 21)
     config = PPOConfig(clip_range=0.2, entropy_coef=0.3, value_coef=0.7, decoupled=True, weight_cap=cap)
@@ -448,7 +448,7 @@ def test_decoupled_ppo_averages_the_weights_after_each_optimizer_step(network):
 
 @every_kind
 @separate_and_shared
-def test_the_gradient_of_the_v_trace_actor_critic(kind, network):
+def test_the_gradient_of_the_v_trace_actor_critic_equals_central_differences(kind, network):
     case, config = Case(kind, network, 25), VTraceConfig(entropy_coef=0.3, value_coef=0.7)
 
     def loss():
@@ -528,7 +528,7 @@ def test_one_step_on_v_traces_advantages_at_rate_one_moves_by_the_gradient_of_th
 
 @separate_and_shared
 @pytest.mark.parametrize(("games", "every"), [(4, 1), (1500, 2)])  # 10 steps, 3,750 steps
-def test_v_traces_divergence_is_how_far_the_update_moved_the_policy(games, every, network):
+def test_the_kl_metric_of_v_trace_is_the_divergence_caused_by_the_update(games, every, network):
     """Whoever played: the figure that its rate follows is of the update, not the data; of a part of a large batch."""
     spec, rng = RunSpec(GAME, network), np.random.default_rng(30)
     params, batch = random_params(network, 30), some_games(spec, rng, (4, 2, 1, 3) * (games // 4))
@@ -596,7 +596,9 @@ def test_one_decoupled_step_at_rate_one_moves_by_the_gradient_of_its_loss(algo, 
 @pytest.mark.parametrize("importance", ["none", "step", "game"])
 @pytest.mark.parametrize("baseline", ["batch_mean", "value"])
 @pytest.mark.parametrize("kind", ["one choice", "several choices", "numbers"])
-def test_one_reinforce_step_with_its_weights_and_its_value_baseline_held_fast(kind, baseline, importance, network):
+def test_one_reinforce_step_moves_by_the_gradient_with_weights_and_baseline_held_constant(
+    kind, baseline, importance, network
+):
     case, rng = Case(kind, network, 28), np.random.default_rng(29)
     spec, params, lengths, cap = case.spec, case.params, (4, 2, 1, 3), 1.5
     batch = some_games(spec, rng, lengths)
@@ -642,7 +644,7 @@ def test_one_reinforce_step_with_its_weights_and_its_value_baseline_held_fast(ki
         assert {True, False} == {bool(each == cap) for each in weights}
 
 
-def test_the_squared_error_is_half_the_mean_square_and_its_gradient_the_error():
+def test_the_squared_error_and_its_gradient_equal_their_definition():
     values, targets = np.array([1.0, 4.0, -2.0]), np.array([0.0, 2.0, 1.0])
     loss, gradient = squared_error(values, targets, 0.5)
     assert loss == pytest.approx(0.5 * (1 + 4 + 9) / 3 / 2)
@@ -656,7 +658,7 @@ def test_the_kl_estimate_is_exact_in_expectation():
     assert kl_k3(log_ratios) == pytest.approx(float((old * np.log(old / new)).sum()), rel=1e-12)
 
 
-def test_the_mean_entropy_counts_no_forbidden_action():
+def test_the_mean_entropy_ignores_forbidden_actions():
     rows = np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])
     with np.errstate(divide="ignore"):
         found = Categorical(np.log(rows)).entropy().mean()

@@ -46,7 +46,7 @@ def each_column(function, *arrays):
 
 
 @pytest.mark.parametrize("lambda_", [0.0, 0.9, 1.0])
-def test_generalized_advantages(lambda_):
+def test_generalized_advantages_equal_rlax(lambda_):
     games = Games(1)
     expected = each_column(
         lambda r, d, v: rlax.truncated_generalized_advantage_estimation(r, d, lambda_, v),
@@ -59,7 +59,7 @@ def test_generalized_advantages(lambda_):
 
 @pytest.mark.parametrize("rho_bar", [0.7, 1.0, 2.5])
 @pytest.mark.parametrize("lambda_", [0.0, 0.9, 1.0])
-def test_v_trace_targets(lambda_, rho_bar):
+def test_v_trace_targets_equal_rlax(lambda_, rho_bar):
     games = Games(2)
     errors = each_column(
         lambda v, w, r, d, rho: rlax.vtrace(v, w, r, d, rho, lambda_, rho_bar),
@@ -71,7 +71,7 @@ def test_v_trace_targets(lambda_, rho_bar):
 
 
 @pytest.mark.parametrize("policy_rho_bar", [0.7, 1.0, 2.5])
-def test_v_trace_advantages(policy_rho_bar):
+def test_v_trace_advantages_equal_rlax(policy_rho_bar):
     """With lambda 1: for less, rlax mixes V into the target of the step after, which the paper does not."""
     games = Games(3)
     expected = each_column(
@@ -85,7 +85,7 @@ def test_v_trace_advantages(policy_rho_bar):
     np.testing.assert_allclose(found.advantages, expected, **exactly)
 
 
-def test_discounted_returns():
+def test_discounted_returns_equal_rlax():
     games = Games(4)
     expected = each_column(lambda r: rlax.discounted_returns(r, np.full(STEPS, GAMMA), np.zeros(STEPS)), games.rewards)
     np.testing.assert_allclose(discounted_returns(games.rewards, games.valid, GAMMA), expected, **exactly)
@@ -109,7 +109,7 @@ class Choices:
         return 0.3 * rlax.entropy_loss(logits, np.ones(len(self.actions)))
 
 
-def test_ppos_loss_and_its_gradient():
+def test_ppos_loss_and_its_gradient_equal_rlax():
     rows = Choices(5)
 
     def loss(logits):
@@ -124,7 +124,7 @@ def test_ppos_loss_and_its_gradient():
     np.testing.assert_allclose(rows.ours(taken_grad), expected, **exactly)
 
 
-def test_the_policy_gradients_loss_and_its_gradient():
+def test_the_policy_gradients_loss_and_its_gradient_equal_rlax():
     rows = Choices(6)
 
     def loss(logits):

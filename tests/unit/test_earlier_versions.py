@@ -75,7 +75,7 @@ def test_counters_are_read():
     assert (counters.overflow, counters.lost) == (0, 6)  # what was lost had the other name
 
 
-def test_where_both_versions_wrote_to_a_hash_the_later_one_counts():
+def test_of_two_versions_that_wrote_to_a_hash_the_later_one_counts():
     assert Counters.from_fields({"declared": "3", "imported": "4"}).imported == 4
     assert Counters.from_fields({"imported": "4", "declared": "3"}).imported == 4
 

@@ -129,7 +129,7 @@ def test_each_unit_test_is_named_after_a_module_at_the_mirrored_place(path):
 
 
 @pytest.mark.parametrize("lane", MIRRORED_LANES[1:])
-def test_what_stands_in_a_mirrored_folder_of_another_lane_is_named_after_a_module_too(lane):
+def test_each_file_in_a_mirrored_folder_of_another_lane_is_named_after_a_module(lane):
     for package in PACKAGES:
         for path in (TESTS / lane / package).rglob("test_*.py"):
             module = module_of(path.relative_to(TESTS / lane))

@@ -26,7 +26,7 @@ def test_the_public_names_are_these():
     assert broodmind.__version__.count(".") >= 2
 
 
-def test_another_name_is_refused_with_those_there_are():
+def test_an_unknown_name_is_refused_with_a_list_of_the_public_names():
     with pytest.raises(AttributeError, match=r"nosuch.*expected one of .*connect"):
         _ = broodmind.nosuch
 

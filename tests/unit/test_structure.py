@@ -14,7 +14,7 @@ from support.paths import ROOT
 FOLDERS = ("actors", "common", "deploy", "learner")
 
 
-def test_the_packages_listed_are_the_folders_there_are():
+def test_the_packages_in_pyproject_are_the_existing_folders():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     listed = project["tool"]["setuptools"]["packages"]
     folders = {init.parent.relative_to(ROOT) for name in FOLDERS for init in (ROOT / name).rglob("__init__.py")}
@@ -89,13 +89,13 @@ def test_private_names_are_found_where_a_test_has_them(code):
     assert list(private_names(ast.parse(code)))
 
 
-def test_a_run_is_put_up_and_watched_without_numpy():
+def test_up_and_its_monitor_do_not_import_numpy():
     """A process that only watches need not hold its 15 MB."""
     code = "import sys, broodmind.deploy.local.up, broodmind.deploy.local.monitor; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_command_line_is_read_before_numpy_is_imported():
+def test_the_command_line_does_not_import_numpy():
     """BLAS looks at its number of threads once, when it is loaded: a command sets it first."""
     looking = "import sys, broodmind.deploy.cli; print('numpy' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", looking], text=True) == "False\n"

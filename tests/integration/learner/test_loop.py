@@ -74,7 +74,7 @@ def test_each_trajectory_is_trained_on_once_and_leaves_its_stream(shared_server,
     assert redis.call("XLEN", keys.trajectories("a")) == redis.call("XLEN", keys.trajectories("b")) == 0
 
 
-def test_every_refusal_is_counted_by_its_reason(shared_server, redis, run, keys):
+def test_every_rejected_entry_is_counted_by_its_reason(shared_server, redis, run, keys):
     config = replace(CONFIG, intake=replace(CONFIG.intake, max_staleness=0))
     with learning(shared_server.url, run, config):
         push(redis, keys, "a", [entry("a"), entry("a")])
@@ -102,7 +102,7 @@ def test_every_refusal_is_counted_by_its_reason(shared_server, redis, run, keys)
     assert [problem.partition(":")[0] for problem in problems] == ["payload", "actor", "entry"]
 
 
-def test_every_update_says_what_it_was_made_of(shared_server, redis, run, keys):
+def test_every_update_reports_its_steps_games_and_staleness(shared_server, redis, run, keys):
     config = replace(CONFIG, intake=replace(CONFIG.intake, max_staleness=1))
     with learning(shared_server.url, run, config):
         for version in (1, 2):
@@ -240,7 +240,7 @@ def test_an_actor_waits_for_room_and_goes_on_after_the_commit(shared_server, red
     connection.leave()
 
 
-def test_a_resend_after_a_lost_reply_is_refused_by_redis_itself(shared_server, redis, run, keys):
+def test_redis_refuses_an_entry_that_is_sent_again_after_a_lost_reply(shared_server, redis, run, keys):
     connection, own = faulty_connection(shared_server.url, run, "a")
     own.faults += ["reply lost", "reply lost"]
     connection.push([fragment(seed=1), fragment(seed=2)], NEVER)
@@ -249,7 +249,7 @@ def test_a_resend_after_a_lost_reply_is_refused_by_redis_itself(shared_server, r
     connection.leave()
 
 
-def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, run, keys):
+def test_a_connection_lost_while_fetching_weights_makes_the_actor_send_again(shared_server, redis, run, keys):
     """The server may have lost acknowledged entries with it, as appendfsync everysec allows."""
     redis.call("SET", keys.latest, Pointer(1, 1, "c", "d", 10).to_json())
     connection, own = faulty_connection(shared_server.url, run, "a")
@@ -270,7 +270,7 @@ def test_a_break_seen_while_fetching_weights_resends_too(shared_server, redis, r
 
 
 @pytest.mark.parametrize("rejection", [RedisUnreachable("LOADING"), ServerFull("OOM")])
-def test_what_is_refused_when_it_is_sent_again_is_not_taken_for_there(shared_server, redis, run, keys, rejection):
+def test_an_entry_refused_when_it_is_sent_again_is_not_taken_as_stored(shared_server, redis, run, keys, rejection):
     """A server that has just loaded its data, or found room, refuses the first of several and takes the rest."""
     connection, own = faulty_connection(shared_server.url, run, "a")
     connection.push([fragment(seed=seed) for seed in range(4)], NEVER)
@@ -292,7 +292,7 @@ def test_what_is_refused_when_it_is_sent_again_is_not_taken_for_there(shared_ser
     connection.leave()
 
 
-def test_two_processes_under_one_name_are_told_apart(shared_server, redis, run):
+def test_a_second_process_under_one_name_makes_the_first_one_fail(shared_server, redis, run):
     first = joined_connection(shared_server.url, run, "a")
     second = joined_connection(shared_server.url, run, "a")
     second.push([fragment()], NEVER)
@@ -311,7 +311,7 @@ def test_a_departed_actor_leaves_the_roster_with_its_stream(shared_server, redis
         assert not redis.call("EXISTS", keys.trajectories("a"))
 
 
-def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(shared_server, redis, run, keys):
+def test_entries_resent_by_an_actor_that_was_struck_off_are_not_trained_on_twice(shared_server, redis, run, keys):
     """Its connection broke meanwhile, so it sends again what it sent last; its stream and group are gone by then."""
     with learning(shared_server.url, run, STRIKING_OFF):
         connection, own = faulty_connection(shared_server.url, run, "sleeper", heartbeat_s=0)
@@ -329,7 +329,7 @@ def test_an_actor_that_was_struck_off_in_its_sleep_is_not_trained_on_twice(share
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_emptied_redis_is_seeded_again_in_a_new_epoch(kind):
+def test_a_learner_seeds_an_emptied_redis_in_a_new_epoch(kind):
     server = RealServer(kind)
     try:
         redis, keys = server.connect(), Keys("seeded")
@@ -368,7 +368,7 @@ def test_a_checkpoint_seeds_an_empty_redis(shared_server, redis, run, keys, tmp_
         learn(shared_server.url, run, other, config, NEVER)
 
 
-def test_the_lag_in_redis_is_true_at_every_moment(shared_server, redis, run, keys):
+def test_the_lag_in_redis_is_exact_at_every_moment(shared_server, redis, run, keys):
     """Entries added minus entries read, from the server's own figures, while a learner reads and commits."""
     with learning(shared_server.url, run):
         push(redis, keys, "a", [entry("a")])
@@ -386,7 +386,7 @@ def test_the_lag_in_redis_is_true_at_every_moment(shared_server, redis, run, key
         wait_until(lambda: lag_of(redis, keys, "a") == 0)
 
 
-def test_figures_of_an_update_are_in_the_stats_and_in_the_versions_stream(shared_server, redis, run, keys):
+def test_metrics_of_an_update_are_in_the_stats_and_in_the_versions_stream(shared_server, redis, run, keys):
     with learning(shared_server.url, run):
         push(redis, keys, "a", [entry("a"), entry("a")])
         head_of(redis, keys, version=2)
@@ -425,7 +425,7 @@ def test_a_server_at_its_memory_limit_drains_and_recovers(kind):
         server.close()
 
 
-def test_an_update_that_is_not_finite_is_refused_and_its_batch_set_aside(shared_server, redis, run, keys):
+def test_an_update_that_is_not_finite_is_undone_and_its_batch_rejected(shared_server, redis, run, keys):
     """The weights stay as they were, the run goes on, and the entries can be looked at."""
     spec = replace(SPEC, network=replace(SPEC.network, activation="relu"))
     vast = trajectory()
@@ -441,7 +441,7 @@ def test_an_update_that_is_not_finite_is_refused_and_its_batch_set_aside(shared_
         head_of(redis, keys, version=2, accepted=2)
 
 
-def test_a_redis_that_came_back_older_starts_a_new_epoch(shared_server, redis, run, keys):
+def test_a_redis_restored_to_an_older_state_starts_a_new_epoch(shared_server, redis, run, keys):
     """Versions that were lost must not be mistaken for the ones that come to bear their numbers."""
     with learning(shared_server.url, run):
         push(redis, keys, "a", [entry("a"), entry("a")])
@@ -456,7 +456,7 @@ def test_a_redis_that_came_back_older_starts_a_new_epoch(shared_server, redis, r
     assert (head["epoch"], head["accepted"]) == ("2", "2")
 
 
-def test_play_with_a_lost_version_is_refused_though_another_has_its_number(shared_server, redis, run, keys):
+def test_play_with_a_lost_version_is_rejected_although_a_new_one_has_its_number(shared_server, redis, run, keys):
     """By the learner that published it, and by its successor."""
 
     def played_with(commit, sequence):
@@ -487,7 +487,7 @@ def test_an_entry_names_the_commit_of_the_version_it_was_played_with(shared_serv
     connection.leave()
 
 
-def test_what_was_sent_again_is_sent_again_after_the_next_break_too(shared_server, redis, run, keys):
+def test_resent_entries_are_sent_again_after_the_next_lost_connection(shared_server, redis, run, keys):
     """A server that comes back without it may be long away, and be lost once more soon after."""
     clock = [0.0]
     connection, own = faulty_connection(shared_server.url, run, "a", clock=lambda: clock[-1])

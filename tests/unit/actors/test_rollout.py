@@ -120,7 +120,7 @@ def two_columns(**options):
     return Script([(2, TERMINATED, True), (3, TRUNCATED, False)], [(4, TERMINATED, False)], **options)
 
 
-def test_a_piece_holds_every_step_of_every_column():
+def test_a_fragment_has_every_step_of_every_column():
     game = two_columns()
     (fragment,) = make(StepRollout, game, 6).play(CountingPolicy())
     trajectory = fragment.trajectory
@@ -159,7 +159,7 @@ def test_games_that_end_in_the_same_step_are_in_the_order_of_their_columns():
     assert fragment.trajectory.episodes.wins == (False, True)
 
 
-def test_a_game_goes_on_over_the_end_of_a_piece_and_is_counted_whole_where_it_ends():
+def test_a_game_that_spans_fragments_is_counted_as_a_whole_in_the_one_where_it_ends():
     game = two_columns(wins=True)
     rollout = make(StepRollout, game, 3)
     fragments = [rollout.play(CountingPolicy())[0].trajectory for _ in range(4)]
@@ -172,7 +172,7 @@ def test_a_game_goes_on_over_the_end_of_a_piece_and_is_counted_whole_where_it_en
     assert game.seeds == [7]
 
 
-def test_a_game_that_ends_with_the_piece_resets_in_the_first_step_of_the_next():
+def test_a_game_that_ends_with_its_fragment_resets_in_the_first_step_of_the_next():
     rollout = make(StepRollout, Script([(3, TERMINATED, False)]), 3)
     first, second = (rollout.play(CountingPolicy())[0].trajectory for _ in range(2))
     assert columns_of(first.valid) == [[1, 1, 1]]
@@ -181,12 +181,12 @@ def test_a_game_that_ends_with_the_piece_resets_in_the_first_step_of_the_next():
     assert columns_of(second.observations) == [[[0, 3], [1, 0], [1, 1], [1, 2]]]
 
 
-def test_a_piece_without_an_ending_has_no_games():
+def test_a_fragment_in_which_no_game_ends_counts_no_games():
     (fragment,) = make(StepRollout, Script([(50, TERMINATED, True)], wins=True), 4).play(CountingPolicy())
     assert fragment.trajectory.episodes == Episodes(wins=())
 
 
-def test_games_of_a_single_step_leave_every_other_step_to_the_resets():
+def test_with_games_of_one_step_every_second_step_is_a_reset():
     (fragment,) = make(StepRollout, Script([(1, TERMINATED, False)]), 5).play(CountingPolicy())
     assert columns_of(fragment.trajectory.valid) == [[1, 0, 1, 0, 1]]
     assert fragment.trajectory.episodes.lengths == (1, 1, 1)
@@ -207,7 +207,7 @@ def test_masks_are_those_the_action_was_chosen_under(kind):
 
 
 @pytest.mark.parametrize("kind", [StepRollout, GameRollout])
-def test_a_piece_is_not_changed_by_the_play_that_follows(kind):
+def test_a_fragment_is_not_changed_by_later_steps(kind):
     game = Script([(3, TERMINATED, True), (3, TRUNCATED, False)], masked=True, wins=True)
     step, calls = game.step, itertools.count()
 
@@ -228,7 +228,7 @@ def test_a_piece_is_not_changed_by_the_play_that_follows(kind):
         np.testing.assert_array_equal(getattr(fragments[0].trajectory, name), getattr(kept, name), name)
 
 
-def test_a_piece_of_steps_is_of_the_version_that_played_it():
+def test_a_fragment_of_steps_has_the_version_that_played_it():
     rollout = make(StepRollout, two_columns(), 3)
     fragments = [rollout.play(CountingPolicy(version))[0] for version in (4, 6)]
     assert [fragment.played_with for fragment in fragments] == [(pointer(4),) * 2, (pointer(6),) * 2]
@@ -245,7 +245,7 @@ def play_games(rollout, steps, version=lambda _: 1):
     ]
 
 
-def test_each_game_is_a_piece_of_its_own_when_it_ends():
+def test_each_whole_game_becomes_a_fragment_when_it_ends():
     game = two_columns(wins=True)
     fragments = play_games(make(GameRollout, game, 10), 9)
     # Column 0 ends after steps 2 and (a reset later) 6 and 9; column 1 after 4 and 9.
@@ -274,12 +274,12 @@ def test_each_game_is_a_piece_of_its_own_when_it_ends():
     ]
 
 
-def test_a_step_that_ends_nothing_gives_nothing():
+def test_a_step_in_which_no_game_ends_gives_no_fragment():
     rollout = make(GameRollout, two_columns(), 10)
     assert rollout.play(CountingPolicy()) == []
 
 
-def test_a_game_as_long_as_the_length_is_whole():
+def test_a_game_of_exactly_the_maximum_length_is_not_cut():
     game = Script([(4, TERMINATED, True)], wins=True)
     ((_, fragment), (_, following)) = play_games(make(GameRollout, game, 4), 9)
     for trajectory in (fragment.trajectory, following.trajectory):
@@ -289,7 +289,7 @@ def test_a_game_as_long_as_the_length_is_whole():
         assert (trajectory.episodes.lengths, trajectory.episodes.returns) == ((4,), (10,))
 
 
-def test_a_longer_game_is_cut_as_truncated_and_its_rest_is_unseen():
+def test_a_longer_game_is_truncated_and_its_rest_is_not_recorded():
     game = Script([(7, TERMINATED, True), (2, TERMINATED, True)], wins=True)
     fragments = play_games(make(GameRollout, game, 3), 10)
     # Cut after 3 of 7 steps; then 4 unseen ones, a reset, and the next game, which ends after 2.
@@ -307,14 +307,14 @@ def test_a_longer_game_is_cut_as_truncated_and_its_rest_is_unseen():
     assert_travels(cut, game, 3)
 
 
-def test_the_unseen_rest_of_a_game_is_in_no_other_games_return_or_length():
+def test_the_unrecorded_rest_of_a_game_does_not_count_in_the_next_games_return_or_length():
     game = Script([(7, TERMINATED, True), (2, TERMINATED, True)])
     fragments = play_games(make(GameRollout, game, 3), 10)
     assert [fragment.trajectory.episodes.lengths for _, fragment in fragments] == [(3,), (2,)]
     assert [fragment.trajectory.episodes.returns for _, fragment in fragments] == [(1 + 2 + 3,), (1 + 2,)]
 
 
-def test_a_cut_in_one_column_leaves_the_others_alone():
+def test_truncating_a_game_does_not_affect_other_columns():
     game = Script([(7, TERMINATED, True)], [(2, TERMINATED, True)], [(3, TRUNCATED, True)])
     fragments = play_games(make(GameRollout, game, 3), 8)
     # Column 1 ends after steps 2, 5 and 8; column 2 after 3 and 7; column 0 is cut after 3 and ends unseen after 7.
@@ -460,7 +460,7 @@ def test_observations_of_bytes_stay_bytes(kind):
     assert_travels(fragments[0].trajectory, game, 6)
 
 
-def test_a_game_that_knows_no_wins_although_it_should_has_lost():
+def test_a_game_that_should_report_wins_and_does_not_counts_as_lost():
     game = Script([(2, TERMINATED, True)])
     game.spec = replace(game.spec, wins=True)
     step = game.step
@@ -470,7 +470,7 @@ def test_a_game_that_knows_no_wins_although_it_should_has_lost():
 
 
 @pytest.mark.parametrize(("unroll", "kind"), [("steps", StepRollout), ("games", GameRollout)])
-def test_the_runs_spec_says_which_rollout_it_is(unroll, kind):
+def test_the_runs_spec_selects_the_kind_of_rollout(unroll, kind):
     game = Script([(2, TERMINATED, True)])
     spec = RunSpec(game.spec, rollout=RolloutSpec(unroll=unroll, fragment_length=5))
     assert type(make_rollout(game, spec, 1, np.random.default_rng(0))) is kind

@@ -32,7 +32,7 @@ class Sample:
 FIELDS = settings_of(Sample)
 
 
-def test_only_what_is_marked_is_a_setting():
+def test_only_annotated_fields_are_settings():
     assert list(FIELDS) == ["share", "count", "any_number", "widths", "kind", "on", "folder", "word"]
     assert (FIELDS["share"].kind, FIELDS["share"].default, FIELDS["share"].setting.unit) == (float, 0.5, "of all")
     assert FIELDS["kind"].choices == ("one", "two")
@@ -55,7 +55,7 @@ def test_only_what_is_marked_is_a_setting():
         ("folder", "a/b", Path("a/b")),
     ],
 )
-def test_conversion(name, raw, value):
+def test_a_value_is_converted_to_its_settings_type(name, raw, value):
     converted = FIELDS[name].convert(raw)
     assert converted == value
     assert type(converted) is type(value)
@@ -84,7 +84,7 @@ def test_conversion(name, raw, value):
         ("word", 5, "word: ***, expected text"),
     ],
 )
-def test_refusal(name, raw, message):
+def test_an_invalid_value_is_refused_with_what_is_allowed(name, raw, message):
     with pytest.raises(ConfigError) as refused:
         FIELDS[name].convert(raw)
     assert str(refused.value) == message

@@ -51,12 +51,12 @@ def test_an_entry_says_whether_its_trajectory_is_imported(imported):
         lambda raw: raw[:-1],
     ],
 )
-def test_a_mark_that_is_not_the_importers_is_rejected(change):
+def test_an_invalid_import_mark_is_rejected(change):
     with pytest.raises(WireError, match=r"^entry: "):
         parse_entry(change(on_the_wire(make_header(0, 0, 8, 1, NOW, imported=True))))
 
 
-def test_how_an_imported_game_ended_may_be_unknown_and_no_others():
+def test_only_an_imported_game_may_have_an_unknown_result():
     spec = replace(SPEC, game=replace(SPEC.game, wins=True))
     played = trajectory()
     payload = encode_trajectory(played, "a", spec)
@@ -81,12 +81,14 @@ def test_how_an_imported_game_ended_may_be_unknown_and_no_others():
     ],
 )
 @pytest.mark.parametrize(("epoch", "version"), [(0, 0), (3, 20), (9, 99)])
-def test_it_is_taken_where_asked_for_whatever_its_version_says(config, age_ms, expected, epoch, version):
+def test_with_accept_imported_an_imported_game_is_accepted_whatever_its_version(
+    config, age_ms, expected, epoch, version
+):
     header = a_header(trajectory(), epoch=epoch, versions=(version, version), created_ms=NOW - age_ms)
     assert rejection(header, STANDING, NOW, config) == expected
 
 
-def test_being_asked_for_excuses_nothing_else():
+def test_accept_imported_does_not_switch_off_other_checks():
     ours = make_header(20, 3, 8, 1, NOW)
     assert rejection(ours, STANDING, NOW, ASKED) is None
     assert rejection(replace(ours, versions=(15, 15)), STANDING, NOW, ASKED) == "stale"
@@ -103,7 +105,7 @@ def a_run_after(*headers):
     return run, run.commit(batcher, metrics, {"a"})[0]
 
 
-def test_it_is_counted_among_the_accepted_and_apart():
+def test_an_imported_game_is_counted_as_accepted_and_as_imported():
     played = trajectory()
     ours = make_header(19, 3, played.steps, played.episodes, NOW)
     _, commit = a_run_after(a_header(played), ours, a_header(played))
@@ -116,7 +118,7 @@ def test_it_is_counted_among_the_accepted_and_apart():
     assert commit.stats["accept_imported"] == 1
 
 
-def test_it_shows_in_no_figure_of_what_the_runs_own_versions_do():
+def test_an_imported_game_does_not_change_the_metrics_of_the_runs_own_games():
     played = trajectory()
     ours = make_header(19, 3, played.steps, played.episodes, NOW)
     vast = replace(a_header(played), episodes=Episodes((1e6,), (999,), (NOW,)))
@@ -133,7 +135,7 @@ def test_it_shows_in_no_figure_of_what_the_runs_own_versions_do():
     assert figures[0] == {"figure_games": "1", "return_mean": "1", "staleness_max": "1"}
 
 
-def test_what_it_was_not_played_with_counts_as_older_for_the_rate(monkeypatch):
+def test_imported_steps_count_as_stale_for_the_learning_rate(monkeypatch):
     shares, played = [], trajectory()
     monkeypatch.setattr(
         "broodmind.learner.algorithms.trainer.Trainer.update", lambda _, batch: shares.append(batch.stale_share) or {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.standin.world import GAME_SECONDS, World
 
 
-def test_the_stand_in_plays_the_same_game_for_the_same_seed():
+def test_the_stand_in_gives_the_same_game_for_the_same_seed():
     def course(seed):
         world = World(seed, difficulty=5)
         while not world.result:

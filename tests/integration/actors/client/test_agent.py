@@ -252,7 +252,7 @@ def test_a_crashed_game_is_recorded_and_never_arrives(shared_server, redis, run,
 # Servers that are not there.
 
 
-def test_nobody_there_and_then_somebody(server):
+def test_a_client_started_before_redis_plays_once_a_policy_is_published(server):
     server.kill()
     with connect(server.url, "run", actions=5) as agent:
         assert {play(agent, number).version for number in range(20)} == {0}
@@ -307,7 +307,7 @@ def test_without_a_fallback_actions_are_drawn_from_what_is_known(run, options, m
         assert {game.act([0], mask) for _ in range(100)} == expected
 
 
-def test_games_play_on_while_the_server_hangs_and_arrive_once(server):
+def test_games_continue_while_the_server_hangs_and_arrive_once(server):
     redis = server.connect()
     publish(redis, "run")
     with connected(server.url, "run") as agent:
@@ -324,7 +324,7 @@ def test_games_play_on_while_the_server_hangs_and_arrive_once(server):
     redis.close()
 
 
-def test_games_play_on_while_the_server_is_dead_and_arrive_once(server):
+def test_games_continue_while_the_server_is_down_and_arrive_once(server):
     redis = server.connect()
     publish(redis, "run")
     with connected(server.url, "run") as agent:
@@ -353,7 +353,7 @@ def test_a_close_is_bounded_while_the_server_hangs(server):
     redis.close()
 
 
-def test_what_does_not_fit_is_dropped_oldest_first_and_counted_by_the_learner(server):
+def test_games_above_the_limits_are_dropped_oldest_first_and_counted_by_the_learner(server):
     redis = server.connect()
     publish(redis, "run")
     keys = Keys("run")
@@ -381,7 +381,7 @@ def test_what_does_not_fit_is_dropped_oldest_first_and_counted_by_the_learner(se
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_wrong_password_is_told_by_the_status_and_mended_while_games_play_on(kind):
+def test_a_wrong_password_is_in_the_status_and_can_be_corrected_while_games_continue(kind):
     server = RealServer(kind, requirepass="secret")
     try:
         with connect(server.url.replace("//", "//:hunter2@"), "run", actions=5) as agent:
@@ -405,7 +405,7 @@ def replace_connection(server, password):
 
 
 @pytest.mark.parametrize("options", [{"actions": 4}, {"game": replace(GAME, observation_shape=(4,))}])
-def test_a_run_of_another_game_is_told_by_the_status(shared_server, redis, run, options):
+def test_a_run_of_another_game_is_in_the_status(shared_server, redis, run, options):
     publish(redis, run)
     with connect(shared_server.url, run, **options) as agent:
         wait_until(lambda: agent.status.connection == "misfit")
@@ -430,7 +430,7 @@ def test_a_server_at_its_memory_limit_is_waited_for(server):
     redis.close()
 
 
-def test_a_run_that_is_made_anew_with_another_spec_is_followed(shared_server, redis, run):
+def test_a_client_follows_a_run_that_is_recreated_with_another_spec(shared_server, redis, run):
     publish(redis, run)
     with connected(shared_server.url, run) as agent:
         play(agent, 1)
@@ -443,7 +443,7 @@ def test_a_run_that_is_made_anew_with_another_spec_is_followed(shared_server, re
         assert arrived(redis, run, agent.actor) == [2]
 
 
-def test_of_two_processes_with_one_name_nothing_is_lost_and_both_hear_of_it(shared_server, redis, run, caplog):
+def test_two_processes_with_one_name_lose_nothing_and_both_report_it(shared_server, redis, run, caplog):
     publish(redis, run)
     with connected(shared_server.url, run, name="a") as one, connected(shared_server.url, run, name="a") as other:
         for number in range(0, 10, 2):
@@ -458,7 +458,7 @@ def test_of_two_processes_with_one_name_nothing_is_lost_and_both_hear_of_it(shar
 # Processes.
 
 
-def test_a_process_that_just_ends_sends_what_it_has(shared_server, redis, run):
+def test_a_process_that_ends_without_close_sends_its_finished_games(shared_server, redis, run):
     publish(redis, run)
     script = f"""
 import sys; sys.path.insert(0, "tests")
@@ -509,7 +509,7 @@ print(*(name for name in sys.modules if name.startswith("broodmind.")))
         ({"seed": -1}, "seed: -1, expected at least 0"),
     ],
 )
-def test_a_connect_that_cannot_be_is_refused_at_once(options, message):
+def test_invalid_arguments_of_connect_are_refused_at_once(options, message):
     with pytest.raises(ConfigError, match=message):
         connect(**{"url": "redis://127.0.0.1:1", **options})
 
@@ -636,7 +636,7 @@ def test_a_process_that_takes_over_a_spool_adds_nothing_that_is_not_wanted(share
         assert first + arrived(redis, run, "a") == list(range(100))
 
 
-def test_two_agents_of_one_machine_spool_apart(shared_server, redis, run, tmp_path):
+def test_two_agents_on_one_machine_have_separate_spools(shared_server, redis, run, tmp_path):
     publish(redis, run)
     with (
         connected(shared_server.url, run, spool_dir=tmp_path) as one,

@@ -101,7 +101,7 @@ def test_a_client_in_c_plays_games_that_are_learnt_from(shared_server, redis, ru
 
 
 @pytest.mark.parametrize("connections", [1, 16])
-def test_many_games_at_once_arrive_each_with_what_it_was(shared_server, redis, run, connections):
+def test_concurrent_games_arrive_each_with_its_own_steps(shared_server, redis, run, connections):
     publish(redis, run)
     games = 32
 
@@ -139,7 +139,7 @@ def test_many_games_at_once_arrive_each_with_what_it_was(shared_server, redis, r
 
 
 @pytest.mark.parametrize("most", [1, 4, 1024])
-def test_what_is_asked_at_once_is_decided_together(shared_server, redis, run, most, monkeypatch):
+def test_requests_that_arrive_together_share_one_forward_pass(shared_server, redis, run, most, monkeypatch):
     publish(redis, run)
     rows, act = [], Policy.act
     monkeypatch.setattr(Policy, "act", lambda self, seen, *rest: rows.append(len(seen)) or act(self, seen, *rest))
@@ -164,7 +164,7 @@ def test_what_is_asked_at_once_is_decided_together(shared_server, redis, run, mo
     assert max(rows) == min(most, 10)
 
 
-def test_more_than_it_can_take_is_refused(shared_server, redis, run):
+def test_connections_and_episodes_above_the_limits_are_refused(shared_server, redis, run):
     publish(redis, run)
 
     async def play(port):
@@ -185,7 +185,7 @@ def test_more_than_it_can_take_is_refused(shared_server, redis, run):
         asyncio.run(play(port))
 
 
-def test_an_episode_keeps_its_version_beside_others_of_a_newer_one(shared_server, redis, run):
+def test_an_episode_keeps_its_version_while_others_play_a_newer_one(shared_server, redis, run):
     publish(redis, run)
 
     async def play(agent, port):
@@ -211,7 +211,7 @@ def test_an_episode_keeps_its_version_beside_others_of_a_newer_one(shared_server
         assert played_by(redis, run, agent.actor) == {1: 1, 2: 2}
 
 
-def test_the_example_in_the_document_is_what_is_said(shared_server, redis, run):
+def test_the_documented_example_is_the_actual_exchange(shared_server, redis, run):
     messages = example((DOCS / "serve.md").read_text())
     assert [meaning["type"] for way, _, meaning in messages if way == ">"] == [
         *("hello", "episode", "act", "reward", "end", "act")
@@ -235,7 +235,7 @@ def test_the_example_in_the_document_is_what_is_said(shared_server, redis, run):
                 assert replies.read(len(data)) == data
 
 
-def test_bytes_say_what_lists_say(shared_server, redis, run):
+def test_arrays_as_bytes_and_as_lists_give_the_same_game(shared_server, redis, run):
     """Of the same policy and the same seed, in the order that the document tells."""
     spec = replace(SPEC, game=GameSpec("grid", (2, 3), Discrete(5), masked=True))
     publish(redis, run, spec=spec)
@@ -265,7 +265,7 @@ def test_bytes_say_what_lists_say(shared_server, redis, run):
 # What is wrong.
 
 
-def test_a_connection_that_breaks_off_aborts_its_games_and_no_others(shared_server, redis, run, tmp_path, caplog):
+def test_a_broken_connection_aborts_only_its_own_games(shared_server, redis, run, tmp_path, caplog):
     publish(redis, run)
 
     async def play(agent, port):
@@ -326,7 +326,9 @@ HELLO = framed({"type": "hello", "protocol": 1})
         (HELLO + framed({"type": "episode", "id": 1, "labels": {"a": [[[]]] * 20}}), "more lists and maps"),
     ],
 )
-def test_what_names_no_episode_is_answered_and_ends_the_connection(shared_server, redis, run, sent, error):
+def test_an_invalid_request_without_an_episode_gets_an_error_and_ends_the_connection(
+    shared_server, redis, run, sent, error
+):
     publish(redis, run)
 
     async def talk(port):
@@ -365,7 +367,9 @@ def test_what_names_no_episode_is_answered_and_ends_the_connection(shared_server
         ({"type": "jump", "id": 1}, "type: 'jump', expected one of"),
     ],
 )
-def test_what_names_an_episode_is_answered_and_ends_the_episode_alone(shared_server, redis, run, request_, error):
+def test_an_invalid_request_for_an_episode_gets_an_error_and_ends_only_that_episode(
+    shared_server, redis, run, request_, error
+):
     publish(redis, run)
 
     async def talk(port):
@@ -396,7 +400,7 @@ def test_an_error_reaches_a_client_that_was_still_sending(shared_server, redis, 
         assert b"frame: 4294967295 bytes" in it.recv(1 << 16)
 
 
-def test_bad_numbers_spoil_the_episode_and_the_game_plays_on(shared_server, redis, run):
+def test_unusable_numbers_exclude_the_episode_from_training_while_the_game_continues(shared_server, redis, run):
     publish(redis, run)
 
     async def talk(port):
@@ -414,7 +418,7 @@ def test_bad_numbers_spoil_the_episode_and_the_game_plays_on(shared_server, redi
         assert arrived(redis, run, agent.actor) == []
 
 
-def test_a_client_that_does_not_read_is_not_read_and_holds_up_nobody(shared_server, redis, run):
+def test_a_client_that_stops_reading_replies_does_not_block_other_clients(shared_server, redis, run):
     publish(redis, run)
 
     async def talk(agent, port):
@@ -437,7 +441,7 @@ def test_a_client_that_does_not_read_is_not_read_and_holds_up_nobody(shared_serv
 # Without a policy, and without Redis.
 
 
-def test_without_redis_the_client_s_own_word_for_its_actions_is_enough_to_play():
+def test_without_redis_the_action_space_in_the_hello_is_enough_to_play():
     async def talk(port):
         actions = {"kind": "multi_discrete", "sizes": [2, 3]}
         async with client(port, wait_s=0, actions=actions) as it:
@@ -451,7 +455,7 @@ def test_without_redis_the_client_s_own_word_for_its_actions_is_enough_to_play()
     assert (end["outcome"], end["trained_on"], end["reason"]) == ("win", False, "played without a policy")
 
 
-def test_a_hello_waits_for_a_policy_and_a_game_that_turns_out_to_be_another_is_refused(shared_server, redis, run):
+def test_a_hello_waits_for_a_policy_and_another_game_than_the_runs_is_refused(shared_server, redis, run):
     async def talk(agent, port):
         async with client(port, wait_s=0, observation_shape=[4]) as hasty:
             patient = asyncio.create_task(first_reply(port))
@@ -470,7 +474,7 @@ def test_a_hello_waits_for_a_policy_and_a_game_that_turns_out_to_be_another_is_r
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_games_play_on_while_redis_hangs_and_arrive_once(kind):
+def test_games_continue_while_redis_hangs_and_arrive_once(kind):
     server = RealServer(kind)
     try:
         redis = server.connect()
@@ -499,9 +503,7 @@ def test_games_play_on_while_redis_hangs_and_arrive_once(kind):
 # The command.
 
 
-def test_a_signal_ends_the_command_with_its_open_games_aborted_and_its_ended_ones_sent(
-    shared_server, redis, run, tmp_path
-):
+def test_a_signal_aborts_open_games_sends_finished_ones_and_ends_the_command(shared_server, redis, run, tmp_path):
     publish(redis, run)
     records = tmp_path / "records.jsonl"
 
@@ -573,14 +575,14 @@ def test_the_command_ends_with_its_parent(shared_server, redis, run):
         (("--spool-dir", "x"), 2, "--spool-dir: x, expected only with --serve"),
     ],
 )
-def test_what_cannot_be_served_is_said_at_once(arguments, code, said):
+def test_invalid_options_of_serve_end_the_command_at_once(arguments, code, said):
     process = broodmind("actors", *arguments)
     _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == code
     assert said in " ".join(errors.split())
 
 
-def test_an_address_that_is_taken_is_said_by_name():
+def test_an_address_in_use_is_named_in_the_error():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         process = broodmind("actors", "--serve", address)
@@ -589,7 +591,7 @@ def test_an_address_that_is_taken_is_said_by_name():
 
 
 @pytest.mark.parametrize(("address", "warned"), [("[::1]:0", False), ("0.0.0.0:0", True), ("localhost:0", False)])
-def test_an_address_that_others_reach_is_warned_of(run, address, warned):
+def test_an_address_other_machines_can_reach_gives_a_warning(run, address, warned):
     process = broodmind("actors", "--serve", address, "--redis", f"redis://127.0.0.1:{free_port()}", "--run", run)
     try:
         place = json.loads(process.stdout.readline())

@@ -151,7 +151,7 @@ def test_whole_games_are_played_recorded_and_trained_on(either_table):
     table.check_nothing_is_left()
 
 
-def test_a_game_that_dies_is_recorded_as_crashed_and_played_anew(either_table, tmp_path):
+def test_a_game_whose_process_dies_is_recorded_as_crashed_and_restarted(either_table, tmp_path):
     with either_table.actors(SC2_FAULT="die:20", SC2_FAULT_ONCE=str(tmp_path / "once")):
         first, second = either_table.records(2)[:2]
         either_table.check_trained_on_what_was_played()
@@ -161,7 +161,7 @@ def test_a_game_that_dies_is_recorded_as_crashed_and_played_anew(either_table, t
     either_table.check_nothing_is_left()
 
 
-def test_a_game_that_hangs_is_ended_with_its_session_and_played_anew(table, tmp_path):
+def test_a_game_that_hangs_is_killed_with_its_session_and_restarted(table, tmp_path):
     with table.actors("--no-progress-seconds", "20", SC2_FAULT="hang:20", SC2_FAULT_ONCE=str(tmp_path / "once")):
         (hung,) = wait_until(table.games)
         first, second = table.records(2)[:2]
@@ -173,14 +173,14 @@ def test_a_game_that_hangs_is_ended_with_its_session_and_played_anew(table, tmp_
     table.check_nothing_is_left()
 
 
-def test_a_game_that_never_comes_up_is_ended_too(table, tmp_path):
+def test_a_game_that_never_starts_is_killed(table, tmp_path):
     with table.actors("--no-progress-seconds", "20", SC2_FAULT="deaf", SC2_FAULT_ONCE=str(tmp_path / "once")):
         first, second = table.records(2)[:2]
     assert (first["outcome"], second["outcome"] in PLAYED) == ("stalled", True)
     table.check_nothing_is_left()
 
 
-def test_a_game_longer_than_an_attempt_may_take_is_ended(table, tmp_path):
+def test_a_game_longer_than_the_limit_of_an_attempt_is_killed(table, tmp_path):
     with table.actors("--max-attempt-seconds", "6", SC2_FAULT="hang:20"):
         (line, *_) = table.records()
     assert (line["outcome"], line["reason"]) == ("overtime", "still running after 6 s")
@@ -194,7 +194,7 @@ def test_a_game_longer_than_an_attempt_may_take_is_ended(table, tmp_path):
         ("on_start", "the bot failed before its first step, which burnysc2 reports as a defeat"),
     ],
 )
-def test_a_bot_that_fails_has_aborted_and_not_lost(table, tmp_path, where, reason):
+def test_an_exception_in_the_bot_aborts_the_game_instead_of_losing_it(table, tmp_path, where, reason):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sitecustomize.py").write_text(BROKEN_BOT)
     fault = {"BOT_FAULT": where, "BOT_FAULT_ONCE": str(tmp_path / "once"), "PYTHONPATH": str(tmp_path / "broken")}
@@ -206,7 +206,7 @@ def test_a_bot_that_fails_has_aborted_and_not_lost(table, tmp_path, where, reaso
     table.check_nothing_is_left()
 
 
-def test_what_burnysc2_cannot_prepare_is_no_defeat_either(table, tmp_path):
+def test_an_exception_before_the_first_step_aborts_the_game_instead_of_losing_it(table, tmp_path):
     """A map without a place to build: it fails before `on_start`, is swallowed the same, and never reaches the bot."""
     with table.actors(SC2_FAULT="barren", SC2_FAULT_ONCE=str(tmp_path / "once")):
         first, second = table.records(2)[:2]
@@ -255,7 +255,7 @@ def port_server(*ports):
 
 
 @pytest.mark.parametrize("holder", ["a silent program", "another game"])
-def test_a_port_that_is_taken_costs_an_attempt_and_no_more(table, tmp_path, holder):
+def test_a_port_in_use_fails_one_attempt_only(table, tmp_path, holder):
     """burnysc2 itself would knock there for three minutes, or play in the other's game."""
     with contextlib.ExitStack() as stack:
         taken = free_port()
@@ -329,7 +329,7 @@ def returns_of(game):
 BEGAN = 0.3 * 12 / 200 + 0.2 * -35 / 36  # the potential of a start with 12 drones, and one enemy zergling in sight
 
 
-def test_the_same_game_is_won_or_lost_by_its_decisions(play):
+def test_the_bots_actions_decide_whether_the_same_game_is_won(play):
     """Against the stand-in's hard opponent; else nothing could be learnt here."""
     defended, idled = play(2), play(3)
     assert (defended["outcome"], idled["outcome"]) == ("win", "loss")
@@ -342,7 +342,7 @@ def test_the_same_game_is_won_or_lost_by_its_decisions(play):
     assert defended["heartbeats"] > 20 * sum(what == "act" for what, _ in defended["told"])
 
 
-def test_rewards_come_before_the_next_decision_and_the_last_with_the_end(play):
+def test_a_reward_is_given_before_the_next_action_and_the_last_one_at_the_end(play):
     game = play(2, limit_s=60)
     order = [what for what, _ in game["told"]]
     decisions = order.count("act")
@@ -352,7 +352,7 @@ def test_rewards_come_before_the_next_decision_and_the_last_with_the_end(play):
     assert times == pytest.approx([22 * 4 / 22.4 * i for i in range(decisions)], abs=1e-3)
 
 
-def test_a_game_at_its_limit_is_truncated_with_the_observation_its_future_begins_at(play):
+def test_a_game_at_its_time_limit_is_truncated_with_its_final_observation(play):
     game = play(2, limit_s=30)
     assert game["outcome"] == "truncated"
     assert game["told"][-1][1][8] == pytest.approx(0.03, abs=1e-3)
@@ -407,7 +407,7 @@ class BotAI(bot_ai.BotAI):
         (("--map", MAP), {"SC2PATH": "/nowhere"}, "SC2PATH: StarCraft II not found"),
     ],
 )
-def test_what_no_restart_would_mend_ends_the_actors_with_its_reason(table, arguments, environment, message):
+def test_an_error_that_a_restart_cannot_repair_ends_the_actors_with_its_reason(table, arguments, environment, message):
     settings = {**os.environ, "SC2PATH": str(table.sc2), **environment}
     process = broodmind("actors", *table.common, *arguments, env=settings)
     _, shown = process.communicate(timeout=PATIENCE_S)
@@ -445,7 +445,7 @@ def test_a_finished_game_waits_for_redis_to_come_back(table, tmp_path):
     table.check_trained_on_what_was_played()
 
 
-def test_up_says_that_it_cannot_play_it(tmp_path):
+def test_up_reports_that_it_cannot_play_starcraft2(tmp_path):
     process = broodmind("up", "--game", "starcraft2", cwd=tmp_path)
     _, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 3

@@ -133,7 +133,7 @@ def test_a_standby_takes_over_from_a_killed_learner_and_nothing_is_lost(shared_s
     assert metrics["accepted"] == head_of(redis, run)["accepted"]
 
 
-def test_a_standby_that_is_told_to_stop_ends_at_once_and_with_nothing_wrong(shared_server, redis, run):
+def test_a_standby_that_is_told_to_stop_ends_at_once_with_exit_code_0(shared_server, redis, run):
     redis.call("SET", Keys(run).lease, "1-somebody")
     standby = broodmind("learner", "--redis", shared_server.url, "--run", run, "--standby")
     line = standby.stderr.readline()
@@ -161,7 +161,7 @@ def played(shared_server, redis, run, keys, tmp_path):
     return tmp_path
 
 
-def test_a_run_that_is_right_is_found_right(shared_server, run, played):
+def test_verify_finds_nothing_in_a_correct_run(shared_server, run, played):
     verdict = verify(shared_server.url, run, played)
     assert verdict.violations == []
     assert verdict.metrics.items() >= {"commits": 3, "acknowledged_consumed": 2, "acknowledged_waiting": 1}.items()
@@ -182,12 +182,12 @@ def test_a_run_that_is_right_is_found_right(shared_server, run, played):
         (lambda r, k: r.call("XDEL", k.ledger, r.call("XRANGE", k.ledger, "-", "+")[1][0]), "chain"),
     ],
 )
-def test_a_run_that_was_tampered_with_is_found_out(shared_server, redis, run, keys, played, tamper, kind):
+def test_verify_finds_what_was_tampered_with(shared_server, redis, run, keys, played, tamper, kind):
     tamper(redis, keys)
     assert kind in {violation.kind for violation in verify(shared_server.url, run, played).violations}
 
 
-def test_an_entry_that_is_pending_and_gone_is_found(shared_server, redis, run, keys, played):
+def test_verify_finds_a_pending_entry_that_is_missing_from_its_stream(shared_server, redis, run, keys, played):
     stream = keys.trajectories("a")
     ((_, ((entry_id, _),)),) = redis.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "STREAMS", stream, ">")
     redis.call("XDEL", stream, entry_id)
@@ -208,7 +208,7 @@ def test_verify_ends_with_a_code_of_its_own_and_says_what_is_wrong(shared_server
     assert "2 violations, expected none" in error
 
 
-def test_what_is_no_run_and_no_folder_is_refused_by_name(shared_server, run, tmp_path):
+def test_an_unknown_run_or_folder_is_refused_by_name(shared_server, run, tmp_path):
     with pytest.raises(ConfigError, match=run):
         verify(shared_server.url, run)
     process = broodmind("verify", "--redis", shared_server.url, "--journal", str(tmp_path / "absent"))

@@ -56,7 +56,7 @@ ALGORITHMS = {
 
 
 @pytest.mark.parametrize("algo", ALGORITHMS)
-def test_imported_games_are_trained_on_once_and_counted_apart(shared_server, redis, run, tmp_path, algo):
+def test_imported_games_are_trained_on_once_and_counted_separately(shared_server, redis, run, tmp_path, algo):
     keys, url = Keys(run), shared_server.url
     files = write_games(tmp_path / "games", 20, 30)
     steps = sum(30 + number - 1 for number in range(20))
@@ -75,7 +75,7 @@ def test_imported_games_are_trained_on_once_and_counted_apart(shared_server, red
     assert played == {"staleness_limit"}  # what it follows from, not what was measured
 
 
-def test_an_import_mixes_with_actors_and_leaves_their_figures_alone(shared_server, redis, run, tmp_path):
+def test_an_import_beside_actors_does_not_change_their_metrics(shared_server, redis, run, tmp_path):
     keys, url = Keys(run), shared_server.url
     files = write_games(tmp_path / "games", 30, 60)
     with (
@@ -93,7 +93,7 @@ def test_an_import_mixes_with_actors_and_leaves_their_figures_alone(shared_serve
     assert abs(float(stats["return_mean"])) <= 2  # TinyZerg's; the imported games' are in the tens
 
 
-def test_a_learner_that_was_not_told_to_take_them_refuses_and_counts_them(shared_server, redis, run, tmp_path):
+def test_a_learner_without_accept_imported_rejects_and_counts_imported_games(shared_server, redis, run, tmp_path):
     keys, url = Keys(run), shared_server.url
     (file,) = write_games(tmp_path / "games", 1)
     with learning(redis, url, run, "--algo", "vtrace"):
@@ -110,7 +110,7 @@ def test_a_learner_that_was_not_told_to_take_them_refuses_and_counts_them(shared
     assert redis.call("XLEN", keys.trajectories("bot")) == 0
 
 
-def test_unsound_files_are_refused_by_name_and_the_others_taken(shared_server, redis, run, tmp_path):
+def test_invalid_files_are_refused_by_name_and_the_others_imported(shared_server, redis, run, tmp_path):
     keys, url = Keys(run), shared_server.url
     good = write_game(tmp_path / "exp_20260125_120000_ep0.npz", 20)
     bad = {
@@ -137,7 +137,7 @@ def test_unsound_files_are_refused_by_name_and_the_others_taken(shared_server, r
     assert (nothing["taken"], padded["taken"]) == (0, 1)
 
 
-def test_every_real_file_is_taken_or_refused_as_its_folder_says_where_they_are_found(shared_server, redis, run):
+def test_every_real_file_is_imported_or_refused_as_its_folder_name_says(shared_server, redis, run):
     if not REAL.exists():
         return
     keys, url = Keys(run), shared_server.url
@@ -159,7 +159,7 @@ def test_every_real_file_is_taken_or_refused_as_its_folder_says_where_they_are_f
         (("--behaviour", "epsilon:0.9", "--model", "nowhere.npz"), "model nowhere.npz: file: missing"),
     ],
 )
-def test_what_drew_the_actions_must_be_said(shared_server, run, tmp_path, options, expected):
+def test_the_behaviour_policy_must_be_given(shared_server, run, tmp_path, options, expected):
     (file,) = write_games(tmp_path / "games", 1)
     assert expected in imported(shared_server.url, run, file, *options, code=ConfigError.exit_code)
 
@@ -181,7 +181,7 @@ def test_epsilon_greedy_behaviour_reaches_the_learner_as_probabilities(shared_se
     assert set(np.round(np.exp(log_probs[:, 0]), 4)) == {np.float32(0.18), np.float32(0.28)}
 
 
-def test_an_interrupted_import_says_how_far_it_came(shared_server, redis, run, tmp_path):
+def test_an_interrupted_import_reports_what_it_has_imported(shared_server, redis, run, tmp_path):
     """No learner consumes anything here: the importer fills its stream and waits."""
     keys, url = Keys(run), shared_server.url
     game = replace(SPEC.game, observation_shape=(15,))
@@ -206,7 +206,7 @@ def test_an_interrupted_import_says_how_far_it_came(shared_server, redis, run, t
     assert not redis.call("EXISTS", keys.heartbeat("bot"))
 
 
-def test_a_game_that_such_files_cannot_be_of_is_refused(shared_server, redis, run, tmp_path):
+def test_a_run_whose_game_these_files_cannot_contain_is_refused(shared_server, redis, run, tmp_path):
     keys, url = Keys(run), shared_server.url
     (file,) = write_games(tmp_path / "games", 1)
     joined_connection(url, run, "somebody", replace(SPEC, game=replace(SPEC.game, masked=True))).leave()

@@ -57,7 +57,7 @@ def test_up_learns_and_leaves_nothing_but_its_folder(folder):
     check_nothing_is_left(out)
 
 
-def test_a_folder_with_checkpoints_is_gone_on_with(folder):
+def test_up_resumes_from_the_checkpoints_in_its_folder(folder):
     out = folder / "out"
     for steps in ("4000", "8000"):
         process = broodmind("up", *SMALL, "--max-steps", steps, "--json", "--out", str(out))
@@ -126,7 +126,7 @@ def test_up_killed_takes_everything_with_it(folder, start):
     check_nothing_is_left(out)
 
 
-def test_up_and_its_guard_killed_at_once_leave_nothing(folder, start):
+def test_up_and_its_guard_process_killed_together_leave_no_files(folder, start):
     """The guard's watcher is left to clean up."""
     out = folder / "out"
     process, guard = start(out), pid_of("broodmind-guard")
@@ -136,7 +136,7 @@ def test_up_and_its_guard_killed_at_once_leave_nothing(folder, start):
     check_nothing_is_left(out)
 
 
-def test_up_and_all_of_its_guard_killed_at_once_leave_no_process(folder, start):
+def test_up_and_all_guard_processes_killed_together_leave_no_process(folder, start):
     """There is nobody left to remove the folder, but the kernel ends the server with the guard."""
     out = folder / "out"
     process = start(out)
@@ -163,7 +163,7 @@ def test_a_killed_server_ends_up_with_a_clear_error(folder, start, part):
     ("part", "log", "at_work"),
     [(" learner ", "learner.log", "resumed"), ("--inherit local-001", "actor-001.log", "playing")],
 )
-def test_a_killed_learner_or_actor_is_started_again(folder, start, part, log, at_work):
+def test_a_killed_learner_or_actor_is_restarted(folder, start, part, log, at_work):
     out, keys = folder / "out", Keys("default")
     process = start(out, "--json")
     before = (out / log).read_text().count(at_work)
@@ -181,7 +181,7 @@ def test_a_killed_learner_or_actor_is_started_again(folder, start, part, log, at
     check_nothing_is_left(out)
 
 
-def test_a_limit_before_the_goal_is_an_exit_code_of_its_own(folder):
+def test_reaching_a_limit_before_the_goal_has_its_own_exit_code(folder):
     process = broodmind(
         "up", *SMALL, "--until-return", "99", "--max-steps", "2000", "--json", "--out", str(folder / "out")
     )
@@ -190,7 +190,7 @@ def test_a_limit_before_the_goal_is_an_exit_code_of_its_own(folder):
     assert last_json(printed)["solved"] is False
 
 
-def test_up_uses_a_server_that_is_there(folder, shared_server, redis, run):
+def test_up_uses_an_existing_server(folder, shared_server, redis, run):
     out = folder / "out"
     arguments = ("--redis", shared_server.url, "--run", run, "--max-steps", "4000", "--json")
     process = broodmind("up", *SMALL, *arguments, "--out", str(out))

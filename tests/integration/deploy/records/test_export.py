@@ -39,7 +39,7 @@ def of_the_run(url, run):
     return np.exp(log_softmax(policy_outputs(policy.params, spec.network, STATES)))
 
 
-def test_the_bot_plays_what_was_learnt_from_its_own_model_and_games(shared_server, redis, run, tmp_path):
+def test_the_original_bot_plays_the_policy_trained_from_its_model_and_games(shared_server, redis, run, tmp_path):
     """The whole move: its model starts the run, its games train it, and it loads the outcome by plain numpy."""
     url, keys, common = shared_server.url, Keys(run), ("--redis", shared_server.url, "--run", run)
     model = write_model(tmp_path / "rl_agent_model.tmp.npz")
@@ -58,7 +58,7 @@ def test_the_bot_plays_what_was_learnt_from_its_own_model_and_games(shared_serve
     assert np.abs(played - probabilities(model_arrays(), STATES)).max() > 1e-3  # it has learnt
 
 
-def test_reinforces_moving_average_is_the_baseline(shared_server, redis, run, tmp_path):
+def test_the_exported_baseline_is_reinforces_moving_average(shared_server, redis, run, tmp_path):
     common = ("--redis", shared_server.url, "--run", run)
     files = write_games(tmp_path / "games", 16)
     with running("learner", *common, *RELU, "--algo", "reinforce", "--accept-imported"):
@@ -80,7 +80,7 @@ def test_reinforces_moving_average_is_the_baseline(shared_server, redis, run, tm
         (("--game", "CartPole-v1", "--activation", "relu"), "observation_shape: (4,), expected (15,)"),
     ],
 )
-def test_what_the_bots_file_cannot_hold_is_refused_by_the_field_and_exported_otherwise(
+def test_a_network_that_the_bots_format_cannot_hold_is_refused_by_the_field_and_exported_in_ours(
     shared_server, redis, run, tmp_path, options, field
 ):
     common, target = ("--redis", shared_server.url, "--run", run), tmp_path / "x.npz"
@@ -148,6 +148,6 @@ def test_a_run_that_exists_cannot_start_from_a_file(shared_server, redis, run, t
         (("--checkpoint", "y"), "checkpoint y: "),
     ],
 )
-def test_what_cannot_be_exported_is_refused(shared_server, tmp_path, arguments, expected):
+def test_exporting_from_an_unknown_or_ambiguous_source_is_refused(shared_server, tmp_path, arguments, expected):
     line = ended("export", "--redis", shared_server.url, *arguments, "--to", tmp_path / "x", code=ConfigError.exit_code)
     assert expected in line

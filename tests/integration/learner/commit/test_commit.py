@@ -63,13 +63,13 @@ def test_a_commit_publishes_what_its_pointer_says(redis, keys, first):
     assert fields[fields.index(b"loss") + 1] == b"0.5"
 
 
-def test_what_was_committed_stays_and_what_was_staged_goes(redis, keys, first):
+def test_committed_blobs_have_no_expiry_and_staged_ones_are_gone(redis, keys, first):
     for key in (keys.learner, keys.weights(1, 1), keys.latest, keys.head):
         assert redis.call("PTTL", key) == -1, f"{key} would expire"
     assert not redis.call("KEYS", f"broodmind:{{{keys.run}}}:staged:*")
 
 
-def test_consumed_entries_leave_and_the_lag_stays_true(redis, keys, lease, first):
+def test_consumed_entries_are_deleted_and_the_lag_stays_exact(redis, keys, lease, first):
     push_and_read(redis, keys, "a", 3)
     push_and_read(redis, keys, "b", 2)
     redis.call("XADD", keys.trajectories("a"), "7-4", *entry("a"))
@@ -80,7 +80,7 @@ def test_consumed_entries_leave_and_the_lag_stays_true(redis, keys, lease, first
     assert (groups(redis, keys, "b")["pending"], groups(redis, keys, "b")["lag"]) == (0, 0)
 
 
-def test_a_commit_of_more_entries_than_lua_has_stack_for(redis, keys, lease, first):
+def test_a_commit_may_consume_more_entries_than_luas_stack_holds(redis, keys, lease, first):
     stream, count = keys.trajectories("a"), 9000
     redis.call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
     redis.pipeline([("XADD", stream, f"7-{n}", "p", "x") for n in range(1, count + 1)])
@@ -98,7 +98,7 @@ def test_a_commit_sent_again_changes_nothing(redis, keys, lease, first):
     assert without_staged(everything(redis, keys)) == before
 
 
-def test_a_commit_that_publishes_nothing_still_lets_entries_go(redis, keys, lease, first):
+def test_a_commit_without_a_version_still_deletes_consumed_entries(redis, keys, lease, first):
     push_and_read(redis, keys, "a", 1)
     send(redis, keys, lease, commit_after(first.head, publish=False, consumed={"a": ((7, 1), 1)}))
     assert redis.call("XLEN", keys.trajectories("a")) == 0
@@ -108,7 +108,7 @@ def test_a_commit_that_publishes_nothing_still_lets_entries_go(redis, keys, leas
     assert Pointer.from_json(redis.call("GET", keys.latest)).version == 2
 
 
-def test_old_weights_go_and_the_last_few_stay(redis, keys, lease, first):
+def test_only_the_weights_of_the_last_versions_are_kept(redis, keys, lease, first):
     head, kept = first.head, commit_module.WEIGHTS_KEPT
     for _ in range(kept + 2):
         commit = commit_after(head)
@@ -186,7 +186,7 @@ def test_every_key_of_a_run_is_bounded(redis, keys, lease, first):
         assert key in one_each or redis.call("PTTL", key) > 0, f"{key} has neither a bound nor an expiry"
 
 
-def test_a_lease_has_one_holder_and_a_number_that_rises(redis, keys, lease):
+def test_a_lease_has_one_holder_and_its_fencing_number_rises(redis, keys, lease):
     rival = Lease(keys, 60_000)
     with pytest.raises(LeaseHeld, match=lease.token):
         rival.acquire(redis, NEVER, 0)
@@ -200,7 +200,7 @@ def test_a_lease_has_one_holder_and_a_number_that_rises(redis, keys, lease):
         lease.release(redis)
 
 
-def test_a_lease_runs_out_by_itself(redis, keys):
+def test_a_lease_expires(redis, keys):
     dead, heir = Lease(keys, 50), Lease(keys, 60_000)
     dead.acquire(redis, NEVER, 0)
     heir.acquire(redis, NEVER, wait_s=10)

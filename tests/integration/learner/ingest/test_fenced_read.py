@@ -54,7 +54,7 @@ def take(reads, keys):
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["between two reads", "before the first"])
-def test_a_lease_taken_over_ends_reading_at_once(shared_server, redis, keys, holder, seen):
+def test_after_a_takeover_the_next_read_fails(shared_server, redis, keys, holder, seen):
     """It was seen to be ours with the read before: only the fence can tell that it is not any more."""
     reads = FencedReads(shared_server.connect(), keys, holder)
     if seen:
@@ -69,7 +69,7 @@ def test_a_lease_taken_over_ends_reading_at_once(shared_server, redis, keys, hol
     assert redis.call("XINFO", "GROUPS", keys.trajectories("a"))[0][-1] == 1  # lag
 
 
-def test_a_lease_that_ran_out_ends_reading(shared_server, redis, keys, holder):
+def test_after_the_lease_has_expired_the_next_read_fails(shared_server, redis, keys, holder):
     """Nobody has taken it yet, but we have no right to it."""
     reads = FencedReads(shared_server.connect(), keys, holder)
     assert take(reads, keys) == []
@@ -87,7 +87,7 @@ def test_the_learners_own_writes_do_not_disturb_a_read(shared_server, redis, key
     reads.close()
 
 
-def test_a_stream_that_is_gone_is_named_by_the_read(shared_server, redis, keys, holder):
+def test_reading_a_deleted_stream_fails_until_it_is_created_again(shared_server, redis, keys, holder):
     reads = FencedReads(shared_server.connect(), keys, holder)
     redis.call("DEL", keys.trajectories("a"))
     with pytest.raises(ReplyError, match="NOGROUP"):
@@ -97,7 +97,7 @@ def test_a_stream_that_is_gone_is_named_by_the_read(shared_server, redis, keys, 
     reads.close()
 
 
-def test_a_fence_that_was_touched_under_our_own_lease_costs_one_read(shared_server, redis, keys, holder):
+def test_a_fence_changed_while_we_hold_the_lease_makes_one_read_return_nothing(shared_server, redis, keys, holder):
     reads = FencedReads(shared_server.connect(), keys, holder)
     assert take(reads, keys) == []
     redis.pipeline([("INCR", keys.fence), ("XADD", keys.trajectories("a"), "7-1", *entry("a"))])
@@ -105,7 +105,7 @@ def test_a_fence_that_was_touched_under_our_own_lease_costs_one_read(shared_serv
     reads.close()
 
 
-def test_a_server_at_its_memory_limit_is_read_all_the_same(shared_server, redis, keys, holder):
+def test_entries_are_read_from_a_server_at_its_memory_limit(shared_server, redis, keys, holder):
     """Redis 7.0 queues no transaction then, and only reading makes room."""
     reads = FencedReads(shared_server.connect(), keys, holder)
     redis.call("XADD", keys.trajectories("a"), "7-1", *entry("a"))

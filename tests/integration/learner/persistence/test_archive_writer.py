@@ -62,7 +62,7 @@ def test_an_archive_holds_what_was_consumed_and_trains_a_run_again(shared_server
     assert report["entries"] == len(sound) if algo == "reinforce" else 0 < report["entries"] < len(sound)
 
 
-def test_an_archived_entry_keeps_its_log_probabilities_on_its_way_back(shared_server, redis, run, tmp_path):
+def test_an_archived_entry_that_is_imported_again_keeps_its_log_probabilities(shared_server, redis, run, tmp_path):
     keys, common, folder = Keys(run), ("--redis", shared_server.url, "--run", run), tmp_path / "archive"
     with running("actors", *common, "--envs", "4"), running("learner", *common, "--archive", str(folder)):
         wait_until(lambda: counters(redis, keys).get("accepted", 0) > 2)
@@ -85,7 +85,7 @@ def test_an_archived_entry_keeps_its_log_probabilities_on_its_way_back(shared_se
     assert np.ptp(played.log_probs) > 0
 
 
-def test_a_killed_learner_leaves_an_archive_that_its_successor_goes_on_with(shared_server, redis, run, tmp_path):
+def test_the_archive_of_a_killed_learner_is_continued_by_its_successor(shared_server, redis, run, tmp_path):
     keys, common, folder = Keys(run), ("--redis", shared_server.url, "--run", run), tmp_path / "archive"
     learning = (*common, "--archive", str(folder), "--batch-steps", "256")
     with running("actors", *common, "--envs", "8"):

@@ -32,12 +32,12 @@ def parsed_or_refused(data):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_request_or_refused(data):
+def test_any_bytes_are_parsed_as_a_request_or_refused(data):
     assert isinstance(parsed_or_refused(data), (*requests, InvalidRequest))
 
 
 @given(kinds, st.dictionaries(fields, json_like, max_size=6))
-def test_any_map_is_a_request_or_refused(kind, message):
+def test_any_map_is_parsed_as_a_request_or_refused(kind, message):
     assert isinstance(parsed_or_refused(msgpack.packb({"type": kind, **message})), (*requests, InvalidRequest))
 
 
@@ -51,7 +51,7 @@ numbers = st.integers(-3, 5) | st.integers(-(2**63), 2**64 - 1) | st.floats() | 
         {"kind": st.just("box"), "low": st.lists(numbers, max_size=2), "high": st.lists(numbers, max_size=2)}
     )
 )
-def test_any_actions_can_be_drawn_from_or_are_refused(actions):
+def test_any_action_space_can_be_sampled_or_is_refused(actions):
     with contextlib.suppress(InvalidRequest):
         hello = parse(msgpack.packb({"type": "hello", "protocol": 1, "actions": actions}))
         hash(hello.actions)

@@ -26,7 +26,7 @@ arrays = st.sampled_from(list(codec.DTYPES)).flatmap(
 
 
 @given(st.dictionaries(names, trees, max_size=codec.MAX_FIELDS))
-def test_what_was_encoded_is_decoded_unless_it_holds_more_lists_and_maps_than_any_message(fields):
+def test_encoded_values_are_decoded_unless_they_exceed_the_number_of_containers(fields):
     data = codec.encode(fields)
     if containers(fields) <= 4 * codec.MAX_FIELDS:
         assert codec.decode(data, max_bytes=len(data)) == fields
@@ -51,7 +51,7 @@ def as_many(count):
 @pytest.mark.parametrize(
     ("options", "most"), [({}, 256), ({"max_list": 100}, 400), ({"max_map": 128}, 512), ({"max_map": 64}, 256)]
 )
-def test_as_many_lists_and_maps_are_taken_as_four_times_the_longest_may_hold(options, most):
+def test_the_number_of_containers_is_limited_to_four_times_the_longest_container(options, most):
     fields = as_many(most)
     assert containers(fields) == most
     assert codec.decode(codec.encode(fields), max_bytes=1 << 20, **options) == fields
@@ -103,12 +103,12 @@ def test_frames_and_the_arrays_between_them_are_what_is_encoded(fields):
 
 
 @pytest.mark.parametrize("what", ["O", "U4", "V8", "M8[s]", "c8", "i1", "u4", "S3"])
-def test_an_array_that_would_be_refused_is_not_even_sent(what):
+def test_an_array_of_an_unsupported_dtype_is_not_encoded(what):
     with pytest.raises(TypeError, match="cannot encode an array of"):
         codec.encode({"a": np.zeros(2, what)})
 
 
-def test_an_object_is_not_sent():
+def test_an_object_is_not_encoded():
     with pytest.raises(TypeError, match="cannot encode object"):
         codec.encode({"a": object()})
 

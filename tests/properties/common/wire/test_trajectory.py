@@ -109,7 +109,7 @@ BOOLS = ["terminated", "truncated", "valid", "masks"]
 each_array = pytest.mark.parametrize("name", ARRAYS)
 
 
-def test_the_fields_of_the_tests_are_all_fields_there_are():
+def test_the_tests_cover_every_field_of_a_payload():
     _, payload = encoded(RICH)
     assert set(msgpack.unpackb(payload)) == {*ARRAYS, "format", "actor"}
     assert set(FLOATS) | set(BOOLS) | {"actions", "version_offsets"} == set(ARRAYS)
@@ -163,7 +163,7 @@ def test_a_wrong_number_of_bytes_is_refused_by_the_fields_name(name, data):
 
 @pytest.mark.parametrize("value", [5, "text", b"bytes", {}, [], ["<f4", [1]], ["<f4", [1], b"\0" * 4, 0], True])
 @each_array
-def test_what_is_no_array_is_refused_by_the_fields_name(name, value):
+def test_a_value_that_is_not_an_array_is_refused_by_the_fields_name(name, value):
     assert_refused(RICH, name, lambda fields: fields.__setitem__(name, value))
 
 
@@ -187,7 +187,7 @@ def test_a_number_that_is_not_finite_is_refused_by_the_fields_name(name, value, 
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8"])
-def test_the_largest_number_there_is_is_finite_though_its_square_is_not(dtype):
+def test_the_largest_float_is_accepted(dtype):
     array = np.full((3, 2), np.finfo(dtype).max, dtype)
     fields = {"a": [dtype, [3, 2], array.tobytes()]}
     assert codec.take_array(fields, "a", (dtype,), (None, 2)).tobytes() == array.tobytes()
@@ -214,12 +214,12 @@ def test_a_value_out_of_range_is_refused_by_the_fields_name(name, dtype, value):
     assert_refused(RICH, name, written(name, dtype, 0, value))
 
 
-def test_the_last_action_there_is_is_taken():
+def test_the_last_action_is_accepted():
     header, payload = altered(PLAIN, written("actions", "<i4", 0, PLAIN.game.actions.n - 1))
     assert decode_trajectory(payload, header, ACTOR, PLAIN).actions[0, 0] == 3
 
 
-def test_a_played_action_that_the_mask_forbids_is_refused_and_a_swallowed_one_is_not():
+def test_a_forbidden_action_is_refused_if_its_step_is_valid():
     trajectory = make_trajectory(RICH, endings=0.0)
     valid = np.ones_like(trajectory.valid)
     valid[2, 1] = False
@@ -257,7 +257,7 @@ def games(count):
 
 
 @pytest.mark.parametrize("how", ["terminated", "truncated"])
-def test_an_ending_is_played_and_the_step_after_it_is_not(how):
+def test_a_game_ends_in_a_valid_step_and_the_next_step_is_invalid(how):
     ending = {how: with_value((2, 1), value=True), "episodes": games(1)}
 
     def valid(at, after):
@@ -274,20 +274,20 @@ def test_an_ending_in_the_last_step_has_no_step_after_it():
     assert receive_changed(PLAIN, **last, episodes=games(1)).games == 1
 
 
-def test_a_game_over_by_its_rules_and_its_limit_at_once_is_one_game():
+def test_a_game_terminated_and_truncated_in_one_step_counts_once():
     last = {name: with_value((-1, 0), value=True) for name in ("terminated", "truncated", "valid")}
     assert receive_changed(PLAIN, **last, episodes=games(1)).games == 1
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_as_many_games_as_endings_and_no_others_are_taken(count):
+def test_the_number_of_games_must_equal_the_number_of_endings(count):
     last = {"terminated": with_value((-1, 0), value=True), "valid": with_value((-1, 0), value=True)}
     with pytest.raises(WireError, match=f"^entry: games is {count}, expected 1 as ended in the steps"):
         receive_changed(PLAIN, **last, episodes=games(count))
 
 
 @pytest.mark.parametrize(("spec", "choices"), [(RICH, [slice(0, 5)]), (SEVERAL, [slice(0, 3), slice(3, 5)])], ids=str)
-def test_a_choice_of_which_a_mask_allows_nothing_is_refused_even_where_it_was_not_played(spec, choices):
+def test_a_mask_that_allows_nothing_is_refused_in_invalid_steps_too(spec, choices):
     for choice in choices:
         with pytest.raises(WireError, match=r"^masks: a step allows no action"):
             receive_changed(spec, masks=with_value((1, 0, choice), value=False), valid=with_value((1, 0), value=False))
@@ -401,14 +401,14 @@ def test_a_field_given_twice_is_refused():
 
 
 @pytest.mark.parametrize(("steps", "columns"), [(17, 1), (1, MAX_COLUMNS + 1), (0, 1), (1, 0)])
-def test_more_or_less_than_a_trajectory_may_hold_is_refused(steps, columns):
+def test_shapes_beyond_the_limits_of_a_trajectory_are_refused(steps, columns):
     def change(fields):
         fields["actions"] = ["<i4", [steps, columns], bytes(4 * steps * columns)]
 
     assert_refused(PLAIN, "actions", change)
 
 
-def test_the_longest_and_the_widest_trajectory_are_taken():
+def test_the_longest_and_the_widest_trajectory_are_accepted():
     for steps, columns in ((16, 1), (1, MAX_COLUMNS)):
         header, payload = encoded(PLAIN, steps=steps, columns=columns)
         assert decode_trajectory(payload, header, ACTOR, PLAIN).actions.shape == (steps, columns)

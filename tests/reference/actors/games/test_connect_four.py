@@ -89,7 +89,7 @@ def test_threats_are_the_free_squares_that_complete_a_line():
     assert found > 500
 
 
-def test_the_lookahead_player_wins_if_it_can_else_blocks_if_it_can_else_does_anything_allowed():
+def test_the_lookahead_player_wins_if_possible_else_blocks_if_possible_else_plays_any_allowed_move():
     rng = np.random.default_rng(7)
     cases = {"win": 0, "block": 0, "free": 0}
     for ours, theirs, going in random_positions(rng, games=200):

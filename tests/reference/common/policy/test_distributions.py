@@ -81,7 +81,7 @@ def test_the_best_of_several_choices_is_the_most_probable_action(masked):
 
 
 @with_and_without_masks
-def test_several_choices_come_as_often_as_their_product_says(masked):
+def test_several_choices_are_drawn_as_often_as_the_product_of_their_probabilities(masked):
     logits, masks, _ = a_multi_categorical(4, masked=masked, rows=2)
     row = logits[1:].astype(np.float32)
     mask = None if masks is None else masks[1:]
@@ -106,7 +106,7 @@ def a_gaussian(seed, dtype=np.float64):
     return Gaussian(means.astype(dtype), log_std.astype(dtype)), means, np.exp(log_std), rng.normal(size=(ROWS, DIMS))
 
 
-def test_the_density_is_the_product_of_normal_curves():
+def test_the_density_is_the_product_of_normal_densities():
     choice, means, std, actions = a_gaussian(6)
     expected = [
         sum(math.log(NormalDist(m, s).pdf(a)) for m, s, a in zip(mean, std, action, strict=True))
@@ -115,7 +115,7 @@ def test_the_density_is_the_product_of_normal_curves():
     np.testing.assert_allclose(choice.log_prob(actions), expected, rtol=1e-12)
 
 
-def test_the_differential_entropy_is_that_of_normal_curves():
+def test_the_differential_entropy_is_that_of_normal_distributions():
     choice, _, std, _ = a_gaussian(7)
     expected = sum(0.5 * math.log(2 * math.pi * math.e * s * s) for s in std)
     np.testing.assert_allclose(choice.entropy(), [expected] * ROWS, rtol=1e-12)
@@ -126,7 +126,7 @@ def test_the_differential_entropy_is_that_of_normal_curves():
     assert Gaussian(np.zeros((1, 1)), np.log(std[2:])).entropy()[0] == pytest.approx(integral, rel=1e-6)
 
 
-def test_numbers_are_drawn_from_their_own_normal_curves():
+def test_continuous_actions_are_drawn_from_their_normal_distributions():
     _, means, std, _ = a_gaussian(8)
     choice = Gaussian(np.repeat(means[:1], SAMPLES, axis=0).astype(np.float32), np.log(std).astype(np.float32))
     drawn = choice.sample(np.random.default_rng(9))
@@ -159,7 +159,7 @@ def test_single_precision_stays_single_precision():
     assert (several.log_prob(taken).dtype, several.entropy().dtype) == (np.float32, np.float32)
 
 
-def test_the_kind_of_action_says_which_distribution():
+def test_the_action_space_selects_the_distribution():
     outputs = np.zeros((2, 4), np.float32)
     masks = np.array([[True, False, True, True]] * 2)
     assert type(distribution(Discrete(4), outputs, None, masks)) is Categorical
@@ -195,7 +195,7 @@ every_bonus = pytest.mark.parametrize("bonus", ["none", "a number", "one a row"]
 
 @with_and_without_masks
 @every_bonus
-def test_the_gradient_for_several_choices(bonus, masked):
+def test_the_gradient_for_several_choices_equals_central_differences(bonus, masked):
     logits, masks, actions = a_multi_categorical(13, masked=masked)
     rng = np.random.default_rng(14)
     taken_grad, weights = rng.normal(size=ROWS), entropy_weights(bonus, rng)
@@ -217,7 +217,7 @@ def test_the_gradient_for_several_choices(bonus, masked):
 
 
 @every_bonus
-def test_the_gradient_for_numbers_and_their_deviations(bonus):
+def test_the_gradient_for_continuous_actions_and_deviations_equals_central_differences(bonus):
     rng = np.random.default_rng(15)
     means, log_std, actions = rng.normal(size=(ROWS, DIMS)), np.array([-0.7, 0.2, 0.5]), rng.normal(size=(ROWS, DIMS))
     taken_grad, weights = rng.normal(size=ROWS), entropy_weights(bonus, rng)

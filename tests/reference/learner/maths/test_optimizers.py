@@ -67,7 +67,7 @@ def test_adams_first_step_is_the_rate_in_the_direction_of_the_sign():
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
-def test_sgd_is_its_definition(momentum):
+def test_sgd_equals_its_definition(momentum):
     start, steps = np.random.default_rng(5).normal(size=SIZE), gradients(6)
     sgd = SGD(SIZE, momentum, dtype=np.float64)
     params, expected, velocity = start.copy(), start.copy(), np.zeros(SIZE)
@@ -101,7 +101,7 @@ def test_momentum_reaches_the_sum_of_the_geometric_series():
     ],
     ids=["adam", "adamw", "rmsprop", "sgd", "momentum"],
 )
-def test_a_restored_optimizer_goes_on_bit_for_bit(make):
+def test_a_restored_optimizer_continues_bit_for_bit(make):
     steps = gradients(7, np.float32)
     params, optimizer = np.zeros(SIZE, np.float32), make()
     for gradient in steps[:20]:
@@ -145,7 +145,7 @@ def test_a_gradient_longer_than_the_limit_is_scaled_to_it_in_its_direction():
     np.testing.assert_allclose(gradient, [1.5, 2.0, 6.0], rtol=1e-15)
 
 
-def test_a_gradient_whose_square_is_beyond_single_precision_is_clipped_all_the_same():
+def test_a_gradient_whose_square_overflows_single_precision_is_clipped():
     gradient = np.array([3e20, 4e20], np.float32)
     with np.errstate(over="ignore"):
         assert clip_by_global_norm(gradient, 5.0) == pytest.approx(5e20)
@@ -159,7 +159,7 @@ def test_a_gradient_within_the_limit_is_left_as_it_is(limit):
     assert gradient.tolist() == [3.0, -4.0]
 
 
-def test_a_gradient_of_zeros_has_norm_zero_and_stays():
+def test_a_zero_gradient_has_norm_zero_and_is_not_changed():
     gradient = np.zeros(4)
     assert clip_by_global_norm(gradient, 0.5) == 0.0
     assert not gradient.any()
@@ -200,7 +200,7 @@ def rmsprop_as_printed(params, steps, rates, rho, epsilon):
 
 
 @pytest.mark.parametrize(("rho", "epsilon"), [(0.99, 1e-5), (0.9, 1e-2), (0.0, 1e-5)])
-def test_rmsprop_is_the_lectures(rho, epsilon):
+def test_rmsprop_equals_the_formula_of_the_lecture(rho, epsilon):
     start, steps = np.random.default_rng(13).normal(size=SIZE), gradients(14)
     rates = np.linspace(1e-2, 1e-3, STEPS)
     params, rmsprop = start.copy(), RMSProp(SIZE, rho, epsilon, dtype=np.float64)
@@ -211,7 +211,7 @@ def test_rmsprop_is_the_lectures(rho, epsilon):
     assert params[0] == start[0]
 
 
-def test_each_name_has_the_numbers_it_is_known_for():
+def test_each_named_optimizer_has_its_documented_constants():
     """A run that names an optimizer must find the same one in every version."""
     gradient, rate = np.array([1.0, -3.0], np.float32), 0.5
 

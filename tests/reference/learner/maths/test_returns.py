@@ -74,14 +74,14 @@ def test_advantages_are_the_papers_sum(seed, gamma, lambda_):
     )
 
 
-def test_advantages_in_float32_stay_in_float32_and_are_the_same_but_for_rounding():
+def test_float32_input_gives_float32_advantages_equal_up_to_rounding():
     play = Play(7)
     found = play.advantages(0.99, 0.95, np.float32)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, sum_of_the_paper(play, 0.99, 0.95), rtol=1e-4, atol=1e-5)
 
 
-def test_undiscounted_with_the_whole_trace_an_advantage_is_what_is_still_to_come_minus_the_value():
+def test_with_gamma_and_lambda_1_an_advantage_is_the_remaining_return_minus_the_value():
     play = Play(11)
     found = play.advantages(1.0, 1.0)
     for column, first, end, how in play.games:
@@ -91,7 +91,7 @@ def test_undiscounted_with_the_whole_trace_an_advantage_is_what_is_still_to_come
             assert found[t, column] == pytest.approx(to_come - play.values[t, column], abs=1e-12)
 
 
-def test_without_a_trace_an_advantage_is_the_error_of_one_step():
+def test_with_lambda_0_an_advantage_is_the_one_step_error():
     play = Play(12)
     found = play.advantages(0.9, 0.0)
     for column, first, end, how in play.games:
@@ -110,14 +110,14 @@ def test_truncation_keeps_the_bootstrap_and_termination_removes_it():
     np.testing.assert_allclose(found, [[1 - 0.5, 1 + 9 - 0.5, 1 + 9 - 0.5]])
 
 
-def test_a_game_that_is_over_by_its_rules_and_its_limit_at_once_has_no_bootstrap():
+def test_a_game_terminated_and_truncated_in_one_step_has_no_bootstrap():
     yes = np.ones((1, 1), np.bool_)
     found = generalized_advantages(np.array([[1.0]]), np.array([[0.5], [10.0]]), yes, yes, yes, 0.9, 0.95)
     np.testing.assert_allclose(found, [[0.5]])
 
 
 @pytest.mark.parametrize("how", ["terminated", "truncated"])
-def test_neither_kind_of_ending_lets_the_next_game_through(how):
+def test_neither_termination_nor_truncation_lets_rewards_of_the_next_game_through(how):
     first, second = Play(21), Play(21)
     column, _, end, _ = next(game for game in first.games if game[3] == how and game[2] + 1 < len(first.rewards))
     second.rewards[end + 1 :, column] += 5.0  # the next game of the column goes otherwise
@@ -130,7 +130,7 @@ def test_neither_kind_of_ending_lets_the_next_game_through(how):
 
 
 @pytest.mark.parametrize("how", ["terminated", "truncated"])
-def test_an_ending_cuts_the_trace_even_where_no_reset_follows_it(how):
+def test_the_end_of_a_game_cuts_the_trace_even_without_a_reset_step(how):
     no = np.zeros((3, 1), np.bool_)
     endings = {"terminated": no, "truncated": no, how: np.array([[False], [True], [False]])}
     values = np.array([[0.5], [0.25], [2.0], [4.0]])
@@ -145,7 +145,7 @@ def test_an_ending_cuts_the_trace_even_where_no_reset_follows_it(how):
 
 
 @pytest.mark.parametrize("what", ["advantages", "returns"])
-def test_steps_that_were_not_played_get_nothing_and_pass_nothing_on(what):
+def test_invalid_steps_get_zero_and_do_not_propagate(what):
     play, changed = Play(22), Play(22)
     changed.rewards[~changed.valid] = -7 * GARBAGE
 
@@ -156,7 +156,7 @@ def test_steps_that_were_not_played_get_nothing_and_pass_nothing_on(what):
     np.testing.assert_array_equal(compute(play), compute(changed))
 
 
-def test_the_arguments_are_left_as_they_were():
+def test_the_arguments_are_not_changed():
     play, untouched = Play(23), Play(23)
     play.advantages(0.9, 0.9)
     discounted_returns(play.rewards, play.valid, 0.9)

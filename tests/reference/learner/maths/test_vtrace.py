@@ -90,7 +90,7 @@ def test_targets_and_advantages_are_the_papers_double_sum(seed, gamma, bars):
     np.testing.assert_allclose(found.advantages, advantages, rtol=1e-11, atol=1e-11)
 
 
-def test_in_float32_it_stays_in_float32_and_is_the_same_but_for_rounding():
+def test_float32_input_gives_float32_results_equal_up_to_rounding():
     play = Play(5)
     found, (targets, advantages) = play.trace(0.99, dtype=np.float32), double_sum(play, 0.99, 1, 1, 1, 1)
     assert (found.targets.dtype, found.advantages.dtype) == (np.float32, np.float32)
@@ -135,19 +135,19 @@ def column(*numbers):
 NO = column(False, False)
 
 
-def test_an_advantage_looks_ahead_to_the_target_and_not_to_the_value():
+def test_an_advantage_uses_the_next_steps_target_and_not_its_value():
     found = vtrace(column(1.0, 2.0), column(10.0, 20.0, 40.0), column(0.0, 0.0), NO, NO, ~NO, 0.5)
     # v_1 = 2 + 0.5 x 40 = 22, and V(x_1) = 20: 1 + 0.5 x 22 - 10 = 2; with V it would be 1.
     assert found.advantages[:, 0].tolist() == [2.0, 2 + 20 - 20]
     assert found.targets[:, 0].tolist() == [1 + 0.5 * 22, 22.0]
 
 
-def test_the_last_steps_error_counts_in_a_piece_of_one_step():
+def test_the_error_of_the_last_step_counts_in_a_fragment_of_one_step():
     found = vtrace(column(3.0), column(1.0, 8.0), column(0.0), NO[:1], NO[:1], ~NO[:1], 0.5)
     assert (found.targets.tolist(), found.advantages.tolist()) == ([[7.0]], [[6.0]])
 
 
-def test_the_bars_cut_from_above_only_and_each_its_own_weight():
+def test_each_bar_limits_its_own_weight_from_above_only():
     values = column(0.0, 0.0, 0.0)
     for first, second in ((2.0, 0.25), (0.25, 2.0), (2.0, 2.0)):
         log_ratios = column(math.log(first), math.log(second))
@@ -158,7 +158,7 @@ def test_the_bars_cut_from_above_only_and_each_its_own_weight():
         np.testing.assert_allclose(found.advantages[:, 0], [min(1.25, first) * (1 + v_1), min(1.25, second)])
 
 
-def test_truncation_keeps_the_bootstrap_and_termination_removes_it_also_where_both_come_at_once():
+def test_truncation_keeps_the_bootstrap_and_termination_removes_it_even_if_both_are_set():
     yes, no = np.array([[True, False, True, False]]), np.array([[False, False, True, True]])
     found = vtrace(np.ones((1, 4)), np.array([[0.5] * 4, [10.0] * 4]), np.zeros((1, 4)), yes, no, yes | ~yes, 0.9)
     np.testing.assert_allclose(found.targets, [[1, 10, 1, 10]])
@@ -166,7 +166,7 @@ def test_truncation_keeps_the_bootstrap_and_termination_removes_it_also_where_bo
 
 
 @pytest.mark.parametrize("how", ["terminated", "truncated"])
-def test_an_ending_cuts_the_trace_even_where_no_reset_follows_it(how):
+def test_the_end_of_a_game_cuts_the_trace_even_without_a_reset_step(how):
     none = column(False, False, False)
     endings = {"terminated": none, "truncated": none, how: column(False, True, False)}
 
@@ -179,7 +179,7 @@ def test_an_ending_cuts_the_trace_even_where_no_reset_follows_it(how):
     assert trace(1.0).targets[2] != trace(100.0).targets[2]
 
 
-def test_steps_that_were_not_played_get_nothing_and_pass_nothing_on():
+def test_invalid_steps_get_zero_and_do_not_propagate():
     play, changed = Play(9), Play(9)
     changed.rewards[~changed.valid] = -7 * GARBAGE
     changed.log_ratios[~changed.valid] = 3.0
@@ -190,7 +190,7 @@ def test_steps_that_were_not_played_get_nothing_and_pass_nothing_on():
     np.testing.assert_array_equal(found.advantages, other.advantages)
 
 
-def test_the_arguments_are_left_as_they_were():
+def test_the_arguments_are_not_changed():
     play, untouched = Play(10), Play(10)
     play.trace(0.9, 0.9)
     for name in ("rewards", "values", "log_ratios", "terminated", "truncated", "valid"):

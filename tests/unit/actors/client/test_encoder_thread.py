@@ -68,7 +68,7 @@ def test_a_game_is_encoded_under_the_version_that_played_it(encoder):
     assert decode_trajectory(payload, header, "a", SPEC).steps == 1
 
 
-def test_a_game_whose_data_is_not_taken_is_counted_and_the_next_one_sent(encoder, caplog):
+def test_a_game_that_the_delivery_does_not_take_is_counted_and_the_next_one_is_taken(encoder, caplog):
     delivery = Delivery(ValueError("no room at all"))
     ours = encoder(delivery)
     play(ours)
@@ -79,7 +79,7 @@ def test_a_game_whose_data_is_not_taken_is_counted_and_the_next_one_sent(encoder
     assert (ours.outcomes["win"], len(delivery.taken)) == (2, 1)
 
 
-def test_a_record_that_cannot_be_written_costs_no_game(encoder, tmp_path, caplog):
+def test_a_record_that_cannot_be_written_does_not_lose_the_game(encoder, tmp_path, caplog):
     delivery, file = Delivery(), tmp_path / "records"
     file.mkdir()  # no file to append to
     ours = encoder(delivery, file)

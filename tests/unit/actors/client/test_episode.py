@@ -91,7 +91,7 @@ def trajectories(table):
 FIELDS = ("observations", "actions", "log_probs", "rewards", "terminated", "truncated", "valid")
 
 
-def test_whole_games_are_what_a_rollout_of_whole_games_makes_of_the_same_play():
+def test_whole_games_equal_those_of_a_rollout_with_the_same_steps():
     table = Table(run_spec(TinyZerg.spec, "games", 200))
     rollout = GameRollout(TinyZerg(1), 200, 11, np.random.default_rng(5))
     play_tinyzerg(table, 5)
@@ -105,7 +105,7 @@ def test_whole_games_are_what_a_rollout_of_whole_games_makes_of_the_same_play():
         assert replace(ours.episodes, began_ms=()) == replace(fragment.trajectory.episodes, began_ms=())
 
 
-def test_pieces_side_by_side_are_what_a_rollout_of_steps_makes_of_the_same_play():
+def test_fragments_in_columns_equal_those_of_a_rollout_with_the_same_steps():
     """Each column of ours is the rollout's play from its first step on, up to and with the step after the end."""
     length = 8
     table = Table(run_spec(TinyZerg.spec, "steps", length))
@@ -137,7 +137,7 @@ def test_pieces_side_by_side_are_what_a_rollout_of_steps_makes_of_the_same_play(
 @pytest.mark.parametrize(
     "game", [TOY, replace(TOY, masked=True), replace(TOY, actions=MultiDiscrete((2, 3)), masked=True)]
 )
-def test_a_game_of_any_length_is_taken_by_the_learner(unroll, steps, game):
+def test_a_game_of_any_length_is_accepted_by_the_learner(unroll, steps, game):
     spec = run_spec(game, unroll)
     table = Table(spec)
     with table.begin() as episode:
@@ -152,7 +152,7 @@ def test_a_game_of_any_length_is_taken_by_the_learner(unroll, steps, game):
     decode_trajectory(encode_trajectory(trajectory, "a", spec), header, "a", spec)
 
 
-def test_numbers_as_actions_travel_as_drawn_and_reach_the_game_within_its_bounds():
+def test_continuous_actions_are_recorded_as_sampled_and_clipped_for_the_game():
     spec = run_spec(replace(TOY, actions=Box((-2.0, 0.0), (2.0, 10.0))))
     table = Table(spec)
     episode = table.begin()
@@ -163,7 +163,7 @@ def test_numbers_as_actions_travel_as_drawn_and_reach_the_game_within_its_bounds
     np.testing.assert_allclose(moves, np.array([-2, 0]) + (np.clip(drawn, -1, 1) + 1) / 2 * np.array([4, 10]))
 
 
-def test_noise_lasts_where_the_run_wants_it_to_and_ends_with_the_game():
+def test_correlated_noise_is_used_if_the_run_says_so_and_restarts_with_each_game():
     spec = run_spec(replace(TOY, actions=Box((-1.0,), (1.0,))))
     lasting = Table(replace(spec, rollout=replace(spec.rollout, noise_correlation=0.99)))
     for table, correlated in ((Table(spec), False), (lasting, True)):
@@ -197,7 +197,7 @@ def test_a_reward_belongs_to_the_action_before_it():
     ("outcome", "terminated", "won"),
     [("win", True, True), ("loss", True, False), ("tie", True, False), ("truncated", False, False)],
 )
-def test_an_outcome_is_an_ending_of_its_kind(outcome, terminated, won):
+def test_each_outcome_sets_termination_or_truncation_and_win(outcome, terminated, won):
     table = Table(run_spec())
     episode = table.begin()
     episode.act(SEEN)
@@ -209,7 +209,7 @@ def test_an_outcome_is_an_ending_of_its_kind(outcome, terminated, won):
     assert (table.record.outcome, table.record.trained_on, table.record.version) == (outcome, True, 3)
 
 
-def test_a_truncated_game_is_bootstrapped_from_its_final_observation_or_the_last_seen():
+def test_a_truncated_game_ends_with_its_final_observation_or_else_the_last_one():
     for given, expected in ((None, 1), ([9, 9, 9], 9)):
         table = Table(run_spec())
         episode = table.begin()
@@ -219,7 +219,7 @@ def test_a_truncated_game_is_bootstrapped_from_its_final_observation_or_the_last
         assert table.trajectory().observations[:, 0, 0].tolist() == [0, 1, expected]
 
 
-def test_a_game_that_is_too_long_is_cut_as_truncated_and_played_out_unseen():
+def test_a_game_that_is_too_long_is_truncated_and_continues_unrecorded():
     table = Table(run_spec(unroll="games", length=4))
     episode = table.begin()
     for step in range(9):
@@ -234,7 +234,7 @@ def test_a_game_that_is_too_long_is_cut_as_truncated_and_played_out_unseen():
     assert (table.record.outcome, table.record.steps, table.record.total_reward) == ("win", 9, 9)
 
 
-def test_the_max_steps_game_is_what_one_entry_holds():
+def test_the_longest_game_fits_into_one_entry():
     assert max_steps(run_spec(unroll="games", length=100)) == 100
     assert max_steps(run_spec(unroll="steps", length=2)) == 2 * MAX_COLUMNS
     pixels = run_spec(replace(TOY, observation_shape=(84, 84, 4)), "games", 4096)
@@ -311,7 +311,7 @@ def test_by_default_one_version_plays_the_whole_game():
 # What is not trained on.
 
 
-def test_a_game_that_raises_is_aborted_and_never_a_loss():
+def test_an_episode_left_by_an_exception_is_aborted_and_not_lost():
     table = Table(run_spec())
 
     def crash():
@@ -326,7 +326,7 @@ def test_a_game_that_raises_is_aborted_and_never_a_loss():
     assert json.loads(table.record.to_json())["labels"] == {"map": "m"}
 
 
-def test_a_game_left_without_an_end_is_aborted():
+def test_an_episode_that_is_left_without_end_is_aborted():
     table = Table(run_spec())
     with table.begin() as episode:
         episode.act(SEEN)
@@ -374,7 +374,7 @@ def test_a_game_without_an_action_is_not_trained_on():
         (lambda game: game.reward(1e10), "reward: 1e+10, expected"),
     ],
 )
-def test_bad_numbers_spoil_the_episode_and_never_the_game(spoil, reason, strict):
+def test_unusable_numbers_exclude_the_episode_from_training_while_the_game_continues(spoil, reason, strict):
     table = Table(run_spec(), strict=strict)
     table.policy.params["policy/w0"][:] = 2  # three of the largest numbers have no sum
     with table.begin() as episode:
@@ -387,7 +387,7 @@ def test_bad_numbers_spoil_the_episode_and_never_the_game(spoil, reason, strict)
     assert table.left[0].game is None
 
 
-def test_a_mask_that_allows_nothing_spoils_the_episode():
+def test_a_mask_that_allows_nothing_excludes_the_episode_from_training():
     table = Table(run_spec(replace(TOY, masked=True)))
     with table.begin() as episode:
         assert episode.act(SEEN, [False] * 4) == 2
@@ -402,14 +402,14 @@ def test_a_mask_that_allows_nothing_spoils_the_episode():
         ([[True], [True, False]], r"mask: list \(.*, expected 4 boo"),
     ],
 )
-def test_a_mask_that_is_none_of_the_game_is_a_mistake(mask, message):
+def test_an_invalid_mask_is_an_error(mask, message):
     table = Table(run_spec(replace(TOY, masked=True)))
     with pytest.raises(ConfigError, match=message):
         table.begin().act(SEEN, mask)
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_final_observation_that_is_not_finite_spoils_the_episode_and_raises_nothing(strict):
+def test_a_final_observation_that_is_not_finite_excludes_the_episode_from_training_without_raising(strict):
     table = Table(run_spec(), strict=strict)
     episode = table.begin()
     episode.act(SEEN)
@@ -418,7 +418,7 @@ def test_a_final_observation_that_is_not_finite_spoils_the_episode_and_raises_no
     assert table.record.reason == "observation: inf at [1], expected finite numbers"
 
 
-def test_a_mask_is_followed():
+def test_only_allowed_actions_are_played():
     table = Table(run_spec(replace(TOY, masked=True)))
     episode = table.begin()
     assert {episode.act(SEEN, [False, False, True, False]) for _ in range(20)} == {2}
@@ -428,7 +428,7 @@ def test_a_mask_is_followed():
     ("fit", "shown", "taken"),
     [("pad", [3.0], [3, 0, 0]), ("pad", [3.0, 4, 5, 6], [3, 4, 5]), ("cut", [3.0, 4, 5, 6], [3, 4, 5])],
 )
-def test_states_of_another_length_are_made_to_fit_where_the_run_says_so(fit, shown, taken):
+def test_observations_of_another_length_are_resized_if_the_run_says_so(fit, shown, taken):
     spec = run_spec()
     table = Table(replace(spec, rollout=replace(spec.rollout, observation_fit=fit)))
     episode = table.begin()
@@ -481,7 +481,7 @@ def test_bytes_are_made_to_fit_and_copied():
     assert (observations.dtype, observations[0, 0].tolist()) == (np.uint8, [1, 2, 0])
 
 
-def test_a_state_too_short_to_be_cut_is_a_mistake():
+def test_an_observation_too_short_to_be_cut_is_an_error():
     spec = run_spec()
     table = Table(replace(spec, rollout=replace(spec.rollout, observation_fit="cut")))
     with pytest.raises(ConfigError, match=r"observation: 2 features, expected 3 \(--observation-fit pad"):
@@ -500,7 +500,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("mistake", "message"), MISTAKES)
-def test_a_mistake_in_the_first_game_raises(mistake, message):
+def test_a_calling_error_in_the_first_game_raises(mistake, message):
     table = Table(run_spec())
 
     def play():
@@ -515,7 +515,7 @@ def test_a_mistake_in_the_first_game_raises(mistake, message):
 
 
 @pytest.mark.parametrize(("mistake", "message"), MISTAKES)
-def test_a_mistake_in_a_later_game_only_spoils_it(mistake, message):
+def test_a_calling_error_in_a_later_game_only_excludes_it_from_training(mistake, message):
     table = Table(run_spec())
     with table.begin() as episode:
         episode.act(SEEN)
@@ -532,7 +532,7 @@ def test_a_mistake_in_a_later_game_only_spoils_it(mistake, message):
 
 
 @pytest.mark.parametrize("late", [lambda game: game.act(SEEN), lambda game: game.end("loss")])
-def test_nothing_comes_after_an_end(late):
+def test_calls_after_the_end_of_an_episode_are_errors(late):
     table = Table(run_spec())
     for _ in range(2):
         episode = table.begin()

@@ -23,13 +23,13 @@ def test_without_a_mask_that_fits_every_choice_is_drawn_equally_often(mask):
     assert min(counts.values()) > 70
 
 
-def test_with_a_mask_only_what_it_allows_is_drawn():
+def test_only_actions_allowed_by_the_mask_are_drawn():
     counts = Counter(drawn(Discrete(4), [0, 1, 0, 1]))
     assert set(counts) == {1, 3}
     assert min(counts.values()) > 150
 
 
-def test_several_choices_have_each_their_part_of_the_mask():
+def test_each_of_several_choices_uses_its_own_part_of_the_mask():
     moves = np.array(drawn(MultiDiscrete((2, 3)), [True, False, False, True, True]))
     assert moves.dtype == np.int32
     assert {tuple(move) for move in moves.tolist()} == {(0, 1), (0, 2)}

@@ -28,7 +28,7 @@ def spool():
         each.close()
 
 
-def test_a_game_is_read_as_it_was_written(spool, tmp_path):
+def test_a_spooled_game_is_read_as_it_was_written(spool, tmp_path):
     header = make_header(3, 1, 10, 1, 1234, "abc")
     there = spool(tmp_path)
     assert there.read(there.write(header, b"payload")) == (header, b"payload")
@@ -67,7 +67,7 @@ def test_ids_are_sorted_as_numbers_and_new_files_by_age(spool, tmp_path):
     assert new == files[12:]
 
 
-def test_a_later_process_never_overwrites_what_is_there(spool, tmp_path, monkeypatch):
+def test_a_later_process_does_not_overwrite_existing_files(spool, tmp_path, monkeypatch):
     monkeypatch.setattr("broodmind.actors.client.spool.now_ms", lambda: 1000)  # as if the clock went back
     files = []
     for _ in range(5):
@@ -120,7 +120,7 @@ def test_a_file_of_another_format_is_kept_and_its_game_counts_as_dropped(spool, 
 
 
 @pytest.mark.parametrize("damaged", [b"", b"junk", b"\x80", codec.encode({"format": 2, "entry": 1})])
-def test_what_is_no_game_is_refused(tmp_path, damaged):
+def test_a_file_that_is_not_a_spooled_game_is_refused(tmp_path, damaged):
     (tmp_path / "x").write_bytes(damaged)
     with pytest.raises(WireError):
         read(tmp_path / "x")
@@ -136,7 +136,7 @@ def test_what_is_no_game_is_refused(tmp_path, damaged):
         ({"format": 3}, "format: 3, expected 2: another version of broodmind wrote this game"),
     ],
 )
-def test_a_game_of_another_form_is_refused_by_what_is_wrong(tmp_path, changed, message):
+def test_an_invalid_spooled_game_is_refused_with_what_is_wrong(tmp_path, changed, message):
     fields = {"format": 2, "entry": HEADER.to_bytes(b"x")}
     (tmp_path / "x").write_bytes(codec.encode(fields | changed))
     with pytest.raises(WireError, match=message):
@@ -157,7 +157,7 @@ def test_a_folder_belongs_to_one_process_at_a_time(spool, tmp_path):
     spool(tmp_path)
 
 
-def test_a_process_takes_the_first_name_that_no_living_one_has(tmp_path):
+def test_a_process_takes_the_first_name_that_no_running_process_has(tmp_path):
     spools = [first_free(tmp_path, "host") for _ in range(3)]
     assert [name for name, _ in spools] == ["host-000", "host-001", "host-002"]
     spools[1][1].close()
@@ -175,7 +175,7 @@ def test_a_folder_that_cannot_be_made_is_refused_and_no_name_is_free_in_it(tmp_p
         first_free(tmp_path / "file", "host")
 
 
-def test_a_file_that_cannot_be_removed_is_logged_and_holds_up_nothing(spool, tmp_path, caplog):
+def test_a_file_that_cannot_be_deleted_is_logged_without_raising(spool, tmp_path, caplog):
     there = spool(tmp_path)
     (tmp_path / "sent-1-1.game").mkdir()  # no file: it cannot be unlinked
     there.discard(tmp_path / "sent-1-1.game")

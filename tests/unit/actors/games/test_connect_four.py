@@ -37,7 +37,7 @@ def test_nothing_can_fall_into_a_full_column():
     assert (landings(np.array([0, full], np.uint64)) & np.uint64(2**7 - 1)).tolist() == [1, 0]
 
 
-def test_only_the_games_asked_for_go_on_or_begin_anew():
+def test_only_the_selected_games_are_stepped_or_reset():
     game = ConnectFour(3)
     game.reset(0)
     game.step(np.array([3, 3, 3]), np.array([True, True, False]))
@@ -48,7 +48,7 @@ def test_only_the_games_asked_for_go_on_or_begin_anew():
     assert game.observe(np.zeros(3, int))[:, :2].sum(axis=(1, 2, 3)).tolist() == [0, 1, 0]
 
 
-def test_the_lookahead_player_draws_among_all_that_is_as_good():
+def test_the_lookahead_player_chooses_at_random_among_equally_good_moves():
     game = ConnectFour(500)
     game.reset(0)
     chosen = lookahead(game.observe(game.current_players), game.action_masks(), np.random.default_rng(0))

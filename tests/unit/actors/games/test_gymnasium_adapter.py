@@ -62,7 +62,7 @@ def recorded(*spaces_, copies=2, **options):
 # Actions.
 
 
-def test_numbers_are_clipped_and_then_scaled_to_the_bounds():
+def test_continuous_actions_are_clipped_and_then_scaled_to_the_bounds():
     low, high = np.array([-2.0, 0.0, 10.0], np.float32), np.array([2.0, 1.0, 30.0], np.float32)
     game, (first, second) = recorded(spaces.Box(low, high))
     assert game.spec.actions == Box((-2.0, 0.0, 10.0), (2.0, 1.0, 30.0))
@@ -74,7 +74,7 @@ def test_numbers_are_clipped_and_then_scaled_to_the_bounds():
     assert first.told[0].dtype == np.float32
 
 
-def test_numbers_in_rows_and_columns_are_laid_flat_for_the_policy_and_not_for_the_environment():
+def test_a_matrix_of_actions_is_flat_for_the_policy_and_keeps_its_shape_for_the_environment():
     game, (only,) = recorded(spaces.Box(-3.0, 3.0, (2, 2), np.float64), copies=1)
     assert game.spec.actions == Box((-3.0,) * 4, (3.0,) * 4)
     game.reset(1)
@@ -83,7 +83,7 @@ def test_numbers_in_rows_and_columns_are_laid_flat_for_the_policy_and_not_for_th
     assert only.told[0].dtype == np.float64
 
 
-def test_pendulum_is_a_game_of_one_number_within_two():
+def test_pendulum_has_one_continuous_action_from_minus_2_to_2():
     game = from_id("Pendulum-v1", 3)
     assert game.spec.actions == Box((-2.0,), (2.0,))
     assert (game.spec.observation_shape, game.spec.masked, game.num_envs) == ((3,), False, 3)
@@ -98,7 +98,7 @@ def test_pendulum_is_a_game_of_one_number_within_two():
     game.close()
 
 
-def test_a_choice_that_begins_elsewhere_is_counted_from_0_by_the_policy():
+def test_discrete_actions_with_another_start_are_counted_from_0_by_the_policy():
     game, (first, second) = recorded(spaces.Discrete(4, start=-2))
     assert game.spec.actions == Discrete(4)
     game.reset(1)
@@ -113,7 +113,7 @@ def test_a_choice_that_begins_elsewhere_is_counted_from_0_by_the_policy():
     ("space", "told"),
     [(spaces.MultiDiscrete([3, 2, 4]), [2, 0, 3]), (spaces.MultiDiscrete([3, 2, 4], start=[10, 5, -1]), [12, 5, 2])],
 )
-def test_several_choices_are_an_action_each(space, told):
+def test_a_multi_discrete_action_has_one_component_for_each_choice(space, told):
     game, (first, second) = recorded(space)
     assert game.spec.actions == MultiDiscrete((3, 2, 4))
     game.reset(1)
@@ -126,7 +126,7 @@ def test_several_choices_are_an_action_each(space, told):
 # Observations.
 
 
-def test_a_place_is_observed_as_one_of_many():
+def test_a_discrete_observation_is_one_hot():
     game = from_id("FrozenLake-v1", 5)
     assert (game.spec.observation_shape, game.spec.actions) == ((16,), Discrete(4))
     start = game.reset(3).observations
@@ -143,7 +143,7 @@ def test_a_place_is_observed_as_one_of_many():
     game.close()
 
 
-def test_a_place_that_begins_elsewhere_is_counted_from_0():
+def test_a_discrete_observation_with_another_start_is_counted_from_0():
     game, envs = recorded(None, spaces.Discrete(3, start=7))
     for env, place in zip(envs, (7, 9), strict=True):
         env.observation_space.sample = lambda place=place: np.int64(place)
@@ -218,7 +218,7 @@ class Stuck(Recorder):
         return observation, reward, terminated, truncated, {"action_mask": mask}
 
 
-def test_where_nothing_is_allowed_any_more_everything_is():
+def test_a_mask_that_allows_nothing_is_replaced_by_one_that_allows_everything():
     game = GymnasiumGame("stuck", SyncVectorEnv([Stuck, Stuck]))
     masks = [game.reset(1).masks]
     masks += [game.step(np.ones(2, np.int32)).masks for _ in range(4)]
@@ -244,7 +244,7 @@ def test_the_step_after_an_ending_resets():
     assert [step.terminated.tolist() for step in steps] == [[n, n] for n in (False, False, True, False, False)]
 
 
-def test_what_is_over_by_its_rules_is_not_cut_off_as_well():
+def test_a_terminated_game_is_not_truncated_as_well():
     game, _ = recorded(both=True)
     game.reset(1)
     steps = [game.step(np.zeros(2, np.int32)) for _ in range(3)]
@@ -252,7 +252,7 @@ def test_what_is_over_by_its_rules_is_not_cut_off_as_well():
     assert not steps[-1].truncated.any()
 
 
-def test_the_seed_decides_how_the_games_go():
+def test_the_seed_determines_the_games():
     game = from_id("Pendulum-v1", 2)
     first, second, other = (game.reset(seed).observations for seed in (7, 7, 8))
     np.testing.assert_array_equal(first, second)
@@ -265,7 +265,7 @@ def test_the_seed_decides_how_the_games_go():
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.DISABLED])
-def test_environments_that_reset_at_another_time_are_refused_by_their_mode(mode):
+def test_environments_with_another_autoreset_mode_are_refused_by_its_name(mode):
     env = SyncVectorEnv([Recorder], autoreset_mode=mode)
     with pytest.raises(ConfigError, match=f"^autoreset mode of mine: {mode}, expected {AutoresetMode.NEXT_STEP}"):
         GymnasiumGame("mine", env)
@@ -275,7 +275,7 @@ BOTH = spaces.Dict({"place": spaces.Discrete(3), "speed": spaces.Box(-1, 1, (2,)
 
 
 @pytest.mark.parametrize("space", [BOTH, spaces.Text(3), spaces.MultiBinary(4), spaces.Tuple([spaces.Discrete(2)])])
-def test_observations_that_are_no_array_are_refused_by_their_space(space):
+def test_unsupported_observation_spaces_are_refused_by_name(space):
     with pytest.raises(ConfigError) as caught:
         recorded(None, space)
     assert str(caught.value) == f"observation space of recorder: {space}, expected Box or Discrete"
@@ -291,7 +291,7 @@ def test_observations_that_are_no_array_are_refused_by_their_space(space):
         spaces.Box(np.array([0.0, -np.inf], np.float32), np.ones(2, np.float32)),
     ],
 )
-def test_actions_that_no_policy_here_can_play_are_refused_by_their_space(space):
+def test_unsupported_action_spaces_are_refused_by_name(space):
     with pytest.raises(ConfigError) as caught:
         recorded(space)
     expected = "Discrete, flat MultiDiscrete or bounded Box"
@@ -304,7 +304,7 @@ def test_an_id_that_is_not_registered_is_refused_by_its_name(name):
         from_id(name, 1)
 
 
-def test_minatars_games_are_registered_by_their_package_once(monkeypatch):
+def test_the_minatar_package_registers_its_games_once(monkeypatch):
     calls = []
 
     def register_envs():
@@ -333,7 +333,7 @@ def test_without_minatar_its_games_are_refused_by_their_name(monkeypatch):
 # Factories.
 
 
-def test_a_factory_of_one_environment_is_called_once_a_copy():
+def test_a_factory_of_single_environments_is_called_once_for_each_copy():
     made = []
 
     def factory():
@@ -373,7 +373,7 @@ def test_a_factory_that_takes_the_number_of_copies_makes_them_all_itself():
     assert (asked, game.num_envs, type(game)) == ([4], 4, GymnasiumGame)
 
 
-def test_a_factory_may_return_a_game_of_its_own_kind():
+def test_a_factory_may_return_a_vector_game():
     game = from_factory("mine:factory", TinyZerg, 2)
     assert (type(game), game.num_envs) == (TinyZerg, 2)
 

@@ -25,13 +25,13 @@ def a_run(features, fit):
     return RunSpec(spec, NetworkSpec(), RolloutSpec(observation_fit=fit))
 
 
-def test_a_game_of_the_runs_length_is_left_as_it_is():
+def test_a_game_with_the_runs_observation_length_is_not_wrapped():
     game = TinyZerg(2)
     assert fitted_game(game, a_run(TinyZerg.spec.features, "pad")) is game
 
 
 @pytest.mark.parametrize("more", [-3, 5])
-def test_only_the_states_of_another_game_are_changed_and_closing_closes_it(more):
+def test_only_observations_are_resized_and_close_closes_the_wrapped_game(more):
     inner, plain = Game(2), TinyZerg(2)
     features = TinyZerg.spec.features + more
     game = fitted_game(inner, a_run(features, "pad"))

@@ -40,7 +40,7 @@ def test_before_the_first_version_the_random_player_plays_all_games():
     assert {plays(opponent) for opponent in a_pool().draw(50)} == {"random"}
 
 
-def test_what_is_kept_stays_bounded_and_covers_the_whole_run_evenly():
+def test_the_pool_stays_bounded_and_covers_the_whole_run_evenly():
     pool = a_pool(*range(1, 1001))
     kept = [int(opponent.name.partition("-")[2]) for opponent in pool.past]
     assert CAPACITY // 2 < len(kept) <= CAPACITY
@@ -65,14 +65,14 @@ def test_the_latest_version_has_its_share_of_games_and_few_others_play_at_a_time
     assert len({opponent.name for opponent in drawn}) == 1 + ACTIVE_OPPONENTS
 
 
-def test_a_game_against_the_latest_version_goes_on_against_the_next():
+def test_a_game_against_the_latest_version_continues_against_its_successor():
     pool = a_pool(1)
     latest = next(opponent for opponent in pool.draw(100) if opponent.name == "latest")
     pool.on_policy(version(2))
     assert plays(latest) == 2
 
 
-def test_a_game_against_a_past_version_goes_on_against_the_same():
+def test_a_game_against_a_past_version_continues_against_the_same_version():
     pool = a_pool(1)
     past = next(opponent for opponent in pool.draw(100) if opponent.name == "1-1")
     for number in range(2, 100):
@@ -110,13 +110,13 @@ def test_a_version_that_beats_us_is_drawn_more_often_than_one_that_does_not():
     assert drawn.count(strong.name) > 300
 
 
-def test_elos_expectation():
+def test_the_expected_score_is_elos_formula():
     assert expected_score(100, 100) == 0.5
     assert expected_score(400, 0) == pytest.approx(10 / 11)
     assert expected_score(0, 400) == pytest.approx(1 / 11)
 
 
-def test_the_rating_comes_to_rest_where_the_expectation_is_the_score():
+def test_the_rating_converges_to_where_the_expected_score_is_the_actual_one():
     pool, rng = a_pool(), np.random.default_rng(0)
     (first,) = pool.draw(1)
     ratings = []
@@ -155,7 +155,7 @@ def test_the_heartbeat_names_the_hardest_opponent():
     assert pool.metrics()["opponents"] == "4"
 
 
-def test_a_fixed_opponent_plays_every_game_whatever_was_learnt_and_has_no_rating_to_report():
+def test_a_fixed_opponent_plays_every_game_and_reports_no_rating():
     opponents = FixedOpponent(Opponent("lookahead", lambda *_: "lookahead"))
     opponents.on_policy(version(1))
     first, second = opponents.draw(2)

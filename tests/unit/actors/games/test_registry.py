@@ -49,18 +49,18 @@ def test_without_gymnasium_the_games_that_need_it_are_refused_and_others_are_mad
         game.close()
 
 
-def test_a_module_that_is_not_there_is_refused_by_its_name():
+def test_a_missing_module_is_refused_by_its_name():
     with pytest.raises(ConfigError, match=r"^game: 'nowhere.at_all:make', expected nowhere.at_all to be an importable"):
         make_game("nowhere.at_all:make", 1)
 
 
-def test_what_a_users_module_lacks_is_named_and_not_the_module_itself(module):
+def test_an_import_that_fails_inside_a_users_module_is_named(module):
     with pytest.raises(ModuleNotFoundError) as raised:
         make_game(f"{module('import what_it_needs')}:make", 1)
     assert raised.value.name == "what_it_needs"
 
 
-def test_our_game_is_made_by_its_id_though_nobody_has_imported_its_module(monkeypatch):
+def test_the_built_in_gymnasium_game_is_made_by_its_id_without_importing_its_module(monkeypatch):
     monkeypatch.delitem(sys.modules, f"{games.__name__}.tinyzerg_gymnasium", raising=False)
     monkeypatch.delattr(games, "tinyzerg_gymnasium", raising=False)
     monkeypatch.delitem(gymnasium.registry, "broodmind/TinyZerg-v0", raising=False)

@@ -80,7 +80,7 @@ def test_the_opponents_four_in_a_line_is_a_reward_of_minus_one_as_either_player(
     assert not any(step.wins.any() or step.truncated.any() for step in steps)
 
 
-def test_the_last_observation_shows_the_line_and_the_next_step_only_starts_a_game_as_the_other_player():
+def test_the_final_observation_shows_the_line_and_the_next_step_starts_a_game_as_the_other_player():
     game, _ = against(always(6))
     for turn in range(3):
         last = game.step(spread(turn))
@@ -93,7 +93,7 @@ def test_the_last_observation_shows_the_line_and_the_next_step_only_starts_a_gam
     assert begun.observations[:, :2].sum(axis=(2, 3)).tolist() == [[0, 1], [1, 1], [0, 1], [1, 1]]
 
 
-def test_self_play_begins_with_some_random_moves_and_it_is_our_turn_then():
+def test_self_play_games_begin_with_random_moves_and_then_our_turn():
     game = SelfPlay(ConnectFour(2000))
     start = game.reset(0)
     stones = start.observations[:, :2].sum(axis=(1, 2, 3)).astype(int)
@@ -109,7 +109,7 @@ def test_self_play_begins_with_some_random_moves_and_it_is_our_turn_then():
     assert len(np.unique(start.observations, axis=0)) > 1000
 
 
-def test_against_one_player_every_game_begins_at_its_beginning():
+def test_games_against_a_fixed_player_begin_without_random_moves():
     game = SelfPlay(ConnectFour(200), ("random", random_player(ConnectFour.spec)))
     assert set(game.reset(0).observations[:, :2].sum(axis=(1, 2, 3))) == {0, 1}
 
@@ -196,7 +196,7 @@ def test_each_games_result_is_recorded_for_the_opponent_who_played_it(monkeypatc
     assert noted == [(opponents[1], 0.0), (opponents[3], 0.0), (opponents[0], 1.0)]
 
 
-def test_an_opponent_is_asked_once_a_step_for_all_of_its_games():
+def test_an_opponent_chooses_all_actions_of_a_step_in_one_call():
     asked = []
 
     def play(observations, masks, rng):
@@ -209,7 +209,7 @@ def test_an_opponent_is_asked_once_a_step_for_all_of_its_games():
     assert asked == [2, 4]
 
 
-def test_a_two_player_game_is_found_by_name_with_and_without_a_player():
+def test_a_two_player_game_is_made_by_name_with_and_without_a_fixed_opponent():
     for name, kind in (("ConnectFour", OpponentPool), ("ConnectFour@lookahead", FixedOpponent)):
         game = make_game(name, 2)
         assert isinstance(game, SelfPlay)
@@ -276,7 +276,7 @@ def assert_same_step(one, other):
         np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
 
 
-def test_ones_own_two_player_game_is_wrapped(monkeypatch):
+def test_a_users_own_two_player_game_is_wrapped(monkeypatch):
     module = SimpleNamespace(make=_factory)
     monkeypatch.setattr("importlib.import_module", lambda _: module)
     game = make_game("mine:make", 3)

@@ -12,7 +12,7 @@ from broodmind.common.actions import Discrete
 from broodmind.common.errors import ConfigError
 
 
-def test_the_learner_can_describe_the_game_without_it():
+def test_the_spec_is_read_without_starcraft2_installed():
     """In an interpreter of its own, where burnysc2 cannot be imported."""
     code = """
 import sys
@@ -26,6 +26,6 @@ print(spec.name, spec.observation_shape, spec.wins)
     assert describe_game("starcraft2").actions == Discrete(5)
 
 
-def test_it_is_no_game_that_can_be_stepped():
+def test_the_starcraft2_game_cannot_be_made_as_a_vector_game():
     with pytest.raises(ConfigError, match=r"game: 'starcraft2', expected a game that can be stepped\. This one owns"):
         make_game("starcraft2", 4)

@@ -91,7 +91,7 @@ def test_seed_and_actions_determine_everything_bit_for_bit():
     assert not np.array_equal(first["observations"], other["observations"])
 
 
-def test_a_second_reset_leaves_nothing_of_the_first_run(game):
+def test_a_second_reset_clears_all_state(game):
     actions = random_actions(0, 60)
     for row in actions:
         game.step(row)
@@ -217,7 +217,7 @@ def test_returns_are_the_outcome_where_a_game_finished_and_small_where_it_was_cu
 # The rules.
 
 
-def test_nothing_is_ever_negative_and_supply_is_never_exceeded(game):
+def test_no_resource_becomes_negative_and_supply_is_never_exceeded(game):
     for row in random_actions(9, 400):
         game.step(row)
         state = game.state
@@ -264,7 +264,7 @@ def test_workers_beyond_what_the_bases_hold_earn_nothing(game):
 
 
 @pytest.mark.parametrize("macro", [Macro.AGGRESSIVE, Macro.DEFENSIVE, Macro.ALL_IN])
-def test_the_army_actions_make_units_of_what_is_affordable(game, macro):
+def test_army_actions_build_as_many_units_as_are_affordable(game, macro):
     state = quiet(game)
     state.minerals[:], state.vespene[:], state.larva[:], state.supply_cap[:] = 1000.0, 0.0, 4.0, 100.0
     state.enemy_bases[:] = 1e-1  # nearly no static defence: what is lost comes of nothing else
@@ -353,7 +353,7 @@ def test_gymnasium_finds_the_game_and_its_checker_is_content():
     check_env(env.unwrapped)  # its complaints are warnings, and warnings are errors here
 
 
-def test_gymnasium_says_at_the_end_who_won():
+def test_the_gymnasium_environment_reports_the_winner_at_the_end():
     env = gymnasium.make(ENV_ID)
     inner = env.unwrapped
     assert isinstance(inner, TinyZergEnv)
@@ -372,7 +372,7 @@ def test_gymnasium_says_at_the_end_who_won():
     assert env.step(int(Macro.TECH))[4]["is_success"] is True
 
 
-def test_gymnasium_resets_without_a_seed_to_a_different_game():
+def test_a_gymnasium_reset_without_a_seed_starts_a_different_game():
     env = gymnasium.make(ENV_ID)
     runs = []
     for seed in (3, None, 3):
@@ -381,7 +381,7 @@ def test_gymnasium_resets_without_a_seed_to_a_different_game():
     assert runs[0] == runs[2] != runs[1]
 
 
-def test_gymnasium_steps_many_games_at_once():
+def test_the_gymnasium_vector_environment_steps_many_games_at_once():
     envs = gymnasium.make_vec(ENV_ID, num_envs=4)
     observations, _ = envs.reset(seed=0)
     assert envs.observation_space.contains(observations)

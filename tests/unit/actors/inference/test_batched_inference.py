@@ -50,7 +50,7 @@ def shown(game, seed, step):
 @pytest.mark.parametrize(
     ("game", "correlation"), [(TOY, 0.0), (MASKED, 0.0), (SEVERAL, 0.0), (NUMBERS, 0.0), (NUMBERS, 0.9)]
 )
-def test_side_by_side_each_episode_does_what_it_would_do_alone(game, correlation):
+def test_in_a_batch_each_episode_gets_the_action_it_would_get_alone(game, correlation):
     policies = [policy_of(game, version, correlation) for version in (1, 2)]
     left_alone, left_together = [], []
     alone = [begin(policies[seed % 2], seed, left_alone) for seed in range(GAMES)]
@@ -76,7 +76,7 @@ def test_side_by_side_each_episode_does_what_it_would_do_alone(game, correlation
         np.testing.assert_array_equal(other.game.buffer.observations, one.game.buffer.observations)
 
 
-def test_a_row_that_nothing_can_be_learnt_from_spoils_no_other():
+def test_a_row_that_is_excluded_from_training_does_not_affect_other_rows():
     left = []
     policy = policy_of(TOY, change=lambda params: params["policy/w0"].fill(2))
     episodes = [begin(policy, seed, left) for seed in range(3)]
@@ -90,12 +90,12 @@ def test_a_row_that_nothing_can_be_learnt_from_spoils_no_other():
     assert "more than the policy can take" in left[1].record.reason
 
 
-def test_without_a_policy_there_is_nothing_to_decide():
+def test_without_a_policy_a_fallback_action_is_asked_for():
     assert begin(None, 1, []).ask([1]) == FallbackAction(-1)
     assert run_inference([]) == []
 
 
-def test_actions_side_by_side_are_distributed_as_the_policy_says():
+def test_actions_of_a_batch_are_distributed_as_the_policy_says():
     policy = policy_of(MASKED, change=lambda params: np.multiply(params["policy/w1"], 0.01, params["policy/w1"]))
     seen, mask = np.full((2, 3), 0.3), np.array([True, True, False, True])
     count = 4000

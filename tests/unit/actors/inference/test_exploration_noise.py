@@ -34,7 +34,7 @@ def test_values_some_steps_apart_correlate_by_the_power_of_the_steps(lag):
     assert (values[lag:] * values[:-lag]).mean() == pytest.approx(0.9**lag, abs=0.03)
 
 
-def test_columns_and_numbers_do_not_move_together():
+def test_the_noise_of_columns_and_action_components_is_independent():
     values = series(0.9).reshape(-1, 8)
     assert np.abs(np.corrcoef(values.T) - np.eye(8)).max() < 0.1
 
@@ -45,7 +45,7 @@ def policy():
     return Policy(Pointer(1, 1, "c", "d", 0), params, SPEC)
 
 
-def test_a_policy_draws_by_the_noise_and_gives_its_own_log_probabilities():
+def test_a_policy_samples_with_the_noise_and_gives_its_own_log_probabilities():
     observations = np.random.default_rng(3).standard_normal((5, 3)).astype(np.float32)
     noise, twin = CorrelatedNoise(0.9), CorrelatedNoise(0.9)
     rng, twin_rng = np.random.default_rng(4), np.random.default_rng(4)
@@ -58,6 +58,6 @@ def test_a_policy_draws_by_the_noise_and_gives_its_own_log_probabilities():
 
 
 @pytest.mark.parametrize("correlation", [-0.1, 1.0, float("nan")])
-def test_a_correlation_that_is_none_is_refused(correlation):
+def test_an_invalid_correlation_is_refused(correlation):
     with pytest.raises(ConfigError, match="noise_correlation"):
         RolloutSpec(noise_correlation=correlation)

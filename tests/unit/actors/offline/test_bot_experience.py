@@ -29,7 +29,7 @@ def read(path, **options):
     return read_experience(path, GAME, replace(UNIFORM, **options))
 
 
-def test_each_action_gets_what_was_earned_after_it(tmp_path):
+def test_each_action_gets_the_reward_that_followed_it(tmp_path):
     made = game_arrays(20)
     game = read(write_game(tmp_path / "x.npz"))
     assert len(game.actions) == 19
@@ -77,7 +77,7 @@ def test_rewards_and_states_are_of_either_precision_and_byte_order(tmp_path, dty
         ({"rewards": np.array([object()] * 20)}, "rewards.*object"),
     ],
 )
-def test_a_game_that_is_not_sound_is_refused_by_its_array(tmp_path, changed, expected):
+def test_an_invalid_game_is_refused_by_the_arrays_name(tmp_path, changed, expected):
     with pytest.raises(WireError, match=expected):
         read(write_game(tmp_path / "x.npz", **changed))
 
@@ -98,7 +98,7 @@ def test_a_game_longer_than_the_run_takes_is_refused(tmp_path):
         read_experience(path, GAME, UNIFORM, 19)
 
 
-def test_the_returns_that_some_real_games_reach_are_not_insane(tmp_path):
+def test_the_large_returns_of_some_real_games_are_accepted(tmp_path):
     assert read(write_game(tmp_path / "x.npz", rewards=np.full(20, -4538.0))).rewards.sum() < -8000
 
 
@@ -119,7 +119,7 @@ def test_the_returns_that_some_real_games_reach_are_not_insane(tmp_path):
         (12, "pad", 12),
     ],
 )
-def test_states_of_another_length_fit_only_where_it_was_asked_for(length, fit, expected):
+def test_observations_of_another_length_are_resized_only_if_asked_for(length, fit, expected):
     states = np.arange(1, 4 * length + 1, dtype=np.float64).reshape(4, length)
     if expected is None:
         with pytest.raises(WireError, match=f"^observation: {length} features, expected 15"):
@@ -131,7 +131,7 @@ def test_states_of_another_length_fit_only_where_it_was_asked_for(length, fit, e
     assert not fitted[:, expected:].any()
 
 
-def test_a_file_of_other_states_is_refused_until_asked_for(tmp_path):
+def test_a_file_with_observations_of_another_length_is_refused_unless_asked_for(tmp_path):
     wide, narrow = write_game(tmp_path / "w.npz", features=18), write_game(tmp_path / "n.npz", features=9)
     for path in (wide, narrow):
         with pytest.raises(WireError, match=r"^states: .* features, expected 15"):
@@ -140,7 +140,7 @@ def test_a_file_of_other_states_is_refused_until_asked_for(tmp_path):
     assert read(narrow, observation_fit="pad").observations.shape == (20, 15)
 
 
-def test_a_game_shows_its_states_as_the_run_wants_them_where_the_run_says_how():
+def test_observations_are_resized_as_the_run_says():
     game = TinyZerg(3)
     spec = RunSpec(replace(game.spec, observation_shape=(20,)))
     assert fitted_game(game, spec) is game
@@ -158,7 +158,7 @@ def test_a_game_shows_its_states_as_the_run_wants_them_where_the_run_says_how():
 # Behaviour policies by their names.
 
 
-def test_epsilon_greedy_is_any_action_now_and_then_and_the_models_best_otherwise(tmp_path):
+def test_epsilon_greedy_probabilities_are_those_of_its_definition(tmp_path):
     made, model = game_arrays(60), read_bot_model(write_model(tmp_path / "m.npz"))
     behaviour = parse_behaviour("epsilon:0.25", model)
     best = probabilities(model_arrays(), made["states"]).argmax(axis=1)
@@ -171,12 +171,12 @@ def test_epsilon_greedy_is_any_action_now_and_then_and_the_models_best_otherwise
 @pytest.mark.parametrize(
     "text", ["", "greedy", "uniform:1", "epsilon", "epsilon:", "epsilon:0", "epsilon:1.1", "epsilon:nan"]
 )
-def test_a_behaviour_that_is_none_is_refused(tmp_path, text):
+def test_an_invalid_behaviour_policy_is_refused(tmp_path, text):
     with pytest.raises(ConfigError, match=f"behaviour: '{text}', expected"):
         parse_behaviour(text, read_bot_model(write_model(tmp_path / "m.npz")) if text.startswith("eps") else None)
 
 
-def test_a_behaviour_has_a_model_where_it_needs_one_and_only_there(tmp_path):
+def test_a_behaviour_policy_takes_a_model_only_if_it_needs_one(tmp_path):
     with pytest.raises(ConfigError, match=r"epsilon:0.5.*expected --model"):
         parse_behaviour("epsilon:0.5", None)
     with pytest.raises(ConfigError, match=r"^model: "):
@@ -205,7 +205,7 @@ def timeline(trajectory):
 
 @pytest.mark.parametrize("decisions", [(2,), (5,), (9,), (10,), (20, 2, 9, 33), (9, 9, 9), (2, 2, 2, 2, 2, 2)])
 @pytest.mark.parametrize("length", [1, 2, 8, 100])
-def test_packed_games_are_what_they_were_and_a_learner_takes_them(tmp_path, decisions, length):
+def test_collated_games_keep_their_content_and_are_accepted_by_the_learner(tmp_path, decisions, length):
     games, spec = games_of(tmp_path, *decisions), a_run(length=length)
     packed = collate_games(games, spec)
     steps = sum(decisions) - len(decisions)
@@ -224,7 +224,7 @@ def test_packed_games_are_what_they_were_and_a_learner_takes_them(tmp_path, deci
     np.testing.assert_allclose(taken.episodes.returns, [game.rewards.sum() for game in games], rtol=1e-5)
 
 
-def test_behind_each_step_stands_the_observation_that_followed_it(tmp_path):
+def test_each_step_is_followed_by_its_next_observation(tmp_path):
     games = games_of(tmp_path, 20, 3, 17)
     packed = collate_games(games, a_run(length=8))
     before = packed.observations[:-1].swapaxes(0, 1)[packed.valid.T]
@@ -250,13 +250,13 @@ def test_a_whole_game_is_one_column(tmp_path):
         (GameSpec("x", (15,), Discrete(5), observation_dtype="uint8"), "observation_dtype"),
     ],
 )
-def test_such_files_cannot_be_of_every_game(game, field):
+def test_games_whose_data_these_files_lack_are_refused(game, field):
     check_readable(GAME)
     with pytest.raises(ConfigError, match=f"^{field} of x: "):
         check_readable(game)
 
 
-def test_pieces_side_by_side_are_what_they_were(tmp_path):
+def test_collated_fragments_keep_their_content(tmp_path):
     spec = a_run(length=8)
     fragments = [collate_games(games_of(tmp_path, *decisions), spec) for decisions in ((9,), (20, 12), (9, 9))]
     assert all(can_concatenate(fragments[0], fragment) for fragment in fragments)
@@ -272,7 +272,7 @@ def test_pieces_side_by_side_are_what_they_were(tmp_path):
     assert taken.episodes.lengths == (8, 19, 11, 8, 8)
 
 
-def test_pieces_that_differ_in_length_or_in_what_they_know_stay_apart(tmp_path):
+def test_fragments_of_different_lengths_or_fields_are_not_collated(tmp_path):
     (fragment,) = [collate_games(games_of(tmp_path, 9), a_run(length=8))]
     assert can_concatenate(fragment, fragment)
     assert not can_concatenate(fragment, collate_games(games_of(tmp_path, 9), a_run(length=4)))
@@ -284,7 +284,7 @@ def test_pieces_that_differ_in_length_or_in_what_they_know_stay_apart(tmp_path):
 # The real ones.
 
 
-def test_the_real_files_are_sound_or_refused_as_their_folders_say_where_they_are_found():
+def test_real_files_are_accepted_or_refused_as_their_folder_names_say():
     if not REAL.exists():
         return
     sound = [read(path) for path in sorted((REAL / "experience").glob("*.npz"))]

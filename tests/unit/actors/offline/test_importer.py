@@ -39,7 +39,7 @@ def of_length(length, seed=0, columns=2):
     return trajectory(seed, replace(SPEC, rollout=replace(SPEC.rollout, fragment_length=length)), columns)
 
 
-def test_pieces_of_one_length_go_together_and_others_apart(tmp_path):
+def test_fragments_of_equal_length_are_pushed_together_and_others_separately(tmp_path):
     played = [of_length(length, seed) for seed, length in enumerate((4, 4, 7, 7, 4))]
     pushed, report = given(segment(tmp_path, *(archived(n, each) for n, each in enumerate(played))))
     assert [each.actions.shape for each in pushed] == [(4, 4), (7, 4), (4, 2)]
@@ -47,12 +47,12 @@ def test_pieces_of_one_length_go_together_and_others_apart(tmp_path):
     assert (report.taken, report.rejected) == (1, {})
 
 
-def test_an_entry_holds_about_an_updates_worth(tmp_path):
+def test_an_entry_has_about_as_many_steps_as_an_update(tmp_path):
     pushed, _ = given(segment(tmp_path, *(archived(n, of_length(500, n)) for n in range(5))))
     assert [each.steps for each in pushed] == [3000, 2000]
 
 
-def test_whole_games_stay_by_themselves(tmp_path):
+def test_whole_games_are_pushed_one_by_one(tmp_path):
     spec = replace(LONG, rollout=replace(LONG.rollout, unroll="games"))
     archive = Archive(ArchiveConfig(tmp_path), "run", spec)
     archive.append([archived(n, of_length(9, n, columns=1)) for n in range(3)])
@@ -77,7 +77,7 @@ def test_a_segment_of_another_dtype_is_refused_by_name(tmp_path):
     assert (pushed, report.rejected) == ([], {str(path): "observation_dtype: float32, expected uint8"})
 
 
-def test_what_was_not_sound_is_left_out_and_counted(tmp_path):
+def test_invalid_archived_entries_are_skipped_and_counted(tmp_path):
     played = of_length(4)
     rejected = ["", "stale", "invalid", "duplicate", "non_finite", "too_old", "wrong_epoch", "off_run"]
     entries = [archived(n, played, rejected=why) for n, why in enumerate(rejected)]
@@ -87,7 +87,7 @@ def test_what_was_not_sound_is_left_out_and_counted(tmp_path):
     assert report.skipped == {"invalid": 2, "duplicate": 1, "non_finite": 1}
 
 
-def test_what_stands_before_a_tear_is_taken_and_the_file_reported(tmp_path):
+def test_entries_before_the_damage_are_imported_and_the_file_is_reported(tmp_path):
     path = segment(tmp_path, *(archived(n, of_length(4, n)) for n in range(3)))
     path.write_bytes(path.read_bytes()[:-5])
     pushed, report = given(path)

@@ -72,7 +72,7 @@ def test_a_request_is_read_as_it_was_written(message, request_):
         ({"type": "episode", "id": 1, "labels": {"n": [1]}}, "labels: n: [1], expected text, a finite number"),
     ],
 )
-def test_a_field_of_another_form_is_refused_by_its_name(message, expected):
+def test_an_invalid_field_of_a_request_is_refused_by_its_name(message, expected):
     with pytest.raises(InvalidRequest) as refused:
         parse(msgpack.packb(message))
     assert expected in str(refused.value)

@@ -18,7 +18,7 @@ def test_an_opponent_is_a_race_and_a_difficulty_in_any_case():
 
 
 @pytest.mark.parametrize("text", ["", "terran", "terran:", "orc:easy", "terran:trivial", "norace:easy"])
-def test_another_opponent_is_refused_with_those_there_are(text):
+def test_an_unknown_opponent_is_refused_with_a_list_of_the_known_ones(text):
     with pytest.raises(ConfigError, match=r"opponent: .*, expected terran\|zerg\|protoss\|random:veryeasy\|easy"):
         parse_opponent(text)
 

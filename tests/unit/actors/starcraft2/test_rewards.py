@@ -11,7 +11,7 @@ STATE = GameState(500, 100, 30, 44, 20, 31, 4, 2, 300, 1, 1, 3, 0.5, 600, 150)
 
 
 @pytest.mark.parametrize(("outcome", "result"), [("win", 1.0), ("loss", -1.0), ("tie", 0.0)])
-def test_a_games_return_is_its_result_less_the_potential_it_began_with(outcome, result):
+def test_a_games_return_is_its_result_minus_its_initial_potential(outcome, result):
     course = [STATE, STATE._replace(own_army_hp=5000), STATE._replace(own_army_hp=0, supply_used=10)]
     rewards = Rewards()
     earned = [rewards.since_last(seen) for seen in course] + [rewards.at_end(outcome)]
@@ -19,7 +19,7 @@ def test_a_games_return_is_its_result_less_the_potential_it_began_with(outcome, 
     assert sum(earned) == pytest.approx(result - potential(course[0]))
 
 
-def test_a_reward_is_that_of_the_decision_before_it():
+def test_a_reward_belongs_to_the_action_before_it():
     """The original stored what was earned before an action with that action."""
     rewards = Rewards()
     rewards.since_last(STATE)
@@ -30,6 +30,6 @@ def test_a_reward_is_that_of_the_decision_before_it():
 
 
 @pytest.mark.parametrize("lead", [-5000, 0, 5000])
-def test_the_potential_is_small_beside_the_result(lead):
+def test_the_potential_is_small_compared_with_the_result(lead):
     seen = STATE._replace(own_army_hp=max(lead, 0), enemy_army_hp=max(-lead, 0), supply_used=200)
     assert -0.2 <= potential(seen) <= 0.5

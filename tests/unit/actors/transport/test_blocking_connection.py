@@ -40,7 +40,7 @@ def joined(server, spec=SPEC):
     return connection
 
 
-def test_an_actor_that_waits_for_room_asks_ever_less_often():
+def test_an_actor_that_waits_for_room_polls_less_and_less_often():
     server = Room()
     connection = joined(server)
     connection.push([fragment() for _ in range(4)], NEVER)
@@ -117,7 +117,7 @@ def test_the_heartbeat_says_what_the_actor_is_doing():
     assert told[-1]["steps"] == 4 * fragment().trajectory.steps
 
 
-def test_nothing_is_sent_where_there_is_nothing_to_say():
+def test_an_empty_push_sends_nothing_before_a_heartbeat_is_due():
     server = FakeStreams()
     connection = BlockingActorConnection("", "run", "a", server=server, heartbeat_s=1000)
     connection.join(SPEC)

@@ -127,7 +127,7 @@ def test_replay_covers_what_a_log_synced_every_second_may_lose():
 # Lost connections.
 
 
-def test_after_a_lost_connection_the_doubted_come_first_and_all_in_order():
+def test_after_a_lost_connection_unacknowledged_entries_are_sent_first_and_in_order():
     delivery = begun(1)
     send(delivery, now_s=10.0)
     put(delivery, 2)
@@ -158,7 +158,7 @@ def test_nothing_new_is_numbered_or_sent_before_what_must_be_sent_again():
     assert ids(delivery.number()) == [(7, 2)]
 
 
-def test_a_connection_lost_while_sending_again_begins_anew():
+def test_a_connection_lost_during_a_resend_restarts_the_resend():
     delivery = begun(1, 2, 3)
     send(delivery, now_s=10.0)
     delivery.connection_lost()
@@ -168,7 +168,7 @@ def test_a_connection_lost_while_sending_again_begins_anew():
     assert ids(delivery.entries_to_resend()) == [(7, 1), (7, 2), (7, 3)]
 
 
-def test_what_was_sent_again_may_be_lost_again_and_is_kept_as_long():
+def test_a_resent_entry_is_kept_until_it_is_safe_as_if_sent_for_the_first_time():
     """A server that lost it was away for long, took it again, and may lose it once more."""
     delivery = begun(1, 2)
     first, second = send(delivery, now_s=100.0)
@@ -180,7 +180,7 @@ def test_what_was_sent_again_may_be_lost_again_and_is_kept_as_long():
     assert [first.state, second.state] == [State.SAFE] * 2
 
 
-def test_while_anything_is_doubted_nothing_becomes_safe():
+def test_nothing_becomes_safe_while_any_entry_must_be_sent_again():
     delivery = begun(1)
     (entry,) = send(delivery, now_s=0.0)
     delivery.connection_lost()
@@ -191,7 +191,7 @@ def test_while_anything_is_doubted_nothing_becomes_safe():
 # Servers that refuse for now.
 
 
-def test_what_a_full_server_refused_between_others_is_numbered_again():
+def test_an_entry_that_a_full_server_refused_before_others_gets_a_new_number():
     """It could never be added under its old id, which is now below the stream's last."""
     delivery = begun(1, 2, 3, 4, 5)
     taken = send(delivery, TAKEN, REFUSED, REFUSED, TAKEN, REFUSED)
@@ -204,14 +204,14 @@ def test_what_a_full_server_refused_between_others_is_numbered_again():
     assert ids(delivery.number()) == [(7, 8)]
 
 
-def test_what_a_full_server_refused_at_the_end_keeps_its_numbers():
+def test_entries_that_a_full_server_refused_last_keep_their_numbers():
     delivery = begun(1, 2, 3)
     send(delivery, TAKEN, REFUSED, REFUSED)
     assert ids(send(delivery, REFUSED, REFUSED)) == []
     assert ids(send(delivery)) == [(7, 2), (7, 3)]
 
 
-def test_a_busy_server_whose_connection_is_given_up_gets_what_it_took_again():
+def test_entries_taken_by_a_busy_server_are_sent_again_on_the_next_connection():
     delivery = begun(1, 2, 3)
     send(delivery, REFUSED, TAKEN, REFUSED)
     delivery.connection_lost()
@@ -223,7 +223,7 @@ def test_a_busy_server_whose_connection_is_given_up_gets_what_it_took_again():
 # Another process under the same name.
 
 
-def test_what_another_process_kept_out_is_numbered_again_under_a_higher_incarnation():
+def test_entries_refused_because_of_another_process_are_renumbered_under_a_higher_incarnation():
     delivery = begun(1, 2, 3)
     assert ids(send(delivery, TAKEN, THERE, THERE)) == [(7, 1)]
     assert counts(delivery) == (2, 1, 0)
@@ -236,7 +236,7 @@ def test_what_another_process_kept_out_is_numbered_again_under_a_higher_incarnat
     assert (ids(entries), numbers_of(entries)) == ([(8, 1), (8, 2), (8, 3)], [2, 3, 4])
 
 
-def test_what_was_refused_for_two_reasons_is_taken_back_together_and_in_order():
+def test_entries_refused_for_different_reasons_are_requeued_together_and_in_order():
     """Left under its id, what another process kept out would be "equal or smaller" next time, and pass for arrived."""
     delivery = begun(1, 2, 3, 4)
     send(delivery, REFUSED, THERE, TAKEN, REFUSED)
@@ -249,7 +249,7 @@ def test_what_was_refused_for_two_reasons_is_taken_back_together_and_in_order():
 # What is given up.
 
 
-def test_the_oldest_give_way_and_leave_a_gap_once():
+def test_dropping_the_oldest_entries_leaves_one_gap():
     delivery = begun(1, 2, 3, 4, 5, limits=Limits(queue_games=3))
     assert counts(delivery) == (3, 0, 2)
     entries = delivery.number(1)
@@ -257,7 +257,7 @@ def test_the_oldest_give_way_and_leave_a_gap_once():
     assert ids(delivery.number()) == [(7, 4), (7, 5)]
 
 
-def test_what_was_given_up_elsewhere_leaves_a_gap_too():
+def test_games_given_up_elsewhere_leave_a_gap_too():
     delivery = begun(1)
     delivery.number()
     delivery.skip(2)
@@ -265,7 +265,7 @@ def test_what_was_given_up_elsewhere_leaves_a_gap_too():
     assert ids(delivery.number()) == [(7, 4)]
 
 
-def test_a_gap_is_left_again_by_what_is_taken_back():
+def test_a_requeued_entry_leaves_its_gap_again():
     """Under its old incarnation nobody saw it."""
     delivery = begun(1, 2, 3, 4, 5, limits=Limits(queue_games=3))
     send(delivery, THERE, THERE, THERE)
@@ -273,7 +273,7 @@ def test_a_gap_is_left_again_by_what_is_taken_back():
     assert ids(delivery.number()) == [(8, 3), (8, 4), (8, 5)]
 
 
-def test_what_is_taken_back_and_dropped_then_leaves_its_gap_once():
+def test_an_entry_that_is_requeued_and_then_dropped_leaves_one_gap():
     delivery = begun(1, 2, 3, 4, 5, limits=Limits(queue_games=3))
     send(delivery, THERE, THERE, THERE)
     put(delivery, 6)
@@ -380,7 +380,7 @@ def test_an_entry_of_an_earlier_process_tells_nothing_of_this_one(spool):
 # The spool.
 
 
-def test_a_file_goes_when_its_entry_is_safe(spool, folder):
+def test_a_file_is_deleted_when_its_entry_is_safe(spool, folder):
     delivery = begun(1, 2, spool=spool())
     assert delivery.spooled == 2
     send(delivery, now_s=0.0)
@@ -396,13 +396,13 @@ def test_a_file_is_named_after_its_id_before_it_is_sent(spool, folder):
     assert [name.split("-")[0] for name in names(folder)] == ["new", "sent"]
 
 
-def test_files_follow_the_numbers(spool, folder):
+def test_files_are_renamed_when_entries_are_renumbered(spool, folder):
     delivery = begun(1, 2, spool=spool())
     send(delivery, REFUSED, TAKEN)
     assert names(folder) == ["sent-7-2.game", "sent-7-3.game"]
 
 
-def test_what_is_taken_back_is_left_to_a_later_process_as_new(spool):
+def test_files_of_requeued_entries_are_marked_as_not_sent(spool):
     """Sent again under its id it would be "equal or smaller" than the other process's, and pass for arrived."""
     send(begun(1, 2, 3, spool=spool()), TAKEN, THERE, THERE)
     later = Delivery(Limits(), spool())
@@ -413,7 +413,7 @@ def test_what_is_taken_back_is_left_to_a_later_process_as_new(spool):
     assert numbers_of(later.number()) == [2, 3]
 
 
-def test_what_a_process_did_not_send_the_next_one_sends_as_new(spool):
+def test_the_next_process_sends_unsent_files_as_new_entries(spool):
     put(Delivery(Limits(), spool()), *range(1, 13))
     later = begun(spool=spool(), limits=Limits())
     assert (later.queued, later.spooled) == (12, 12)
@@ -421,7 +421,7 @@ def test_what_a_process_did_not_send_the_next_one_sends_as_new(spool):
     assert numbers_of(later.number()) == list(range(1, 13))
 
 
-def test_what_a_process_may_have_sent_the_next_one_sends_again_under_its_id(spool):
+def test_the_next_process_resends_possibly_sent_files_under_their_ids(spool):
     delivery = begun(*range(1, 13), spool=spool())
     delivery.number(11)
     later = Delivery(Limits(), spool())
@@ -436,7 +436,7 @@ def test_what_a_process_may_have_sent_the_next_one_sends_again_under_its_id(spoo
     assert ids(later.number()) == [(8, 1)]
 
 
-def test_a_process_that_ends_well_leaves_what_is_not_acknowledged(spool, folder):
+def test_a_process_that_ends_normally_leaves_files_of_unacknowledged_entries(spool, folder):
     delivery = begun(1, 2, 3, spool=spool())
     delivery.number(2)
     delivery.answered([TAKEN for _ in delivery.start_sending()], 0.0)
@@ -445,7 +445,7 @@ def test_a_process_that_ends_well_leaves_what_is_not_acknowledged(spool, folder)
     assert numbers_of(begun(spool=spool()).number()) == [3]
 
 
-def test_what_does_not_fit_into_memory_is_read_back(spool):
+def test_entries_that_do_not_fit_into_memory_are_read_back_from_their_files(spool):
     delivery = begun(1, 2, 3, 4, spool=spool(), limits=Limits(queue_bytes=250))
     entries = delivery.number()
     assert numbers_of(entries) == [1, 2, 3, 4]
@@ -469,7 +469,7 @@ def test_a_spool_that_cannot_be_written_leaves_the_game_in_memory(spool, folder)
     assert numbers_of(delivery.number()) == [1]
 
 
-def test_a_file_that_cannot_be_renamed_is_rather_lost_with_the_process_than_sent_twice(spool, folder):
+def test_a_file_that_cannot_be_renamed_is_deleted_so_that_it_is_not_sent_twice(spool, folder):
     delivery = begun(1, spool=spool())
     (folder / "sent-7-1.game").mkdir()
     assert numbers_of(send(delivery)) == [1]
@@ -519,7 +519,7 @@ def test_a_resumed_game_that_cannot_be_read_is_dropped_and_leaves_a_gap(spool, f
 # Waiting.
 
 
-def test_a_wait_until_empty_ends_with_the_last_acknowledgement():
+def test_waiting_until_empty_ends_at_the_last_acknowledgement():
     delivery = begun(1, 2)
     assert not delivery.wait_until_empty(0)
     ended = []
@@ -532,7 +532,7 @@ def test_a_wait_until_empty_ends_with_the_last_acknowledgement():
 
 
 @pytest.mark.parametrize("wait", ["wait_for_work", "wait_until_closed"])
-def test_a_close_ends_all_waiting(wait):
+def test_close_ends_all_waits(wait):
     delivery = begun()
     waiting = threading.Thread(target=getattr(delivery, wait), args=(60,), daemon=True)
     waiting.start()
@@ -542,7 +542,7 @@ def test_a_close_ends_all_waiting(wait):
     assert delivery.closed
 
 
-def test_a_wait_for_work_ends_with_the_next_entry():
+def test_waiting_for_work_ends_at_the_next_entry():
     delivery = begun()
     waiting = threading.Thread(target=delivery.wait_for_work, args=(60,), daemon=True)
     waiting.start()

@@ -24,7 +24,7 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize(("before", "after"), list(itertools.product(State, State)))
-def test_an_entry_changes_its_state_along_the_table_and_no_other_way(before, after):
+def test_an_entry_allows_exactly_the_transitions_in_the_table(before, after):
     entry = Entry(7, CONTENT, state=before)
     if after.name in ALLOWED[before.name]:
         entry.move(after)

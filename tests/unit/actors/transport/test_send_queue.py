@@ -54,14 +54,14 @@ def test_one_entry_larger_than_all_limits_is_kept_alone():
     assert queue.pop() is added[1]
 
 
-def test_what_is_on_disk_and_does_not_fit_into_memory_stays_on_disk_alone():
+def test_entries_above_the_memory_limit_stay_on_disk_only():
     added = entries(4, spooled=True)
     _, removed = filled(Limits(queue_bytes=250), added, spooled=True)
     assert removed == []
     assert [entry.content is None for entry in added] == [False, False, True, True]
 
 
-def test_on_disk_the_bytes_are_limited_and_not_the_number():
+def test_the_disk_limit_is_in_bytes_and_not_in_entries():
     added = entries(10, spooled=True)
     _, removed = filled(Limits(queue_games=1, spool_bytes=550), added, spooled=True)
     assert removed == added[:5]
@@ -73,7 +73,7 @@ def test_without_limits_nothing_is_removed():
     assert (removed, len(queue)) == ([], 3000)
 
 
-def test_what_is_put_back_comes_first_and_counts_again():
+def test_requeued_entries_come_first_and_count_towards_the_limits():
     added = entries(4)
     queue, _ = filled(Limits(queue_bytes=400), added)
     taken = [queue.pop(), queue.pop()]

@@ -51,7 +51,7 @@ def sent(server):
     return [int(command[2].partition("-")[2]) for command in server.commands if command[0] == "XADD"]
 
 
-def test_new_entries_go_in_one_pipeline_with_all_that_is_asked(connection, delivery, server):
+def test_new_entries_and_queries_share_one_pipeline(connection, delivery, server):
     put(delivery, 3)
     assert connection.round_trip(STATUS) == 3
     assert server.exchanges == [3]
@@ -79,7 +79,7 @@ def test_after_a_lost_reply_all_is_sent_again_one_by_one_and_new_entries_behind_
 
 
 @pytest.mark.parametrize("call", ["ask_spec", "enter", "fetch_policy"])
-def test_a_break_in_any_call_makes_the_next_round_trip_send_again(connection, delivery, server, call):
+def test_a_connection_lost_in_any_call_makes_the_next_round_trip_send_again(connection, delivery, server, call):
     put(delivery, 1)
     connection.round_trip(STATUS)
     server.entries.clear()  # as a server that came back without it
@@ -107,7 +107,7 @@ def test_after_a_not_now_another_server_may_answer_and_after_another_error_it_is
     assert sent(server) == ([1, 1] if lost else [1])
 
 
-def test_what_is_safe_is_not_sent_again(connection, delivery, server):
+def test_safe_entries_are_not_sent_again(connection, delivery, server):
     put(delivery, 1)
     connection.round_trip(STATUS)
     server.now_s += REPLAY_S + 1
@@ -121,7 +121,9 @@ def test_what_is_safe_is_not_sent_again(connection, delivery, server):
 
 
 @pytest.mark.parametrize(("answer", "error"), [("full", ServerFull), ("busy", NotNow)])
-def test_a_server_that_takes_nothing_now_is_asked_again_with_the_same_ids(connection, delivery, server, answer, error):
+def test_after_a_temporary_refusal_entries_are_sent_again_with_the_same_ids(
+    connection, delivery, server, answer, error
+):
     put(delivery, 2)
     server.script = [[answer, answer]]
     with pytest.raises(error):
@@ -130,7 +132,7 @@ def test_a_server_that_takes_nothing_now_is_asked_again_with_the_same_ids(connec
     assert sent(server) == [1, 2, 1, 2]
 
 
-def test_what_a_busy_server_took_is_sent_again_as_another_one_may_answer(connection, delivery, server):
+def test_entries_taken_before_a_temporary_refusal_are_sent_again(connection, delivery, server):
     put(delivery, 3)
     server.script = [["busy", "taken", "busy"]]
     with pytest.raises(NotNow):
@@ -140,7 +142,7 @@ def test_what_a_busy_server_took_is_sent_again_as_another_one_may_answer(connect
     assert [payload for _, payload in server.entries.values()] == [b"1", b"2", b"0"]
 
 
-def test_an_error_that_is_no_reason_to_wait_is_raised_and_loses_nothing(connection, delivery, server, monkeypatch):
+def test_an_unexpected_error_reply_is_raised_and_no_entry_is_lost(connection, delivery, server, monkeypatch):
     put(delivery, 1)
     monkeypatch.setattr(server, "reply", lambda *_: ReplyError("WRONGTYPE"))
     with pytest.raises(ReplyError, match="WRONGTYPE"):
@@ -150,7 +152,7 @@ def test_an_error_that_is_no_reason_to_wait_is_raised_and_loses_nothing(connecti
     assert len(server.entries) == 1
 
 
-def test_of_two_processes_under_one_name_the_second_attempt_is_above_the_other(connection, delivery, server):
+def test_an_actor_whose_incarnation_is_taken_enters_with_a_higher_one(connection, delivery, server):
     other = connection.incarnation + 5
     server.incarnation = b"%d c0ffee" % other
     server.add((other, 1))
@@ -162,7 +164,7 @@ def test_of_two_processes_under_one_name_the_second_attempt_is_above_the_other(c
     assert list(server.entries)[1:] == [(other + 1, 1), (other + 1, 2)] == [(connection.incarnation, n) for n in (1, 2)]
 
 
-def test_the_journal_has_each_entry_once_by_the_incarnation_that_sent_it(connection, delivery, server, tmp_path):
+def test_the_journal_lists_each_entry_once_under_the_incarnation_that_sent_it(connection, delivery, server, tmp_path):
     first = connection.incarnation
     put(delivery, 2)
     connection.round_trip(STATUS)
@@ -181,7 +183,7 @@ def test_the_journal_has_each_entry_once_by_the_incarnation_that_sent_it(connect
     assert server.commands[-1][0] == "DEL"
 
 
-def test_a_process_that_resumes_what_another_sent_has_an_incarnation_above_it(server, tmp_path):
+def test_a_process_that_resumes_sent_entries_has_a_higher_incarnation_than_theirs(server, tmp_path):
     from broodmind.actors.client.spool import Spool
 
     spool = Spool(tmp_path)

@@ -39,14 +39,14 @@ def test_log_softmax_is_the_same_for_shifted_logits_and_survives_huge_ones():
     np.testing.assert_allclose(extreme[1, :2], [-math.log(2)] * 2, rtol=1e-6)
 
 
-def test_rows_of_very_different_sizes_do_not_disturb_each_other():
+def test_rows_with_logits_of_very_different_size_are_independent():
     rows = np.array([[-1000.0, -1001.0], [0.0, 1.0], [1000.0, 1001.0]])
     alone = np.concatenate([categorical.log_softmax(row[None]) for row in rows])
     np.testing.assert_allclose(categorical.log_softmax(rows), alone, rtol=1e-12)
     np.testing.assert_allclose(np.exp(alone).sum(axis=1), 1, rtol=1e-12)
 
 
-def test_log_softmax_leaves_the_logits_alone():
+def test_log_softmax_does_not_change_its_argument():
     logits = np.ones((2, 3))
     categorical.log_softmax(logits, np.array([[True, False, True]] * 2))
     categorical.log_softmax(logits)
@@ -61,7 +61,7 @@ def test_a_mask_renormalises_over_what_it_allows():
     assert found[0, 1] == -math.inf
 
 
-def test_a_forbidden_action_has_no_part_in_it_however_high_its_logit():
+def test_a_forbidden_action_has_probability_zero_whatever_its_logit():
     masks = np.array([[True, False, True]])
     for logit in (-1e30, 0.0, 1e30):
         found = categorical.log_softmax(np.array([[0.0, logit, 0.0]], np.float32), masks)
@@ -102,7 +102,7 @@ def test_each_row_is_drawn_from_its_own_distribution_with_one_number_each():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rng", [SMALLEST, LARGEST], ids=["smallest", "largest"])
-def test_no_number_that_can_be_drawn_gives_a_forbidden_action(rng, dtype):
+def test_no_random_number_gives_a_forbidden_action(rng, dtype):
     logits = np.random.default_rng(4).normal(0, 4, (2000, 7)).astype(dtype)
     masks = np.random.default_rng(5).random((2000, 7)) < 0.4
     masks[np.arange(2000), np.random.default_rng(6).integers(0, 7, 2000)] = True
@@ -144,7 +144,7 @@ def test_entropy_has_its_closed_form(probs, expected):
     np.testing.assert_allclose(categorical.entropy(log_probs), [expected] * 2, atol=1e-15)
 
 
-def test_the_entropy_under_a_mask_is_that_of_what_is_left():
+def test_the_entropy_under_a_mask_is_that_of_the_allowed_actions():
     logits = np.random.default_rng(8).normal(size=(1, 5))
     masks = np.array([[True, False, True, True, False]])
     left = categorical.entropy(categorical.log_softmax(logits[:, masks[0]]))
@@ -166,14 +166,14 @@ def test_no_gradient_reaches_the_logit_of_a_forbidden_action(dtype):
     assert (gradient[choice] != 0).all()
 
 
-def test_a_gradient_for_logits_is_blind_to_their_common_shift():
+def test_the_gradient_for_logits_sums_to_zero():
     rng = np.random.default_rng(10)
     log_probs = categorical.log_softmax(rng.normal(size=(30, 4)))
     gradient = to_logits(log_probs, rng.integers(0, 4, 30), rng.normal(size=30), rng.random(30))
     np.testing.assert_allclose(gradient.sum(axis=1), 0, atol=1e-14)
 
 
-def test_the_entropy_bonus_pulls_down_what_is_likely_and_up_what_is_not():
+def test_the_entropy_bonus_lowers_likely_actions_and_raises_unlikely_ones():
     log_probs = np.log(np.array([[0.7, 0.2, 0.1], [1 / 3, 1 / 3, 1 / 3]]))
     gradient = to_logits(log_probs, np.array([0, 0]), np.zeros(2), 1.0)
     assert gradient[0, 0] > 0 > gradient[0, 2]  # the step goes against it

@@ -17,7 +17,7 @@ def test_a_file_is_written_and_replaced_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_it_is_on_disk_before_it_has_its_name_and_its_name_before_the_call_returns(tmp_path, monkeypatch):
+def test_data_is_synced_before_the_rename_and_the_rename_before_the_call_returns(tmp_path, monkeypatch):
     path, done = tmp_path / "state", []
     fsync, replace = os.fsync, Path.replace
 

@@ -22,7 +22,7 @@ def test_after_a_success_it_begins_again():
     assert backoff.next_s() <= 0.125
 
 
-def test_two_who_wait_do_not_wait_equally_long():
+def test_two_processes_wait_for_different_times():
     assert len({Backoff(0.1, 5.0).next_s() for _ in range(20)}) > 1
 
 
@@ -31,5 +31,5 @@ def test_any_number_of_failures_waits_no_longer_than_the_longest(failures):
     assert 22.5 <= Backoff(0.5, 30.0).after_s(failures) <= 30.0
 
 
-def test_a_wait_may_be_none_at_all():
+def test_a_wait_may_be_zero():
     assert Backoff(0.0, 0.0).next_s() == 0.0

@@ -30,7 +30,7 @@ FIELD = re.compile(r' (\w+)=("(?:[^"\\]|\\.)*"|\S+)')
         None,
     ],
 )
-def test_what_is_written_can_be_parsed_back(value):
+def test_fields_can_be_parsed_from_their_line(value):
     line = format_fields({"before": 1, "value": value, "after": "x"})
     found = {name: json.loads(raw) if raw.startswith('"') else raw for name, raw in FIELD.findall(line)}
     assert found == {"before": "1", "value": str(value), "after": "x"}

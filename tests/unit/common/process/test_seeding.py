@@ -7,13 +7,13 @@ import numpy as np
 from broodmind.common.process.seeding import Role, generator, integer_seed, name_key
 
 
-def test_the_numbers_of_a_seed_do_not_change_between_versions():
+def test_the_random_numbers_of_a_seed_do_not_change_between_versions():
     """Drawn with version 0.1: who has noted a seed finds the same run."""
     expected = [1343860790, 1534518713, 1572192052, 716515998, 1611353454]
     assert [integer_seed(7, role, 1) for role in Role] == expected
 
 
-def test_each_seed_role_and_index_has_numbers_of_its_own():
+def test_each_seed_role_and_index_gives_different_random_numbers():
     drawn = {
         tuple(generator(seed, role, *index).integers(2**62, size=2))
         for seed in (0, 1)
@@ -23,11 +23,11 @@ def test_each_seed_role_and_index_has_numbers_of_its_own():
     assert len(drawn) == 2 * len(Role) * 4
 
 
-def test_the_next_index_is_not_the_next_seed():
+def test_the_next_index_gives_other_numbers_than_the_next_seed():
     assert integer_seed(0, Role.GAME, 1) != integer_seed(1, Role.GAME, 0)
 
 
-def test_a_name_is_an_index_that_numpy_takes():
+def test_a_name_gives_an_index_that_numpy_accepts():
     assert name_key("a") != name_key("b")
     assert 0 <= name_key("a") < 2**64
     assert generator(1, Role.ACTIONS, name_key("a")).random() != generator(1, Role.ACTIONS, name_key("b")).random()

@@ -70,7 +70,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("url", READABLE)
-def test_reading(url):
+def test_an_address_is_read_from_every_form_of_url(url):
     address = read_address(url)
     assert (address.scheme, address.place, address.database, address.username, address.password) == READABLE[url]
     assert read_address(address.url) == address
@@ -89,7 +89,7 @@ def test_nothing_secret_is_in_the_text_of_an_address(url):
 
 
 @pytest.mark.parametrize("url", UNREADABLE)
-def test_what_cannot_be_read_is_refused(url):
+def test_an_invalid_url_is_refused(url):
     for read in (read_address, Server):
         with pytest.raises(ConfigError, match=r"^redis: .*expected") as refused:
             read(url)
@@ -97,7 +97,7 @@ def test_what_cannot_be_read_is_refused(url):
         assert refused.value.__cause__ is None
 
 
-def test_what_is_not_secret_is_shown():
+def test_the_parts_of_a_url_that_are_not_secret_are_shown():
     assert redacted("redis://u:S3cret@h:1/2?db=3") == "redis://u:***@h:1/2?db=3"
     assert redacted("rediss://h:1?ssl_password=a&client_name=b") == "rediss://h:1?ssl_password=***&client_name=b"
     assert redacted("redis://user@h:1") == "redis://***@h:1"
@@ -119,7 +119,7 @@ def test_an_option_that_the_client_refuses_is_a_configuration_error(option):
     assert refused.value.__cause__ is None
 
 
-def test_a_password_of_its_own_stays():
+def test_a_password_in_the_url_is_kept():
     assert read_address(with_password(f"redis://u@{AT}", "p/w @")).password == "p/w @"
     assert read_address(with_password(f"redis://u@{AT}", "p/w @")).username == "u"
     assert read_address(with_password(f"redis://u:own@{AT}", "other")).password == "own"

@@ -18,7 +18,7 @@ STATES = np.random.default_rng(5).uniform(0, 2, (500, 15)).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", ["rl_agent_model.npz", "rl_agent_model.tmp.npz"])
-def test_our_forward_pass_of_their_model_is_theirs(tmp_path, name):
+def test_our_forward_pass_of_the_bots_model_equals_the_bots_own(tmp_path, name):
     model = read_bot_model(write_model(tmp_path / name))
     assert (model.baseline, model.episode_count) == (1.5, 321)
     ours = np.exp(log_softmax(model.logits(STATES)))
@@ -26,7 +26,7 @@ def test_our_forward_pass_of_their_model_is_theirs(tmp_path, name):
     assert np.ptp(ours) > 0.3  # the model tells states apart
 
 
-def test_their_forward_pass_of_our_model_is_ours(tmp_path):
+def test_the_bots_forward_pass_of_our_model_equals_our_own(tmp_path):
     params = initial_params(NETWORK, GAME, np.random.default_rng(1))
     params["policy/w2"] *= 100  # an untrained policy is about uniform, whatever it computes
     params["policy/b0"] += 0.3
@@ -52,7 +52,7 @@ def test_a_real_model_is_read_where_there_is_one():
         np.testing.assert_allclose(np.exp(log_softmax(model.logits(STATES))), expected, atol=1e-6)
 
 
-def test_what_an_early_model_lacks_or_a_late_one_adds_does_no_harm(tmp_path):
+def test_missing_arrays_of_early_models_and_additional_ones_of_late_models_are_accepted(tmp_path):
     early = read_bot_model(write_model(tmp_path / "a.npz", baseline=None, episode_count=None))
     assert (early.baseline, early.episode_count) == (0, 0)
     late = read_bot_model(write_model(tmp_path / "b.npz", timestamp=np.array([1.7e9]), note=np.array(["text"])))
@@ -73,7 +73,7 @@ def test_what_an_early_model_lacks_or_a_late_one_adds_does_no_harm(tmp_path):
         ({"W1": np.array([[object()]])}, "W1.*object"),
     ],
 )
-def test_a_model_that_is_not_one_is_refused_by_file_and_array(tmp_path, changed, expected):
+def test_an_invalid_model_is_refused_by_file_and_array(tmp_path, changed, expected):
     path = write_model(tmp_path / "x.npz", **changed)
     with pytest.raises(ConfigError, match=f"model {path}: .*{expected}"):
         read_bot_model(path)

@@ -39,7 +39,7 @@ def zipped(path, members, compression=zipfile.ZIP_DEFLATED):
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_what_numpy_wrote_is_read(tmp_path, save):
+def test_files_written_by_numpy_are_read(tmp_path, save):
     arrays = {
         "a": np.arange(6, dtype=np.int64).reshape(2, 3),
         "f": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
@@ -56,7 +56,7 @@ def test_what_numpy_wrote_is_read(tmp_path, save):
         assert found[name].dtype == np.asarray(array).dtype
 
 
-def test_only_what_is_asked_for_is_read(tmp_path):
+def test_only_the_requested_arrays_are_read(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.ones(2), o=np.array([object()], object))
     assert read_npz(tmp_path / "x.npz", ["a", "b"]).keys() == {"a"}
 
@@ -79,13 +79,13 @@ def test_a_pickled_object_is_refused_and_not_executed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(1 << 40,), (1 << 20, 1 << 20), (-1, -4), (3,), (1 << 62, 1 << 62)])
-def test_a_declared_shape_that_the_bytes_do_not_fill_is_refused_before_there_is_room_for_it(tmp_path, shape):
+def test_a_shape_larger_than_the_data_is_refused_without_allocating_it(tmp_path, shape):
     path = zipped(tmp_path / "x.npz", [("states.npy", header_only(shape, tail=b"1234"))])
     with pytest.raises(WireError, match="states"):
         read_npz(path)
 
 
-def test_a_zip_bomb_is_refused_unpacked_by_no_more_than_its_limit(tmp_path):
+def test_a_zip_bomb_is_refused_within_the_memory_limit(tmp_path):
     """In a process of its own, whose memory is measured."""
     whole = b"\0" * (npz.UNPACKED_BYTES_MAX * 4)
     path = zipped(tmp_path / "x.npz", [("states.npy", header_only((len(whole) // 4,)) + whole)])
@@ -113,7 +113,7 @@ def test_many_members_share_one_limit(tmp_path):
         read_npz(tmp_path / "x.npz")
 
 
-def test_a_size_that_the_table_of_contents_lies_about_is_refused(tmp_path):
+def test_a_wrong_size_in_the_zip_directory_is_refused(tmp_path):
     path = zipped(tmp_path / "x.npz", [("a.npy", header_only((100,), np.float64) + b"\0" * 800)])
     data = bytearray(path.read_bytes())
     at = data.rindex(b"PK\x01\x02") + 24  # the unpacked size
@@ -123,7 +123,7 @@ def test_a_size_that_the_table_of_contents_lies_about_is_refused(tmp_path):
         read_npz(path)
 
 
-def test_a_name_is_no_path(tmp_path):
+def test_a_member_name_is_not_used_as_a_path(tmp_path):
     outside = tmp_path / "outside.npy"
     inside = tmp_path / "inside"
     inside.mkdir()
@@ -151,7 +151,7 @@ def test_a_name_is_no_path(tmp_path):
         ([(f"{number}.npy", header_only((0,))) for number in range(65)], "more than 64"),
     ],
 )
-def test_a_member_that_is_no_array_of_numbers_is_refused(tmp_path, members, expected):
+def test_a_member_that_is_not_a_numeric_array_is_refused(tmp_path, members, expected):
     with pytest.raises(WireError, match=expected):
         read_npz(zipped(tmp_path / "x.npz", members))
 
@@ -175,7 +175,7 @@ def test_a_file_that_is_too_long_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_any_byte_may_be_wrong_and_any_end_missing(tmp_path, compression):
+def test_files_with_any_byte_changed_or_any_end_missing_are_read_or_refused(tmp_path, compression):
     """Whatever is left is either read as it was or refused; nothing else comes out."""
     rng = np.random.default_rng(3)
     good = header_only((4, 3), np.float32) + rng.standard_normal((4, 3)).astype(np.float32).tobytes()

@@ -27,7 +27,7 @@ def users(text):
     return {line.split()[1]: line.split()[2:] for line in text.splitlines()}
 
 
-def test_each_role_has_a_user_and_nobody_else_comes_in():
+def test_each_role_has_a_user_and_the_default_user_is_off():
     found = users(run_acl("--actors", "box1, box2", "--server", "valkey-9").stdout)
     roles = ["zerg~learner", "zerg~auditor", "zerg~monitor", "zerg~actor~box1", "zerg~actor~box2"]
     assert list(found) == ["default", *roles]
@@ -36,7 +36,7 @@ def test_each_role_has_a_user_and_nobody_else_comes_in():
     assert not [rule for rules in found.values() for rule in rules if rule.startswith(("+@", "nopass", "allkeys", ">"))]
 
 
-def test_the_passwords_are_told_once_and_the_file_has_their_hashes():
+def test_passwords_are_printed_once_and_the_file_has_their_hashes():
     result = run_acl("--actors", "box1", "--server", "valkey-9")
     told = dict(line.split() for line in result.stderr.splitlines())
     found = users(result.stdout)
@@ -48,7 +48,7 @@ def test_the_passwords_are_told_once_and_the_file_has_their_hashes():
         assert password not in result.stdout
 
 
-def test_as_json_it_is_the_same_file_and_the_same_passwords():
+def test_json_output_has_the_same_file_and_passwords():
     result = run_acl("--actors", "box1", "--server", "valkey-9", "--json")
     made = json.loads(result.stdout)
     assert not result.stderr
@@ -72,29 +72,29 @@ def test_a_password_whose_hash_is_given_is_not_made():
         ("zerg~learner=" + "A" * 64, "lower case"),
     ],
 )
-def test_a_hash_that_is_none_is_refused_without_being_shown(given, match):
+def test_an_invalid_hash_is_refused_without_being_shown(given, match):
     with pytest.raises(ConfigError, match=match) as refused:
         run_acl("--actors", "box1", "--server", "valkey-9", "--sha256", given)
     assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("actors", ["", "a b", "a:b", "a,,b", "box*", "box[12]", "a,a", "box,box-001", "box-001,box"])
-def test_names_that_reach_into_each_others_streams_are_refused(actors):
+def test_names_whose_key_patterns_overlap_are_refused(actors):
     with pytest.raises(ConfigError, match="actors: "):
         run_acl("--actors", actors, "--server", "valkey-9")
 
 
-def test_names_that_only_look_alike_are_taken():
+def test_similar_names_whose_key_patterns_do_not_overlap_are_accepted():
     found = users(run_acl("--actors", "box,box-01,box-0001,box-001-002", "--server", "valkey-9").stdout)
     assert len(found) == 8
 
 
 @pytest.mark.parametrize(("server", "known"), [("redis-7.0", False), ("redis-7.2", True), ("valkey-9", True)])
-def test_what_redis_7_0_does_not_know_is_left_out_for_it(server, known):
+def test_commands_unknown_to_redis_7_0_are_left_out_for_it(server, known):
     assert ("+client|setinfo" in run_acl("--actors", "a", "--server", server).stdout) == known
 
 
-def test_without_a_kind_of_server_the_server_is_asked():
+def test_without_the_server_option_the_server_is_asked_for_its_version():
     with pytest.raises(RedisUnreachable):
         run_acl("--actors", "a", "--redis", "redis://127.0.0.1:1")
 
@@ -124,7 +124,7 @@ def test_the_learners_rights_are_what_its_code_calls():
     assert used | {"multi", "exec", "eval", "evalsha", "time"} == set(LEARNER_COMMANDS)
 
 
-def test_an_actors_rights_name_its_own_keys_and_what_all_may_read():
+def test_an_actor_may_write_only_its_own_keys():
     rules = rights_of("zerg", ["box1"], introduces=False)["zerg~actor~box1"]
     written = set(re.findall(r"%W~(\S+)", rules))
     assert {key.rpartition(":")[2] for key in written} == {"box1", "box1-[0-9][0-9][0-9]"}

@@ -89,7 +89,7 @@ def ranges(**actors):
     return {actor: parse_ranges(text) for actor, text in actors.items()}
 
 
-def test_nothing_is_found_in_a_run_that_is_right():
+def test_no_violation_is_found_in_a_correct_run():
     verdict = judge(GOOD, JOURNALS)
     assert verdict.violations == []
     assert verdict.complete
@@ -99,7 +99,7 @@ def test_nothing_is_found_in_a_run_that_is_right():
     assert verdict.metrics.items() >= fates.items()
 
 
-def test_a_run_that_has_only_just_begun_is_right():
+def test_no_violation_is_found_in_a_run_that_has_just_begun():
     first = entry(0, version=1, counters=Counters())
     pointer = Pointer(1, 1, "c0", "d", 1)
     head = {"commit": "c0", "parent": "", "epoch": "1", "version": "1"}
@@ -163,7 +163,7 @@ def test_a_ledger_whose_beginning_was_trimmed_is_judged_from_there_on(oldest):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
-def test_each_thing_that_is_wrong_is_found(what, snapshot, expected):
+def test_each_kind_of_violation_is_found(what, snapshot, expected):
     assert expected <= kinds(snapshot)
 
 
@@ -174,7 +174,7 @@ def test_an_acknowledged_entry_that_passes_for_never_sent_is_lost():
     assert "counted as lost" in violation.what
 
 
-def test_an_acknowledged_entry_of_another_incarnation_is_not_taken_for_this_ones():
+def test_acknowledged_entries_of_two_incarnations_are_not_confused():
     for other in (6, 8):
         assert kinds(GOOD, {"a": {other: journal(1)}}) == {"lost"}
 
@@ -200,7 +200,7 @@ def test_steps_are_not_judged_where_a_journal_lacks_an_entry():
         ([(7, 1), (7, 1)], "7-1,7-1"),
     ],
 )
-def test_ids_in_short(ids, text):
+def test_ranges_of_ids_have_a_short_form(ids, text):
     assert format_ranges(merge(ids)) == text
     assert [(r.incarnation, n) for r in parse_ranges(text) for n in range(r.first, r.last + 1)] == sorted(ids)
 
@@ -240,7 +240,7 @@ def test_a_torn_last_line_is_left_out(tmp_path, torn):
 @pytest.mark.parametrize(
     ("name", "text"), [("a@7", "1 4 1\n"), ("a@7", "x 4 1 5\n"), ("a@x", ""), ("a", ""), ("a b@7", ""), ("a@7", "\n")]
 )
-def test_what_is_no_journal_is_refused_by_its_path(tmp_path, name, text):
+def test_an_invalid_journal_is_refused_by_its_path(tmp_path, name, text):
     (tmp_path / f"{name}.journal").write_text(text)
     with pytest.raises(ConfigError, match=rf"journal .*{name}\.journal: .*expected ACTOR@INCARNATION"):
         read_journals(tmp_path)

@@ -48,7 +48,7 @@ def test_what_was_set_wins_over_a_preset():
     assert (config.network.normalize_observations, config.rollout.noise_correlation) == (False, 0.5)
 
 
-def test_noise_that_lasts_is_for_continuous_actions_only():
+def test_correlated_noise_is_switched_off_for_discrete_actions():
     assert made(noise_correlation=0.5).rollout.noise_correlation == 0.0
 
 
@@ -75,7 +75,7 @@ def test_a_group_inside_a_group_keeps_its_own_defaults():
         ({"algo": "reinforce", "lock_step": True}, "lock_step: true with whole episodes"),
     ],
 )
-def test_settings_that_do_not_fit_together(values, message):
+def test_settings_that_contradict_each_other_are_refused(values, message):
     for game in (CARDS, None):
         with pytest.raises(ConfigError) as refused:
             made(game, **values)
@@ -98,7 +98,7 @@ def test_a_standby_waits_without_limit():
     assert made(lease_wait=3).lease.wait_s == 3
 
 
-def test_the_parts_of_a_run_are_made_of_it():
+def test_run_spec_and_learner_config_are_made_from_the_configuration():
     config = made(seed=4, hidden="8", max_steps=9, fragment_length=7)
     spec, learner = run_spec(config, CARDS), learner_config(config)
     assert (spec.seed, spec.network.hidden, spec.rollout.fragment_length, spec.game) == (4, (8,), 7, CARDS)
@@ -106,7 +106,7 @@ def test_the_parts_of_a_run_are_made_of_it():
     assert json.loads(learner.record)["rollout"]["fragment_length"] == 7
 
 
-def test_what_is_stored_and_shown_holds_no_secret():
+def test_the_stored_and_the_displayed_configuration_contain_no_secret():
     config = made(redis="rediss://u:S3cret@h:1?ssl_password=S3cret", redis_password="S3cret")
     plain = json.dumps(to_plain(config))
     assert "S3cret" not in plain + repr(config)
@@ -114,7 +114,7 @@ def test_what_is_stored_and_shown_holds_no_secret():
     assert "redis_password" not in to_plain(config)["connection"]
 
 
-def test_what_is_shown_can_be_read_again():
+def test_the_displayed_configuration_can_be_read_again():
     for algo in ("ppo", "impact", "vtrace", "reinforce"):
         config = made(ARM, algo=algo)
         flat = {}
@@ -137,25 +137,25 @@ class TestServerUrl:
     def password(self, **values):
         return read_address(server_url(of_values(values, ""))).password
 
-    def test_without_anything(self):
+    def test_without_any_setting_the_default_url_is_used(self):
         assert server_url(Given()) == "redis://127.0.0.1:6379"
 
     def test_the_urls_own_password_stays(self, file):
         assert self.password(redis="redis://:own@h", redis_password="x", redis_password_file=file) == "own"
 
-    def test_from_the_environment(self):
+    def test_the_password_is_taken_from_the_environment(self):
         assert self.password(redis="redis://u@h", redis_password="p/w@:#") == "p/w@:#"
 
-    def test_from_a_file(self, file):
+    def test_the_password_is_read_from_a_file(self, file):
         assert self.password(redis_password_file=str(file)) == "from the file"
 
-    def test_a_file_named_on_the_command_line_wins_over_the_environment(self, file):
+    def test_a_password_file_on_the_command_line_overrides_the_environment(self, file):
         sources = {"redis_password": "environment variable BROODMIND_REDIS_PASSWORD", "redis_password_file": ""}
         given = Given({"redis_password": "x", "redis_password_file": file}, sources)
         assert read_address(server_url(given)).password == "from the file"
         given = Given(given.values, {**sources, "redis_password_file": "run.toml"})
         assert read_address(server_url(given)).password == "x"
 
-    def test_a_file_that_is_not_there(self, tmp_path):
+    def test_a_missing_password_file_is_an_error(self, tmp_path):
         with pytest.raises(ConfigError, match=r"redis_password_file: .*expected a file that can be read"):
             server_url(of_values({"redis_password_file": tmp_path / "absent"}, ""))

@@ -117,14 +117,14 @@ def test_an_empty_variable_sets_nothing():
     assert of_environment("learner", {"BROODMIND_GAMMA": ""}).values == {}
 
 
-def test_what_was_given_is_kept_apart_from_what_it_is_shown_as():
+def test_the_given_value_and_its_displayed_text_are_separate():
     given = of_values({"redis_password": "S3cret", "redis": "redis://:S3cret@h"}, "")
     assert "S3cret" not in repr(given)
     assert given.get("redis_password") == "S3cret"
     assert given.get("seed", 9) == 9
 
 
-def test_defaults_give_way_and_additions_do_not():
+def test_given_values_override_defaults_and_are_overridden_by_additions():
     given = Given({"seed": 1}, {"seed": ""})
     assert given.defaulting(seed=2, envs=3).values == {"seed": 1, "envs": 3}
     assert given.having(seed=2, envs=3).values == {"seed": 2, "envs": 3}

@@ -25,7 +25,7 @@ def standard_input(monkeypatch):
         os.close(descriptor)
 
 
-def test_what_is_handed_over_arrives_and_no_byte_more_is_read(standard_input):
+def test_the_child_reads_the_settings_and_no_further_byte(standard_input):
     write, close = standard_input
     write(encode(GIVEN) + b"the rest")
     assert receive().values == GIVEN.values
@@ -44,7 +44,7 @@ def test_what_is_handed_over_arrives_and_no_byte_more_is_read(standard_input):
         (b'{"gamma": 2}\n', "gamma: 2 (handed over by the parent process), expected a finite number"),
     ],
 )
-def test_what_is_no_message_is_refused(standard_input, line, message):
+def test_an_invalid_message_is_refused(standard_input, line, message):
     write, close = standard_input
     write(line)
     close()

@@ -29,7 +29,7 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("old", deprecated.SETTINGS)
-def test_an_old_option_sets_the_new_one_and_says_so(old):
+def test_an_old_option_sets_the_new_one_and_warns(old):
     field = entries()[deprecated.SETTINGS[old]].field
     dashed = old.replace("_", "-")
     value = VALUES[field.kind]
@@ -74,7 +74,7 @@ def test_a_mistaken_assignment_says_what_is_expected(assignment, message):
     assert "S3cret" not in str(rejected.value)
 
 
-def test_the_new_name_wins():
+def test_the_new_name_overrides_the_old_one():
     assert run("--rate", "0.5", "--learning-rate", "0.25")[0] == {"learning_rate": 0.25}
 
 

@@ -27,7 +27,7 @@ def invoke(*arguments, names=("intake", "network", "seed"), **options):
     return found[0] if found else result
 
 
-def test_options_are_settings_of_their_type_and_the_commands_own_are_its_own():
+def test_options_are_settings_of_their_type_beside_the_commands_own_options():
     values, rest = invoke("--max-age", "5", "--no-shared", "--hidden", "4,2", "--other", "x")
     assert values == {"max_age": 5.0, "shared": False, "hidden": (4, 2)}
     assert rest == {"other": "x"}
@@ -50,7 +50,7 @@ def test_settings_can_be_left_out():
     assert invoke("--max-age", "5", without=("max_age",)).exit_code == 2
 
 
-def test_what_is_secret_is_no_option():
+def test_secret_settings_have_no_option():
     shown = invoke("--help", names=("connection",)).stdout
     assert "--redis-password-file" in shown
     assert "--redis-password " not in shown
@@ -67,7 +67,7 @@ def test_what_is_secret_is_no_option():
         ("shared", "false"),
     ],
 )
-def test_a_default_in_words(name, words):
+def test_a_default_is_described_in_words(name, words):
     assert default_in_words(entries()[name]) == words
 
 

@@ -16,14 +16,14 @@ from broodmind.deploy.config.tree import entries
 GAME = GameSpec("cards", (3,), Discrete(2))
 
 
-def test_what_is_printed_is_a_file_that_gives_the_same(tmp_path):
+def test_the_printed_configuration_is_a_file_that_gives_the_same_configuration(tmp_path):
     for algo in ("ppo", "vtrace", "reinforce"):
         config = effective(of_values({"algo": algo, "hidden": "8,4", "run": 'a "b"', "max_steps": 5}, ""), GAME)
         (tmp_path / "run.toml").write_text(to_toml(config))
         assert effective(of_file(tmp_path / "run.toml"), GAME) == config
 
 
-def test_every_setting_is_there_with_its_help_and_its_range():
+def test_every_setting_is_printed_with_its_help_and_range():
     text = to_toml(effective(of_values({}, ""), GAME))
     for entry in entries().values():
         if not entry.defaults or "ppo" in entry.defaults:
@@ -34,7 +34,7 @@ def test_every_setting_is_there_with_its_help_and_its_range():
     assert tomllib.loads(text)["algorithm"]["schedule"]["kl_target"] == 0.0
 
 
-def test_what_is_secret_in_a_url_is_left_out(tmp_path):
+def test_secrets_in_a_url_are_not_printed(tmp_path):
     config = effective(of_values({"redis": "redis://u:S3cret@h:1", "redis_password": "S3cret"}, ""), GAME)
     text = to_toml(config)
     assert "S3cret" not in text
@@ -43,7 +43,7 @@ def test_what_is_secret_in_a_url_is_left_out(tmp_path):
     assert of_file(tmp_path / "run.toml").get("redis") is None
 
 
-def test_the_reference_page_is_the_one_of_these_settings():
+def test_the_reference_page_is_up_to_date():
     """Made anew by: broodmind config --reference > docs/settings.md."""
     page = (ROOT / "docs" / "settings.md").read_text()
     assert page == to_reference()

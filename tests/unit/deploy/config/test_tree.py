@@ -22,14 +22,14 @@ def test_a_setting_has_one_name_in_every_form():
     assert entries()["run"].key == "run"
 
 
-def test_an_algorithms_setting_knows_who_has_it_and_with_what_default():
+def test_an_algorithms_setting_lists_the_algorithms_that_have_it_and_their_defaults():
     assert entries()["clip_range"].defaults == {"ppo": 0.2, "impact": 0.2}
     assert entries()["kl_target"].defaults == {"ppo": 0.0, "impact": 0.0, "vtrace": 0.002, "reinforce": 0.0}
     assert entries()["max_age"].defaults == {}
 
 
 @pytest.mark.parametrize("name", entries())
-def test_every_setting_says_what_it_is_in_one_line(name):
+def test_every_setting_has_one_line_of_help(name):
     field = entries()[name].field
     assert field.setting.help.rstrip("`)").endswith(".")
     assert not set("\n|") & set(field.setting.help + field.setting.auto + field.setting.unit)
@@ -44,7 +44,7 @@ def test_every_default_is_allowed(name):
         assert entry.field.convert(entry.field.plain(default)) == default
 
 
-def test_settings_that_algorithms_share_are_of_one_kind():
+def test_a_setting_shared_by_algorithms_has_one_type():
     for algorithm in registry.ALGORITHMS:
         config = registry.config_class(algorithm)
         for name, hint in get_type_hints(config).items():

@@ -41,7 +41,7 @@ def test_the_rate_rises_linearly_over_the_warm_up_from_the_first_step_of_it():
     assert schedule(LearningRateConfig(warmup_updates=1), 0, 0) == 1.0
 
 
-def test_the_rate_falls_linearly_to_nothing_and_no_further():
+def test_the_rate_falls_linearly_to_zero_and_stays_there():
     config = LearningRateConfig(anneal_steps=1000)
     assert [schedule(config, 5, steps) for steps in (0, 250, 999, 1000, 5000)] == pytest.approx([1, 0.75, 0.001, 0, 0])
     assert schedule(config, 5, 5000) == 0.0
@@ -67,7 +67,7 @@ def test_the_factor_follows_the_divergence(kl, expected):
     assert follow_kl(2.0, kl, 0.008) == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_factor_stays_within_its_bounds_and_comes_back_from_them():
+def test_the_factor_stays_within_its_bounds_and_can_leave_them_again():
     low = high = 1.0
     for _ in range(100):
         low, high = follow_kl(low, 1.0, 0.01), follow_kl(high, 0.0, 0.01)
@@ -77,7 +77,7 @@ def test_the_factor_stays_within_its_bounds_and_comes_back_from_them():
     assert follow_kl(high, 1.0, 0.01) == pytest.approx(64 / 1.5)
 
 
-def test_a_divergence_that_is_no_longer_followed_leaves_no_factor_behind():
+def test_without_a_kl_target_the_factor_returns_to_1():
     assert follow_kl(7.0, 1.0, 0.0) == 1.0
 
 
@@ -91,7 +91,7 @@ def test_a_divergence_that_is_no_longer_followed_leaves_no_factor_behind():
         ({"stale_factor": math.nan}, "stale_factor: nan"),
     ],
 )
-def test_a_rate_that_makes_no_sense_is_refused_by_the_settings_name(wrong, says):
+def test_an_invalid_learning_rate_setting_is_named_in_the_error(wrong, says):
     with pytest.raises(ConfigError, match=f"^{says}, expected"):
         LearningRateConfig(**wrong)
 
@@ -106,6 +106,6 @@ def test_a_rate_that_makes_no_sense_is_refused_by_the_settings_name(wrong, says)
         {"kl_target": -0.1},
     ],
 )
-def test_a_rate_that_would_turn_learning_around_is_refused(wrong):
+def test_learning_rate_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigError):
         LearningRateConfig(**wrong)

@@ -45,7 +45,7 @@ def swept(rows, epochs, minibatch, seed=0):
 @pytest.mark.parametrize(
     ("count", "minibatch"), [(1, 1), (1, 256), (10, 3), (100, 7), (256, 256), (1000, 64), (7, 100)]
 )
-def test_every_row_comes_exactly_once_an_epoch(count, minibatch, epochs):
+def test_every_row_is_used_exactly_once_in_an_epoch(count, minibatch, epochs):
     parts, _ = swept(numbered(count), epochs, minibatch)
     assert len(parts) % epochs == 0
     each = len(parts) // epochs
@@ -66,7 +66,7 @@ def test_the_parts_are_equal_but_for_one_row_and_near_the_size_asked_for():
             assert len(sizes) == 1 or 2 / 3 * minibatch - 1 <= min(sizes) <= max(sizes) <= 4 / 3 * minibatch + 1
 
 
-def test_each_epoch_has_an_order_of_its_own_that_the_generator_decides():
+def test_each_epoch_has_its_own_order_drawn_from_the_generator():
     def orders(seed):
         return [part.actions.tolist() for part in swept(numbered(50), 3, 50, seed)[0]]
 
@@ -77,7 +77,7 @@ def test_each_epoch_has_an_order_of_its_own_that_the_generator_decides():
     assert orders(2) != [first, second, third]
 
 
-def test_the_figures_are_means_over_the_steps():
+def test_metrics_are_means_over_the_steps():
     _, metrics = swept(numbered(10), 2, 5)
     assert metrics == {"size": 5.0, "number": (1 + 2 + 3 + 4) / 4}
 

@@ -15,7 +15,7 @@ SPEC = RunSpec(GameSpec("toy", (3,), Discrete(2)))
 
 
 @pytest.mark.parametrize("name", registry.ALGORITHMS)
-def test_an_entry_leads_to_hyperparameters_and_an_algorithm_of_its_name(name):
+def test_each_entry_names_its_hyperparameters_and_its_algorithm(name):
     config = registry.config_class(name)()
     assert registry.name_of(config) == name
     assert isinstance(config.WHOLE_EPISODES, bool)
@@ -25,7 +25,7 @@ def test_an_entry_leads_to_hyperparameters_and_an_algorithm_of_its_name(name):
     assert isinstance(algorithm.state(), dict)
 
 
-def test_auto_stands_for_one_of_them():
+def test_auto_stands_for_a_registered_algorithm():
     assert registry.resolve("auto") == registry.AUTO
     assert registry.resolve("vtrace") == "vtrace"
     assert registry.preset("auto", continuous=False) == registry.preset("ppo", continuous=True) == {}

@@ -127,7 +127,7 @@ def successor_of(trainer, name):
 
 @every_config
 @pytest.mark.parametrize("updates", [0, 1, 3])
-def test_a_restored_trainer_goes_on_bit_for_bit(name, updates):
+def test_a_restored_trainer_continues_bit_for_bit(name, updates):
     trainer = fresh(name)
     for number in range(updates):
         trainer.update(batch_for(name, number))
@@ -142,7 +142,7 @@ def test_a_restored_trainer_goes_on_bit_for_bit(name, updates):
 
 
 @every_config
-def test_the_same_seed_and_batches_make_the_same_weights_and_another_seed_others(name):
+def test_the_seed_and_the_batches_determine_the_weights(name):
     first, second = fresh(name), fresh(name)
     config, actions = CONFIGS[name]
     other = Trainer(replace(spec_of(actions), seed=6), config)
@@ -175,7 +175,7 @@ def test_the_state_is_a_copy(name):
         (PPOConfig(optimizer="rmsprop"), PPOConfig(optimizer="adamw"), "optimizer: adamw, expected rmsprop"),
     ],
 )
-def test_another_algorithm_or_optimizer_is_refused_by_both_names(theirs, ours, says):
+def test_a_state_of_another_algorithm_or_optimizer_is_refused_with_both_names(theirs, ours, says):
     spec = spec_of(ONE)
     trainer, successor = Trainer(spec, theirs), Trainer(spec, ours)
     weights = trainer.weights()
@@ -232,7 +232,7 @@ def one_infinite_reward(batch):
     [(name, one_infinite_reward) for name in CONFIGS]
     + [(name, huge_rewards) for name in CONFIGS if name != "vtrace-popart"],
 )
-def test_an_update_that_is_not_finite_is_said_and_undone(name, ruin):
+def test_an_update_that_is_not_finite_raises_and_is_undone(name, ruin):
     trainer, twin = fresh(name), fresh(name)
     for number in range(2):
         trainer.update(batch_for(name, number))
@@ -248,7 +248,7 @@ def test_an_update_that_is_not_finite_is_said_and_undone(name, ruin):
 
 
 @pytest.mark.parametrize("name", ["ppo", "ppo-several", "ppo-decoupled", "ppo-rates", "impact", "vtrace"])
-def test_an_update_that_goes_wrong_half_way_is_undone_to_its_beginning(name):
+def test_an_update_that_fails_half_way_is_undone_completely(name):
     """The steps before the bad minibatch have moved weights, optimizer, proximal policy and generator."""
     config, actions = CONFIGS[name]
     watched = WatchedAlgorithm(config, spec_of(actions))
@@ -264,7 +264,7 @@ def test_an_update_that_goes_wrong_half_way_is_undone_to_its_beginning(name):
 
 
 @pytest.mark.parametrize("name", ["ppo-rates", "vtrace-popart"])
-def test_an_update_has_finite_figures_or_none(name):
+def test_an_update_returns_finite_metrics_or_raises(name):
     batch = batch_for(name, 1)
     batch.log_probs[0, 0] = -100.0  # two numbers: as low as the wire lets through
     try:
@@ -283,7 +283,7 @@ def carried(trainer, spec):
     return params[MEAN], params[SCALE]
 
 
-def test_the_normaliser_travels_with_the_weights_and_has_seen_the_valid_steps_of_all_batches():
+def test_the_normaliser_is_published_with_the_weights_and_counts_the_valid_steps_of_all_batches():
     spec = spec_of(ONE)
     trainer = Trainer(spec, PPOConfig(minibatch_size=16))
     assert [each.tolist() for each in carried(trainer, spec)] == [[0.0] * 3, [1.0] * 3]
@@ -296,7 +296,7 @@ def test_the_normaliser_travels_with_the_weights_and_has_seen_the_valid_steps_of
     np.testing.assert_allclose(scale, 1 / rows.std(axis=0), rtol=1e-6)
 
 
-def test_an_update_sees_observations_as_the_actors_did_before_the_batch():
+def test_an_update_normalises_observations_as_the_actors_did():
     spec = spec_of(ONE)
     config = PPOConfig(minibatch_size=16)
     watched = WatchedAlgorithm(config, spec)
@@ -312,7 +312,7 @@ def test_an_update_sees_observations_as_the_actors_did_before_the_batch():
     assert first.observations.min() < -10  # and the batch itself is left as it was
 
 
-def test_without_a_normaliser_nothing_of_it_travels_and_observations_are_as_they_came():
+def test_without_a_normaliser_the_weights_have_no_normaliser_fields():
     spec = replace(spec_of(ONE), network=NetworkSpec((6, 5)))
     trainer = Trainer(spec, PPOConfig(minibatch_size=16))
     trainer.update(a_batch(0))
@@ -320,7 +320,7 @@ def test_without_a_normaliser_nothing_of_it_travels_and_observations_are_as_they
 
 
 @pytest.mark.parametrize("config", [PPOConfig, ImpactConfig, ReinforceConfig, VTraceConfig])
-def test_the_rate_is_what_the_batch_the_progress_and_its_age_make_of_it(config):
+def test_the_rate_follows_from_batch_size_progress_and_staleness(config):
     rates = LearningRateConfig("linear", 100, warmup_updates=4, anneal_steps=1000, stale_factor=0.5)
     trainer = Trainer(spec_of(ONE), config(learning_rate=0.01, schedule=rates))
     trained = 0
@@ -333,7 +333,7 @@ def test_the_rate_is_what_the_batch_the_progress_and_its_age_make_of_it(config):
         trained += batch.steps
 
 
-def test_the_rate_follows_the_divergence_from_one_update_to_the_next():
+def test_the_rate_follows_the_kl_divergence_of_the_previous_update():
     # Nothing in these batches is near the policy's own probabilities: the divergence is always above the target.
     trainer = Trainer(spec_of(ONE), PPOConfig(learning_rate=1e-4, schedule=LearningRateConfig(kl_target=1e-4)))
     rates = [trainer.update(a_batch(seed))["effective_rate"] for seed in range(3)]

@@ -32,7 +32,7 @@ def test_an_entry_may_be_as_stale_as_the_limit_and_no_staler(version, expected):
 
 
 @pytest.mark.parametrize(("version", "expected"), [(20, None), (19, "stale")])
-def test_no_staleness_at_all_is_a_limit_too(version, expected):
+def test_a_staleness_limit_of_zero_accepts_only_the_current_version(version, expected):
     assert rejection(header(version), STANDING, NOW, dataclasses.replace(CONFIG, max_staleness=0)) == expected
 
 
@@ -44,11 +44,11 @@ def test_an_entry_may_be_as_old_as_the_limit_and_no_older(age_ms, expected):
 
 
 @pytest.mark.parametrize("epoch", [0, 2, 4])
-def test_another_epoch_is_rejected_whatever_else_is_right(epoch):
+def test_an_entry_of_another_epoch_is_rejected(epoch):
     assert rejection(header(epoch=epoch), STANDING, NOW, CONFIG) == "wrong_epoch"
 
 
-def test_a_version_that_was_never_published_is_of_a_lost_lineage():
+def test_a_version_that_was_never_published_belongs_to_a_lost_lineage():
     assert rejection(header(version=21), STANDING, NOW, CONFIG) == "wrong_epoch"
 
 
@@ -56,7 +56,7 @@ def test_a_version_that_was_never_published_is_of_a_lost_lineage():
     ("version", "commit", "expected"),
     [(19, "c19", None), (19, "lost", "wrong_epoch"), (20, "c19", "wrong_epoch"), (19, "", None), (17, "lost", None)],
 )
-def test_a_version_of_another_commit_than_this_lineages_is_of_a_lost_one(version, commit, expected):
+def test_a_version_with_another_commit_id_belongs_to_a_lost_lineage(version, commit, expected):
     """After a loss the same number may have been given twice; of versions older than is remembered nothing is known."""
     one = dataclasses.replace(header(version=version), commits=(commit, commit))
     assert rejection(one, Standing(HEAD, LINEAGE), NOW, CONFIG) == expected
@@ -81,7 +81,7 @@ def test_of_a_game_of_several_versions_both_ends_are_looked_at(versions, commits
     assert rejection(one, Standing(HEAD, LINEAGE), NOW, CONFIG) == expected
 
 
-def test_the_lineage_is_looked_at_before_staleness_and_staleness_before_age():
+def test_the_lineage_is_checked_before_staleness_and_staleness_before_age():
     old = NOW - 10_000_000
     assert rejection(header(version=1, epoch=2, created_ms=old), STANDING, NOW, CONFIG) == "wrong_epoch"
     assert rejection(header(version=1, created_ms=old), STANDING, NOW, CONFIG) == "stale"

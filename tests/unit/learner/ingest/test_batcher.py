@@ -86,7 +86,7 @@ def test_a_step_of_several_choices_is_one_step():
         (header(epoch=1), "wrong_epoch"),
     ],
 )
-def test_an_entry_that_has_aged_since_it_was_read_is_refused_after_all(one, reason):
+def test_an_entry_that_has_aged_since_it_was_read_is_rejected(one, reason):
     made = a_batcher()
     made.add(entry(entry_header=one), STANDING, NOW)
     assert (reasons(made), made.accepted, made.steps, made.games) == ([reason], [], 0, 0)
@@ -143,7 +143,7 @@ def test_games_count_in_the_figures_if_they_are_the_runs_own_and_arrived():
         (Entry("a", (1, 1), None, None), "invalid"),
     ],
 )
-def test_what_was_refused_when_it_was_read_stays_refused_for_that_reason(read, reason):
+def test_an_entry_rejected_when_it_was_read_keeps_its_reason(read, reason):
     made = a_batcher()
     made.add(read, STANDING, NOW)
     assert reasons(made) == [reason]
@@ -169,7 +169,7 @@ def test_the_same_id_twice_in_one_batch_is_a_duplicate():
     assert made.consumed == {"a": ((1, 1), 2)}
 
 
-def test_another_actors_cursor_makes_no_duplicate():
+def test_the_cursor_of_another_actor_does_not_make_an_entry_a_duplicate():
     made = a_batcher({"a": (5, 7)})
     made.add(entry("b", (5, 1)), STANDING, NOW)
     assert (len(made.accepted), made.rejected) == (1, [])
@@ -231,7 +231,7 @@ def test_games_given_up_are_counted_once_as_their_actor_tells(cursor, before, to
     assert resumed.overflow == 0
 
 
-def test_a_refused_entry_leaves_no_gap():
+def test_a_rejected_entry_leaves_no_gap():
     made = a_batcher()
     for sequence, one in enumerate([header(), header(version=1), header()], start=1):
         made.add(entry(entry_id=(9, sequence), entry_header=one), STANDING, NOW)
@@ -261,7 +261,7 @@ def test_a_batch_is_complete_with_enough_steps_and_enough_games(batch_steps, bat
     assert made.complete is complete
 
 
-def test_refused_entries_complete_nothing():
+def test_rejected_entries_do_not_complete_a_batch():
     made = a_batcher(batch_steps=1)
     for sequence in range(1, 9):
         made.add(entry(entry_id=(1, sequence), entry_header=header(version=1)), STANDING, NOW)
@@ -295,14 +295,14 @@ def test_a_batch_that_could_never_be_complete_is_refused(wrong):
 # Counters.
 
 
-def test_counters_add_up_and_leave_the_old_ones_alone():
+def test_adding_to_counters_returns_new_ones_and_keeps_the_old():
     before = Counters(updates=1, accepted=5)
     after = before.add(accepted=3, stale=2)
     assert before == Counters(updates=1, accepted=5)
     assert after == Counters(updates=1, accepted=8, stale=2)
 
 
-def test_counters_survive_the_head_as_redis_gives_it_back():
+def test_counters_are_read_back_from_the_head():
     count = len(dataclasses.fields(Counters))
     full = Counters(*range(1, count + 1))
     fields = {name: str(value) for name, value in full.to_fields().items()}
@@ -311,12 +311,12 @@ def test_counters_survive_the_head_as_redis_gives_it_back():
     assert Counters.from_fields({"accepted": "7"}) == Counters(accepted=7)
 
 
-def test_a_counter_that_does_not_exist_is_an_error():
+def test_an_unknown_counter_is_an_error():
     with pytest.raises(AttributeError):
         Counters().add(acepted=1)
 
 
-def test_every_reason_for_a_refusal_has_a_counter():
+def test_every_reason_for_a_rejection_has_a_counter():
     rejected = {name: number for number, name in enumerate(REJECTIONS, start=1)} | {"overflow": 99, "lost": 98}
     assert Counters(**rejected, accepted=9, steps=8).rejected() == rejected
 
@@ -325,7 +325,7 @@ def test_every_reason_for_a_refusal_has_a_counter():
 
 
 @pytest.mark.parametrize("name", ["a", "A1", "run_1.b-2", "x" * 64, "0"])
-def test_a_plain_name_may_stand_in_a_key(name):
+def test_a_plain_name_is_valid_in_a_key(name):
     assert check_name("run", name) == name
     assert Keys(name).trajectories("a1") == f"broodmind:{{{name}}}:trajectories:a1"
 
@@ -395,7 +395,7 @@ def test_a_spec_of_version_0_1_can_be_read_and_has_the_digest_that_it_had():
 
 
 @pytest.mark.parametrize("spec", list(specs()), ids=["least", "most"])
-def test_a_spec_survives_its_text(spec):
+def test_a_spec_is_read_back_from_its_text(spec):
     text = spec.to_json()
     assert RunSpec.from_json(text) == spec
     assert RunSpec.from_json(text.encode()) == spec
@@ -411,7 +411,7 @@ def test_specs_that_differ_in_what_is_not_in_use_are_equal_and_have_their_own_di
     assert RunSpec.from_json(earlier.to_json()).digest == earlier.digest != spec.digest
 
 
-def test_the_digest_is_that_of_the_canonical_text_and_tells_every_setting_apart():
+def test_the_digest_is_that_of_the_canonical_text_and_differs_for_every_setting():
     spec = next(specs())
     text = json.loads(spec.to_json())
     assert text.pop("format") == 2
@@ -490,7 +490,7 @@ def test_the_same_game_under_another_name_is_the_same_game():
         json.dumps({**json.loads(RunSpec(GameSpec("g", (4,), Discrete(2))).to_json()), "network": {"hidden": []}}),
     ],
 )
-def test_a_text_that_is_no_spec_is_refused(text):
+def test_an_invalid_text_of_a_spec_is_refused(text):
     with pytest.raises(ConfigError):
         RunSpec.from_json(text)
 
@@ -510,6 +510,6 @@ def test_a_text_that_is_no_spec_is_refused(text):
         (lambda: RolloutSpec("games", lock_step=True), "lock_step"),
     ],
 )
-def test_a_spec_that_nothing_could_be_built_for_is_rejected_by_the_settings_name(make, says):
+def test_an_invalid_spec_is_refused_by_the_settings_name(make, says):
     with pytest.raises(ConfigError, match=f"^{says}"):
         make()

@@ -32,7 +32,7 @@ def long_way(monkeypatch):
     return taken
 
 
-def test_only_the_first_of_its_shapes_goes_the_long_way_whoever_sent_it(long_way):
+def test_only_the_first_payload_of_its_shapes_is_unpacked_whoever_sent_it(long_way):
     decoder, first = CachedLayoutDecoder(SPEC), sent()
     decoder.decode(*first)
     for actor in ("a", "b", "a-longer-name"):
@@ -41,7 +41,7 @@ def test_only_the_first_of_its_shapes_goes_the_long_way_whoever_sent_it(long_way
     assert long_way == [first[0]]
 
 
-def test_anothers_payload_is_refused_though_its_shapes_are_known(long_way):
+def test_a_payload_of_another_actor_is_refused_although_its_layout_is_known(long_way):
     decoder = CachedLayoutDecoder(SPEC)
     decoder.decode(*sent())
     payload, header, _ = sent(actor="b")
@@ -50,7 +50,7 @@ def test_anothers_payload_is_refused_though_its_shapes_are_known(long_way):
     assert len(long_way) == 2
 
 
-def test_a_frame_that_differs_in_one_byte_goes_the_long_way(long_way):
+def test_a_payload_whose_frame_differs_in_one_byte_is_unpacked(long_way):
     decoder = CachedLayoutDecoder(SPEC)
     payload, header, actor = sent()
     decoder.decode(payload, header, actor)
@@ -106,7 +106,7 @@ def test_a_column_that_is_unknown_is_refused_by_name(long_way):
         decoder.decode(codec.encode(fields), header, actor)
 
 
-def test_so_many_shapes_are_remembered_and_no_more(long_way):
+def test_the_number_of_remembered_layouts_is_bounded(long_way):
     decoder = CachedLayoutDecoder(SPEC, layouts_max=1)
     for high in (1, 1, 2, 1, 1):  # two kinds of shapes, of which one is remembered
         decoder.decode(*sent(versions=(1, high)))

@@ -16,7 +16,7 @@ def fields(payload=None):
     return [part if isinstance(part, bytes) else str(part).encode() for part in HEADER.fields(payload)]
 
 
-def test_a_sound_entry_is_decoded():
+def test_a_valid_entry_is_decoded():
     entry = EntryDecoder(SPEC, lambda _: None).decode("a", (7, 1), fields())
     assert (entry.actor, entry.id, entry.header, entry.rejected) == ("a", (7, 1), HEADER, None)
     assert entry.trajectory.steps == 8
@@ -29,7 +29,7 @@ def test_an_entry_that_its_header_rejects_is_not_decoded():
 
 
 @pytest.mark.parametrize("raw", [fields(b"x" * 5000), [b"no", b"entry"], [], None])
-def test_what_does_not_decode_is_rejected_as_invalid_with_the_problem_and_its_beginning(raw):
+def test_an_undecodable_entry_is_rejected_as_invalid_with_the_error_and_its_first_bytes(raw):
     entry = EntryDecoder(SPEC, lambda _: None).decode("a", (7, 1), raw)
     assert (entry.rejected, entry.trajectory) == ("invalid", None)
     assert entry.problem
@@ -37,11 +37,11 @@ def test_what_does_not_decode_is_rejected_as_invalid_with_the_problem_and_its_be
 
 
 @pytest.mark.parametrize("rejection", [None, "stale"])
-def test_payloads_are_kept_for_an_archive_whatever_becomes_of_them(rejection):
+def test_payloads_are_kept_for_the_archive_whether_accepted_or_rejected(rejection):
     entry = EntryDecoder(SPEC, lambda _: rejection, keep_payloads=True).decode("a", (7, 1), fields())
     assert entry.payload == encode_trajectory(trajectory(), "a", SPEC)
 
 
-def test_poison_is_not_decoded_again():
+def test_an_entry_known_as_poison_is_not_decoded():
     entry = poison_entry("a", (7, 1), fields(b"x" * 5000))
     assert (entry.header, entry.trajectory, entry.rejected, entry.shown) == (None, None, "poison", b"x" * 4096)

@@ -55,7 +55,7 @@ def test_held_steps_are_those_put_and_not_taken():
     assert held == [14, 6, 5, 0]
 
 
-def test_what_is_put_while_an_entry_is_taken_is_counted():
+def test_steps_put_during_a_take_are_counted():
     """With one count that both threads change, `count -= size` writes what it had read before the other's change."""
     queue = HandoverQueue()
     queue.put(an_entry(1, steps=8, interruptions=[lambda: None, lambda: queue.put(an_entry(2, steps=3))]))
@@ -65,7 +65,7 @@ def test_what_is_put_while_an_entry_is_taken_is_counted():
     assert queue.held_steps == 0
 
 
-def test_what_is_taken_while_an_entry_is_put_is_counted():
+def test_steps_taken_during_a_put_are_counted():
     queue = HandoverQueue()
     queue.put(an_entry(1, steps=8))
     queue.put(an_entry(2, steps=3, interruptions=[lambda: queue.take(0)]))
@@ -95,6 +95,6 @@ for _ in range(400):
 """
 
 
-def test_a_signal_that_comes_when_the_time_is_up_does_not_make_taking_wait_for_ever():
+def test_a_signal_at_the_end_of_the_timeout_does_not_make_take_wait_for_ever():
     """SIGTERM would then be heard and never heeded. With a SimpleQueue it takes some ten attempts."""
     assert subprocess.run([sys.executable, "-c", TAKING], check=False, timeout=120).returncode == 0

@@ -32,14 +32,14 @@ class Reader:
         return lambda: self.done.append(name)
 
 
-def test_in_its_first_turn_it_does_all_that_is_due_and_then_reads():
+def test_the_first_turn_does_everything_that_is_due_and_then_reads():
     reader = Reader()
     IngestThread(reader, 60).turn()
     first = ["follow_roster", "watch_for_standstill", "publish_demand", "strike_off_silent", "read"]
     assert reader.done == first
 
 
-def test_nobody_is_struck_off_while_a_read_is_under_way():
+def test_no_actor_is_struck_off_while_a_read_is_under_way():
     reader = Reader()
     reader.reads.under_way = True
     thread = IngestThread(reader, 60)
@@ -53,7 +53,7 @@ def test_nobody_is_struck_off_while_a_read_is_under_way():
 @pytest.mark.parametrize(
     ("error", "expected"), [(LeaseLost("FENCED"), LeaseLost), (ZeroDivisionError("a bug"), BroodmindError)]
 )
-def test_what_ends_the_thread_is_raised_where_entries_are_taken(error, expected):
+def test_an_error_that_ends_the_thread_is_raised_by_take(error, expected):
     reader = Reader([True, error])
     thread = IngestThread(reader, 60)
     thread.start()
@@ -63,7 +63,7 @@ def test_what_ends_the_thread_is_raised_where_entries_are_taken(error, expected)
     assert reader.done[-2:] == ["read", "close"]
 
 
-def test_while_nothing_comes_it_rests_longer_each_time_up_to_a_bound():
+def test_the_pause_grows_to_a_maximum_while_nothing_arrives():
     pause = PollPause()
     rests = [pause.after(came=False, busy_s=0, asking_s=0) for _ in range(8)]
     assert rests == [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.02, 0.02]
@@ -71,7 +71,7 @@ def test_while_nothing_comes_it_rests_longer_each_time_up_to_a_bound():
     assert pause.after(came=False, busy_s=0, asking_s=0) == 0.0005
 
 
-def test_after_a_read_that_brought_little_it_rests_as_long_as_asking_is_worth():
+def test_the_pause_after_a_small_read_follows_from_the_time_spent_asking():
     assert PollPause().after(came=True, busy_s=0.01, asking_s=0.01) == pytest.approx(0.04)
     assert PollPause().after(came=True, busy_s=0.03, asking_s=0.01) == pytest.approx(0.02)  # decoding is a rest too
     assert PollPause().after(came=True, busy_s=0.1, asking_s=0.01) == 0

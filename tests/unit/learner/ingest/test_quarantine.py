@@ -12,31 +12,31 @@ def pending(*entries):
     return [[b"7-%d" % sequence, who, 5, times] for sequence, who, times in entries]
 
 
-def test_what_was_delivered_less_often_is_no_candidate():
+def test_an_entry_delivered_less_often_is_not_a_candidate():
     assert poison_candidates("a", pending((1, b"mind", DELIVERIES - 1)), after_death=True) == []
     assert poison_candidates("a", [], after_death=True) == []
 
 
-def test_what_was_delivered_often_is_tried_solo():
+def test_an_entry_delivered_often_is_processed_solo():
     found = poison_candidates(
         "a", pending((1, b"mind", DELIVERIES), (2, b"mind", 99), (3, b"mind", 1)), after_death=True
     )
     assert found == [PoisonCandidate("a", (7, 1), poison=False), PoisonCandidate("a", (7, 2), poison=False)]
 
 
-def test_what_stands_before_a_candidate_is_tried_solo_too():
+def test_entries_before_a_candidate_are_processed_solo_too():
     found = poison_candidates(
         "a", pending((1, b"mind", 1), (2, b"mind", DELIVERIES), (3, b"mind", 1)), after_death=True
     )
     assert [each.id for each in found] == [(7, 1), (7, 2)]
 
 
-def test_what_was_solo_in_a_dead_learners_hand_is_poison():
+def test_an_entry_that_a_learner_died_processing_solo_is_poison():
     (found,) = poison_candidates("a", pending((1, b"solo", 4), (2, b"mind", 1)), after_death=True)
     assert found == PoisonCandidate("a", (7, 1), poison=True)
 
 
-def test_what_was_solo_when_only_the_connection_was_lost_is_tried_again():
+def test_a_solo_entry_is_processed_again_after_a_lost_connection():
     assert poison_candidates("a", pending((1, b"solo", 9)), after_death=False) == [
         PoisonCandidate("a", (7, 1), poison=False)
     ]
@@ -75,7 +75,7 @@ def test_a_candidate_is_claimed_once_and_awaits_its_commit():
     assert server.consumers == [SOLO_CONSUMER]
 
 
-def test_a_candidate_that_is_gone_from_its_stream_is_passed_over():
+def test_a_candidate_missing_from_its_stream_is_skipped():
     server = OnePending()
     server.pending = False
     quarantine = a_quarantine(server)
@@ -83,7 +83,7 @@ def test_a_candidate_that_is_gone_from_its_stream_is_passed_over():
     assert (quarantine.empty, quarantine.in_hand) == (True, False)
 
 
-def test_only_a_candidate_in_hand_is_given_back():
+def test_only_a_claimed_candidate_is_returned():
     server = OnePending()
     quarantine = a_quarantine(server)
     quarantine.give_back()

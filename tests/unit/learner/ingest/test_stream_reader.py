@@ -98,7 +98,7 @@ def after(reads):
     return [each.after for each in reads.wanted]
 
 
-def test_where_little_came_it_says_how_long_asking_took(reads):
+def test_after_a_small_reply_asking_s_is_the_time_spent_asking(reads):
     reader = a_reader(reads)
     assert reader.read()
     assert reader.asking_s == pytest.approx(ASKING_S)
@@ -120,7 +120,7 @@ def test_where_there_is_more_it_asks_again_at_once_and_needs_no_rest(reads):
     assert [each.count for each in reads.wanted] == [ENTRIES_PER_READ, 3]  # no more than there are
 
 
-def test_nothing_is_read_while_as_much_is_held_as_may_be(reads):
+def test_nothing_is_read_while_the_queue_is_full(reads):
     """An entry that is no trajectory counts as one step."""
     reader, reads.entries = a_reader(reads, capacity_steps=ENTRIES_PER_READ), 3 * ENTRIES_PER_READ
     assert [reader.read(), reader.read()] == [True, False]

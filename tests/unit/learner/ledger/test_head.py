@@ -16,7 +16,7 @@ def test_a_published_version_joins_the_lineage():
     assert standing == Standing(Head(1, 2, "c2"), {1: "c1", 2: "c2"})
 
 
-def test_the_value_before_does_not_change():
+def test_the_previous_head_does_not_change():
     before = Standing(Head(1, 1, "c1"), {1: "c1"})
     before.after(Head(1, 2, "c2"), publish=True)
     assert before == Standing(Head(1, 1, "c1"), {1: "c1"})

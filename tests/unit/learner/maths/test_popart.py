@@ -32,7 +32,7 @@ def a_network(network, seed):
 
 @separate_and_shared
 @pytest.mark.parametrize("targets", TARGETS)
-def test_the_values_stay_what_they_were_when_the_statistics_move(targets, network):
+def test_values_do_not_change_when_the_statistics_are_updated(targets, network):
     params, observations = a_network(network, 1)
     scale, rng = ValueScale(0.2), np.random.default_rng(3)
     for _ in range(6):
@@ -49,7 +49,7 @@ def test_the_values_stay_what_they_were_when_the_statistics_move(targets, networ
 
 
 @separate_and_shared
-def test_only_the_last_layer_of_the_value_function_is_touched(network):
+def test_only_the_last_layer_of_the_value_function_is_changed(network):
     params, _ = a_network(network, 4)
     before = params.copy()
     ValueScale(0.5).update(np.array([3.0, 9.0], np.float32), params.views)
@@ -86,7 +86,7 @@ def test_the_statistics_are_moving_averages_with_their_bias_from_the_start_corre
         assert scale.deviation == pytest.approx(np.sqrt(square - mean**2), rel=1e-9)
 
 
-def test_after_the_first_update_the_targets_are_normal():
+def test_after_the_first_update_the_targets_are_normalised():
     params, _ = a_network(NETWORKS[0], 9)
     scale, targets = ValueScale(0.01), np.random.default_rng(10).normal(50, 7, 1000).astype(np.float32)
     scale.update(targets, params.views)
@@ -106,7 +106,7 @@ def test_values_and_normalise_are_each_others_inverse():
     assert scale.values(np.array([0.0, 1.0])).tolist() == pytest.approx([scale.mean, scale.mean + scale.deviation])
 
 
-def test_with_beta_0_it_is_the_identity_whatever_comes():
+def test_with_beta_0_nothing_is_scaled():
     params, _ = a_network(NETWORKS[0], 12)
     before, scale = params.flat.tobytes(), ValueScale(0.0)
     scale.update(np.array([1e6, -3.0], np.float32), params.views)
@@ -116,12 +116,12 @@ def test_with_beta_0_it_is_the_identity_whatever_comes():
     assert scale.values(numbers).tolist() == scale.normalise(numbers).tolist() == numbers.tolist()
 
 
-def test_before_the_first_update_it_is_the_identity_too():
+def test_before_the_first_update_nothing_is_scaled():
     scale = ValueScale(0.5)
     assert (scale.mean, scale.deviation) == (0.0, 1.0)
 
 
-def test_targets_that_never_vary_do_not_divide_by_nothing():
+def test_constant_targets_do_not_cause_a_division_by_zero():
     params, _ = a_network(NETWORKS[0], 13)
     scale = ValueScale(0.5)
     for _ in range(3):
@@ -131,7 +131,7 @@ def test_targets_that_never_vary_do_not_divide_by_nothing():
     np.testing.assert_allclose(scale.normalise(np.full(2, 3.0, np.float32)), 0, atol=1e-2)
 
 
-def test_restored_it_goes_on_bit_for_bit_and_neither_has_a_hand_on_the_others():
+def test_a_restored_scale_continues_bit_for_bit_and_shares_no_memory():
     params, _ = a_network(NETWORKS[0], 14)
     scale, successor, rng = ValueScale(0.1), ValueScale(0.1), np.random.default_rng(15)
     first, second = rng.normal(3, 2, (2, 40)).astype(np.float32)

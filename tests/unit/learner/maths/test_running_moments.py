@@ -39,7 +39,7 @@ def test_the_order_of_the_parts_changes_nothing_but_rounding():
     np.testing.assert_allclose(forwards.deviation, backwards.deviation, rtol=1e-10)
 
 
-def test_a_mean_far_from_zero_costs_no_digits():
+def test_a_mean_far_from_zero_loses_no_precision():
     """The sum of squares minus the square of the sum would have none left here."""
     rng = np.random.default_rng(3)
     rows = 1e9 + rng.normal(size=(1000, WIDTH))
@@ -61,7 +61,7 @@ def test_before_there_are_two_rows_nothing_is_scaled(rows):
     assert moments.deviation.tolist() == [1.0] * WIDTH
 
 
-def test_two_rows_have_a_deviation():
+def test_two_rows_are_enough_for_a_deviation():
     assert seen([np.array([[1.0] * WIDTH, [4.0] * WIDTH])]).deviation.tolist() == [1.5] * WIDTH
 
 
@@ -81,7 +81,7 @@ def test_the_rows_are_left_as_they_were():
     assert parts[0].base is rows.base or parts[0].base is rows
 
 
-def test_restored_they_go_on_bit_for_bit_and_neither_has_a_hand_on_the_others():
+def test_restored_moments_continue_bit_for_bit_and_share_no_memory():
     _, parts = parts_of(6, (10, 20, 30))
     moments, successor = seen(parts[:1]), seen([np.full((5, WIDTH), 3.0)])  # which has had a life of its own
     state = moments.state()

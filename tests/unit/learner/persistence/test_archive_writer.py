@@ -61,7 +61,7 @@ def entries_of(*paths):
     return [entry for path in paths for entry in read_segment(path)[1]]
 
 
-def test_what_is_archived_comes_back(tmp_path):
+def test_archived_entries_are_read_as_they_were_written(tmp_path):
     archive = an_archive(tmp_path)
     written = [
         an_entry(1),
@@ -93,7 +93,7 @@ def test_a_segment_has_its_name_only_once_it_is_finished(tmp_path):
     assert names(tmp_path) == ["run-000001.archive"]
 
 
-def test_a_successor_finishes_what_a_crash_left_and_goes_on_behind_it(tmp_path):
+def test_a_successor_finishes_the_segment_that_a_crash_left_and_continues_after_it(tmp_path):
     living, folder = an_archive(tmp_path / "living"), tmp_path / "crashed"
     living.append([an_entry(1), an_entry(2)])
     shutil.copytree(tmp_path / "living", folder)  # what would be on the disk if it crashed now
@@ -134,7 +134,7 @@ def test_segments_are_cut_by_size_and_the_oldest_deleted(tmp_path):
     assert len(names(tmp_path)) >= 5
 
 
-def test_runs_share_a_folder_and_touch_no_file_but_their_own(tmp_path):
+def test_runs_that_share_a_folder_do_not_change_each_others_files(tmp_path):
     others = [
         "other-000001.archive.part",
         "run-x-000009.archive",
@@ -156,7 +156,7 @@ def no_space_left(_record):
     raise OSError(28, "No space left on device")
 
 
-def test_a_disk_that_fails_costs_entries_and_not_the_run(tmp_path, monkeypatch):
+def test_a_failing_disk_loses_archive_entries_and_does_not_end_the_run(tmp_path, monkeypatch):
     folder = tmp_path / "archive"
     archive = an_archive(folder)
     archive.append([an_entry(1)])
@@ -173,13 +173,13 @@ def test_a_disk_that_fails_costs_entries_and_not_the_run(tmp_path, monkeypatch):
     assert [entry.id[1] for entry in entries_of(unfinished)] == [3, 4]
 
 
-def test_a_folder_that_cannot_be_is_refused_at_the_start(tmp_path):
+def test_an_unusable_folder_is_refused_at_the_start(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ConfigError, match=r"archive: .*expected a folder"):
         an_archive(tmp_path / "file")
 
 
-def test_no_damage_to_a_segment_passes_for_an_entry(tmp_path):
+def test_a_damaged_record_is_never_read_as_an_entry(tmp_path):
     archive = an_archive(tmp_path)
     archive.append([an_entry(1), an_entry(2, rejected="stale")])
     archive.close()
@@ -202,7 +202,7 @@ def test_no_damage_to_a_segment_passes_for_an_entry(tmp_path):
         assert whole_bytes(path) < len(whole)
 
 
-def test_a_record_that_declares_what_is_not_there_takes_no_room(tmp_path):
+def test_a_record_that_declares_more_bytes_than_the_file_has_is_refused(tmp_path):
     path = tmp_path / f"x{SUFFIX}"
     path.write_bytes(MAGIC + (2**32 - 1).to_bytes(4, "little") + b"1234")
     with pytest.raises(WireError, match="expected at most 0"):

@@ -79,7 +79,7 @@ def test_a_run_starts_with_the_bots_policy_and_a_value_network_of_its_own(tmp_pa
 @pytest.mark.parametrize(
     "network", [NetworkSpec((8,)), NetworkSpec((8, 6), "relu", shared=True)], ids=["own", "shared"]
 )
-def test_a_run_starts_with_anothers_policy_and_values(tmp_path, kind, config, network):
+def test_a_run_starts_with_the_policy_and_values_of_another_run(tmp_path, kind, config, network):
     spec = replace(SPEC, network=network)
     old, stored = trained(spec, config)
     if kind == "checkpoint":
@@ -102,7 +102,7 @@ def test_a_run_starts_with_anothers_policy_and_values(tmp_path, kind, config, ne
     np.testing.assert_allclose(state_values(ours, network, sequence), values, rtol=1e-3, atol=1e-3)
 
 
-def test_a_checkpoints_normaliser_goes_along(tmp_path):
+def test_a_warm_start_takes_the_checkpoints_normaliser(tmp_path):
     spec = replace(SPEC, network=NetworkSpec((8,), normalize_observations=True))
     _, stored = trained(spec, PPOConfig())
     params = weights_of(started(Checkpoints(tmp_path).save(stored, spec), spec), spec)
@@ -113,7 +113,7 @@ def test_a_checkpoints_normaliser_goes_along(tmp_path):
         read_warm_start(tmp_path / "x.npz", spec)
 
 
-def test_continuous_actions_take_their_deviations_along(tmp_path):
+def test_a_warm_start_takes_the_standard_deviations_of_continuous_actions(tmp_path):
     spec = RunSpec(GameSpec("box", (3,), Box((-1.0,), (1.0,))), NetworkSpec((8,)))
     run = RunState("x", spec, LearnerConfig())
     run.trainer.start_from(WarmStart({LOG_STD: np.full(1, -0.5, np.float32)}))
@@ -139,7 +139,7 @@ def test_a_file_of_another_network_is_refused_by_the_field(tmp_path, spec, field
         read_warm_start(path, spec)
 
 
-def test_what_is_neither_model_nor_checkpoint_is_refused_by_name(tmp_path):
+def test_a_file_that_is_neither_model_nor_checkpoint_is_refused_by_name(tmp_path):
     _, stored = trained(SPEC, PPOConfig())
     export = params_arrays(stored, SPEC)
     broken = {

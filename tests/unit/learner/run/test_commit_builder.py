@@ -33,7 +33,7 @@ def a_batcher(*entries):
     return made
 
 
-def test_it_names_what_was_consumed_rejected_and_never_sent():
+def test_a_commit_lists_consumed_and_rejected_entries_and_gaps():
     played = trajectory()
     header = make_header(20, 1, played.steps, played.episodes, NOW)
     batcher = a_batcher(
@@ -53,7 +53,7 @@ def test_it_names_what_was_consumed_rejected_and_never_sent():
     ("reason", "kept"),
     [("invalid", True), ("non_finite", True), ("poison", True), ("stale", False), ("off_run", False)],
 )
-def test_only_what_is_wrong_in_itself_is_kept_to_be_looked_at(reason, kept):
+def test_only_invalid_entries_are_kept_for_inspection(reason, kept):
     commit = built(a_batcher(Entry("a", (7, 1), None, None, reason, "why", b"shown")))
     entry = {"actor": "a", "id": "7-1", "reason": reason, "problem": "why", "payload": b"shown"}
     assert commit.rejected_entries == ([entry] if kept else [])

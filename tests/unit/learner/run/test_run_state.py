@@ -9,7 +9,7 @@ from broodmind.learner.ledger.head import Head
 from broodmind.learner.run.run_state import RunState, remembered
 
 
-def test_cursors_of_the_departed_are_kept_up_to_a_bound_and_the_oldest_go_first():
+def test_cursors_of_departed_actors_are_bounded_and_the_oldest_removed_first():
     cursors = {f"actor{age}": (10**12 - age, 5) for age in range(30)}
     reading = {"actor0", "actor29"}
     left = remembered(cursors, reading, departed_kept=20)
@@ -17,7 +17,7 @@ def test_cursors_of_the_departed_are_kept_up_to_a_bound_and_the_oldest_go_first(
     assert all(left[actor] == cursors[actor] for actor in left)
 
 
-def test_as_long_as_there_are_few_nothing_is_forgotten():
+def test_below_the_bound_no_cursor_is_removed():
     cursors = {"a": (7, 1), "b": (8, 2)}
     assert remembered(cursors, set()) == cursors
 

@@ -40,7 +40,7 @@ def test_counters_and_the_updates_metrics_are_in_every_commit(clock):
         assert (fields["steps"], fields["stale"], fields["kl"], fields["accept_imported"]) == (180, 3, "0.5", 0)
 
 
-def test_gauges_are_among_them_only_now_and_then(clock):
+def test_gauges_are_only_in_some_commits(clock):
     history = History()
     history.reject(make_header(15, 1, 7, 1, NOW), 20)
     made, counters = statistics(history), Counters()
@@ -51,7 +51,7 @@ def test_gauges_are_among_them_only_now_and_then(clock):
     assert made.fields(HEAD, counters, {}, actors=3)["actors"] == 3
 
 
-def test_a_run_is_solved_once_its_last_games_reach_the_return_asked_for(clock):
+def test_a_run_is_solved_once_its_last_games_reach_the_goal(clock):
     history = History()
     made = statistics(history, Goal(until_return=1.0))
     for _ in range(GAMES - 1):

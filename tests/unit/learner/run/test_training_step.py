@@ -34,7 +34,7 @@ def a_batcher(*versions, rewards=None, imported=False):
     return made
 
 
-def test_it_trains_on_the_accepted_and_says_how_stale_they_were():
+def test_a_step_trains_on_the_accepted_entries_and_reports_their_staleness():
     step = train(Trainer(SPEC, PPOConfig(n_epochs=2)), a_batcher(20, 18, 16, 3), 20)
     assert [header.version for header, _ in step.trajectories] == [20, 18, 16]
     assert (step.steps, step.games) == (24, 3)
@@ -43,7 +43,7 @@ def test_it_trains_on_the_accepted_and_says_how_stale_they_were():
     assert step.metrics["sample_reuse"] == 2 * 24 / 32  # two epochs on three of four trajectories
 
 
-def test_trajectories_stand_in_the_batch_by_actor_and_id_however_they_arrived():
+def test_trajectories_are_ordered_by_actor_and_id_in_the_batch():
     batcher = a_batcher(20, 20, 20)
     batcher.accepted.reverse()
     step = train(Trainer(SPEC, PPOConfig()), batcher, 20)

@@ -19,14 +19,14 @@ def random_params(rng):
     return params
 
 
-def test_before_the_first_step_it_is_the_policy_itself():
+def test_before_the_first_step_the_proximal_policy_is_the_policy_itself():
     params = random_params(np.random.default_rng(1))
     assert ProximalPolicy(3.0).or_else(params) is params
 
 
 @pytest.mark.parametrize("mass", [0.0, 3.0])
 @pytest.mark.parametrize("steps", [1, 2, 7])
-def test_it_is_the_exponential_average_of_the_weights_with_its_bias_corrected(steps, mass):
+def test_the_proximal_policy_is_the_bias_corrected_exponential_average_of_the_weights(steps, mass):
     rng, proximal, seen = np.random.default_rng(2), ProximalPolicy(mass), []
     for _ in range(steps):
         params = random_params(rng)
