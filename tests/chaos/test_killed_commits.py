@@ -19,7 +19,8 @@ from broodmind.learner.persistence.checkpoints import Checkpoints
 def state(redis, keys):
     """All that a commit changes; of the streams what is in them, as reading them changes who has read it."""
     found = everything(redis, keys)
-    passing = (keys.lease, keys.fence, keys.demand, keys.heartbeat("a"), keys.trajectories("a"))
+    own = (keys.heartbeat("a"), keys.incarnation("a"), keys.trajectories("a"))
+    passing = (keys.lease, keys.fence, keys.demand, keys.roster, *own)  # the roster is written between commits
     kept = {key: value for key, value in found.items() if key.decode() not in passing and b":staged:" not in key}
     return kept | {b"stream": redis.call("XRANGE", keys.trajectories("a"), "-", "+")}
 

@@ -25,7 +25,7 @@ from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.flow.flow import Flow
-from broodmind.learner.ingest.fenced_read import FencedReads
+from broodmind.learner.ingest.fenced_read import FencedReads, Wanted
 from broodmind.learner.ingest.stream_reader import StreamReader
 from broodmind.learner.ledger.counters import Counters
 from broodmind.learner.ledger.head import Head
@@ -202,14 +202,16 @@ def test_a_read_without_a_fence_is_noticed(shared_server, redis, run, keys, faul
     step_until(heir, redis, keys, accepted=1)
     reads = FencedReads(shared_server.connect(), keys, asleep)
     zombie = StreamReader(shared_server.connect(), reads, keys, asleep, SPEC, lambda _: None, 100, Flow(IntakeConfig()))
-    zombie.follow_roster()
     resume = pause_reads(heir)
     redis.call("XADD", keys.trajectories("a"), f"{connection.incarnation}-2", *entry("a"))
     if fault:
+        zombie.follow_roster()
         wait_until(zombie.read)
     else:
         with pytest.raises(LeaseLost):
-            zombie.read()
+            zombie.follow_roster()
+        with pytest.raises(LeaseLost):
+            reads.ask([Wanted(keys.trajectories("a"), ">", 1)], {})
     reads.close()
     resume()
     redis.call("XADD", keys.trajectories("a"), f"{connection.incarnation}-3", *entry("a", version=2))
@@ -231,11 +233,11 @@ def test_acknowledging_before_the_commit_is_noticed(shared_server, redis, run, k
         take = FencedReads.take
 
         def acknowledging(reads):
-            reply = take(reads)
+            reply, unread = take(reads)
             for stream, entries in reply:
                 for entry_id, _ in entries:
                     redis.pipeline([("XACK", stream, GROUP, entry_id), ("XDEL", stream, entry_id)])
-            return reply
+            return reply, unread
 
         monkeypatch.setattr(FencedReads, "take", acknowledging)
     connection = joined_connection(shared_server.url, run, "a", journals=tmp_path)

@@ -72,11 +72,11 @@ def die_in(matches: Callable[[list], bool], act: Callable[[Server, list], object
 
 
 def staging(commands: list) -> bool:
-    return ":staged:" in str(commands[0])
+    return bool(commands) and ":staged:" in str(commands[0])
 
 
 def committing(commands: list) -> bool:
-    return commands[0][0] == "EVALSHA" and commands[0][1] == commit.COMMIT_SCRIPT.sha
+    return bool(commands) and commands[0][0] == "EVALSHA" and commands[0][1] == commit.COMMIT_SCRIPT.sha
 
 
 def send_half(server: Server, commands: list) -> None:
