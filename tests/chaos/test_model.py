@@ -286,7 +286,8 @@ class StreamsAndCommit(RuleBasedStateMachine):
             zombie.ingest.reader.reads.take()
         before = self.without_staged()
         deeds = {
-            "read": zombie.ingest.reader.read,
+            # Where there is nothing to read it does not even ask for it, and hears only of its lease.
+            "read": lambda: zombie.ingest.reader.read() or zombie.lease.renew(self.redis),
             "strike off": zombie.ingest.reader.strike_off_silent,
             "commit": lambda: self.commit_of(zombie),
         }

@@ -71,7 +71,7 @@ def test_a_client_in_c_plays_games_that_are_learnt_from(shared_server, redis, ru
         "--algo",
         "reinforce",
         "--batch-games",
-        "256",  # more than are played, so that none is given up
+        "4096",  # so many that none is given up, however late the learner sees its first game
         "--batch-wait",
         "1",
         "--learning-rate",
