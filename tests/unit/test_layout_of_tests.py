@@ -58,6 +58,7 @@ TESTED_IN = {
     "deploy/records/evaluate.py": "integration/deploy/local/test_up.py",
     "deploy/records/learning_curve.py": "integration/deploy/local/test_up.py",
     "learner/algorithms/batch_predictions.py": "unit/learner/maths/test_popart.py",
+    "learner/algorithms/hyperparameters.py": "unit/deploy/config/test_tree.py",
     "learner/algorithms/impact/config.py": "unit/deploy/config/test_tree.py",
     "learner/algorithms/impact/update.py": "reference/test_gradients.py",
     "learner/algorithms/ppo/config.py": "unit/deploy/config/test_tree.py",

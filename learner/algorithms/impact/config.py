@@ -7,6 +7,7 @@ from typing import Annotated
 
 from ....common.errors import ConfigError
 from ....common.setting import Setting, check_settings
+from ..hyperparameters import CBar, RhoBar
 from ..ppo.config import PPOConfig
 
 
@@ -17,12 +18,8 @@ class ImpactConfig(PPOConfig):
     decoupled: Annotated[
         bool, Setting("Clip the ratio against a moving average of the weights, not against the policy that played.")
     ] = True
-    rho_bar: Annotated[
-        float, Setting("V-trace: maximum importance weight of a step's own temporal-difference error.", gt=0)
-    ] = 1.0
-    c_bar: Annotated[
-        float, Setting("V-trace: maximum of the importance weights by which an error reaches earlier steps.", gt=0)
-    ] = 1.0
+    rho_bar: RhoBar = 1.0
+    c_bar: CBar = 1.0
 
     def __post_init__(self) -> None:
         """Check ranges once, here, and that `decoupled` is true."""

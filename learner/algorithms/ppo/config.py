@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from ....common.setting import Setting, check_settings
 from ...maths.optimizer_name import OptimizerName
+from ..hyperparameters import EntropyCoef, Epochs, MaxGradNorm, MinibatchSize, ValueCoef
 from ..learning_rate import LearningRateConfig
 
 
@@ -31,15 +32,11 @@ class PPOConfig:
         float,
         Setting("The ratio of probabilities is clipped to the range from 1 - clip_range to 1 + clip_range.", gt=0),
     ] = 0.2
-    n_epochs: Annotated[int, Setting("Number of passes over each batch.", ge=1)] = 4
-    minibatch_size: Annotated[
-        int, Setting("Size of a minibatch; one gradient step is made for each.", ge=1, unit="steps")
-    ] = 256
-    entropy_coef: Annotated[float, Setting("Weight of the entropy bonus in the loss.", ge=0)] = 0.01
-    value_coef: Annotated[float, Setting("Weight of the value function's loss in the whole loss.", ge=0)] = 0.5
-    max_grad_norm: Annotated[
-        float, Setting("Maximum norm of a gradient; a longer gradient is scaled down to it.", gt=0)
-    ] = 0.5
+    n_epochs: Epochs = 4
+    minibatch_size: MinibatchSize = 256
+    entropy_coef: EntropyCoef = 0.01
+    value_coef: ValueCoef = 0.5
+    max_grad_norm: MaxGradNorm = 0.5
     decoupled: Annotated[
         bool, Setting("Clip the ratio against a moving average of the weights, not against the policy that played.")
     ] = False

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from ....common.setting import Setting, check_settings
 from ...maths.optimizer_name import OptimizerName
+from ..hyperparameters import CBar, EntropyCoef, Epochs, MaxGradNorm, MinibatchSize, RhoBar, ValueCoef
 from ..learning_rate import LearningRateConfig
 
 
@@ -27,24 +28,16 @@ class VTraceConfig:
             le=1,
         ),
     ] = 0.95
-    rho_bar: Annotated[
-        float, Setting("V-trace: maximum importance weight of a step's own temporal-difference error.", gt=0)
-    ] = 1.0
-    c_bar: Annotated[
-        float, Setting("V-trace: maximum of the importance weights by which an error reaches earlier steps.", gt=0)
-    ] = 1.0
+    rho_bar: RhoBar = 1.0
+    c_bar: CBar = 1.0
     policy_rho_bar: Annotated[
         float, Setting("V-trace: maximum importance weight of a step in the gradient of the policy.", gt=0)
     ] = 1.0
-    n_epochs: Annotated[int, Setting("Number of passes over each batch.", ge=1)] = 1
-    minibatch_size: Annotated[
-        int, Setting("Size of a minibatch; one gradient step is made for each.", ge=1, unit="steps")
-    ] = 256
-    entropy_coef: Annotated[float, Setting("Weight of the entropy bonus in the loss.", ge=0)] = 0.01
-    value_coef: Annotated[float, Setting("Weight of the value function's loss in the whole loss.", ge=0)] = 0.5
-    max_grad_norm: Annotated[
-        float, Setting("Maximum norm of a gradient; a longer gradient is scaled down to it.", gt=0)
-    ] = 0.5
+    n_epochs: Epochs = 1
+    minibatch_size: MinibatchSize = 256
+    entropy_coef: EntropyCoef = 0.01
+    value_coef: ValueCoef = 0.5
+    max_grad_norm: MaxGradNorm = 0.5
     popart: Annotated[
         float,
         Setting(

@@ -1,0 +1,19 @@
+"""Hyperparameters that several algorithms have, each with its range and its help, once; the defaults are theirs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from ...common.setting import Setting
+
+Epochs = Annotated[int, Setting("Number of passes over each batch.", ge=1)]
+MinibatchSize = Annotated[int, Setting("Size of a minibatch; one gradient step is made for each.", ge=1, unit="steps")]
+EntropyCoef = Annotated[float, Setting("Weight of the entropy bonus in the loss.", ge=0)]
+ValueCoef = Annotated[float, Setting("Weight of the value function's loss in the whole loss.", ge=0)]
+MaxGradNorm = Annotated[float, Setting("Maximum norm of a gradient; a longer gradient is scaled down to it.", gt=0)]
+RhoBar = Annotated[
+    float, Setting("V-trace: maximum importance weight of a step's own temporal-difference error.", gt=0)
+]
+CBar = Annotated[
+    float, Setting("V-trace: maximum of the importance weights by which an error reaches earlier steps.", gt=0)
+]
