@@ -52,51 +52,23 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ...common.errors import WireError
 from ...common.process.log import Log
-from .entry import Answer, Entry, EntryId, State
+from .entry import Answer, Entry, State
 from .send_queue import Limits, SendQueue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ...common.wire.entry_header import Header
+    from .entry import EntryFiles, EntryId
 
 _log = Log("client")
 
 # appendfsync everysec may lose up to two seconds of acknowledged writes; twice that covers a slow disk.
 REPLAY_S = 4.0
-
-
-class EntryFiles(Protocol):
-    """The methods of `Spool` that a delivery calls. All but `games_in`, `discard` and `close` may raise OSError."""
-
-    def found(self) -> tuple[dict[EntryId, Path], list[Path]]:
-        """The files of an earlier process: those it may have sent, by id, and those it has not sent."""
-
-    def games_in(self, file: Path) -> int:
-        """How many games ended in a file's entry."""
-
-    def write(self, header: Header, payload: bytes) -> Path:
-        """Write an entry that has no id yet to a file."""
-
-    def read(self, file: Path) -> tuple[Header, bytes]:
-        """Read an entry from its file. Raises WireError too, for a damaged file."""
-
-    def number(self, file: Path, entry_id: EntryId) -> Path:
-        """Rename a file after the id under which its entry will be sent."""
-
-    def unnumber(self, file: Path, queued_as: Path) -> Path:
-        """Give a file its first name back. Its entry is certainly not in the stream."""
-
-    def discard(self, file: Path) -> None:
-        """Remove a file."""
-
-    def close(self) -> None:
-        """Release the spool, so that another process can use it."""
 
 
 class Delivery:
