@@ -85,6 +85,8 @@ def test_a_client_that_is_idle_does_not_stop_a_run(shared_server, redis, run, ke
                 wait_until(lambda: version_of(redis, keys) > 8)
                 began = version_of(redis, keys)
                 wait_until(lambda: version_of(redis, keys) > began + 8)
+                assert agent.status.connection == "connected"
+                assert hash_of(redis, keys.head)["short_batches"] == "0"
 
 
 def test_an_actor_whose_fellows_vanish_gets_all_the_credit(shared_server, redis, run, keys):
@@ -104,6 +106,7 @@ def test_an_actor_whose_fellows_vanish_gets_all_the_credit(shared_server, redis,
         wait_until(lambda: credit() >= BATCH)
         began = version_of(redis, keys)
         wait_until(lambda: version_of(redis, keys) > began + 4)
+        assert hash_of(redis, keys.head)["short_batches"] == "0"
 
 
 def test_a_demand_that_the_server_lost_is_published_again(shared_server, redis, run, keys):
@@ -111,3 +114,4 @@ def test_a_demand_that_the_server_lost_is_published_again(shared_server, redis, 
         wait_until(lambda: redis.call("EXISTS", keys.demand))
         redis.call("DEL", keys.demand)
         wait_until(lambda: redis.call("EXISTS", keys.demand))
+        assert Demand.from_json(redis.call("GET", keys.demand)).batch_steps == BATCH

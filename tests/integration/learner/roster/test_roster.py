@@ -47,6 +47,7 @@ def test_thousands_of_invented_names_keep_no_actor_out(shared_server, redis, run
         beat(redis, keys, "good")
         push(redis, keys, "good")
         head_of(redis, keys, accepted=2)
+        assert "good" in roster_of(redis, keys)
     redis.pipeline([("DEL", keys.heartbeat(name), keys.trajectories(name)) for name in NAMES])
 
 

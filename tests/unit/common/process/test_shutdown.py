@@ -60,4 +60,5 @@ def test_a_lifeline_that_cannot_be_read_counts_as_ended(tmp_path):
     descriptor, stop = os.open(tmp_path, os.O_RDONLY), Stop()
     stop_with_parent(stop, Folder())
     wait_until(lambda: stop.requested)
+    assert stop.requested
     os.close(descriptor)
