@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..common.process.log import Log
 from ..common.process.seeding import Role, generator, integer_seed, name_key
@@ -14,6 +14,7 @@ from .rollout import make_rollout
 from .transport.blocking_connection import BlockingActorConnection
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ..common.process.shutdown import Stop
@@ -30,6 +31,7 @@ def act(
     stop: Stop,
     policy_lag: int = 0,
     journals: Path | None = None,
+    game_args: Mapping[str, Any] | None = None,
 ) -> None:
     """Play `envs` copies of a game for a run until `stop`.
 
@@ -45,6 +47,7 @@ def act(
         stop: ends the loop.
         policy_lag: the number of versions that the policy is older than the latest one, for experiments with staleness.
         journals: a folder for the journal of acknowledged entries, for `broodmind verify`; None: no journal.
+        game_args: the arguments of the game.
 
     Raises:
         ConfigError: if there is no such game. SpecMismatch: if it is not the run's game.
@@ -54,7 +57,7 @@ def act(
     spec = connection.read_spec(stop)
     if spec is None:
         return
-    game = make_game(game_name, envs)
+    game = make_game(game_name, envs, game_args or {})
     try:
         game = fitted_game(game, spec)
         spec.check_game(game.spec)

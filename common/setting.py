@@ -15,8 +15,9 @@ A field without a `Setting` is not a setting: its value is derived from settings
 from __future__ import annotations
 
 import functools
+import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -48,7 +49,7 @@ class SettingField:
     """One setting of a class."""
 
     name: str
-    kind: type  # bool, int, float, str, Path, or tuple for whole numbers with commas between
+    kind: type  # bool, int, float, str, Path, tuple for whole numbers with commas between, or dict for named values
     optional: bool
     choices: tuple[str, ...]  # empty: anything in the range
     default: Any
@@ -71,14 +72,21 @@ class SettingField:
         """What is allowed, in words."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        kinds = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text", Path: "a path"}
+        kinds = {
+            bool: "true or false",
+            int: "a whole number",
+            float: "a finite number",
+            str: "text",
+            Path: "a path",
+            dict: "values by name: true, false, finite numbers, text, and lists or tables of these",
+        }
         kind = kinds.get(self.kind, "whole numbers such as 64,64")
         return f"{kind} of {self.range}" if self.range else kind
 
     def convert(self, raw: object, source: str = "") -> Any:  # noqa: ANN401 - of the field's type
         """Convert a value from text, TOML or JSON. Raises ConfigError naming the setting, the value and the range."""
         try:
-            value = self._converted(raw)
+            value = _named_values(raw, self.name) if self.kind is dict else self._converted(raw)
             if self._allows(value):
                 return value
         except (ValueError, TypeError, KeyError, OverflowError):
@@ -127,6 +135,8 @@ class SettingField:
             return value in self.choices
         if self.kind is tuple:
             return bool(value) and all(self._in_range(each) for each in value)
+        if self.kind is dict:
+            return isinstance(value, dict) and _is_plain(value)
         return self.kind not in {int, float} or self._in_range(value)
 
     def _in_range(self, value: float) -> bool:
@@ -158,7 +168,8 @@ def _settings_of(group: Any) -> dict[str, SettingField]:  # noqa: ANN401
         marker = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Setting)), None)
         if marker is not None:
             kind, optional, choices = _kind(get_args(hint)[0])
-            found[each.name] = SettingField(each.name, kind, optional, marker.choices or choices, each.default, marker)
+            default = each.default if each.default_factory is MISSING else each.default_factory()
+            found[each.name] = SettingField(each.name, kind, optional, marker.choices or choices, default, marker)
     return found
 
 
@@ -178,7 +189,40 @@ def _kind(hint: Any) -> tuple[type, bool, tuple[str, ...]]:  # noqa: ANN401 - a 
         return str, False, get_args(hint)
     if get_origin(hint) is tuple:
         return tuple, False, ()
+    if get_origin(hint) is dict:
+        return dict, False, ()
     return hint, False, ()
+
+
+def _named_values(raw: object, setting: str) -> dict[str, Any]:
+    """Named values from a table, from a JSON object as text, or from assignments NAME=VALUE."""
+    if isinstance(raw, str):
+        return dict(json.loads(raw))
+    if isinstance(raw, list | tuple):
+        return dict(_assigned(each, setting) for each in raw)
+    if not isinstance(raw, dict):
+        raise TypeError
+    return raw
+
+
+def _assigned(assignment: str, setting: str) -> tuple[str, Any]:
+    """The name and the value of NAME=VALUE. The value is JSON where it can be read as such, and otherwise text."""
+    name, equals, value = assignment.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"{setting}: {assignment!r}, expected NAME=VALUE")
+    try:
+        return name.strip(), json.loads(value, parse_constant=str)
+    except ValueError:
+        return name.strip(), value
+
+
+def _is_plain(value: object) -> bool:
+    """Whether JSON and TOML both have the value."""
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and name and _is_plain(each) for name, each in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _whole(raw: object) -> int:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from ...common import deprecated
 from ...common.actions import Box, Discrete, MultiDiscrete
 from ...common.errors import ConfigError
 from ...common.spec import GameSpec
+from .game_arguments import COPIES, NO_ARGS, check_arguments, check_not_copies, parameters
 from .vector_game import Step, VectorGame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -26,15 +29,47 @@ if TYPE_CHECKING:
     from ...common.spec import ObservationDtype
     from .two_player_game import TwoPlayerGame
 
+_VECTORIZATION = "vectorization_mode"
+_OF_MAKE_VEC = {_VECTORIZATION, "vector_kwargs", "disable_env_checker"}
+_OF_MAKE = ("max_episode_steps",)  # what gymnasium.make takes for every environment
 
-def from_id(name: str, num_envs: int) -> VectorGame:
+
+def from_id(name: str, num_envs: int, args: Mapping[str, Any] = NO_ARGS) -> VectorGame:
     """Make `num_envs` copies of the environment that is registered under an id. Raises ConfigError."""
     try:
         _register_namespace(name)
-        return GymnasiumGame(name, gymnasium.make_vec(name, num_envs=num_envs))
+        return GymnasiumGame(name, gymnasium.make_vec(name, num_envs=num_envs, **_make_vec_arguments(name, args)))
+    except TypeError as error:
+        if not args:
+            raise
+        raise ConfigError(f"game_args: {dict(args)}, expected arguments that {name} takes ({error})") from error
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"game: {name!r}, expected TinyZerg, a Gymnasium id or module:factory ({reason})") from error
+
+
+def _make_vec_arguments(name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments for `gymnasium.make_vec`, checked where the environment's entry point says what it takes.
+
+    An environment's own vector entry point may take less than the environment. Then the copies are made one by one.
+    """
+    check_not_copies(args)
+    registered = gymnasium.registry.get(name.rpartition(":")[2])
+    if registered is None or registered.entry_point is None or not args:
+        return dict(args)
+    vector = registered.vector_entry_point
+    if vector is not None and _VECTORIZATION not in args:
+        takes = parameters(_loaded(vector))
+        if takes is None or args.keys() <= takes.keys():
+            return dict(args)
+        args = {**args, _VECTORIZATION: "sync"}
+    single = {key: value for key, value in args.items() if key not in _OF_MAKE_VEC}
+    check_arguments(name, _loaded(registered.entry_point), {**registered.kwargs, **single}, besides=_OF_MAKE)
+    return dict(args)
+
+
+def _loaded(entry_point: Callable[..., Any] | str) -> Callable[..., Any]:
+    return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
 
 
 def _register_namespace(name: str) -> None:
@@ -48,13 +83,16 @@ def _register_namespace(name: str) -> None:
         from . import tinyzerg_gymnasium  # noqa: F401 - the import registers it
 
 
-def from_factory(name: str, factory: Callable[..., Any], num_envs: int) -> VectorGame | TwoPlayerGame:
+def from_factory(
+    name: str, factory: Callable[..., Any], num_envs: int, args: Mapping[str, Any] = NO_ARGS
+) -> VectorGame | TwoPlayerGame:
     """Make `num_envs` copies of a game with a user's factory. Raises ConfigError."""
-    if "num_envs" in inspect.signature(factory).parameters:
-        made = factory(num_envs=num_envs)
+    check_arguments(name, factory, args)
+    if COPIES in inspect.signature(factory).parameters:
+        made = factory(num_envs=num_envs, **args)
         return GymnasiumGame(name, made) if isinstance(made, VectorEnv) else deprecated.current_game(made)
     try:
-        return GymnasiumGame(name, SyncVectorEnv([factory] * num_envs))
+        return GymnasiumGame(name, SyncVectorEnv([functools.partial(factory, **args)] * num_envs))
     except AttributeError as error:
         raise ConfigError(f"game: {name!r}, expected a factory that returns a gymnasium.Env ({error})") from error
 

@@ -11,6 +11,7 @@ from ...common import deprecated
 from ...common.errors import ConfigError
 from ...common.wire import bot_model
 from .connect_four import ConnectFour
+from .game_arguments import NO_ARGS, check_arguments
 from .self_play import RANDOM, SelfPlay
 from .starcraft2_spec import NAME as STARCRAFT2
 from .starcraft2_spec import SPEC as STARCRAFT2_SPEC
@@ -18,7 +19,7 @@ from .tinyzerg import TinyZerg
 from .two_player_game import TwoPlayerGame, random_player
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ...common.spec import GameSpec
     from .two_player_game import PlayerPolicy
@@ -30,7 +31,7 @@ _AGAINST = "@"  # ConnectFour@lookahead: against that one player, instead of pas
 _OWN_LOOP = {bot_model.GAME.name: bot_model.GAME, STARCRAFT2: STARCRAFT2_SPEC}
 
 
-def make_game(name: str, num_envs: int) -> VectorGame:
+def make_game(name: str, num_envs: int, args: Mapping[str, Any] = NO_ARGS) -> VectorGame:
     """Make `num_envs` copies of a game. A two-player game gets opponents: see `self_play`.
 
     Args:
@@ -39,14 +40,15 @@ def make_game(name: str, num_envs: int) -> VectorGame:
             it returns one gymnasium.Env and is called once for each copy. A two-player game can be followed by one of
             its scripted players, or the random one: ConnectFour@lookahead, ConnectFour@random.
         num_envs: at least 1.
+        args: the game's arguments, by name: those of `gymnasium.make_vec`, or of the factory.
 
     Raises:
-        ConfigError: naming the game, if it cannot be made.
+        ConfigError: naming the game, if it cannot be made, or an argument that it does not take.
     """
     if num_envs < 1:
         raise ConfigError(f"envs: {num_envs}, expected at least 1")
     plain, _, against = name.partition(_AGAINST)
-    game = _make(plain, num_envs)
+    game = _make(plain, num_envs, args)
     if isinstance(game, TwoPlayerGame):
         return SelfPlay(game, against=(against, _player(game, name, against)) if against else None)
     if against:
@@ -54,10 +56,10 @@ def make_game(name: str, num_envs: int) -> VectorGame:
     return game
 
 
-def evaluation_games(name: str) -> list[str]:
+def evaluation_games(name: str, args: Mapping[str, Any] = NO_ARGS) -> list[str]:
     """The games that evaluate a policy: the game itself, or a two-player game against each of its scripted players."""
     plain, _, against = name.partition(_AGAINST)
-    game = None if against else _make(plain, 1)
+    game = None if against else _make(plain, 1, args)
     if not isinstance(game, TwoPlayerGame):
         return [name]
     game.close()
@@ -71,8 +73,9 @@ def _player(game: TwoPlayerGame, name: str, player: str) -> PlayerPolicy:
     return players[player]
 
 
-def _make(name: str, num_envs: int) -> VectorGame | TwoPlayerGame:
+def _make(name: str, num_envs: int, args: Mapping[str, Any]) -> VectorGame | TwoPlayerGame:
     if name in _BUILT_IN:
+        check_arguments(name, _BUILT_IN[name], args)
         return _BUILT_IN[name](num_envs)
     if name in _OWN_LOOP:
         raise ConfigError(
@@ -85,24 +88,27 @@ def _make(name: str, num_envs: int) -> VectorGame | TwoPlayerGame:
         from . import gymnasium_adapter
     except ModuleNotFoundError as error:
         if factory is not None:
-            made: VectorGame | TwoPlayerGame = deprecated.current_game(factory(num_envs=num_envs))
+            check_arguments(name, factory, args)
+            made: VectorGame | TwoPlayerGame = deprecated.current_game(factory(num_envs=num_envs, **args))
             return made
         raise ConfigError(
             f"game: {name!r}, expected one of {', '.join(_BUILT_IN)} or module:factory. Games of Gymnasium need "
             f"broodmind[games] installed ({error})"
         ) from error
     return (
-        gymnasium_adapter.from_factory(name, factory, num_envs)
+        gymnasium_adapter.from_factory(name, factory, num_envs, args)
         if factory
-        else gymnasium_adapter.from_id(name, num_envs)
+        else gymnasium_adapter.from_id(name, num_envs, args)
     )
 
 
-def describe_game(name: str) -> GameSpec:
+def describe_game(name: str, args: Mapping[str, Any] = NO_ARGS) -> GameSpec:
     """A game's spec. Makes one copy of the game, unless it owns its loop."""
     if name in _OWN_LOOP:
+        if args:
+            raise ConfigError(f"game_args: {dict(args)}, expected none: {name} owns its loop")
         return _OWN_LOOP[name]
-    game = make_game(name, 1)
+    game = make_game(name, 1, args)
     game.close()
     return game.spec
 

@@ -36,5 +36,6 @@ def config(given: Given, *, local: bool, as_json: bool, reference: bool) -> None
 
     if local:
         given = for_local_run(given)
-    made = effective(given, describe_game(given.get("game", Config().game)))
+    game = describe_game(given.get("game", Config().game), given.get("game_args", {}))
+    made = effective(given, game)
     click.echo(json.dumps(to_plain(made)) if as_json else to_toml(made), nl=as_json)

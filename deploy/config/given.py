@@ -36,8 +36,13 @@ class Given:
         return self.values.get(name, default)
 
     def over(self, other: Given) -> Given:
-        """The settings of both. These settings take precedence."""
-        return Given({**other.values, **self.values}, {**other.sources, **self.sources})
+        """The settings of both. These settings take precedence, each value of a table of named values by itself."""
+        tables = {
+            name: {**other.values[name], **value}
+            for name, value in self.values.items()
+            if isinstance(value, dict) and name in other.values
+        }
+        return Given({**other.values, **self.values, **tables}, {**other.sources, **self.sources})
 
     def having(self, **values: Any) -> Given:  # noqa: ANN401 - of the settings' types
         """These settings and the values, which take precedence."""

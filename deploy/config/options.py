@@ -49,6 +49,7 @@ def with_settings(
     """
     chosen = [entry for entry in entries().values() if {entry.name, *entry.path[:1]} & set(names)]
     chosen = [entry for entry in chosen if entry.name not in without]
+    tables = {entry.name for entry in chosen if entry.field.kind is dict}
     made = [_option(entry) for entry in chosen if not entry.field.setting.secret]
     made += old_options.options([entry.name for entry in chosen])
     made.append(
@@ -74,6 +75,7 @@ def with_settings(
                 command = context.info_name or ""
                 warn_of_unknown(os.environ, context)
                 typed |= {e.name: v for e in chosen if (v := parameters.get(e.name)) is not None}
+                typed = {name: value for name, value in typed.items() if value or name not in tables}
                 given = gather(command, typed, config_file)
             mine = {entry.name for entry in chosen}
             return function(given, **{name: value for name, value in parameters.items() if name not in mine})
@@ -104,6 +106,10 @@ def _option(entry: Entry) -> Callable[..., Any]:
     if field.kind is bool:
         dashed = entry.option.removeprefix("--")
         return click.option(f"--{dashed}/--no-{dashed}", entry.name, cls=_SettingOption, entry=entry, default=None)
+    if field.kind is dict:
+        return click.option(
+            entry.option, entry.name, cls=_SettingOption, entry=entry, multiple=True, metavar="NAME=VALUE"
+        )
     metavar = f"[{'|'.join(field.choices)}]" if field.choices else _METAVARS.get(field.kind, "PATH")
     return click.option(entry.option, entry.name, cls=_SettingOption, entry=entry, metavar=metavar)
 
@@ -137,7 +143,7 @@ def default_in_words(entry: Entry, command: str | None = None) -> str:
 
 
 def _shown(value: object) -> str:
-    if value is None:
+    if value is None or value == {}:
         return "none"
     if isinstance(value, tuple):
         return ",".join(map(str, value))

@@ -66,10 +66,22 @@ def to_reference() -> str:
 def _assignment(entry: Entry, value: Any) -> str:  # noqa: ANN401 - of the setting's type
     field = entry.field
     notes = "; ".join(note for note in (field.expected, field.setting.unit and f"in {field.setting.unit}") if note)
-    shown = f"{entry.name} = {json.dumps(value, ensure_ascii=False)}"
+    shown = f"{entry.name} = {_to_toml_value(value)}"
     if value is None or (field.setting.holds_secret and HIDDEN in value):
         shown = f"# {entry.name} ={'' if value is None else f' {json.dumps(value)}  (its secret part is not shown)'}"
     return f"# {field.setting.help} ({notes})\n{shown}"
+
+
+def _to_toml_value(value: Any) -> str:  # noqa: ANN401 - a plain value
+    """A value on one line, as TOML has it; a table is an inline one."""
+    if isinstance(value, dict):
+        pairs = ", ".join(
+            f"{json.dumps(name, ensure_ascii=False)} = {_to_toml_value(each)}" for name, each in value.items()
+        )
+        return f"{{{pairs}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_to_toml_value, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _row(entry: Entry) -> str:

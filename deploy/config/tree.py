@@ -78,6 +78,13 @@ class Config:
     game: Annotated[str, Setting("The game: TinyZerg, ConnectFour, a Gymnasium id, MODULE:FACTORY, or starcraft2.")] = (
         "TinyZerg"
     )
+    game_args: Annotated[
+        dict[str, Any],
+        Setting(
+            "Arguments for the game's factory or gymnasium.make_vec: a table in a file, one --game-arg NAME=VALUE each "
+            "on a command line, a JSON object in the environment."
+        ),
+    ] = field(default_factory=dict)
     seed: Annotated[int, Setting("Seed of all random numbers of the run.", ge=0)] = 1
     algo: Annotated[
         str,
@@ -118,7 +125,9 @@ class Entry:
 
     @property
     def option(self) -> str:
-        """The option on a command line."""
+        """The option on a command line. Of a table of named values it gives one."""
+        if self.field.kind is dict:
+            return f"--{self.name.replace('_', '-').removesuffix('s')}"
         return f"--{self.name.replace('_', '-')}"
 
     @property

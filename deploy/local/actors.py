@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..config.tree import Config
 
 _PAUSE_S = 60.0  # before the next start of an actor that failed repeatedly; the other actors continue
-_SETTINGS = ("run", "game", "connection", "actors", "supervision", "starcraft2", "serve")
-_PLAYING = ("game", "envs", "policy_lag", "actors", "map", "opponent", "game_seconds")
+_SETTINGS = ("run", "game", "game_args", "connection", "actors", "supervision", "starcraft2", "serve")
+_PLAYING = ("game", "game_args", "envs", "policy_lag", "actors", "map", "opponent", "game_seconds")
 _SUPERVISING = ("no_progress_seconds", "max_attempt_seconds")
 
 
@@ -103,7 +103,10 @@ def run_actor(url: str, config: Config) -> None:
             from ...actors.loop import act
 
             stopping = HeartbeatStop(stop, progress)
-            act(url, config.run, playing.name, config.game, playing.envs, stopping, playing.policy_lag, playing.journal)
+            act(
+                *(url, config.run, playing.name, config.game, playing.envs, stopping, playing.policy_lag),
+                *(playing.journal, config.game_args),
+            )
 
 
 def _check_map(config: Config) -> None:

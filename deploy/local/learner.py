@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..config.given import Given
 
 SETTINGS = (
-    *("run", "game", "seed", "algo", "connection", "algorithm", "network", "rollout", "intake", "goal"),
+    *("run", "game", "game_args", "seed", "algo", "connection", "algorithm", "network", "rollout", "intake", "goal"),
     *("checkpointing", "archive", "lease"),
 )
 
@@ -30,7 +30,7 @@ def learner(given: Given, *, inherit: str | None) -> None:
     from ..config.effective import effective, learner_config, run_spec, server_url
 
     effective(given)  # before a game is made, so that invalid settings are reported at once
-    game = describe_game(given.get("game", Config().game))
+    game = describe_game(given.get("game", Config().game), given.get("game_args", {}))
     config = effective(given, game)
     with stop_on_signal() as stop:
         if inherit is not None:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from ...actors.inference.policy import Policy
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
+    from ..config.tree import Config
     from ..observe.run_view import RunView
     from ..records.evaluate import Evaluation
     from .monitor import Seen
 
 
-def evaluated(server: Server, keys: Keys, game: str, episodes: int, seen: Seen, began_ms: int) -> dict[str, Any] | None:
+def evaluated(server: Server, keys: Keys, config: Config, seen: Seen, began_ms: int) -> dict[str, Any] | None:
     """Evaluate the last version of a run that has ended, and summarise the run. None if it has no version."""
     view = look(server, keys)
     if not view.head:
@@ -32,7 +33,8 @@ def evaluated(server: Server, keys: Keys, game: str, episodes: int, seen: Seen, 
     from ..records.evaluate import evaluations
 
     policy, spec = latest_policy(server, keys)
-    return summarise(view, began_ms, seen, evaluations(policy, game, episodes, spec.seed))
+    played = evaluations(policy, config.game, config.local.eval_episodes, spec.seed, config.game_args)
+    return summarise(view, began_ms, seen, played)
 
 
 def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:

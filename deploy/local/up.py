@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 _NAME = "local"  # fixed, because the random numbers of an actor depend on its name
 _SETTINGS = (
-    *("run", "game", "seed", "algo", "connection", "algorithm", "network", "rollout", "intake", "goal"),
+    *("run", "game", "game_args", "seed", "algo", "connection", "algorithm", "network", "rollout", "intake", "goal"),
     *("checkpointing", "archive", "lease", "actors", "supervision", "local"),
 )
 
@@ -89,7 +89,7 @@ def run_up(given: Given, *, as_json: bool) -> int:
 
         from .summary import evaluated, report
 
-        summary = evaluated(server, keys, game, config.local.eval_episodes, seen, began_ms)
+        summary = evaluated(server, keys, config, seen, began_ms)
     if summary is None:  # stopped before the first commit
         return INTERRUPTED
     report(summary, _draw(seen.curve, folder, f"{game}, run {config.run}"), folder)

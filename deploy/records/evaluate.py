@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from ...actors.games.registry import evaluation_games, make_game
 from ...common.process.seeding import Role, integer_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...actors.inference.policy import Policy
 
 _STEPS_MAX = 100_000  # ends the evaluation of a game that never ends
@@ -30,17 +32,22 @@ class Evaluation:
         return {"mean": round(self.mean, 3), "episodes": self.episodes, **wins}
 
 
-def evaluations(policy: Policy, game_name: str, episodes: int, seed: int) -> dict[str, Evaluation]:
+def evaluations(
+    policy: Policy, game_name: str, episodes: int, seed: int, game_args: Mapping[str, Any] | None = None
+) -> dict[str, Evaluation]:
     """One evaluation for each of `evaluation_games`: a two-player game is played against each scripted player."""
-    return {name: evaluate(policy, name, episodes, seed) for name in evaluation_games(game_name)}
+    args = game_args or {}
+    return {name: evaluate(policy, name, episodes, seed, args) for name in evaluation_games(game_name, args)}
 
 
-def evaluate(policy: Policy, game_name: str, episodes: int, seed: int) -> Evaluation:
+def evaluate(
+    policy: Policy, game_name: str, episodes: int, seed: int, game_args: Mapping[str, Any] | None = None
+) -> Evaluation:
     """Play `episodes` games with the most probable actions.
 
     Each copy of the game plays exactly one game. If the first games to finish were taken instead, most would be short.
     """
-    game = make_game(game_name, episodes)
+    game = make_game(game_name, episodes, game_args or {})
     try:
         step = game.reset(integer_seed(seed, Role.EVALUATION))
         returns = np.zeros(episodes)

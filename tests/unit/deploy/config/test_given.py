@@ -32,6 +32,20 @@ def test_the_command_line_comes_before_the_environment_before_the_file(write, mo
     }
 
 
+def test_named_values_of_several_sources_are_taken_together(write, monkeypatch):
+    file = write('[game_args]\nsize = 1\nmap = "a"\nwalls = [1, 2]\n')
+    monkeypatch.setenv("BROODMIND_GAME_ARGS", '{"size": 2, "level": 2}')
+    given = gather("learner", {"game_args": ("level=3", "name=a=b", "fast=true")}, str(file))
+    together = {"size": 2, "map": "a", "walls": [1, 2], "level": 3, "name": "a=b", "fast": True}
+    assert given.values == {"game_args": together}
+
+
+@pytest.mark.parametrize("value", ["size", "=1", "size=null"])
+def test_a_named_value_is_assigned_to_a_name(value):
+    with pytest.raises(ConfigError, match=r"^game_args: .*, expected (NAME=VALUE|values by name: true, false, .*)$"):
+        gather("learner", {"game_args": (value,)}, None)
+
+
 def test_the_environment_may_name_the_file(write, monkeypatch):
     monkeypatch.setenv("BROODMIND_CONFIG", str(write("seed = 5")))
     assert gather("learner", {}, None).values == {"seed": 5}
@@ -76,7 +90,7 @@ def test_a_file_holds_every_kind_of_value(write):
         ),
         (
             "xyzzy = 1",
-            "xyzzy: no setting in the head of FILE, expected one of run, game, seed, algo, [connection], [alg",
+            "xyzzy: no setting in the head of FILE, expected one of run, game, game_args, seed, algo, [connection], [",
         ),
         ("intake = 1", "intake: no setting in the head of FILE"),
         (

@@ -33,6 +33,13 @@ def test_options_are_settings_of_their_type_beside_the_commands_own_options():
     assert rest == {"other": "x"}
 
 
+def test_the_option_of_named_values_is_given_once_for_each():
+    values, _ = invoke("--game-arg", "size=5", "--game-arg", "map=8x8", names=("game_args",))
+    assert values == {"game_args": {"size": 5, "map": "8x8"}}
+    assert invoke(names=("game_args",))[0] == {}
+    assert "--game-arg NAME=VALUE" in invoke("--help", names=("game_args",)).stdout
+
+
 def test_help_lists_settings_by_group_with_range_unit_and_default():
     shown = " ".join(invoke("--help").stdout.split())
     assert "which trajectories are rejected: --batch-steps INTEGER" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 
 from support.paths import ROOT
 
@@ -19,6 +20,8 @@ GAME = GameSpec("cards", (3,), Discrete(2))
 def test_the_printed_configuration_is_a_file_that_gives_the_same_configuration(tmp_path):
     for algo in ("ppo", "vtrace", "reinforce"):
         config = effective(of_values({"algo": algo, "hidden": "8,4", "run": 'a "b"', "max_steps": 5}, ""), GAME)
+        arguments = {"size": 5, "map name": 'a "b"', "walls": [1, {"x": 0.5}], "é": False}
+        config = replace(config, game_args=arguments)
         (tmp_path / "run.toml").write_text(to_toml(config))
         assert effective(of_file(tmp_path / "run.toml"), GAME) == config
 

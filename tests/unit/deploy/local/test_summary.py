@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from broodmind.common.server.keys import Keys
+from broodmind.deploy.config.tree import Config
 from broodmind.deploy.local.monitor import Seen
 from broodmind.deploy.local.summary import evaluated
 
@@ -18,4 +19,4 @@ class Empty:
 
 
 def test_a_run_without_a_commit_has_no_summary_and_nothing_is_evaluated():
-    assert evaluated(Empty(), Keys("run"), "no game at all", 10, Seen(), 0) is None
+    assert evaluated(Empty(), Keys("run"), Config(game="no game at all"), Seen(), 0) is None
