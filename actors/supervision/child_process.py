@@ -38,7 +38,8 @@ class ChildProcess:
     Args:
         command: the program and its arguments.
         message: the beginning of its standard input; see `Slot`.
-        log: the file that its standard error is appended to; None: it shares our standard error.
+        log: the file that its standard error is appended to, and its standard output where it does not report; None:
+            it shares ours.
         reports: whether the process uses `supervised_child()`. Its standard output then carries its reports, and it
             gets a folder of its own for temporary files.
     """
@@ -54,7 +55,7 @@ class ChildProcess:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 list(command),
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE if reports else subprocess.DEVNULL if log else None,
+                stdout=subprocess.PIPE if reports else error,
                 stderr=error,
                 env=self._environment(),
                 start_new_session=True,  # only the parent gets the signal of Ctrl-C; it then drains its children

@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import sys
+from typing import TextIO
 
 _PLAIN = re.compile(r'[^\s"=\x00-\x1f\x7f-\x9f]+')
 
@@ -51,9 +52,20 @@ def _formatted(value: object) -> str:
     )  # JSON does not escape this one
 
 
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at the time: a live display replaces it, so that lines stand above the display."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)  # which sets no stream
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
 def log_to_stderr(level: int) -> None:
     """Set up logging for a process of ours. A program that imports us as a library configures logging itself."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
     root = logging.getLogger("broodmind")
     root.handlers[:] = [handler]
