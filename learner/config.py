@@ -178,11 +178,12 @@ class CheckpointConfig:
 
     checkpoint_dir: Annotated[
         Path | None,
-        Setting("Folder for checkpoint files of the last versions.", command_defaults=(("up", "OUT/checkpoints"),)),
+        Setting("Folder for checkpoint files of the last versions.", auto="none; with out OUT/checkpoints"),
     ] = None
     checkpoint_every: Annotated[
         float, Setting("Time between two checkpoints; 0: a checkpoint at each commit.", ge=0, unit="seconds")
     ] = 30.0
+    checkpoints_kept: Annotated[int, Setting("How many of the last checkpoints are kept.", ge=1)] = 3
     init_from: Annotated[
         Path | None,
         Setting(

@@ -21,15 +21,19 @@ if TYPE_CHECKING:
     from ..common.process.shutdown import Stop
     from ..common.spec import RunSpec
     from .config import LearnerConfig
+    from .persistence.recorder import Recorder
 
 _log = Log("learner")
 
 
-def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) -> None:
+def learn(
+    url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop, recorder: Recorder | None = None
+) -> None:
     """Run one learner until `stop`, or until its goal is reached.
 
     After a lost connection a new session begins, which reads again what was not committed. Errors before the lease is
     taken for the first time are raised, so that a wrong address or password is noticed at once.
+    `recorder` keeps the run's record; None: there is none.
 
     Raises:
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
@@ -42,7 +46,7 @@ def learn(url: str, run: str, spec: RunSpec, config: LearnerConfig, stop: Stop) 
     last_known = LastKnownState()
     while not stop.requested:
         spec = _as_stored(url, run, spec)
-        session = Session(url, run, spec, config, lease, last_known)
+        session = Session(url, run, spec, config, lease, last_known, recorder)
         try:
             if not session.open(stop, warm_start):
                 session.abandon()

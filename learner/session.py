@@ -26,7 +26,7 @@ from .persistence.run_spec import agree_on_spec, store_configuration
 from .run.run_state import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..common.process.shutdown import Stop
     from ..common.spec import RunSpec
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .ledger.stream_entry import Entry
     from .metrics.update_metrics import Metrics
     from .persistence.last_known_state import LastKnownState
+    from .persistence.recorder import Recorder
 
 _log = Log("learner")
 
@@ -54,14 +55,21 @@ class Session:
     """
 
     def __init__(
-        self, url: str, run: str, spec: RunSpec, config: LearnerConfig, lease: Lease, last_known: LastKnownState
+        self,
+        url: str,
+        run: str,
+        spec: RunSpec,
+        config: LearnerConfig,
+        lease: Lease,
+        last_known: LastKnownState,
+        recorder: Recorder | None = None,
     ) -> None:
         self.lease, self.last_known = lease, last_known
         self.clock, self._clock_due = ServerClock(), Every(MEASURE_EVERY_S)
         self.state = RunState(run, spec, config, self.clock)
         self.batcher = self.state.new_batcher()
         self.commit_thread = CommitThread(Server(url), Keys(run), lease, last_known)
-        self._spec, self._config = spec, config
+        self._spec, self._config, self._recorder = spec, config, recorder
         self._keys = Keys(run)
         self._server = Server(url)
         self._rejected_since_s: float | None = None
@@ -84,8 +92,9 @@ class Session:
         )
         self.ingest = IngestThread(reader, config.intervals.strike_off_s)
         self._lease_keeper = LeaseKeeper(Server(url), lease)
-        self._checkpoints = Checkpoints(folder) if (folder := config.checkpointing.checkpoint_dir) else None
-        self._checkpoint_due = Every(config.checkpointing.checkpoint_every)
+        kept = config.checkpointing
+        self._checkpoints = Checkpoints(kept.checkpoint_dir, kept.checkpoints_kept) if kept.checkpoint_dir else None
+        self._checkpoint_due = Every(kept.checkpoint_every)
 
     def open(self, stop: Stop, warm_start: WarmStart | None = None) -> bool:
         """Take the lease, load the run's state or create it, and start to read.
@@ -168,7 +177,7 @@ class Session:
         if metrics is not None and self.commit_thread.took_ms is not None:
             metrics = {**metrics, "commit_ms": self.commit_thread.took_ms}
         commit, snapshot = self.state.commit(self.batcher, metrics, self.ingest.actors)
-        self.commit_thread.submit(commit, snapshot, self._archiving(commit))
+        self.commit_thread.submit(commit, snapshot, self._after(commit, metrics))
         counts = {actor: count for actor, (_, count) in self.batcher.consumed.items()}
         self.flow.consumed(counts, trained=metrics is not None)
         if self._checkpoint_due.due():
@@ -241,6 +250,7 @@ class Session:
 
     def _resume(self, snapshot: RunSnapshot) -> None:
         self.state.resume(snapshot)
+        self._tell_opened()
         _log.info("resumed", run=self._keys.run, epoch=snapshot.head.epoch, version=snapshot.head.version)
         same_server = committed_on(self._server, self._keys) == self.lease.server_id
         if self.last_known.may_have_lost(snapshot.head, same_server=same_server):
@@ -263,6 +273,7 @@ class Session:
         if lost is not None:
             self.state.resume(lost)
             _log.info("redis was empty, restoring the run to it", run=self._keys.run, version=lost.head.version)
+        self._tell_opened()
         self._open_epoch(Head(), self.last_known.next_epoch(self.state.head))
 
     def _open_epoch(self, parent: Head, epoch: int) -> None:
@@ -281,12 +292,19 @@ class Session:
             self.commit(self.train() if self.batcher.accepted else None)
             self.commit_thread.settle()
 
-    def _archiving(self, commit: Commit) -> Callable[[], None] | None:
-        """A function that archives the entries that a commit consumes. Call it after the commit has succeeded."""
-        if self._archive is None:
-            return None
-        taken, self._taken = self._taken, []
-        return partial(self._archive.append, archived(taken, self.batcher.rejected, commit.head))
+    def _tell_opened(self) -> None:
+        if self._recorder is not None:
+            self._recorder.opened(self.state.head, self.state.counters.steps)
+
+    def _after(self, commit: Commit, metrics: Metrics | None) -> Callable[[], None] | None:
+        """What to do once a commit has succeeded: archive the entries that it consumes, and record its update."""
+        to_do: list[Callable[[], None]] = []
+        if self._archive is not None:
+            taken, self._taken = self._taken, []
+            to_do.append(partial(self._archive.append, archived(taken, self.batcher.rejected, commit.head)))
+        if self._recorder is not None and metrics is not None:
+            to_do.append(partial(self._recorder.updated, self.state.update(metrics)))
+        return partial(_call_each, to_do) if to_do else None
 
     def _rejected_for_long(self) -> bool:
         return self._rejected_since_s is not None and monotonic_s() - self._rejected_since_s > _REJECTED_WAIT_S
@@ -299,3 +317,8 @@ class Session:
             self._checkpoints.save(self.last_known.settled, self._spec)
         except OSError as error:  # the run continues, because Redis has the state too
             _log.warning("checkpoint not written", error=error)
+
+
+def _call_each(functions: Sequence[Callable[[], None]]) -> None:
+    for function in functions:
+        function()

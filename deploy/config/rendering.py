@@ -11,6 +11,8 @@ from .options import default_in_words, title
 from .tree import ALGORITHM, entries
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .tree import Config, Entry
 
 _INTRODUCTION = """\
@@ -32,7 +34,11 @@ no setting has no effect; the command warns of it on standard error.
 
 def to_toml(config: Config) -> str:
     """The effective configuration as a file for --config, with the help of each setting."""
-    plain = to_plain(config)
+    return plain_to_toml(to_plain(config))
+
+
+def plain_to_toml(plain: Mapping[str, Any]) -> str:
+    """The same, of what `to_plain` made of a configuration."""
     sections: dict[tuple[str, ...], list[str]] = {}
     for entry in entries().values():
         table: Any = plain

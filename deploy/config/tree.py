@@ -53,17 +53,27 @@ class ConnectionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordConfig:
+    """The run's record."""
+
+    out: Annotated[
+        Path | None,
+        Setting(
+            "Folder for the run's record: metrics, curve, checkpoints, logs. The same folder continues the run.",
+            command_defaults=(("up", "runs/RUN-TIME"),),
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        check_settings(self)
+
+
+@dataclass(frozen=True, slots=True)
 class LocalConfig:
     """Settings of `broodmind up` alone."""
 
     eval_episodes: Annotated[int, Setting("Number of episodes in the evaluation after the training.", ge=1)] = 100
-    out: Annotated[
-        Path | None,
-        Setting(
-            "Folder for the learning curve, checkpoints and logs. A run whose checkpoints are in it is continued.",
-            auto="runs/RUN-TIME",
-        ),
-    ] = None
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""
@@ -104,6 +114,7 @@ class Config:
     starcraft2: StarCraft2Config = field(default_factory=StarCraft2Config)
     serve: ServeConfig = field(default_factory=ServeConfig)
     local: LocalConfig = field(default_factory=LocalConfig)
+    record: RecordConfig = field(default_factory=RecordConfig)
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -10,35 +12,85 @@ from ...common.process.process_setup import prepare_to_compute
 from ...common.process.shutdown import stop_on_signal, stop_with_parent
 from ..config.options import SettingsCommand, with_settings
 from ..config.tree import Config
+from ..recording.run_recorder import RunRecorder
+from ..recording.run_start import check_folder
+from ..records.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...learner.persistence.recorder import Recorder
     from ..config.given import Given
 
 SETTINGS = (
     *("run", "game", "game_args", "seed", "algo", "connection", "algorithm", "network", "rollout", "intake", "goal"),
-    *("checkpointing", "archive", "lease"),
+    *("checkpointing", "archive", "lease", "record"),
 )
 
 
 @click.command(cls=SettingsCommand)
 @with_settings(*SETTINGS, inherits=True)
 def learner(given: Given, *, inherit: str | None) -> None:
-    """Run the one learner of a run, until Ctrl-C."""
+    """Run the one learner of a run, until Ctrl-C.
+
+    With --out it keeps the run's record in a folder (docs/run_folder.md).
+    """
     prepare_to_compute()  # before numpy is imported, which the next lines do
     from ...actors.games.registry import describe_game
     from ...learner.loop import learn
     from ..config.effective import effective, learner_config, run_spec, server_url
 
-    effective(given)  # before a game is made, so that invalid settings are reported at once
+    given = keeping_checkpoints(given)
+    check_record(effective(given))  # before a game is made, so that invalid settings are reported at once
     game = describe_game(given.get("game", Config().game), given.get("game_args", {}))
     config = effective(given, game)
     with stop_on_signal() as stop:
         if inherit is not None:
             stop_with_parent(stop)
-        learn(
-            server_url(given),
-            config.run,
-            run_spec(config, game),
-            learner_config(config),
-            stop,
-        )
+        with recorded(given, config, by_parent=inherit is not None) as recorder:
+            learn(server_url(given), config.run, run_spec(config, game), learner_config(config), stop, recorder)
+
+
+def keeping_checkpoints(given: Given) -> Given:
+    """The settings, with checkpoints in the run's folder if there is one and no other place was given."""
+    out = given.get("out")
+    return given if out is None else given.defaulting(checkpoint_dir=RunFolder(out).checkpoints)
+
+
+def check_record(config: Config) -> None:
+    """Raise ConfigError if the run's folder cannot be written, or has the record of another run."""
+    if config.record.out is not None:
+        check_folder(RunFolder(config.record.out), config)
+
+
+@contextmanager
+def recorded(given: Given, config: Config, *, by_parent: bool) -> Iterator[Recorder | None]:
+    """The recorder of a learner that has a folder; at the end, the curve and TensorBoard's files are complete.
+
+    Args:
+        given: the settings.
+        config: the effective configuration of these.
+        by_parent: whether the parent, which is `broodmind up`, writes all but the metrics, when the processors have
+            nothing better to do.
+    """
+    if config.record.out is None:
+        yield None
+        return
+    folder, began_s = RunFolder(config.record.out), time.time()
+    with ExitStack() as stack:
+        if not by_parent:
+            from ..recording.derived_files import DerivedFiles
+
+            derived = stack.enter_context(DerivedFiles(folder, f"{config.game}, run {config.run}"))
+
+        def on_start(resumed_steps: int) -> None:
+            from ..config.differing import differing
+            from ..config.effective import to_plain
+            from ..recording.run_start import command_line, write_start
+
+            write_start(folder, to_plain(config), differing(given, local=False), command_line(), began_s, resumed_steps)
+            derived.start()
+
+        recorder = RunRecorder(folder, None if by_parent else on_start)
+        stack.callback(recorder.close)
+        yield recorder

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 from ...common.errors import RedisUnreachable
 from ...common.process.clock import Every, now_ms
+from ..observe.progress_display import make_progress
 from ..observe.run_view import look
-from ..records.learning_curve import Curve
 from .peak_memory import PeakMemory
-from .progress_display import make_progress
 
 if TYPE_CHECKING:
     from ...actors.supervision.supervisor import Supervisor
     from ...common.process.shutdown import Stop
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
+    from ..observe.progress_figures import LocalRun
+    from ..observe.run_view import RunView
+    from ..recording.live_record import LiveRecord
     from .embedded_server import EmbeddedServer
 
 _POLL_S = 0.02
@@ -30,13 +32,19 @@ _MEMORY_EVERY_S = 0.5
 class Seen:
     """What was observed of a run."""
 
-    curve: Curve = field(default_factory=Curve)
     memory: PeakMemory = field(default_factory=PeakMemory)
     steps_before: int | None = None  # trained before this start; None until the learner has reported it
 
 
 def follow(
-    server: Server, keys: Keys, supervisor: Supervisor, embedded: EmbeddedServer | None, stop: Stop, began_ms: int
+    server: Server,
+    keys: Keys,
+    supervisor: Supervisor,
+    embedded: EmbeddedServer | None,
+    stop: Stop,
+    began_ms: int,
+    run: LocalRun,
+    record: LiveRecord,
 ) -> Seen:
     """Supervise the processes and show their progress, until the run is over or a stop is requested.
 
@@ -48,7 +56,7 @@ def follow(
     seen = Seen()
     look_due, memory_due = Every(_LOOK_EVERY_S), Every(_MEMORY_EVERY_S)
     learner = supervisor.slots[0]
-    with make_progress() as progress:
+    with make_progress(run) as progress:
         while not stop.requested and learner.exit_code != 0:
             if embedded is not None:
                 embedded.check()
@@ -65,8 +73,17 @@ def follow(
                 if int(view.stats.get("updated_ms", 0)) >= began_ms:  # and not the statistics of an earlier learner
                     if seen.steps_before is None:
                         seen.steps_before = int(view.stats["resumed_steps"])
+                        progress.note(_begun(view, seen.steps_before))
                     seconds = (now_ms() - began_ms) / 1000
-                    seen.curve.add(view, seconds)
                     progress.show(view, seconds)
+                    record.look(seconds, seen.steps_before)
             time.sleep(_POLL_S)
+        progress.note("stopping: games in play are not waited for" if stop.requested else "goal reached")
     return seen
+
+
+def _begun(view: RunView, steps_before: int) -> str:
+    """A line of how the run began."""
+    if not steps_before:
+        return f"run {view.stats['run']} created"
+    return f"run {view.stats['run']} resumed after {steps_before:,} steps, at version {view.stats['version']}"

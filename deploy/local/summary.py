@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...common.deprecated import with_old_summary
+from ...common.process.log import Log
 from ...common.spec import READABLE, RunSpec
 from ...common.wire.weights import Pointer, decode_weights
 from ...learner.ledger.counters import REJECTION_COUNTERS
@@ -19,10 +22,14 @@ if TYPE_CHECKING:
     from ...actors.inference.policy import Policy
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
+    from ..config.given import Given
     from ..config.tree import Config
     from ..observe.run_view import RunView
     from ..records.evaluate import Evaluation
+    from ..records.run_folder import RunFolder
     from .monitor import Seen
+
+_log = Log("summary")
 
 
 def evaluated(server: Server, keys: Keys, config: Config, seen: Seen, began_ms: int) -> dict[str, Any] | None:
@@ -78,7 +85,38 @@ def summarise(view: RunView, began_ms: int, seen: Seen, evaluations: Mapping[str
     return with_old_summary(summary)
 
 
-def report(summary: dict[str, Any], picture: Path | None, folder: Path) -> None:
+def about_run(given: Given, config: Config, folder: RunFolder) -> dict[str, Any]:
+    """What the summary says of the run itself: its game, its settings, where its record is."""
+    from ..config.differing import differing
+
+    return {
+        **{name: getattr(config, name) for name in ("run", "game", "game_args", "seed")},
+        "algorithm": config.algo,
+        "settings": differing(given, local=True),
+        "folder": str(folder.path),
+    }
+
+
+def write_summary(folder: RunFolder, summary: Mapping[str, Any]) -> str:
+    """Write summary.json, and return it as one line of JSON, in which a number that is not finite is null."""
+    line = json.dumps(finite(summary), allow_nan=False) + "\n"
+    try:
+        folder.summary.write_text(line, encoding="utf-8")
+    except OSError as error:
+        _log.warning("summary not written", file=folder.summary, error=error)
+    return line
+
+
+def finite(value: Any) -> Any:  # noqa: ANN401 - of JSON's types
+    """The value with null for each number in it that JSON does not have."""
+    if isinstance(value, dict):
+        return {name: finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def report(summary: dict[str, Any], picture: Path | None, folder: RunFolder) -> None:
     """Print the summary as text on standard error."""
     ended = "solved" if summary["solved"] else "ended"
     before = f" ({summary['resumed_steps']:,} of them before this start)" if summary["resumed_steps"] else ""
@@ -95,4 +133,5 @@ def report(summary: dict[str, Any], picture: Path | None, folder: Path) -> None:
             err=True,
         )
     drawn = f", curve in {picture}" if picture else ""
-    click.echo(f"checkpoints and logs in {folder}{drawn}", err=True)
+    click.echo(f"record of the run, checkpoints and logs in {folder.path}{drawn}", err=True)
+    click.echo(f"curves: tensorboard --logdir {folder.path}", err=True)

@@ -6,7 +6,7 @@ that need numpy, which takes 15 MB of memory, are imported after the processes h
 
 from __future__ import annotations
 
-import json
+import itertools
 import sys
 import time
 from contextlib import ExitStack
@@ -21,22 +21,26 @@ from ...common.errors import ConfigError, NotSolved
 from ...common.process.clock import now_ms
 from ...common.process.process_setup import prepare_to_compute
 from ...common.process.shutdown import stop_on_signal
+from ...common.process.standard_output import take_standard_output
 from ...common.server.keys import Keys
 from ..config.effective import effective, for_local_run, server_url
 from ..config.inherited import hand_over
 from ..config.options import SettingsCommand, with_settings
+from ..recording.run_start import check_folder
+from ..records.run_folder import RunFolder
 from .embedded_server import EmbeddedServer
 from .process_slots import actor_slots, learner_slot
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from ..config.given import Given
-    from ..records.learning_curve import Curve
 
 INTERRUPTED = 130
 _NAME = "local"  # fixed, because the random numbers of an actor depend on its name
 _SETTINGS = (
     *("run", "game", "game_args", "seed", "algo", "connection", "algorithm", "network", "rollout", "intake", "goal"),
-    *("checkpointing", "archive", "lease", "actors", "supervision", "local"),
+    *("checkpointing", "archive", "lease", "actors", "supervision", "local", "record"),
 )
 
 
@@ -46,11 +50,15 @@ _SETTINGS = (
 def up(given: Given, *, as_json: bool) -> None:
     """Start a whole run on this machine (server, learner and actors), watch it to its end, and evaluate the policy."""
     prepare_to_compute()
-    sys.exit(run_up(given, as_json=as_json))
+    results = take_standard_output()
+    sys.exit(run_up(given, results if as_json else None))
 
 
-def run_up(given: Given, *, as_json: bool) -> int:
-    """Start a run, follow it to its end and evaluate its policy. Returns the exit code."""
+def run_up(given: Given, results: TextIO | None = None) -> int:
+    """Start a run, follow it to its end and evaluate its policy. Returns the exit code.
+
+    The results are written to `results` as one line of JSON; None: only in words, on standard error.
+    """
     given = for_local_run(given)
     config = effective(given)
     if config.game == STARCRAFT2:
@@ -59,9 +67,9 @@ def run_up(given: Given, *, as_json: bool) -> int:
             "broodmind actors"
         )
     url = server_url(given) if "redis" in given.values else None
-    began_ms, keys, game = _process_start_ms(), Keys(config.run), config.game
-    folder = config.local.out or Path("runs") / time.strftime(f"{config.run}-%Y%m%d-%H%M%S")
-    folder.mkdir(parents=True, exist_ok=True)
+    began_ms, keys = _process_start_ms(), Keys(config.run)
+    folder = RunFolder(config.record.out or new_folder(config.run))
+    check_folder(folder, config)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
         embedded = None
@@ -70,31 +78,43 @@ def run_up(given: Given, *, as_json: bool) -> int:
             url = embedded.url
         else:
             _check_free(url, keys)
-        handed_over = hand_over(given.defaulting(checkpoint_dir=folder / "checkpoints"), url)
-        actors = actor_slots(handed_over, config, config.actors.actors, _NAME, folder)
-        supervisor = Supervisor([learner_slot(handed_over, folder), *actors])
+        handed_over = hand_over(given.having(out=folder.path), url)
+        actors = actor_slots(handed_over, config, config.actors.actors, _NAME, folder.path)
+        supervisor = Supervisor([learner_slot(handed_over, folder.path), *actors])
         stack.callback(supervisor.stop)
         supervisor.poll()
 
         from ...common.server.streams import Server
+        from ..observe.progress_figures import LocalRun
+        from ..recording.live_record import LiveRecord
         from .monitor import follow
 
         server = Server(url)
         stack.callback(server.close)
         if embedded is not None:
             embedded.wait_until_up()
-        click.echo(f"run {config.run} on {_redis_cli(server.url)}, logs in {folder}", err=True)
-        seen = follow(server, keys, supervisor, embedded, stop, began_ms)
-        supervisor.stop()
+        click.echo(f"run {config.run} on {_redis_cli(server.url)}, logs in {folder.path}", err=True)
+        run = LocalRun(config.run, config.game, config.goal)
+        record = LiveRecord(folder, given, server, keys, began_ms)
+        try:
+            seen = follow(server, keys, supervisor, embedded, stop, began_ms, run, record)
+        finally:
+            supervisor.stop()
+            record.finish()
 
-        from .summary import evaluated, report
+        from .summary import about_run, evaluated, report, write_summary
 
         summary = evaluated(server, keys, config, seen, began_ms)
     if summary is None:  # stopped before the first commit
         return INTERRUPTED
-    report(summary, _draw(seen.curve, folder, f"{game}, run {config.run}"), folder)
-    if as_json:
-        click.echo(json.dumps(summary))
+    from ..records.learning_curve import draw_run
+
+    summary |= about_run(given, config, folder)
+    line = write_summary(folder, summary)
+    report(summary, draw_run(folder, f"{config.game}, run {config.run}"), folder)
+    if results is not None:
+        results.write(line)
+        results.flush()
     if stop.requested:
         return INTERRUPTED
     return NotSolved.exit_code if config.goal.until_return is not None and not summary["solved"] else 0
@@ -110,15 +130,19 @@ def _check_free(url: str, keys: Keys) -> None:
     server.close()
 
 
-def _draw(curve: Curve, folder: Path, title: str) -> Path | None:
-    if not curve.points:
-        return None
-    path = folder / "curve.png"
-    try:
-        curve.draw(path, title)
-    except ModuleNotFoundError:
-        return None  # matplotlib is part of broodmind[watch]
-    return path
+def new_folder(run: str) -> Path:
+    """A folder for a run that was given none, and that no other run has."""
+    name = Path("runs") / time.strftime(f"{run}-%Y%m%d-%H%M%S")
+    numbered = (name.with_name(f"{name.name}-{number}") for number in itertools.count(2))
+    for path in itertools.chain([name], numbered):
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"out: {str(path)!r}, expected a folder that can be made ({error.strerror})") from error
+        return path
+    raise AssertionError("count never ends")
 
 
 def _redis_cli(url: str) -> str:

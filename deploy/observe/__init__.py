@@ -1,1 +1,1 @@
-"""Views of a running run: `status`."""
+"""Views of a running run: `status`, and the display of `up`."""

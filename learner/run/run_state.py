@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...common.process.log import Log
 from ...common.server.server_clock import ServerClock
@@ -115,6 +115,10 @@ class RunState:
         )
         self._statistics.trained_to(self.counters.steps)
         return step.metrics
+
+    def update(self, metrics: Metrics) -> dict[str, Any]:
+        """The update that the last commit is of, for the run's record; see `RunStatistics.update`."""
+        return self._statistics.update(self.head, self.counters, metrics)
 
     def note_short_batch(self, batcher: Batcher) -> None:
         """The next update is on less than was asked for; to be called before `train`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...common.process.clock import Every, now_ms
 from ...common.server.server_clock import ServerClock
@@ -33,6 +33,7 @@ class RunStatistics:
         self._throughput = Throughput()
         self._gauges_due = Every(config.intervals.gauges_s)
         self._steps_before = 0
+        self._gauges: Metrics = {}  # of the history, as they were last written
 
     def resumed_at(self, steps: int) -> None:
         """Record how many steps earlier learners of the run have trained on."""
@@ -77,8 +78,9 @@ class RunStatistics:
         }
         solved = self.solved
         if self._gauges_due.due() or solved:
+            self._gauges = self._history.metrics()
             stats |= {
-                **printed(self._history.metrics()),
+                **printed(self._gauges),
                 "steps_per_second": f"{self._throughput.per_second():.0f}",
                 "figures_over": FIGURES_OVER,
                 "clock_skew_ms": self._clock.skew_ms,
@@ -91,7 +93,34 @@ class RunStatistics:
             stats["solved_ms"] = now_ms()
         return stats
 
+    def update(self, head: Head, counters: Counters, metrics: Metrics) -> dict[str, Any]:
+        """One update, for the run's record: JSON whose numbers have six significant digits.
+
+        The means are of the games until this update; the percentiles, which take longer, are those of the gauges.
+
+        Args:
+            head: of the commit.
+            counters: the totals after it.
+            metrics: of the update.
+        """
+        return {
+            "version": head.version,
+            "epoch": head.epoch,
+            "steps": counters.steps,
+            "games": counters.games,
+            **{name: None if mean is None else rounded(mean) for name, mean in self._history.means().items()},
+            **{name: value if isinstance(value, int) else rounded(value) for name, value in metrics.items()},
+            **{name: value for name, value in self._gauges.items() if name.startswith("staleness_")},
+            "steps_per_second": round(self._throughput.per_second()),
+            "rejected": {name: count for name, count in counters.rejected().items() if count},
+        }
+
 
 def printed(metrics: Metrics) -> dict[str, Argument]:
     """Metrics as text with six significant digits, as they are written to Redis."""
     return {name: f"{value:.6g}" for name, value in metrics.items()}
+
+
+def rounded(value: float) -> float:
+    """A number with six significant digits."""
+    return float(f"{value:.6g}")

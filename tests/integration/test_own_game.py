@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -26,6 +27,21 @@ def folder(tmp_path):
     return tmp_path
 
 
+_LOUD = """
+import ctypes
+
+import gymnasium
+
+
+def make_env():
+    print('{"loud": "in Python"}', flush=True)
+    c = ctypes.CDLL(None)
+    c.puts(b'{"loud": "in C"}')
+    c.fflush(None)
+    return gymnasium.make("CartPole-v1")
+"""
+
+
 @pytest.fixture
 def environment():
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -42,6 +58,22 @@ def test_up_trains_and_evaluates_a_users_own_game(folder, environment):
     assert summary["env_steps"] >= 3000
     assert summary["evaluation"]["episodes"] == 3
     assert summary["evaluation"]["mean"] >= 1
+
+
+def test_json_is_alone_on_standard_output_whatever_the_game_prints_and_its_returns_are(folder, environment):
+    (folder / "loud.py").write_text(_LOUD)
+    command = [COMMAND, "up", "--game", "loud:make_env", "--actors", "1", "--envs", "2", "--max-steps", "1000"]
+    result = subprocess.run(
+        [*command, "--eval-episodes", "3", "--json", "--out", "run"],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("\n") == 1
+    assert json.loads(result.stdout, parse_constant=pytest.fail)["game"] == "loud:make_env"
+    for log in ("learner.log", "actor-000.log"):
+        text = (folder / "run" / log).read_text()
+        assert '{"loud": "in Python"}' in text
+        assert '{"loud": "in C"}' in text
 
 
 def test_learner_and_actors_import_a_users_own_game_from_the_current_folder(

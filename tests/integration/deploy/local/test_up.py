@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from support.event_files import scalars
 from support.learners import counters
 from support.runs import broodmind, last_json, processes_of
 from support.servers import PATIENCE_S, wait_until
@@ -15,6 +16,7 @@ from support.servers import PATIENCE_S, wait_until
 from broodmind.common.errors import ConfigError
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import Server
+from broodmind.deploy.records.run_folder import RunFolder, read_lines, read_object
 
 SMALL = ("--actors", "2", "--envs", "8", "--eval-episodes", "10")
 
@@ -52,8 +54,20 @@ def test_up_learns_and_leaves_nothing_but_its_folder(folder):
     assert summary["dropped"] == {
         {"off_run": "foreign"}.get(name, name): count for name, count in summary["rejected"].items()
     }
+    assert {
+        "run": "default",
+        "game": "TinyZerg",
+        "game_args": {},
+        "seed": 1,
+        "algorithm": "ppo",
+    }.items() <= summary.items()
+    assert summary["settings"] == {"envs": 8, "eval_episodes": 10, "max_steps": 20000}
+    assert summary["folder"] == str(out)
     assert (out / "curve.png").read_bytes()[:4] == b"\x89PNG"
     assert list((out / "checkpoints").glob("checkpoint-*.msgpack"))
+    assert read_object(out / "summary.json") == summary
+    assert "run default created" in shown
+    assert f"tensorboard --logdir {out}" in shown
     check_nothing_is_left(out)
 
 
@@ -67,6 +81,18 @@ def test_up_resumes_from_the_checkpoints_in_its_folder(folder):
     before = summary["resumed_steps"]
     assert 4000 <= before < 8000 <= summary["env_steps"] < 12000
     assert f"({before:,} of them before this start)" in shown
+    assert f"run default resumed after {before:,} steps" in shown
+    folder_of_run = RunFolder(out)
+    lines = read_lines(folder_of_run.metrics)
+    for name in ("steps", "version", "seconds", "time"):
+        values = [line[name] for line in lines]
+        assert values == sorted(values)
+    assert lines[-1]["steps"] == summary["env_steps"]
+    assert sum(line["steps"] <= before for line in lines) == len([line for line in lines if line["epoch"] == 1]) > 2
+    assert [start["resumed_steps"] for start in read_object(folder_of_run.about)["starts"]] == [0, before]
+    points = scalars(folder_of_run.tensorboard)
+    assert [step for step, _, _ in points["train/n_updates"]] == [line["steps"] for line in lines]
+    assert [step for step, _, _ in points["rollout/ep_rew_mean"]][-1] == summary["env_steps"]
     trained = summary["env_steps"] - before
     assert summary["steps_per_second"] == pytest.approx(trained / summary["seconds"], rel=0.01)
 

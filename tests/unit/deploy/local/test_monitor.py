@@ -11,6 +11,8 @@ from broodmind.common.process.clock import now_ms
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
 from broodmind.deploy.local.monitor import follow
+from broodmind.deploy.observe.progress_figures import LocalRun
+from broodmind.learner.config import Goal
 
 
 class Gone:
@@ -34,7 +36,8 @@ class Embedded:
 
 def followed(embedded):
     supervisor = SimpleNamespace(slots=[SimpleNamespace(exit_code=None)], poll=lambda: None)
-    return follow(Gone(), Keys("run"), supervisor, embedded, Stop(), now_ms())
+    run, record = LocalRun("run", "game", Goal()), SimpleNamespace(look=lambda *_: None)
+    return follow(Gone(), Keys("run"), supervisor, embedded, Stop(), now_ms(), run, record)
 
 
 def test_a_server_of_our_own_that_has_just_ended_is_the_reason_and_not_the_connection():

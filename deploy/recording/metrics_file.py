@@ -1,0 +1,112 @@
+"""metrics.jsonl: one line for each update of a run, over all its starts."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ...common.process.clock import Every, monotonic_s
+from ...common.process.log import Log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_BLOCK_BYTES = 1 << 16
+_WARN_EVERY_S = 10.0
+_log = Log("record")
+
+
+class MetricsFile:
+    """The file of one learner process. For one thread at a time.
+
+    Each line is written at once, which takes a few microseconds: a learner that is killed has written all its lines. A
+    line that cannot be written is missing from the file, and the run continues.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._began_s = monotonic_s()
+        self._seconds_before: float | None = None  # of the run's earlier starts together
+        self._cut = False  # the last line was not written to its end
+        self._warning = Every(_WARN_EVERY_S)
+
+    def resume(self, epoch: int, version: int) -> None:
+        """Go on after a version. The lines of later versions, which are lost, are dropped.
+
+        If no line is left, the file is of something else: it is kept as `metrics.jsonl.old`.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab+") as file:
+                size, last = lines_until(file, epoch, version)
+                is_other = not size and file.seek(0, 2) > 0
+                if not is_other:
+                    file.truncate(size)
+            if is_other:
+                self._path.replace(self._path.with_name(f"{self._path.name}.old"))
+        except OSError as error:
+            self._warn(error)
+            last = {}
+        if self._seconds_before is None:
+            self._seconds_before = float(last.get("seconds") or 0.0)
+        self.close()
+
+    def append(self, update: Mapping[str, Any]) -> None:
+        """Add a line: the time, the run's seconds, and the fields of an update, whose numbers are finite."""
+        seconds = (self._seconds_before or 0.0) + monotonic_s() - self._began_s
+        fields = {"time": round(time.time(), 3), "seconds": round(seconds, 3), **update}
+        line = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        if self._cut:
+            line = b"\n" + line
+        try:
+            if self._file is None:
+                self._file = self._path.open("ab", buffering=0)
+            self._cut = self._file.write(line) != len(line)
+        except OSError as error:
+            self._warn(error)
+
+    def close(self) -> None:
+        """Close the file; the next line opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _warn(self, error: OSError) -> None:
+        if self._warning.due():
+            _log.warning("metrics not written", file=self._path, error=error)
+
+
+def lines_until(file: BinaryIO, epoch: int, version: int) -> tuple[int, dict[str, Any]]:
+    """How many bytes of a file are lines of versions up to the given one, and the fields of the last of these.
+
+    The file is read from its end, as only the last lines of a long run can be too new, or cut off.
+    """
+    at, text = file.seek(0, 2), b""
+    while at:
+        step = min(_BLOCK_BYTES, at)
+        at -= step
+        file.seek(at)
+        text = file.read(step) + text
+        while (end := text.rfind(b"\n")) >= 0:
+            start = text.rfind(b"\n", 0, end) + 1
+            if not start and at:
+                break  # the beginning of this line is not read yet
+            fields = _fields(text[start:end])
+            if fields is not None and (fields["epoch"], fields["version"]) <= (epoch, version):
+                return at + end + 1, fields
+            text = text[:start]
+    return 0, {}
+
+
+def _fields(line: bytes) -> dict[str, Any] | None:
+    """The fields of a line; None if it is not one of this file's."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), int) for name in ("epoch", "version")):
+        return None
+    return found

