@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from broodmind.common.actions import Box, Discrete, MultiDiscrete
     from broodmind.common.errors import BroodmindError, ConfigError
     from broodmind.common.spec import GameSpec
+    from broodmind.deploy.policies.loading import load
+    from broodmind.deploy.policies.policy import Policy
 
     __version__: str
 
@@ -35,11 +37,13 @@ _HOMES = {
     "GameSpec": ".common.spec",
     "Limits": ".actors.transport.send_queue",
     "MultiDiscrete": ".common.actions",
+    "Policy": ".deploy.policies.policy",
     "Status": ".actors.client.agent",
     "Step": ".actors.games.vector_game",
     "TwoPlayerGame": ".actors.games.two_player_game",
     "VectorGame": ".actors.games.vector_game",
     "connect": ".actors.client.agent",
+    "load": ".deploy.policies.loading",
 }
 
 __all__ = [
@@ -52,12 +56,14 @@ __all__ = [
     "GameSpec",
     "Limits",
     "MultiDiscrete",
+    "Policy",
     "Status",
     "Step",
     "TwoPlayerGame",
     "VectorGame",
     "__version__",
     "connect",
+    "load",
 ]
 
 

@@ -23,30 +23,34 @@ if TYPE_CHECKING:
     from .codec import Array
 
 FILE_BYTES_MAX = 16 << 20  # of the file: hundreds of times the largest known one
-UNPACKED_BYTES_MAX = 64 << 20  # of all arrays that are read from one file
+_UNPACKED = 4  # times the largest size of a file: of all arrays that are read from it
+UNPACKED_BYTES_MAX = _UNPACKED * FILE_BYTES_MAX
 _MEMBERS_MAX = 64
 _CENTRAL_ENTRY = b"PK\x01\x02"  # the first bytes of each entry in a zip file's directory
 _KINDS = "biuf"  # booleans and numbers; not objects, text, dates or records
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, Array]:
+def read_npz(
+    path: Path, names: Collection[str] | None = None, *, file_bytes_max: int = FILE_BYTES_MAX
+) -> dict[str, Array]:
     """The arrays of a file by name.
 
     Args:
         path: the file.
         names: the arrays to read, of which the file may lack some; None: all.
+        file_bytes_max: the size of a file that is not read. Its arrays may have four times that when unpacked.
 
     Raises:
         WireError: naming the problem, if the file is not an npz of numbers.
     """
-    data = _read(path)
+    data = _read(path, file_bytes_max)
     if data.count(_CENTRAL_ENTRY) > _MEMBERS_MAX:
         raise WireError(f"file: more than {_MEMBERS_MAX} arrays, expected fewer")
     arrays: dict[str, Array] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            room = UNPACKED_BYTES_MAX
+            room = _UNPACKED * file_bytes_max
             for name, member in _members(archive).items():
                 if names is not None and name not in names:
                     continue
@@ -59,17 +63,17 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, Arra
     return arrays
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, bytes_max: int) -> bytes:
     """The contents of a file. A pipe or a device, which might never end, is an error and is not opened."""
     try:
         if not path.is_file():
             raise WireError(f"file: {'not a plain file' if path.exists() else 'missing'}, expected an npz")
         with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
+            data = file.read(bytes_max + 1)
     except OSError as error:
         raise WireError(f"file: {error.strerror}, expected a readable npz") from error
-    if len(data) > FILE_BYTES_MAX:
-        raise WireError(f"file: more than {FILE_BYTES_MAX} bytes, expected fewer")
+    if len(data) > bytes_max:
+        raise WireError(f"file: more than {bytes_max} bytes, expected fewer")
     return data
 
 

@@ -26,30 +26,35 @@ Layout = Literal["bot", "params"]
 
 @click.command()
 @with_settings("run", "connection")
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="A checkpoint file to read instead of a run.")
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    help="A checkpoint file, or the folder of a run with its best or last one, to read instead of a run.",
+)
 @click.option("--to", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The npz file to write.")
 @click.option(
     "--layout",
-    default="bot",
-    show_default=True,
     type=click.Choice(get_args(Layout)),
-    help="bot: the arrays W1, b1, ... that the original bot loads; params: all parameters of any network.",
+    help="bot: the arrays W1, b1, ... that the original bot loads; params: all parameters of any network.  "
+    "[default: bot if the original bot can hold the policy, otherwise params]",
 )
-def export(given: Given, *, checkpoint: Path | None, to: Path, layout: Layout) -> None:
-    """Write the policy as an npz file: for the original bot, or for any program that has numpy.
+def export(given: Given, *, checkpoint: Path | None, to: Path, layout: Layout | None) -> None:
+    """Write the policy as an npz file: for any program that has numpy, or for the original bot.
 
     The policy is the latest version of --run, or that of --checkpoint. One of the two options must be given.
     """
     from ...learner.persistence.checkpoints import read_checkpoint
+    from .run_folder import policy_file
 
     run = given.get("run")
     if (run is None) == (checkpoint is None):
         raise ConfigError(
             f"export: --run {run or 'none'} and --checkpoint {checkpoint or 'none'}, expected exactly one of the two"
         )
-    stored, spec = read_checkpoint(checkpoint) if checkpoint else _of_run(server_url(given), str(run))
+    stored, spec = read_checkpoint(policy_file(checkpoint)) if checkpoint else _of_run(server_url(given), str(run))
+    layout = layout or ("bot" if _fits_the_bot(spec) else "params")
     write_npz(to, bot_arrays(stored, spec) if layout == "bot" else params_arrays(stored, spec))
-    click.echo(f"epoch {stored.head.epoch}, version {stored.head.version} written to {to}", err=True)
+    click.echo(f"epoch {stored.head.epoch}, version {stored.head.version} written to {to}, layout {layout}", err=True)
 
 
 def bot_arrays(stored: RunSnapshot, spec: RunSpec) -> dict[str, Array]:
@@ -70,13 +75,12 @@ def bot_arrays(stored: RunSnapshot, spec: RunSpec) -> dict[str, Array]:
 
 
 def params_arrays(stored: RunSnapshot, spec: RunSpec) -> dict[str, Array]:
-    """All parameters, under the names of common/policy/network.py, and the run's spec as JSON in an array of bytes."""
-    import numpy as np
-
-    from ...learner.persistence.warm_start import SPEC, plain_values
+    """All parameters, under the names of common/policy/network.py, the run's spec, and the version: docs/policy.md."""
+    from ...common.wire.policy_npz import policy_arrays
+    from ...learner.persistence.warm_start import plain_values
 
     params = plain_values(stored.params(spec), stored, spec.network, spec.game)
-    return {**params, SPEC: np.frombuffer(spec.to_json().encode(), np.uint8)}
+    return policy_arrays(params, spec, stored.head.epoch, stored.head.version)
 
 
 def write_npz(path: Path, arrays: dict[str, Array]) -> None:
@@ -91,6 +95,16 @@ def write_npz(path: Path, arrays: dict[str, Array]) -> None:
         write_durably(path, buffer.getvalue())
     except OSError as error:
         raise ConfigError(f"to: {str(path)!r}, expected a file that can be written ({error.strerror})") from error
+
+
+def _fits_the_bot(spec: RunSpec) -> bool:
+    from ...common.wire.bot_model import check_exportable
+
+    try:
+        check_exportable(spec.game, spec.network)
+    except ConfigError:
+        return False
+    return True
 
 
 def _of_run(url: str, run: str) -> tuple[RunSnapshot, RunSpec]:

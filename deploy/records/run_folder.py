@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...common.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 BEST, LAST = "best", "last"
@@ -124,6 +124,18 @@ def checkpoints_in(folder: Path) -> list[Path]:
     return sorted(folder.glob(_CHECKPOINTS))
 
 
+def policy_file(path: Path, version: str | int | None = None) -> Path:
+    """The file that a path stands for: itself, or a checkpoint in it. Raises ConfigError."""
+    if not path.is_dir():
+        if version is not None:
+            raise ConfigError(f"version: {version!r} with the file {path}, expected a run's folder to choose it from")
+        return path
+    folder, inside = RunFolder(path), checkpoints_in(path)
+    if inside and not folder.is_run and version is None:  # the folder of a learner's --checkpoint-dir
+        return inside[-1]
+    return folder.checkpoint(version)
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects in a file of lines of JSON; none if there is no such file.
 
@@ -145,7 +157,7 @@ def read_object(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _objects(lines: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - lines of bytes
+def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
             found = json.loads(line)

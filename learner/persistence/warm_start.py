@@ -9,10 +9,10 @@ import numpy as np
 
 from ...common.errors import ConfigError, WireError
 from ...common.policy.network import shapes, stacks
-from ...common.spec import READABLE, RunSpec
 from ...common.wire import codec
 from ...common.wire.bot_model import GAME, NETWORK, is_bot_model, take_bot_model
 from ...common.wire.npz import read_npz
+from ...common.wire.policy_npz import take_policy, take_spec
 from ..algorithms.trainer import WarmStart
 from ..maths.popart import ValueScale
 from ..maths.running_moments import Moments
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...common.policy.network import Params
-    from ...common.spec import GameSpec, NetworkSpec
+    from ...common.spec import GameSpec, NetworkSpec, RunSpec
     from .run_snapshot import RunSnapshot
-
-SPEC = "spec"  # the name of the array in an export that contains the spec of its run
 
 
 def read_warm_start(path: Path, spec: RunSpec) -> WarmStart:
@@ -66,21 +64,13 @@ def _from_npz(path: Path, spec: RunSpec) -> WarmStart:
     if is_bot_model(arrays):
         _check(path, spec, GAME, NETWORK)
         return WarmStart(take_bot_model(arrays).params)  # it has no value network; that keeps its initial weights
-    if SPEC not in arrays or arrays[SPEC].dtype != np.uint8:
-        raise WireError(f"file: arrays {', '.join(arrays)[:80]!r}, expected a model or an export of broodmind's")
-    theirs = RunSpec.from_json(arrays[SPEC].tobytes(), formats=READABLE)
+    theirs = take_spec(arrays)
     _check(path, spec, theirs.game, theirs.network)
     if theirs.network.normalize_observations:
         raise WireError(
             "normalize_observations: True, expected False: exports lack the normaliser's state; start from a checkpoint"
         )
-    params: Params = {}
-    for name, shape in shapes(spec.network, spec.game).items():
-        array = arrays.get(name)
-        if array is None or array.dtype != np.float32 or array.shape != shape or not np.isfinite(array).all():
-            raise WireError(f"{name}: missing or of another shape or type, expected finite float32 {shape}")
-        params[name] = array
-    return WarmStart(params)
+    return WarmStart(take_policy(arrays, spec))
 
 
 def _from_checkpoint(path: Path, spec: RunSpec) -> WarmStart:

@@ -86,12 +86,12 @@ def test_a_network_that_the_bots_format_cannot_hold_is_refused_by_the_field_and_
     common, target = ("--redis", shared_server.url, "--run", run), tmp_path / "x.npz"
     with running("learner", *common, *options):
         wait_until(lambda: redis.call("EXISTS", Keys(run).latest))
-    assert field in ended("export", *common, "--to", target, code=ConfigError.exit_code)
+    assert field in ended("export", *common, "--to", target, "--layout", "bot", code=ConfigError.exit_code)
     assert not target.exists()
-    ended("export", *common, "--to", target, "--layout", "params")
+    ended("export", *common, "--to", target)
     params = load_snapshot(redis, Keys(run)).params(latest_policy(redis, Keys(run))[1])
     with np.load(target) as exported:
-        assert set(exported.files) == {*params, "spec"}
+        assert set(exported.files) == {*params, "spec", "epoch", "version"}
         for name, array in params.items():
             np.testing.assert_array_equal(exported[name], array)
 

@@ -1,0 +1,1 @@
+"""A policy outside of its run: loaded in a script, evaluated, filmed."""
