@@ -21,6 +21,7 @@ COMMANDS = {
     "config": ("config.config_command:config", "Print the effective configuration with help."),
     "status": ("observe.status:status", "Show the state of a run: version, counters, actors and lag."),
     "verify": ("audit.verify:verify_command", "Check that no trajectory was lost, counted twice or miscounted."),
+    "evaluate": ("policies.evaluate_command:evaluate", "Play whole games with a trained policy: return and wins."),
     "export": ("records.export:export", "Write the policy as an npz file."),
     "import": ("local.import_games:import_", "Import episodes that were played elsewhere."),
     "acl": ("access.acl:acl", "Print an ACL file with the users of a run."),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..config.given import Given
     from ..config.tree import Config
     from ..observe.run_view import RunView
-    from ..records.evaluate import Evaluation
+    from ..policies.evaluation import Evaluation
     from ..records.run_folder import RunFolder
     from .monitor import Seen
 
@@ -37,10 +37,10 @@ def evaluated(server: Server, keys: Keys, config: Config, seen: Seen, began_ms: 
     view = look(server, keys)
     if not view.head:
         return None
-    from ..records.evaluate import evaluations
+    from ..policies.evaluation import Plan, evaluations
 
     policy, spec = latest_policy(server, keys)
-    played = evaluations(policy, config.game, config.local.eval_episodes, spec.seed, config.game_args)
+    played = evaluations(policy, config.game, Plan(config.local.eval_episodes, spec.seed), config.game_args)
     return summarise(view, began_ms, seen, played)
 
 

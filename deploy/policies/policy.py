@@ -14,6 +14,7 @@ from ...common.policy.network import LOG_STD, policy_outputs, prepare, value_out
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from ...actors.inference.policy import Policy as ActorPolicy
     from ...common.policy.distributions import ActionArray, Distribution
     from ...common.policy.network import Params
     from ...common.spec import GameSpec, RunSpec
@@ -99,6 +100,13 @@ class Policy:
         """The distribution of the actions [B, ...], unchecked and in the policy's units: that of an actor's policy."""
         outputs = policy_outputs(self.params, self.spec.network, prepare(self.params, observations))
         return distribution(self.spec.game.actions, outputs, self.params.get(LOG_STD), masks)
+
+    def for_actors(self) -> ActorPolicy:
+        """The same policy as actors have it, which plays VectorGames. It needs msgpack."""
+        from ...actors.inference.policy import Policy as ActorPolicy
+        from ...common.wire.weights import Pointer
+
+        return ActorPolicy(Pointer(self.epoch, self.version, "", "", 0), self.params, self.spec)
 
     def _observations(self, raw: ArrayLike) -> tuple[NDArray[Any], bool]:
         """A batch of observations, and whether a single one was given."""

@@ -1,1 +1,1 @@
-"""Results of a run: learning curves, evaluations, exports."""
+"""Results of a run: its folder, learning curves, exports."""

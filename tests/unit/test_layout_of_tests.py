@@ -56,7 +56,6 @@ TESTED_IN = {
     "deploy/local/learner.py": "integration/test_processes.py",
     "deploy/local/process_slots.py": "integration/deploy/local/test_up.py",
     "deploy/local/serve.py": "integration/actors/serve/test_server.py",
-    "deploy/records/evaluate.py": "integration/deploy/local/test_up.py",
     "deploy/recording/live_record.py": "integration/deploy/local/test_up.py",
     "learner/algorithms/batch_predictions.py": "unit/learner/maths/test_popart.py",
     "learner/algorithms/hyperparameters.py": "unit/deploy/config/test_tree.py",

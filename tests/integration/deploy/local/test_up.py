@@ -46,7 +46,7 @@ def test_up_learns_and_leaves_nothing_but_its_folder(folder):
     assert printed.count("\n") == 1
     assert {"solved", "seconds", "env_steps", "steps_per_second", "games", "version", "rejected"} <= summary.keys()
     assert summary["env_steps"] >= 20000
-    assert summary["evaluation"].keys() == {"mean", "episodes", "wins"}
+    assert summary["evaluation"].keys() == {"mean", "std", "ci95", "length_mean", "episodes", "wins"}
     assert summary["evaluation"]["episodes"] == 10
     assert summary["peak_memory_mb"] > 50
     # An actor that the machine leaves waiting is rightly told that its play is stale.
