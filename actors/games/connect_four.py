@@ -113,6 +113,15 @@ class ConnectFour:
         full = ((occupied | placed) == _FULL) & games
         return won | full, np.where(won, 1 - 2 * current_players, 0).astype(np.float32)
 
+    def render(self) -> str:
+        """The board of the first game as text, the highest row first; X are the stones of player 0."""
+        ours, theirs = (int(stones[0]) for stones in self._stones)
+        rows = [
+            " ".join("X" if ours >> int(at) & 1 else "O" if theirs >> int(at) & 1 else "." for at in squares)
+            for squares in _SQUARES[::-1]
+        ]
+        return "\n".join([*rows, " ".join(map(str, range(COLUMNS)))])
+
     def close(self) -> None:
         """See TwoPlayerGame. There are no resources to release."""
 

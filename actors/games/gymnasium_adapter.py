@@ -147,6 +147,15 @@ class GymnasiumGame:
             self._masks(infos),
         )
 
+    def render(self) -> Any:  # noqa: ANN401 - an image or text
+        """The image or the text of the first copy; None if the environment was made without a render mode."""
+        return next(iter(self._env.render() or ()), None)
+
+    @property
+    def render_fps(self) -> float | None:
+        """The frames in a second of the game's own time; None if the environment does not say."""
+        return self._env.metadata.get("render_fps")
+
     def close(self) -> None:
         """See VectorGame."""
         self._env.close()

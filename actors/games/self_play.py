@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -84,6 +84,11 @@ class SelfPlay:
             masks=None if masks is None else masks | over[:, None],  # the action of a game that has ended is ignored
             wins=over & (rewards > 0),
         )
+
+    def render(self) -> Any:  # noqa: ANN401 - text or an array, as the game has it
+        """What the two-player game's own `render` shows of the first game; None if it has none."""
+        shown = getattr(self._game, "render", lambda: None)()
+        return f"{shown}\nthe policy is player {self._players[0]}" if isinstance(shown, str) else shown
 
     def close(self) -> None:
         """See VectorGame."""

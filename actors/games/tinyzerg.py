@@ -227,6 +227,11 @@ class TinyZerg:
             wins=wins,
         )
 
+    def render(self) -> str:
+        """The observed quantities of the first game as text."""
+        names = [each.name for each in fields(State)][:_FEATURES]
+        return "   ".join(f"{name} {abs(round(self._packed[row, 0], 2)):g}" for row, name in enumerate(names))
+
     def close(self) -> None:
         """See VectorGame. There are no resources to release."""
 
