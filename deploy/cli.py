@@ -23,6 +23,8 @@ COMMANDS = {
     "verify": ("audit.verify:verify_command", "Check that no trajectory was lost, counted twice or miscounted."),
     "evaluate": ("policies.evaluate_command:evaluate", "Play whole games with a trained policy: return and wins."),
     "play": ("policies.play:play", "Show games of a trained policy, as a film or as text."),
+    "plot": ("records.plot:plot", "Draw the learning curves of several runs in one picture."),
+    "runs": ("records.runs:runs", "List the runs in a folder, with the settings in which they differ."),
     "export": ("records.export:export", "Write the policy as an npz file."),
     "import": ("local.import_games:import_", "Import episodes that were played elsewhere."),
     "acl": ("access.acl:acl", "Print an ACL file with the users of a run."),

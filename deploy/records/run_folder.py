@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BEST, LAST = "best", "last"
+_TAIL_BYTES = 1 << 16  # many lines
 _CHECKPOINTS = "checkpoint-*.msgpack"  # the names rise with the epoch, and in it with the version
 
 
@@ -146,6 +148,17 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
             return list(_objects(file))
     except FileNotFoundError:
         return []
+
+
+def last_line(path: Path) -> dict[str, Any]:
+    """The last object in a file of lines of JSON, without reading all of it; empty if there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL_BYTES))
+            return next(iter(deque(_objects(file), maxlen=1)), {})
+    except FileNotFoundError:
+        return {}
 
 
 def read_object(path: Path) -> dict[str, Any]:
