@@ -90,12 +90,12 @@ class EmbeddedServer:
         kill_session(self._guard)
         shutil.rmtree(self._folder, ignore_errors=True)  # it still exists if the guard was killed
 
-    def wait_until_up(self) -> None:
-        """Wait until it answers. Raises ProcessFailed if it ends instead."""
+    def wait_until_up(self, timeout_s: float = _START_S) -> None:
+        """Wait until it answers. Raises ProcessFailed if it ends instead, RedisUnreachable if the time is over."""
         from ...common.server.streams import Server  # here, because the server starts while the client is imported
 
         server = Server(self.url)
-        deadline = time.monotonic() + _START_S
+        deadline = time.monotonic() + timeout_s
         while True:
             self.check()
             try:
