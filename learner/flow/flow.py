@@ -5,20 +5,20 @@ from __future__ import annotations
 import statistics
 import threading
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ...common.process.clock import monotonic_s
 from ...common.wire.demand import Demand
-from .shares import BATCHES_AHEAD, Contribution, next_level
+from .actor_flow import BATCHES, ActorFlow
+from .shares import BATCHES_AHEAD, next_level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from ...common.wire.entry_header import Header
     from ..config import IntakeConfig
+    from .actor_flow import Size
 
-_BATCHES = 3  # over which an actor's rate is averaged
 _CONTRIBUTES_S = 5.0  # so long after its last entry, or after it joined, an actor still has a share
 # Where an actor's share is less than one entry, it takes turns with others: it is not idle before it had several.
 _TURNS = 32
@@ -28,28 +28,6 @@ _RESPONSES = 15
 _AHEAD_MAX = 64.0
 _FIRST_ACTORS = 8  # as many may begin before the learner has seen how many they are
 _AHEAD_STEP = 1.1
-
-_Size = tuple[float, float]  # steps, games
-
-
-@dataclass(slots=True)
-class _Actor:
-    """One actor, as the learner sees it."""
-
-    heard_s: float  # when it joined, or its last entry was read
-    heard_batch: int  # how many batches had been trained on then
-    freed_s: float | None = None  # when it got room that it was waiting for
-    entries: deque[_Size] = field(default_factory=deque)  # read, and not yet in a commit
-    unconsumed: _Size = (0.0, 0.0)
-    push: _Size = (0.0, 0.0)  # what it added last at once
-    created_ms: int = 0  # when that was
-    batches: deque[_Size] = field(default_factory=lambda: deque(maxlen=_BATCHES))  # its part of the last ones
-    idle: bool = False  # it has room, and delivers nothing while the learner waits
-
-    def contribution(self, unit: int) -> Contribution:
-        """What it contributes, in steps (0) or games (1)."""
-        mean = sum(batch[unit] for batch in self.batches) / len(self.batches) if self.batches else None
-        return Contribution(self.unconsumed[unit], self.push[unit], mean)
 
 
 class Flow:
@@ -64,7 +42,8 @@ class Flow:
         self._units = [unit for unit, batch in enumerate(self._batch) if batch]
         self._budget_bytes, self._clock = intake.max_unconsumed_bytes, clock
         self._lock = threading.Lock()
-        self._actors: dict[str, _Actor] = {}
+        self._actors: dict[str, ActorFlow] = {}
+        self._unconsumed: Size = (0, 0)  # of all actors together
         self._responses: deque[float] = deque(maxlen=_RESPONSES)  # seconds from room to the next entry
         self._starving_since_s: float | None = None
         self._trained, self._trained_s = 0, clock()  # batches, and when the last one was
@@ -76,27 +55,20 @@ class Flow:
         now_s = self._clock()
         with self._lock:
             for name in actors:
-                self._actors.setdefault(name, _Actor(now_s, self._trained, now_s))
+                if name not in self._actors:
+                    self._actors[name] = ActorFlow(now_s, self._trained, now_s)
             for name in [name for name, actor in self._actors.items() if name not in actors and not actor.entries]:
                 del self._actors[name]
 
     def arrives(self, name: str, header: Header | None) -> None:
         """Note an entry that was read, and that a commit will consume. `header` is None where it has none."""
         now_s = self._clock()
-        # As the batcher counts steps: with those that resets swallow.
-        size = (0, 0) if header is None else (header.steps + header.games, header.games)
         with self._lock:
-            actor = self._actors.setdefault(name, _Actor(now_s, self._trained))
-            if not any(map(any, actor.batches)):  # it begins, or begins again
-                actor.batches.clear()
-            actor.entries.append(size)
-            actor.unconsumed = _sum([actor.unconsumed, size])
-            if header is not None:
-                # The parts of a fragment that was too large for one entry have one time.
-                same = header.created_ms == actor.created_ms
-                actor.push = _sum([actor.push, size]) if same else size
-                actor.created_ms = header.created_ms
-            actor.heard_s, actor.heard_batch, actor.idle = now_s, self._trained, False
+            actor = self._actors.get(name)
+            if actor is None:
+                actor = self._actors[name] = ActorFlow(now_s, self._trained)
+            steps, games = actor.arrive(header, now_s, self._trained)
+            self._unconsumed = (self._unconsumed[0] + steps, self._unconsumed[1] + games)
             if actor.freed_s is not None:
                 self._responses.append(now_s - actor.freed_s)
                 actor.freed_s = None
@@ -111,14 +83,14 @@ class Flow:
         now_s = self._clock()
         with self._lock:
             somebody_waits = self._somebody_waits(now_s)
-            for name, actor in self._actors.items():
-                count = min(counts.get(name, 0), len(actor.entries))
-                if count and self._limited(actor):
+            for name, consumed in counts.items():
+                actor = self._actors.get(name)
+                if actor is None or not (count := min(consumed, len(actor.entries))):
+                    continue
+                if self._limited(actor):
                     actor.freed_s = now_s
-                taken = _sum(actor.entries.popleft() for _ in range(count))
-                actor.unconsumed = _sum(actor.entries)
-                if trained and (actor.batches or count):
-                    actor.batches.append(taken)
+                steps, games = actor.consume(count, self._trained if trained else None)
+                self._unconsumed = (self._unconsumed[0] - steps, self._unconsumed[1] - games)
             if trained:
                 self._trained += 1
                 self._adapt(now_s, somebody_waits=somebody_waits)
@@ -157,14 +129,14 @@ class Flow:
         least, most = _PATIENCE_S
         return min(max(1.5 * self._response_s, least), most)
 
-    def _levels(self) -> _Size:
+    def _levels(self) -> Size:
         return self._demand.steps, self._demand.games
 
     def _revised(self, now_s: float) -> Demand | None:
-        actors, levels = self._contributing(now_s), [0, 0]
+        actors, levels = list(self._contributing(now_s)), [0, 0]
         for unit in self._units:
             total = BATCHES_AHEAD * self._batch[unit] * self._ahead
-            level = next_level([each.contribution(unit) for each in actors], total, self._levels()[unit])
+            level = next_level([each.contribution(unit, self._trained) for each in actors], total, self._levels()[unit])
             if not self._actors:
                 level /= _FIRST_ACTORS
             levels[unit] = max(round(level), 1)
@@ -175,31 +147,28 @@ class Flow:
         self._demand = Demand(self._demand.serial + 1, steps, games, payload_bytes, *self._batch)
         return self._demand
 
-    def _contributing(self, now_s: float) -> list[_Actor]:
-        largest = _largest(actor.push for actor in self._actors.values())
-        return [
-            actor
-            for actor in self._actors.values()
-            if actor.entries
-            or (
-                not actor.idle
-                and (
-                    now_s - actor.heard_s <= _CONTRIBUTES_S
-                    or self._trained - actor.heard_batch <= self._batches_between_turns(actor, largest)
-                )
-            )
-        ]
+    def _contributing(self, now_s: float) -> Iterator[ActorFlow]:
+        largest = None
+        for actor in self._actors.values():
+            if not actor.entries:
+                if actor.idle:
+                    continue
+                if now_s - actor.heard_s > _CONTRIBUTES_S:
+                    largest = largest or _largest(actor.push for actor in self._actors.values())
+                    if self._trained - actor.heard_batch > self._batches_between_turns(actor, largest):
+                        continue
+            yield actor
 
-    def _batches_between_turns(self, actor: _Actor, largest: _Size) -> float:
+    def _batches_between_turns(self, actor: ActorFlow, largest: Size) -> float:
         """After how many batches without an entry an actor counts as idle. `largest` is the largest push of all."""
         levels = self._levels()
         entries = min((actor.push[unit] or largest[unit]) / max(levels[unit], 1) for unit in self._units)
-        return max(_BATCHES, _TURNS * entries) if entries > 1 else _BATCHES
+        return max(BATCHES, _TURNS * entries) if entries > 1 else BATCHES
 
-    def _limited(self, actor: _Actor) -> bool:
+    def _limited(self, actor: ActorFlow) -> bool:
         """Whether its share of the steps and its share of the games are both reached."""
         levels = self._levels()
-        return all(actor.contribution(unit).limited_by(levels[unit]) for unit in self._units)
+        return all(actor.limited_by(unit, levels[unit]) for unit in self._units)
 
     def _somebody_waits(self, now_s: float) -> bool:
         return any(self._limited(actor) for actor in self._contributing(now_s))
@@ -219,8 +188,7 @@ class Flow:
 
     def _adapt(self, now_s: float, *, somebody_waits: bool) -> None:
         """Let more be unconsumed where actors wait and yet no full batch is on its way, and less where it is."""
-        there = _sum(actor.unconsumed for actor in self._actors.values())
-        ready = min(there[unit] / self._batch[unit] for unit in self._units)
+        ready = min(self._unconsumed[unit] / self._batch[unit] for unit in self._units)
         step = _AHEAD_STEP ** min((now_s - self._trained_s) / max(self._response_s, 1e-3), 1.0)
         self._trained_s = now_s
         if ready < 1 and somebody_waits:
@@ -229,14 +197,7 @@ class Flow:
             self._ahead = max(self._ahead / step, 1.0)
 
 
-def _sum(sizes: Iterable[_Size]) -> _Size:
-    steps, games = 0.0, 0.0
-    for size in sizes:
-        steps, games = steps + size[0], games + size[1]
-    return steps, games
-
-
-def _largest(sizes: Iterable[_Size]) -> _Size:
+def _largest(sizes: Iterable[Size]) -> Size:
     steps, games = 0.0, 0.0
     for size in sizes:
         steps, games = max(steps, size[0]), max(games, size[1])

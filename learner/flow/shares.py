@@ -22,14 +22,19 @@ class Contribution:
     per_batch: float | None  # the mean of the last batches; None before the first one
 
     def limited_by(self, level: float) -> bool:
-        """Whether it waits, or is about to, because it may not have more than `level` unconsumed."""
-        return self.unconsumed + self.push > level
+        """See `is_limited`."""
+        return is_limited(self.unconsumed, self.push, level)
 
     def need(self, level: float) -> float:
         """How much it would have unconsumed if there were no level; infinite where it is limited by it."""
         if self.per_batch is None or self.limited_by(level):
             return math.inf
         return _MARGIN * BATCHES_AHEAD * self.per_batch
+
+
+def is_limited(unconsumed: float, push: float, level: float) -> bool:
+    """Whether an actor waits, or is about to, because it may not have more than `level` unconsumed."""
+    return unconsumed + push > level
 
 
 def water_level(needs: Sequence[float], total: float) -> float:
