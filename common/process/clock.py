@@ -30,3 +30,7 @@ class Every:
             return False
         self._next = monotonic_s() + self.period_s
         return True
+
+    def postpone(self, seconds: float) -> None:
+        """Let it not be due before so many seconds from now."""
+        self._next = max(self._next, monotonic_s() + seconds)

@@ -18,6 +18,7 @@ _log = Log("ingest")
 
 _ROSTER_EVERY_S = 0.2
 _DEMAND_EVERY_S = 0.05  # how soon actors hear that a commit has made room
+_DEMAND_SHARE = 0.02  # of the time at most is spent on that: with a thousand actors it is less often
 _POLL_MIN_S, _POLL_MAX_S = 0.0005, 0.02
 _REST = 4  # pause this many times as long as a request took: with a thousand streams each request is expensive
 _JOIN_TIMEOUT_S = 10.0  # longer than the connection's timeout, which limits each call of the thread
@@ -72,7 +73,9 @@ class IngestThread:
             reader.follow_roster()
             reader.watch_for_standstill()
         if self._demand_due.due():
+            began_s = time.thread_time()
             reader.publish_demand()
+            self._demand_due.postpone((time.thread_time() - began_s) / _DEMAND_SHARE)
         if not reader.reads.under_way and self._strike_off_due.due():  # a requested read may include that stream
             reader.strike_off_silent()
         began_s = time.thread_time()

@@ -37,6 +37,17 @@ def test_to_ask_whether_a_period_is_over_starts_no_new_one(at):
     assert [every.over, every.over, every.due(), every.over] == [True, True, True, False]
 
 
+def test_what_is_postponed_is_due_no_earlier_and_a_shorter_time_changes_nothing(at):
+    every = Every(2.0)
+    every.due()
+    every.postpone(5.0)
+    every.postpone(1.0)
+    at(104.9)
+    assert not every.over
+    at(105.0)
+    assert every.due()
+
+
 def test_wall_time_is_in_milliseconds_since_1970(monkeypatch):
     monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_123_999_999)
     assert now_ms() == 1_700_000_000_123
