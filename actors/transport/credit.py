@@ -37,9 +37,22 @@ class Amount:
         """Both together."""
         return Amount(self.steps + other.steps, self.games + other.games, self.payload_bytes + other.payload_bytes)
 
+    def __sub__(self, other: Amount) -> Amount:
+        """This amount without the other."""
+        return Amount(self.steps - other.steps, self.games - other.games, self.payload_bytes - other.payload_bytes)
+
     def __mul__(self, factor: float) -> Amount:
         """So many times this amount."""
         return Amount(self.steps * factor, self.games * factor, self.payload_bytes * factor)
+
+    def towards(self, other: Amount, weight: float) -> Amount:
+        """A mean of both, in which the other has this weight."""
+        keep = 1 - weight
+        return Amount(
+            keep * self.steps + weight * other.steps,
+            keep * self.games + weight * other.games,
+            keep * self.payload_bytes + weight * other.payload_bytes,
+        )
 
 
 NOTHING = Amount()
@@ -67,19 +80,19 @@ class Unconsumed:
         for entry in entries:
             self._added.append(entry)
             self._known += entry
-            weight = _MEAN_WEIGHT if self.mean_entry.steps else 1.0
-            self.mean_entry = self.mean_entry * (1 - weight) + entry * weight
+            self.mean_entry = self.mean_entry.towards(entry, _MEAN_WEIGHT) if self.mean_entry.steps else entry
 
     def observe(self, stream_length: int) -> None:
         """Take note of the stream's length."""
         while len(self._added) > stream_length:
-            self._known += self._added.popleft() * -1.0
+            self._known -= self._added.popleft()
         self.entries = stream_length
 
     @property
     def amount(self) -> Amount:
         """The sum over the entries. Those of an earlier process are taken to be of the mean size."""
-        return self._known + self.mean_entry * max(self.entries - len(self._added), 0)
+        unknown = self.entries - len(self._added)
+        return self._known + self.mean_entry * unknown if unknown > 0 else self._known
 
 
 class Credit:

@@ -10,6 +10,7 @@ import os
 import platform
 import secrets
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from ...common.errors import BroodmindError, NameTaken, RedisUnreachable
@@ -40,6 +41,9 @@ _log = Log("actor")
 HEARTBEAT_S = 1.0
 _HEARTBEAT_TTL_MS = 10_000
 CHUNK_BYTES = 1 << 18  # weights are fetched in parts: for a client that stops reading, the server buffers a whole reply
+
+# Each round trip brings both texts, and they rarely change: most are not parsed again.
+_pointer, _demand = lru_cache(Pointer.from_json), lru_cache(Demand.from_json)
 
 ActorState = Literal["starting", "playing", "waiting"]
 
@@ -177,8 +181,8 @@ class ActorConnection:
         *_, latest, demand, stream_length = replies
         self.unconsumed.observe(stream_length)
         if latest is not None:
-            self._latest = Pointer.from_json(latest)
-        self._demand = None if demand is None else Demand.from_json(demand)
+            self._latest = _pointer(latest)
+        self._demand = None if demand is None else _demand(demand)
         return len(entries)
 
     def fetch_policy(self, pointer: Pointer, spec: RunSpec) -> Policy:
