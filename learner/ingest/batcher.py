@@ -57,25 +57,23 @@ class Batcher:
         self.cursors[entry.actor] = entry.id
         self._count_overflow(entry, last)
         self.oldest_version = standing.head.version - staleness_limit(standing, self.config)
-        reason = self._judge(entry, standing, now_ms)
-        if entry.header is not None and not entry.header.imported and reason in _ARRIVED:
-            self.arrived.append((entry.actor, entry.header))
-        if reason is not None or entry.header is None or entry.trajectory is None:
+        header, trajectory, fresh = entry.header, entry.trajectory, None
+        reason: Rejection | None
+        if header is None or trajectory is None:
+            reason = entry.rejected or "invalid"
+        elif not (reason := rejection(header, standing, now_ms, self.config)):  # it has aged since it was read
+            fresh = fresh_steps(header, trajectory, self.oldest_version)
+            if fresh is not None and not (fresh & trajectory.valid).any():
+                reason = "stale"
+        if header is not None and not header.imported and reason in _ARRIVED:
+            self.arrived.append((entry.actor, header))
+        if reason is not None or header is None or trajectory is None:
             self.rejected.append((entry, reason or "invalid"))
         else:
-            self.accepted.append((entry.id, entry.actor, entry.header, entry.trajectory))
-            fresh = fresh_steps(entry.header, entry.trajectory, self.oldest_version)
-            steps = _steps(entry.header, entry.trajectory)
+            self.accepted.append((entry.id, entry.actor, header, trajectory))
+            steps = _steps(header, trajectory)
             self.steps += steps if fresh is None else min(steps, int(np.count_nonzero(fresh)))
-            self.games += entry.header.games
-
-    def _judge(self, entry: Entry, standing: Standing, now_ms: int) -> Rejection | None:
-        if entry.header is None or entry.trajectory is None:
-            return entry.rejected or "invalid"
-        if reason := rejection(entry.header, standing, now_ms, self.config):  # it has aged since it was read
-            return reason
-        fresh = fresh_steps(entry.header, entry.trajectory, self.oldest_version)
-        return "stale" if fresh is not None and not (fresh & entry.trajectory.valid).any() else None
+            self.games += header.games
 
     def reject_accepted(self, why: str) -> None:
         """Reject the accepted entries, because the update on them was not finite."""
