@@ -34,7 +34,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 # The commands that the learner uses, directly or in scripts; a script runs with the rights of its caller.
 LEARNER_COMMANDS = (
     *("info", "watch", "multi", "exec", "eval", "evalsha", "get", "set", "strlen", "exists", "incr", "del", "unlink"),
-    *("time", "rename", "persist", "pexpire", "hget", "hmget", "hgetall", "hscan", "hset", "hdel"),
+    *("time", "rename", "persist", "pexpire", "hget", "hmget", "hgetall", "hscan", "hstrlen", "hset", "hdel"),
     *("scan", "memory|usage"),
     *("xadd", "xlen", "xgroup|create", "xreadgroup", "xpending", "xclaim", "xack", "xdel"),
 )
@@ -129,6 +129,7 @@ def _monitor(keys: Keys) -> list[str]:
     """Rights to read everything except the content of trajectories and the learner's state."""
     return [
         f"({_on('%R', keys.head, keys.stats, keys.spec, keys.roster, keys.pattern('actors'))} +hget +hgetall +hkeys)",
+        f"({_on('%R', keys.pattern('actors'))} +hlen +memory|usage)",
         f"({_on('%R', keys.lease, keys.latest, keys.demand, keys.pattern('weights'))} +get +getrange +ttl +pttl)",
         f"({_on('%R', keys.versions, keys.rejected, keys.ledger)} +xrange +xrevrange +xread +xlen)",
         f"({_on('%R', keys.pattern('trajectories'))} +xlen +xpending +xinfo|groups +xinfo|consumers)",

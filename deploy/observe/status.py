@@ -27,6 +27,7 @@ _SHOWN = (
     *("steps", "steps_per_second", "games", "return_mean", "win_rate"),
     *("staleness_p50", "staleness_p95", "staleness_max", "effective_rate"),
 )
+_TEXT_MAX = 80  # characters of what an actor says of itself
 
 
 @click.command()
@@ -79,12 +80,19 @@ def describe(run: str, view: RunView) -> str:
     for actor in view.actors:
         lag = "?" if actor.lag is None else actor.lag
         beat = actor.heartbeat
-        rating = f"   elo {beat['elo']}" if "elo" in beat else ""
+        rating = f"   elo {printable(beat['elo'])}" if "elo" in beat else ""
         skew_ms = beat.get("clock_skew_ms", "0")
         if skew_ms.lstrip("-").isdigit() and abs(int(skew_ms)) > SKEW_MAX_MS:
             rating += f"   clock {int(skew_ms) / 1000:+.0f} s"
         lines.append(
-            f"{actor.name:<40} {lag:>5} {actor.pending:>8} {actor.backlog:>8} {beat.get('version', '-'):>8} "
-            f"{beat.get('steps_per_second', '-'):>9}  {beat.get('state', 'silent')}{rating}"
+            f"{printable(actor.name):<40} {lag:>5} {actor.pending:>8} {actor.backlog:>8} "
+            f"{printable(beat.get('version', '-')):>8} {printable(beat.get('steps_per_second', '-')):>9}  "
+            f"{printable(beat.get('state', 'silent'))}{rating}"
         )
     return "\n".join(lines)
+
+
+def printable(text: str) -> str:
+    """What an actor says of itself, on one line and without the control characters that a terminal would obey."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:_TEXT_MAX])
+    return shown if len(text) <= _TEXT_MAX else shown + "..."

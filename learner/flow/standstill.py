@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from importlib.resources import files
 from typing import TYPE_CHECKING
+
+from ...common.server.streams import Script
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
+
+_LOOK = Script(files(__package__).joinpath("standstill.lua").read_text())
 
 
 class StandstillWatch:
@@ -45,17 +50,12 @@ class StandstillWatch:
             all_taken: whether every entry that was read has been taken.
         """
         arrived, self._arrived = self._arrived, False
-        if arrived or not all_taken:  # saves two commands for each actor
+        if arrived or not all_taken:  # saves the server a look at each actor
             self._blocked_since = None
             return
-        backlogs = self._server.pipeline([("XLEN", self._keys.trajectories(actor)) for actor in actors])
-        asked = [("HMGET", self._keys.heartbeat(actor), "state", "lock_step") for actor in actors]
-        beats = self._server.pipeline(asked)
-        if not any(backlogs) or any(self._may_send(n, *beat) for n, beat in zip(backlogs, beats, strict=True)):
+        keys = [key for actor in actors for key in (self._keys.trajectories(actor), self._keys.heartbeat(actor))]
+        wait, come = self._server.script(_LOOK, keys, int(self._lock_step))
+        if come or not wait:
             self._blocked_since = None
         elif self._blocked_since is None:
             self._blocked_since = time.monotonic()
-
-    def _may_send(self, backlog: int, state: bytes | None, lock_step: bytes | None) -> bool:
-        """Whether an actor may send more, by the length of its stream and by its heartbeat."""
-        return (not backlog and lock_step == b"1") if self._lock_step else state is not None

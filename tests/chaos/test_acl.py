@@ -90,6 +90,9 @@ MATRIX = """
     - l - -  DEL {P}head
     - l m v  HGETALL {actors}other
     - l m v  HGETALL {actors}own
+    - - m -  HLEN {actors}own
+    - l m -  MEMORY USAGE {actors}own
+    - l - -  HSTRLEN {actors}own state
     a l - -  SET {incarnation}own 9 GET
     a l - -  SET {incarnation}own-007 9
     a - - v  GETRANGE {incarnation}own 0 63

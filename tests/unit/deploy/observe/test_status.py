@@ -25,3 +25,12 @@ def test_an_actors_clock_is_shown_where_it_is_wrong():
     assert lines(clock_skew_ms="6000")[-1].endswith("playing   clock +6 s")
     for skew in ({}, {"clock_skew_ms": "5000"}, {"clock_skew_ms": "what an actor may write"}):
         assert lines(**skew)[-1].endswith("playing")
+
+
+def test_what_an_actor_says_of_itself_commands_no_terminal_and_forges_no_line():
+    before = len(lines())
+    shown = lines(state="\x1b]0;mine\x07\x1b[2J", version="1\nhonest-000 0 0 0 9 playing", elo="\x9b1m" + "9" * 500)
+    assert len(shown) == before
+    assert "\x1b" not in "".join(shown)
+    assert "\x9b" not in "".join(shown)
+    assert len(shown[-1]) < 400
