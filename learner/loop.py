@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..common.errors import LineageLost, RedisUnreachable
+from ..common.errors import LeaseLost, LineageLost, RedisUnreachable
 from ..common.process.backoff import Backoff
 from ..common.process.clock import monotonic_s
 from ..common.process.log import Log
@@ -31,9 +31,9 @@ def learn(
 ) -> None:
     """Run one learner until `stop`, or until its goal is reached.
 
-    After a lost connection a new session begins, which reads again what was not committed. Errors before the lease is
-    taken for the first time are raised, so that a wrong address or password is noticed at once.
-    `recorder` keeps the run's record; None: there is none.
+    After a lost connection a new session begins, which reads again what was not committed; so it does where the lease
+    ended and nobody has taken it. Errors before the lease is taken for the first time are raised, so that a wrong
+    address or password is noticed at once. `recorder` keeps the run's record; None: there is none.
 
     Raises:
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
@@ -61,11 +61,27 @@ def learn(
                 raise
             _log.warning("session ended, starting a new one from the state in Redis", error=error)
             time.sleep(backoff.next_s())
+        except LeaseLost as error:
+            session.abandon()  # first: until its threads have ended, they would write under the new lease
+            if stop.requested or not _taken_again(url, lease):
+                raise
+            _log.warning("lease ended and nobody had taken it: took it again, starting a new session", error=error)
         except BaseException:
             session.abandon()
             raise
         else:
             return
+
+
+def _taken_again(url: str, lease: Lease) -> bool:
+    """Take a lost lease again; False if another learner has had it since."""
+    server = Server(url)
+    try:
+        return lease.take_again(server)
+    except RedisUnreachable:
+        return True  # as after any lost connection: the next session waits for the server, and for the lease
+    finally:
+        server.close()
 
 
 def _as_stored(url: str, run: str, spec: RunSpec) -> RunSpec:

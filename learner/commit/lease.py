@@ -70,6 +70,15 @@ class Lease:
             time.sleep(_POLL_S)
         return False
 
+    def take_again(self, server: Server) -> bool:
+        """Take the lease again after it was lost, unless another learner has had it since; whether it was taken.
+
+        It may have expired while this process was paused or the server was busy, or its key was removed. The lease gets
+        a new fencing number: what was sent under the old one is refused.
+        """
+        number = self.token.partition("-")[0]
+        return bool(number) and self._take(server, number)
+
     def renew(self, server: Server) -> None:
         """Restart the lease's time to live. Raises LeaseLost if this learner does not hold the lease any more."""
         fenced(server, _RENEW, [self._keys.lease], self.token, self.ttl_ms)
@@ -79,8 +88,9 @@ class Lease:
         fenced(server, _RENEW, [self._keys.lease], self.token, 0)
         self.token = ""
 
-    def _take(self, server: Server) -> bool:
-        token = server.script(_ACQUIRE, [self._keys.lease, self._keys.fence], secrets.token_hex(4), self.ttl_ms)
+    def _take(self, server: Server, last: str = "") -> bool:
+        keys = [self._keys.lease, self._keys.fence]
+        token = server.script(_ACQUIRE, keys, secrets.token_hex(4), self.ttl_ms, last)
         if token is not None:
             self.token = token.decode()
         return token is not None

@@ -14,6 +14,7 @@ from support.servers import PATIENCE_S, wait_until
 from broodmind.common.errors import LeaseLost
 from broodmind.common.server.keys import Keys
 from broodmind.common.wire import codec
+from broodmind.deploy.audit.verify import verify
 
 pytestmark = pytest.mark.usefixtures("redis")
 
@@ -152,6 +153,21 @@ def test_a_learner_paused_past_its_lease_writes_nothing_more(shared_server, redi
     assert "another learner took over" in shown
     head = counters(redis, keys)
     assert redis.call("XLEN", keys.versions) == head["version"] == head["updates"] + 1
+
+
+def test_a_learner_paused_past_its_lease_goes_on_where_nobody_took_it(shared_server, redis, run):
+    keys, common = Keys(run), (*options(shared_server, run), "--lease-ttl", "1")
+    with running("actors", *common[:4], "--envs", "4"), running("learner", *common) as sleeper:
+        wait_until(lambda: counters(redis, keys).get("version", 0) > 3)
+        sleeper.send_signal(signal.SIGSTOP)
+        wait_until(lambda: not redis.call("EXISTS", keys.lease))
+        slept_at = counters(redis, keys)["version"]
+        sleeper.send_signal(signal.SIGCONT)
+        wait_until(lambda: counters(redis, keys)["version"] > slept_at + 3)
+        assert sleeper.poll() is None
+        assert redis.call("GET", keys.fence) != b"1"
+    assert sleeper.returncode == 0
+    assert verify(shared_server.url, run).violations == []
 
 
 def test_actors_and_restarts_of_an_actor_play_different_games(shared_server, redis, run):

@@ -14,7 +14,7 @@ from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
 from broodmind.actors.rollout import Fragment
 from broodmind.common.actions import Discrete
-from broodmind.common.errors import ConfigError, LeaseHeld, RedisUnreachable
+from broodmind.common.errors import ConfigError, LeaseHeld, LeaseLost, RedisUnreachable
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import GROUP, Keys
 from broodmind.common.server.streams import ServerFull
@@ -22,6 +22,7 @@ from broodmind.common.spec import GameSpec
 from broodmind.common.wire.entry_header import parse_entry
 from broodmind.common.wire.trajectory import encode_trajectory
 from broodmind.common.wire.weights import Pointer, decode_weights
+from broodmind.deploy.audit.verify import verify
 from broodmind.deploy.observe.run_view import look
 from broodmind.deploy.observe.status import describe
 from broodmind.learner.config import CheckpointConfig, Goal, LeaseConfig
@@ -132,6 +133,35 @@ def test_a_gap_in_the_sequence_is_counted_as_lost(shared_server, redis, run, key
         assert int(head["lost"]) == 3
         push(redis, keys, "a", [entry("a"), entry("a")], incarnation=8)
         assert int(head_of(redis, keys, accepted=4)["lost"]) == 3
+
+
+@pytest.mark.parametrize("removed", ["lease", "lease and fence"])
+def test_a_learner_whose_lease_ended_takes_it_again_if_nobody_has(shared_server, redis, run, keys, removed):
+    with learning(shared_server.url, run) as learner:
+        push(redis, keys, "a", [entry("a"), entry("a")])
+        head_of(redis, keys, accepted=2)
+        redis.call("DEL", keys.lease, *([keys.fence] if removed == "lease and fence" else []))
+        push(redis, keys, "a", [entry("a"), entry("a"), entry("a"), entry("a")], first=3)
+        head = head_of(redis, keys, accepted=6)
+        assert learner.is_alive()
+        assert redis.call("GET", keys.lease).startswith(b"2-")
+    assert (head["epoch"], head["duplicate"], head["lost"]) == ("1", "0", "0")
+    verdict = verify(shared_server.url, run)
+    assert (verdict.violations, verdict.metrics["consumed"]) == ([], 6)
+
+
+def test_a_learner_whose_lease_another_had_meanwhile_ends(shared_server, redis, run, keys):
+    def learn_until_it_ends():
+        with learning(shared_server.url, run) as learner:
+            head_of(redis, keys, version=1)
+            redis.pipeline([("DEL", keys.lease), ("INCR", keys.fence)])  # as if it had come and gone
+            push(redis, keys, "a", [entry("a"), entry("a")])
+            wait_until(lambda: not learner.is_alive())
+
+    with pytest.raises(LeaseLost):
+        learn_until_it_ends()
+    assert head_of(redis, keys)["version"] == "1"
+    assert not redis.call("EXISTS", keys.lease)
 
 
 def test_hostile_names_starve_nobody(shared_server, redis, run, keys):

@@ -209,6 +209,35 @@ def test_a_lease_expires(redis, keys):
     heir.renew(redis)
 
 
+@pytest.mark.parametrize("removed", ["lease", "lease and fence"])
+def test_a_lease_that_ended_is_taken_again_under_a_new_number(redis, keys, lease, first, removed):
+    before = lease.token
+    redis.call("DEL", keys.lease, *([keys.fence] if removed == "lease and fence" else []))
+    with pytest.raises(LeaseLost):
+        send(redis, keys, lease, commit_after(first.head))
+    assert lease.take_again(redis)
+    assert (before.partition("-")[0], lease.token.partition("-")[0]) == ("1", "2")
+    send(redis, keys, lease, commit_after(first.head))
+    old = Lease(keys, 60_000)
+    old.token = before
+    with pytest.raises(LeaseLost):  # what was sent before it ended
+        old.renew(redis)
+
+
+@pytest.mark.parametrize("heir_is", ["alive", "gone"])
+def test_a_lease_that_another_had_since_is_not_taken_again(redis, keys, lease, heir_is):
+    before = lease.token
+    redis.call("DEL", keys.lease)
+    heir = Lease(keys, 60_000)
+    heir.acquire(redis, NEVER, 0)
+    if heir_is == "gone":
+        heir.release(redis)
+    state = everything(redis, keys)
+    assert not lease.take_again(redis)
+    assert (everything(redis, keys), lease.token) == (state, before)
+    assert not Lease(keys, 60_000).take_again(redis)  # which never had one
+
+
 def test_an_error_that_says_nothing_of_the_run_is_not_taken_for_a_lost_lineage(redis, keys, lease, first):
     redis.call("DEL", keys.stats)
     redis.call("SET", keys.stats, "not a hash")
