@@ -57,7 +57,7 @@ class LeaseHeld(BroodmindError):
 
 
 class LeaseLost(BroodmindError):
-    """This learner has lost its lease, because it was paused for too long, and another learner took over."""
+    """This learner has lost its lease: it was paused for too long, or another learner took over."""
 
     exit_code = 7
 

@@ -83,6 +83,14 @@ class IntakeConfig:
             auto="any name",
         ),
     ] = None
+    trim_unread: Annotated[
+        bool,
+        Setting(
+            "Delete streams of the run that nobody reads, with all that is in them: those whose actor has neither a "
+            "heartbeat nor an incarnation, and, with admit, those of all actors that it does not list. Without this "
+            "they are only counted and named (status)."
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""

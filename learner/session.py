@@ -87,6 +87,7 @@ class Session:
             capacity_steps=2 * max(config.intake.batch_steps, 1),
             flow=self.flow,
             admits=config.intake.admits,
+            trim_unread=config.intake.trim_unread,
             keep_payloads=self._archive is not None,
             after_death=last_known.settled is None,  # otherwise this process read them, and is alive
         )

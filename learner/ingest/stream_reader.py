@@ -56,6 +56,7 @@ class StreamReader:
         flow: Flow,
         *,
         admits: Callable[[str], bool] = lambda _: True,
+        trim_unread: bool = False,
         keep_payloads: bool = False,
         after_death: bool = True,
     ) -> None:
@@ -71,6 +72,7 @@ class StreamReader:
             capacity_steps: the maximum number of steps that are read and not yet taken.
             flow: is told what is read, and says what the demand is.
             admits: whether an actor of this name may be admitted.
+            trim_unread: whether to delete streams that nobody will read.
             keep_payloads: whether entries carry their whole payload, for the archive.
             after_death: whether the learner that read the pending entries may be dead, and is not known to have merely
                 lost its connection.
@@ -80,7 +82,7 @@ class StreamReader:
         self._flow, self._demand_due = flow, Every(_DEMAND_EVERY_S)
         self._decoder = EntryDecoder(spec, rejection, keep_payloads=keep_payloads)
         self.reads = reads
-        self.roster = Roster(server, keys, lease, admits)
+        self.roster = Roster(server, keys, lease, admits, trim_unread=trim_unread)
         self.quarantine = Quarantine(server, keys, lease, after_death=after_death)
         self.standstill = StandstillWatch(server, keys, lock_step=spec.rollout.lock_step)
         self._large: dict[str, Unread] = {}  # actor to its stream, where that holds more than one read may bring

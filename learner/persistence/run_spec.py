@@ -6,16 +6,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...common.errors import ConfigError
+from ...common.process.log import Log
+from ...common.server.streams import ServerFull
 from ...common.spec import READABLE, RunSpec
 
 if TYPE_CHECKING:
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
 
+_log = Log("learner")
+
 
 def store_configuration(server: Server, keys: Keys, configuration: str) -> None:
-    """Store the configuration of the latest learner beside the spec, as JSON without secrets."""
-    server.call("HSET", keys.spec, "config", configuration)
+    """Store the configuration of the latest learner beside the spec, as JSON without secrets.
+
+    A server at its memory limit does without: it takes a learner to make room.
+    """
+    try:
+        server.call("HSET", keys.spec, "config", configuration)
+    except ServerFull as error:
+        _log.warning("configuration not stored", run=keys.run, error=error)
 
 
 def with_stored_high_water(server: Server, keys: Keys, spec: RunSpec) -> RunSpec:

@@ -20,6 +20,7 @@ from ..commit.lease import fenced
 from .candidates import Candidates, prefix_of
 from .name_scan import NameScan
 from .rotation import Rotation
+from .unread_streams import UnreadStreams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,6 +69,7 @@ class Roster:
         clock: Callable[[], float] = monotonic_s,
         *,
         most: int = ROSTER_MAX,
+        trim_unread: bool = False,
     ) -> None:
         """What it works with.
 
@@ -78,6 +80,7 @@ class Roster:
             admits: whether an actor of this name may be admitted.
             clock: seconds.
             most: how many actors are read.
+            trim_unread: whether to delete streams that nobody will read.
         """
         self._server, self._keys, self._lease, self._admits, self._clock = server, keys, lease, admits, clock
         self._most = most
@@ -85,10 +88,12 @@ class Roster:
         self._loaded = False  # whether the roster in Redis has been read
         self._excluded: set[str] = set()  # names that are not admitted, and actors whose key is no stream
         self._left_behind: set[str] = set()  # names of streams without an actor, as far as is known
-        self._seen_streams: set[str] = set()  # in the search that goes on
+        self._seen_streams: set[str] = set()  # that are not read, in the search that goes on
+        self._seen_before: set[str] = set()  # in the last whole one
         self._candidates = Candidates()
         self._scan = NameScan(server, keys, clock)
         self._rotation = Rotation(clock)
+        self._unread = UnreadStreams(server, keys, lease, admits, clock, trim=trim_unread)
         # Replaced as a whole, for other threads to read.
         self.actors: frozenset[str] = frozenset()  # those being read
         self.contributing: frozenset[str] = frozenset()  # of these, who has delivered anything or joined just now
@@ -123,6 +128,7 @@ class Roster:
         self._search()
         if len(self._candidates):
             joined += self._admit()
+        self._unread.look()
         self._publish()
         return joined
 
@@ -171,14 +177,22 @@ class Roster:
             if not (name in self._members or name in self._excluded):
                 self._consider(name)
         for name in streams:
-            if not (name in self._members or name in self._excluded):
+            if name not in self._members:
                 if len(self._seen_streams) < _EXCLUDED_MAX:
                     self._seen_streams.add(name)
-                if name not in self._left_behind:
+                if not (name in self._excluded or name in self._left_behind):
                     self._consider(name)
         if whole:
             self._left_behind &= self._seen_streams
-            self._seen_streams.clear()
+            self._unread.found(self._unread_for_long())
+            self._seen_before, self._seen_streams = self._seen_streams, set()
+
+    def _unread_for_long(self) -> set[str]:
+        """Streams that were not read at two searches; but not those whose turn to be admitted comes."""
+        there = self._seen_streams & self._seen_before - self._members.keys()
+        if len(self._members) >= self._most:
+            return there
+        return {name for name in there if name not in self._candidates}
 
     def _consider(self, name: str) -> None:
         if self._admits(name):

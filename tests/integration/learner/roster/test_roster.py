@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from itertools import cycle
 
 import pytest
 from support.learners import CONFIG, head_of, learning
-from support.runs import NEVER, entry, fragment, joined_connection
-from support.servers import wait_until
+from support.runs import NEVER, entry, fragment, hash_of, joined_connection
+from support.servers import KINDS, RealServer, wait_until
 
 from broodmind.actors.transport.incarnation import parse_incarnation
 from broodmind.common.server.keys import Keys
+from broodmind.common.server.streams import ServerFull
+from broodmind.deploy.observe.run_view import look
+from broodmind.deploy.observe.status import describe
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.roster.roster import Roster
 
@@ -34,6 +38,27 @@ def push(redis, keys, actor, count=2):
 
 def roster_of(redis, keys):
     return {raw.decode() for raw in redis.call("HKEYS", keys.roster)}
+
+
+EVIL = ("evil-997", "evil-998", "evil-999")
+
+
+def fill(redis, keys):
+    """Add to streams of no actor as much as the server takes, and then as little as it takes."""
+    for size in (1 << 20, 1 << 14, 1):
+        names = cycle(EVIL)
+        while True:
+            added = ("XADD", keys.trajectories(next(names)), "*", "x", b"\0" * size)
+            if isinstance(redis.replies([added])[0], ServerFull):
+                break
+
+
+def is_full(redis):
+    return isinstance(redis.replies([("SET", "probe", "x")])[0], ServerFull)
+
+
+def stats_of(redis, keys):
+    return hash_of(redis, keys.stats)
 
 
 @pytest.mark.parametrize("where", ["in the roster", "in heartbeats"])
@@ -114,3 +139,62 @@ def test_a_search_finds_actors_among_the_keys_of_others(shared_server, redis, ru
         wait_until(lambda: roster.follow() or roster.actors)
     assert roster.actors == {"a"}
     redis.call("UNLINK", *strangers)
+
+
+def test_streams_that_nobody_reads_are_counted_and_named(shared_server, redis, run, keys):
+    for name in ("nobody", "nobody-000"):
+        push(redis, keys, name)
+    redis.call("SET", keys.trajectories("other"), "no stream")
+    with learning(shared_server.url, run):
+        wait_until(lambda: stats_of(redis, keys).get("unread_streams") == "2", lambda: stats_of(redis, keys))
+        stats = stats_of(redis, keys)
+        assert 1000 < int(stats["unread_bytes"]) < 100_000
+        shown = describe(run, look(redis, keys))
+        assert "warning    2 streams that nobody reads hold 0.0 MB: nobody" in shown
+        beat(redis, keys, "nobody", "nobody-000")  # their actors come
+        head_of(redis, keys, accepted=4)
+        wait_until(lambda: stats_of(redis, keys)["unread_streams"] == "0")
+        assert "nobody reads" not in describe(run, look(redis, keys))
+
+
+def test_streams_that_nobody_will_read_are_deleted_if_told_so(shared_server, redis, run, keys):
+    config = replace(CONFIG, intake=replace(CONFIG.intake, admit="good,gone,full", trim_unread=True))
+    for name in ("nobody", "good", "gone", "unlisted"):
+        push(redis, keys, name)
+    beat(redis, keys, "good", "unlisted")
+    redis.call("SET", keys.incarnation("gone"), "7 c0ffee")  # it lived, and has left entries behind
+    with learning(shared_server.url, run, config):
+        wait_until(lambda: stats_of(redis, keys).get("unread_trimmed") == "4", lambda: stats_of(redis, keys))
+        head_of(redis, keys, accepted=4)
+        assert not redis.call("EXISTS", keys.trajectories("nobody"), keys.trajectories("unlisted"))
+        wait_until(lambda: stats_of(redis, keys)["unread_streams"] == "0")
+    assert roster_of(redis, keys) == {"good", "gone"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("told", ["to trim", "not to trim"])
+def test_a_server_that_unread_streams_have_filled_does_not_stop_the_run_for_good(kind, told):
+    """The rights of one actor's user suffice to fill it. A learner that is told to trim makes room by itself."""
+    server = RealServer(kind, **{"maxmemory-policy": "noeviction"})
+    redis, keys = server.connect(), Keys("filled")
+    with learning(server.url, "filled"):
+        head_of(redis, keys, version=1)
+    redis.call("CONFIG", "SET", "maxmemory", 64 << 20)
+    fill(redis, keys)
+    redis.call("CONFIG", "SET", "maxmemory", 60 << 20)  # not one byte is left
+    intake = replace(CONFIG.intake, trim_unread=told == "to trim")
+    with learning(server.url, "filled", replace(CONFIG, intake=intake, record="{}")):
+        if told == "not to trim":
+            wait_until(lambda: stats_of(redis, keys).get("unread_streams") == "3", lambda: stats_of(redis, keys))
+            text = stats_of(redis, keys)["warning_unread"]
+            assert "evil-997" in text
+            assert "UNLINK" in text
+            with pytest.raises(ServerFull):
+                push(redis, keys, "good")
+            redis.call("UNLINK", *(keys.trajectories(name) for name in EVIL))  # as the warning says
+        wait_until(lambda: not is_full(redis))
+        beat(redis, keys, "good")
+        push(redis, keys, "good")
+        head_of(redis, keys, accepted=2)
+    redis.close()
+    server.close()

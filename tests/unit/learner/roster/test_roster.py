@@ -25,6 +25,8 @@ class Redis:
         self.no_streams, self.lease = set(), LEASE.token
         self.incarnations = set()
         self.asked_to_join = []
+        self.unread = {}  # by name, what may be done with its stream
+        self.stats = {}
 
     def call(self, command, *_):
         if command == "HSCAN":
@@ -42,6 +44,12 @@ class Redis:
     def script(self, _script, keys, token, *arguments):
         if self.lease != token:
             raise ReplyError("FENCED the lease is not " + token)
+        if keys[-1] == KEYS.stats:
+            self.stats |= dict(zip(arguments[::2], arguments[1::2], strict=True))
+            return 0
+        if arguments[-1] in {"keep", "spare", "delete"}:
+            self.unread = dict(zip(arguments[::2], arguments[1::2], strict=True))
+            return [part for name in self.unread for part in (self.lengths.get(name, 0), 1 << 20, 0)]
         if len(keys) == 5 and len(arguments) == 2:
             return self._depart(*arguments)
         _, _, only_alive, *names = arguments
@@ -240,3 +248,42 @@ def test_an_actor_contributes_when_it_is_new_and_when_it_has_delivered():
     clock.now_s += 60
     roster.follow()
     assert (roster.contributing, roster.actors) == ({"a"}, {"a", "b"})
+
+
+def test_a_stream_of_nobody_is_unread_when_two_searches_have_found_it():
+    clock, server = Clock(), Redis("a")
+    server.lengths = {"a": 1, "nobody": 2}
+    roster = a_roster(server, clock=clock)
+    follow(roster, clock)
+    assert server.unread == {}
+    follow(roster, clock, times=9)
+    assert server.unread == {"nobody": "keep"}
+    assert (server.stats["unread_streams"], server.stats["unread_bytes"]) == (1, 1 << 20)
+    server.alive.add("nobody")
+    follow(roster, clock, times=9)
+    assert roster.actors == {"a", "nobody"}
+    assert (server.stats["unread_streams"], server.stats["warning_unread"]) == (0, "")
+
+
+def test_of_whom_the_configuration_does_not_list_the_stream_is_deleted_if_told_so():
+    server = Redis("a", "b")
+    server.lengths = {"a": 1, "b": 1, "nobody": 1}
+    roster = a_roster(server, admits={"a", "nobody"}.__contains__, trim_unread=True)
+    follow(roster, times=2)
+    assert server.unread == {"b": "delete", "nobody": "spare"}
+
+
+def test_who_waits_for_its_turn_to_be_admitted_is_not_unread_and_who_finds_no_room_is():
+    clock, names = Clock(), [f"a{number:06}" for number in range(MOST + 10)]
+    server = Redis(*names)
+    server.lengths = dict.fromkeys(names, 1)
+    roster = a_roster(server, clock=clock)
+    follow(roster, clock, times=3)
+    assert len(roster.actors) < MOST
+    assert server.unread == {}
+    for _ in range(2 * MOST // ADMITTED_AT_ONCE):
+        follow(roster, clock)
+        for name in roster.actors:
+            roster.advance(name, b"7-1")
+    follow(roster, clock, times=2)
+    assert len(server.unread) == 10
