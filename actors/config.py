@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from ..common.errors import ConfigError
+from ..common.own_metrics import NAMES_MAX, check_name
 from ..common.setting import Setting, check_settings
 
 NO_PROGRESS_S = 300.0
@@ -29,6 +31,10 @@ class ActorsConfig:
             "Play with a policy that is older than the newest by this much. For experiments.", ge=0, unit="versions"
         ),
     ] = 0
+    metric: Annotated[
+        tuple[str, ...],
+        Setting("Names of numbers in the infos of games that ended, to be shown beside the returns; up to 32."),
+    ] = ()
     journal: Annotated[
         Path | None,
         Setting(
@@ -40,6 +46,10 @@ class ActorsConfig:
     def __post_init__(self) -> None:
         """Check ranges once, here."""
         check_settings(self)
+        for name in self.metric:
+            check_name(name)
+        if len(self.metric) > NAMES_MAX:
+            raise ConfigError(f"metric: {len(self.metric)} names, expected at most {NAMES_MAX}")
 
 
 @dataclass(frozen=True, slots=True)

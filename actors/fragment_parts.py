@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..common.own_metrics import of_games
 from ..common.wire.entry_header import Episodes
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def _some_of(episodes: Episodes, games: Sequence[int]) -> Episodes:
         tuple(episodes.lengths[at] for at in games),
         tuple(episodes.began_ms[at] for at in games),
         None if episodes.wins is None else tuple(episodes.wins[at] for at in games),
+        of_games(episodes.metrics[at] for at in games) if episodes.metrics else (),
     )
 
 

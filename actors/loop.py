@@ -14,7 +14,7 @@ from .rollout import make_rollout
 from .transport.blocking_connection import BlockingActorConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ..common.process.shutdown import Stop
@@ -32,6 +32,7 @@ def act(
     policy_lag: int = 0,
     journals: Path | None = None,
     game_args: Mapping[str, Any] | None = None,
+    own_metrics: Sequence[str] = (),
 ) -> None:
     """Play `envs` copies of a game for a run until `stop`.
 
@@ -48,6 +49,7 @@ def act(
         policy_lag: the number of versions that the policy is older than the latest one, for experiments with staleness.
         journals: a folder for the journal of acknowledged entries, for `broodmind verify`; None: no journal.
         game_args: the arguments of the game.
+        own_metrics: names of numbers in the infos of games that ended, to be sent with their returns.
 
     Raises:
         ConfigError: if there is no such game. SpecMismatch: if it is not the run's game.
@@ -63,7 +65,7 @@ def act(
         spec.check_game(game.spec)
         seed_key = (name_key(actor), connection.join(spec))
         rng = generator(spec.seed, Role.ACTIONS, *seed_key)
-        rollout = make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, *seed_key), rng)
+        rollout = make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, *seed_key), rng, own_metrics)
         latest = connection.policy(None, stop)
         recent = deque([latest], maxlen=policy_lag + 1)
         _log.info("playing", actor=actor, game=spec.game.name, envs=envs)

@@ -11,6 +11,7 @@ from ..common.process.clock import now_ms
 from ..common.wire.entry_header import Episodes
 from ..common.wire.trajectory import Trajectory
 from .inference.exploration_noise import make_noise
+from .info_metrics import NO_METRICS, InfoMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,10 +43,20 @@ class Rollout(Protocol):
         """Play a fragment, or, for a rollout of whole games, one step; returns the fragments that were completed."""
 
 
-def make_rollout(game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Generator) -> Rollout:
-    """The kind of rollout that the run's spec requires. `seed` starts the games, `rng` draws the actions."""
+def make_rollout(
+    game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Generator, metrics: Sequence[str] = ()
+) -> Rollout:
+    """The kind of rollout that the run's spec requires.
+
+    Args:
+        game: is played.
+        spec: of the run.
+        seed: starts the games.
+        rng: draws the actions.
+        metrics: names of numbers in the infos of games that ended, to be sent with their returns.
+    """
     kind = StepRollout if spec.rollout.unroll == "steps" else GameRollout
-    return kind(game, spec.rollout.fragment_length, seed, rng, make_noise(spec.rollout))
+    return kind(game, spec.rollout.fragment_length, seed, rng, make_noise(spec.rollout), InfoMetrics(metrics))
 
 
 def empty_actions(spec: GameSpec, shape: tuple[int, int]) -> ActionArray:
@@ -66,8 +77,8 @@ def empty_masks(spec: GameSpec, shape: tuple[int, int]) -> NDArray[np.bool_] | N
 class _Games:
     """The games in progress: their current observations, and their returns and lengths so far."""
 
-    def __init__(self, game: VectorGame, seed: int) -> None:
-        self._game = game
+    def __init__(self, game: VectorGame, seed: int, metrics: InfoMetrics) -> None:
+        self._game, self._metrics = game, metrics
         start = game.reset(seed)
         self.observations, self.masks = start.observations, start.masks
         self.starting = np.zeros(game.num_envs, np.bool_)  # columns whose next step only resets
@@ -96,9 +107,12 @@ class _Games:
         """When the earliest begun of the games in play began."""
         return int(self._began_ms.min())
 
-    def take_episodes(self, ended: NDArray[np.bool_], wins: NDArray[np.bool_] | None) -> Episodes:
-        """The games that ended, in columns [B]; these columns start again from zero. `wins` [B] is None without any."""
-        won = None
+    def take_episodes(self, ended: NDArray[np.bool_], step: Step | None) -> Episodes:
+        """The games that ended, in columns [B]; these columns start again from zero.
+
+        `step` is the one that ended them; None: they were only cut off, so that it does not say how they went.
+        """
+        won, wins = None, None if step is None else step.wins
         if self._wins:
             won = (False,) * int(np.count_nonzero(ended)) if wins is None else tuple(wins[ended].tolist())
         episodes = Episodes(
@@ -106,6 +120,7 @@ class _Games:
             tuple(self._lengths[ended].tolist()),
             tuple(self._began_ms[ended].tolist()),
             won,
+            self._metrics.of_games(step.infos, ended) if self._metrics.names and step is not None else (),
         )
         self._returns[ended] = 0
         self._lengths[ended] = 0
@@ -117,10 +132,16 @@ class StepRollout:
     """Fragments of `length` steps of all columns; games end and begin within them."""
 
     def __init__(
-        self, game: VectorGame, length: int, seed: int, rng: np.random.Generator, noise: CorrelatedNoise | None = None
+        self,
+        game: VectorGame,
+        length: int,
+        seed: int,
+        rng: np.random.Generator,
+        noise: CorrelatedNoise | None = None,
+        metrics: InfoMetrics = NO_METRICS,
     ) -> None:
         self._spec, self._length, self._rng, self._noise = game.spec, length, rng, noise
-        self._games = _Games(game, seed)
+        self._games = _Games(game, seed, metrics)
         self._columns = game.num_envs
 
     def play(self, policy: Policy) -> list[Fragment]:
@@ -141,7 +162,7 @@ class StepRollout:
             step, valid[t], ended = games.step(actions[t])
             rewards[t], terminated[t], truncated[t] = step.rewards, step.terminated, step.truncated
             if ended.any():
-                episodes += games.take_episodes(ended, step.wins)
+                episodes += games.take_episodes(ended, step)
         observations[length] = games.observations
         trajectory = Trajectory(
             observations=observations,
@@ -164,10 +185,16 @@ class GameRollout:
     """
 
     def __init__(
-        self, game: VectorGame, length: int, seed: int, rng: np.random.Generator, noise: CorrelatedNoise | None = None
+        self,
+        game: VectorGame,
+        length: int,
+        seed: int,
+        rng: np.random.Generator,
+        noise: CorrelatedNoise | None = None,
+        metrics: InfoMetrics = NO_METRICS,
     ) -> None:
         self._spec, self._length, self._rng, self._noise = game.spec, length, rng, noise
-        self._games = _Games(game, seed)
+        self._games = _Games(game, seed, metrics)
         columns = game.num_envs
         self._columns = np.arange(columns)
         self._at = np.zeros(columns, np.int64)  # steps of each column's game recorded so far
@@ -241,7 +268,7 @@ class GameRollout:
             valid=np.ones((length, 1), np.bool_),
             masks=None if self._masks is None else self._masks[here].copy(),
             version_offsets=offsets,
-            episodes=self._games.take_episodes(only, step.wins if over else None),
+            episodes=self._games.take_episodes(only, step if over else None),
         )
         return Fragment(trajectory, (low, high), self._games.open_since_ms)
 

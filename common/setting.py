@@ -49,7 +49,7 @@ class SettingField:
     """One setting of a class."""
 
     name: str
-    kind: type  # bool, int, float, str, Path, tuple for whole numbers with commas between, or dict for named values
+    kind: type  # bool, int, float, str, Path, tuple for whole numbers, list for names, or dict for named values
     optional: bool
     choices: tuple[str, ...]  # empty: anything in the range
     default: Any
@@ -78,6 +78,7 @@ class SettingField:
             float: "a finite number",
             str: "text",
             Path: "a path",
+            list: "names, one by one or with commas between",
             dict: "values by name: true, false, finite numbers, text, and lists or tables of these",
         }
         kind = kinds.get(self.kind, "whole numbers such as 64,64")
@@ -113,11 +114,8 @@ class SettingField:
             return None
         if self.kind is bool:
             return raw if isinstance(raw, bool) else _WORDS[str(raw).strip().lower()]
-        if self.kind is tuple:
-            parts = raw.split(",") if isinstance(raw, str) else raw
-            if not isinstance(parts, list | tuple):
-                raise TypeError
-            return tuple(_whole(part) for part in parts)
+        if self.kind in {tuple, list}:
+            return _whole_numbers(raw) if self.kind is tuple else _names(raw)
         if isinstance(raw, bool):
             raise TypeError
         if self.kind is int:
@@ -135,6 +133,8 @@ class SettingField:
             return value in self.choices
         if self.kind is tuple:
             return bool(value) and all(self._in_range(each) for each in value)
+        if self.kind is list:
+            return isinstance(value, tuple) and all(isinstance(each, str) and each for each in value)
         if self.kind is dict:
             return isinstance(value, dict) and _is_plain(value)
         return self.kind not in {int, float} or self._in_range(value)
@@ -188,10 +188,25 @@ def _kind(hint: Any) -> tuple[type, bool, tuple[str, ...]]:  # noqa: ANN401 - a 
     if get_origin(hint) is Literal:
         return str, False, get_args(hint)
     if get_origin(hint) is tuple:
-        return tuple, False, ()
+        return list if str in get_args(hint) else tuple, False, ()
     if get_origin(hint) is dict:
         return dict, False, ()
     return hint, False, ()
+
+
+def _whole_numbers(raw: object) -> tuple[int, ...]:
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(parts, list | tuple):
+        raise TypeError
+    return tuple(_whole(part) for part in parts)
+
+
+def _names(raw: object) -> tuple[str, ...]:
+    """Names from text with commas between, or from a list of such texts; each once."""
+    texts = [raw] if isinstance(raw, str) else raw
+    if not isinstance(texts, list | tuple) or not all(isinstance(each, str) for each in texts):
+        raise TypeError
+    return tuple(dict.fromkeys(part.strip() for text in texts for part in text.split(",")))
 
 
 def _named_values(raw: object, setting: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from ...common.errors import ConfigError
+from ...common.own_metrics import NAMES_MAX, check_name, check_value
 from ...common.process.clock import monotonic_s, now_ms
 from ...common.process.log import Log
 from ...common.wire.trajectory import REWARD_MAX
@@ -96,6 +97,7 @@ class Episode:
         self._given_up = given_up  # it is played with the policy, and not recorded
         self._unusable = "" if policy else "played without a policy"  # why its data cannot be trained on
         self._steps, self._total_reward = 0, 0.0
+        self._metrics: dict[str, list[float]] = {}  # the game's own: the sum and the number of the values
 
     @property
     def over(self) -> bool:
@@ -183,6 +185,33 @@ class Episode:
             self._total_reward += value
             if self._buffer.rewards and self._cut is None:
                 self._buffer.rewards[-1] += value
+
+    def log(self, name: str, value: float) -> None:
+        """Note a number of the game's own, such as its supply, to be shown beside the returns.
+
+        A game counts with the mean of what was logged in it, and the run shows the mean over its last hundred games.
+        Games that are aborted, or are not recorded, do not count. A game has up to 32 names.
+
+        Args:
+            name: up to 64 letters, digits, dots, dashes, slashes and underscores.
+            value: a finite number.
+
+        Raises:
+            ConfigError: for another name or value, until one game with a policy has ended. The game is trained on
+                nevertheless.
+        """
+        try:
+            if self.over:
+                raise ConfigError(f"metric {name}: logged after the end of the game, expected before")  # noqa: TRY301
+            amount = check_value(check_name(name), number(f"metric {name}", value))
+            if name not in self._metrics and len(self._metrics) == NAMES_MAX:
+                raise ConfigError(f"metric {name}: one more name, expected at most {NAMES_MAX} in a game")  # noqa: TRY301
+        except ConfigError as error:
+            self._error_policy.raise_or_log(str(error))
+            return
+        total = self._metrics.setdefault(name, [0.0, 0])
+        total[0] += amount
+        total[1] += 1
 
     def end(self, outcome: Outcome, reward: float = 0.0, observation: ArrayLike | None = None) -> None:
         """End the game with an outcome. Only a game that was ended so can be trained on.
@@ -302,5 +331,6 @@ class Episode:
         )
         game = None
         if end is not None and self._policy is not None:
-            game = RecordedGame(self.id, self._buffer, end, self.began_ms, self._policy.spec)
+            metrics = tuple((name, total / count) for name, (total, count) in sorted(self._metrics.items()))
+            game = RecordedGame(self.id, self._buffer, end, self.began_ms, self._policy.spec, metrics)
         self._on_end(self, FinishedEpisode(self.record, game, self._given_up))

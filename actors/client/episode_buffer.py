@@ -6,12 +6,14 @@ import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ...common.own_metrics import NO_METRICS
 from ...common.wire.trajectory import MAX_BYTES, MAX_COLUMNS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ...common.own_metrics import OwnMetrics
     from ...common.policy.distributions import ActionArray
     from ...common.spec import RunSpec
     from ...common.wire.weights import Pointer
@@ -70,6 +72,7 @@ class RecordedGame:
     end: EpisodeEnd
     began_ms: int
     spec: RunSpec
+    metrics: OwnMetrics = NO_METRICS  # the game's own
 
     @property
     def steps(self) -> int:

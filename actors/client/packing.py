@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...common.own_metrics import of_games
 from ...common.wire.entry_header import Episodes, Header
 from ...common.wire.trajectory import MAX_COLUMNS, Trajectory
 
@@ -166,6 +167,7 @@ def to_trajectory(games: Sequence[RecordedGame]) -> Trajectory:
             tuple(lengths.tolist()),
             tuple(game.began_ms for game in games),
             tuple(game.end.won for game in games) if spec.game.wins else None,
+            of_games(game.metrics for game in games),
         ),
     )
 

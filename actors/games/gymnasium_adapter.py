@@ -145,6 +145,7 @@ class GymnasiumGame:
             terminated,
             truncated & ~terminated,
             self._masks(infos),
+            infos=infos,
         )
 
     def render(self) -> Any:  # noqa: ANN401 - an image or text

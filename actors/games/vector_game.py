@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -28,6 +30,9 @@ class Step:
     truncated: NDArray[np.bool_]  # [B] the game was cut off from outside (a step limit); its value is bootstrapped
     masks: NDArray[np.bool_] | None = None  # [B, A] the legal next actions; None if the game has no action mask
     wins: NDArray[np.bool_] | None = None  # [B] read only where the game has just ended; None if it reports no wins
+    # In the layout of Gymnasium's vector environments: by name an array [B], and by _name which of its items count. The
+    # numbers that `--metric` names are read where a game has just ended.
+    infos: Mapping[str, Any] | None = None
 
 
 class VectorGame(Protocol):

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import WireError
+from ..own_metrics import NO_METRICS, OwnMetrics, metrics_from_text, metrics_to_text, of_games
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,9 +38,15 @@ class Episodes:
     lengths: tuple[int, ...] = ()  # in steps
     began_ms: tuple[int, ...] = ()  # when each began, by the same clock as the header's `created_ms`
     wins: tuple[bool, ...] | None = None  # None where the game reports none
+    metrics: tuple[OwnMetrics, ...] = ()  # the game's own; empty where no game has any
 
     def __len__(self) -> int:
         return len(self.returns)
+
+    @property
+    def own_metrics(self) -> tuple[OwnMetrics, ...]:
+        """The metrics of each game, one item a game."""
+        return self.metrics or (NO_METRICS,) * len(self)
 
     def __add__(self, other: Episodes) -> Episodes:
         """The games of both, in order. Where one side has games without wins, the result has none."""
@@ -47,7 +54,11 @@ class Episodes:
             return self if self.returns else other
         wins = None if self.wins is None or other.wins is None else self.wins + other.wins
         return Episodes(
-            self.returns + other.returns, self.lengths + other.lengths, self.began_ms + other.began_ms, wins
+            self.returns + other.returns,
+            self.lengths + other.lengths,
+            self.began_ms + other.began_ms,
+            wins,
+            metrics=of_games((*self.own_metrics, *other.own_metrics)) if self.metrics or other.metrics else (),
         )
 
 
@@ -96,7 +107,7 @@ class Header:
         episodes, since_ms = self.episodes, self.open_since_ms
         if clock_offset_ms and episodes.returns:
             began_ms = tuple([each + clock_offset_ms for each in episodes.began_ms])
-            episodes = Episodes(episodes.returns, episodes.lengths, began_ms, episodes.wins)
+            episodes = replace(episodes, began_ms=began_ms)
         return Header(
             self.epoch,
             self.versions,
@@ -128,6 +139,8 @@ class Header:
             ]
             if episodes.wins is not None:
                 fields += [b"wins", " ".join(["1" if won else "0" for won in episodes.wins])]
+            if episodes.metrics:
+                fields += [b"metrics", metrics_to_text(episodes.metrics)]
         if self.imported:
             fields += [b"imported", b"1"]
         fields += [b"payload", payload]
@@ -144,6 +157,7 @@ class _Layout:
 
     games: bool
     wins: bool
+    metrics: bool
     imported: bool
 
     @property
@@ -152,6 +166,7 @@ class _Layout:
             *_NAMES,
             *(_OF_GAMES if self.games else ()),
             *((b"wins",) if self.wins else ()),
+            *((b"metrics",) if self.metrics else ()),
             *((b"imported",) if self.imported else ()),
             b"payload",
         )
@@ -161,8 +176,9 @@ _LAYOUTS = {
     layout.names: layout
     for games in (False, True)
     for wins in ((False, True) if games else (False,))
+    for metrics in ((False, True) if games else (False,))
     for imported in (False, True)
-    if (layout := _Layout(games, wins, imported))
+    if (layout := _Layout(games, wins, metrics, imported))
 }
 
 
@@ -180,6 +196,7 @@ def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
     payload = rest.pop()
     if layout.imported and (flag := rest.pop()) != b"1":
         raise WireError(f"entry: imported is {flag!r:.40}, expected 1, or no such field")
+    metrics = rest.pop() if layout.metrics else None
     try:
         epoch_number, step_count, payload_bytes = int(epoch), int(steps), int(size)
         game_count, time_ms, given_up = int(games), int(time), int(overflow)
@@ -211,7 +228,7 @@ def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
             step_count,
             time_ms,
             _parse_commits(commits, one=low == high),
-            _parse_episodes(rest, game_count, time_ms) if layout.games else NO_EPISODES,
+            _parse_games(rest, game_count, time_ms, metrics) if layout.games else NO_EPISODES,
             None if open_for_ms is None else time_ms - open_for_ms,
             given_up,
             layout.imported,
@@ -229,10 +246,10 @@ def _wrong_fields(raw: list[bytes] | None) -> WireError:
             f"entry: format {raw[1]!r:.40}, expected {FORMAT}: its actor is of another version of broodmind"
         )
     names = b" ".join(raw[::2])[:120] if raw else None
-    wanted = b" ".join(_Layout(games=True, wins=True, imported=True).names).decode()
+    wanted = b" ".join(_Layout(games=True, wins=True, metrics=True, imported=True).names).decode()
     return WireError(
-        f"entry: fields {names!r}, expected {wanted} (returns, lengths, began and wins where games ended; imported "
-        "where it is)"
+        f"entry: fields {names!r}, expected {wanted} (returns, lengths, began, wins and metrics where games ended; "
+        "imported where it is)"
     )
 
 
@@ -261,6 +278,12 @@ def _parse_commits(raw: bytes, *, one: bool) -> tuple[str, str]:
         raise WireError(f"entry: commits are {raw!r:.40}, expected the id of each version's commit")
     text = first.decode()
     return text, text if one else last.decode()
+
+
+def _parse_games(raw: list[bytes], games: int, time_ms: int, metrics: bytes | None) -> Episodes:
+    """The games' fields, with their own metrics where there are any."""
+    episodes = _parse_episodes(raw, games, time_ms)
+    return episodes if metrics is None else replace(episodes, metrics=metrics_from_text(metrics, games))
 
 
 def _parse_episodes(raw: list[bytes], games: int, time_ms: int) -> Episodes:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .tree import Entry
 
+_MULTIPLE: dict[type, str] = {dict: "NAME=VALUE", list: "NAME"}  # kinds of settings that may be given several times
 _METAVARS = {int: "INTEGER", float: "FLOAT", str: "TEXT", tuple: "N,N"}
 
 
@@ -49,7 +50,7 @@ def with_settings(
     """
     chosen = [entry for entry in entries().values() if {entry.name, *entry.path[:1]} & set(names)]
     chosen = [entry for entry in chosen if entry.name not in without]
-    tables = {entry.name for entry in chosen if entry.field.kind is dict}
+    multiple = {entry.name for entry in chosen if entry.field.kind in _MULTIPLE}
     made = [_option(entry) for entry in chosen if not entry.field.setting.secret]
     made += old_options.options([entry.name for entry in chosen])
     made.append(
@@ -75,7 +76,7 @@ def with_settings(
                 command = context.info_name or ""
                 warn_of_unknown(os.environ, context)
                 typed |= {e.name: v for e in chosen if (v := parameters.get(e.name)) is not None}
-                typed = {name: value for name, value in typed.items() if value or name not in tables}
+                typed = {name: value for name, value in typed.items() if value or name not in multiple}
                 given = gather(command, typed, config_file)
             mine = {entry.name for entry in chosen}
             return function(given, **{name: value for name, value in parameters.items() if name not in mine})
@@ -106,10 +107,9 @@ def _option(entry: Entry) -> Callable[..., Any]:
     if field.kind is bool:
         dashed = entry.option.removeprefix("--")
         return click.option(f"--{dashed}/--no-{dashed}", entry.name, cls=_SettingOption, entry=entry, default=None)
-    if field.kind is dict:
-        return click.option(
-            entry.option, entry.name, cls=_SettingOption, entry=entry, multiple=True, metavar="NAME=VALUE"
-        )
+    if field.kind in _MULTIPLE:
+        metavar = _MULTIPLE[field.kind]
+        return click.option(entry.option, entry.name, cls=_SettingOption, entry=entry, multiple=True, metavar=metavar)
     metavar = f"[{'|'.join(field.choices)}]" if field.choices else _METAVARS.get(field.kind, "PATH")
     return click.option(entry.option, entry.name, cls=_SettingOption, entry=entry, metavar=metavar)
 
@@ -143,7 +143,7 @@ def default_in_words(entry: Entry, command: str | None = None) -> str:
 
 
 def _shown(value: object) -> str:
-    if value is None or value == {}:
+    if value is None or value in ({}, ()):
         return "none"
     if isinstance(value, tuple):
         return ",".join(map(str, value))

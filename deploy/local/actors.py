@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PAUSE_S = 60.0  # before the next start of an actor that failed repeatedly; the other actors continue
 _SETTINGS = ("run", "game", "game_args", "connection", "actors", "supervision", "starcraft2", "serve")
-_PLAYING = ("game", "game_args", "envs", "policy_lag", "actors", "map", "opponent", "game_seconds")
+_PLAYING = ("game", "game_args", "envs", "policy_lag", "metric", "actors", "map", "opponent", "game_seconds")
 _SUPERVISING = ("no_progress_seconds", "max_attempt_seconds")
 
 
@@ -105,7 +105,7 @@ def run_actor(url: str, config: Config) -> None:
             stopping = HeartbeatStop(stop, progress)
             act(
                 *(url, config.run, playing.name, config.game, playing.envs, stopping, playing.policy_lag),
-                *(playing.journal, config.game_args),
+                *(playing.journal, config.game_args, playing.metric),
             )
 
 

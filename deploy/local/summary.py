@@ -13,6 +13,7 @@ from ...common.process.log import Log
 from ...common.spec import READABLE, RunSpec
 from ...common.wire.weights import Pointer, decode_weights
 from ...learner.ledger.counters import REJECTION_COUNTERS
+from ..observe.progress_figures import own_metrics
 from ..observe.run_view import look
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def summarise(view: RunView, began_ms: int, seen: Seen, evaluations: Mapping[str
         "games": int(head["games"]),
         "version": int(head["version"]),
         "return_mean": float(stats["return_mean"]) if "return_mean" in stats else None,
+        "metrics": {name: float(value) for name, value in own_metrics(stats).items()},
         "rejected": {name: int(head[name]) for name in REJECTION_COUNTERS},
         "staleness": {name: float(stats.get(f"staleness_{name}", 0)) for name in ("p50", "p95", "max")},
         "evaluation": next(iter(played.values())),
@@ -125,6 +127,9 @@ def report(summary: dict[str, Any], picture: Path | None, folder: RunFolder) -> 
         f"{summary['steps_per_second']:,} a second, {summary['games']:,} games, version {summary['version']}",
         err=True,
     )
+    if summary["metrics"]:
+        own = "   ".join(f"{name} {mean:g}" for name, mean in summary["metrics"].items())
+        click.echo(f"of the last 100 games: {own}", err=True)
     for name, evaluation in summary.get("evaluations", {"": summary["evaluation"]}).items():
         by = f" by {name}" if name else ""
         wins = f", {evaluation['wins']} of {evaluation['episodes']} games won" if "wins" in evaluation else ""

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ...common.own_metrics import STATISTIC
 from ...learner.ledger.counters import REJECTION_COUNTERS
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ _FIGURES = {
     "win_rate": "wins",
     "staleness_p95": "stale p95",
 }
-_OWN = "metric_"  # how the statistics name a game's own metrics
 
 
 @dataclass(slots=True)
@@ -51,9 +51,9 @@ def all_values(run: LocalRun, view: RunView, seconds: float) -> dict[str, str]:
     """All values that are shown, by label."""
     stats = view.stats
     shown = {label: short(stats[name]) for name, label in _FIGURES.items() if name in stats}
-    shown |= {name.removeprefix(_OWN): short(value) for name, value in stats.items() if name.startswith(_OWN)}
     return {
         **shown,
+        **{name: short(value) for name, value in own_metrics(stats).items()},
         "lag": str(view.lag),
         "backlog": str(view.backlog),
         "actors": str(sum("state" in actor.heartbeat for actor in view.actors)),
@@ -90,6 +90,11 @@ def rejected(head: Mapping[str, str]) -> str:
     counts = {name: int(head.get(name, 0)) for name in REJECTION_COUNTERS}
     reasons = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
     return f"{sum(counts.values()):,} ({reasons})" if reasons else "0"
+
+
+def own_metrics(stats: Mapping[str, str]) -> dict[str, str]:
+    """The means of the game's own metrics, by the names that the game gave them."""
+    return {name.removeprefix(STATISTIC): stats[name] for name in sorted(stats) if name.startswith(STATISTIC)}
 
 
 def warnings(view: RunView) -> list[str]:

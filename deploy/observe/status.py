@@ -18,6 +18,7 @@ from ...learner.ledger.counters import REJECTION_COUNTERS
 from ..config.effective import server_url
 from ..config.options import with_settings
 from ..config.tree import Config
+from .progress_figures import own_metrics
 from .run_view import RunView, look
 
 if TYPE_CHECKING:
@@ -67,11 +68,12 @@ def _advice(head: dict[str, str], stats: dict[str, str]) -> list[str]:
 
 def describe(run: str, view: RunView) -> str:
     """The view as text, for people."""
-    head, stats = view.head, view.stats
+    head, stats, own = view.head, view.stats, own_metrics(view.stats)
     learner = f"learner {view.lease}" if view.lease else "no learner"
     lines = [
         f"run {run}   epoch {head['epoch']}   version {head['version']}   commit {head['commit']}   {learner}",
         "   ".join(f"{name} {stats[name]}" for name in _SHOWN if name in stats),
+        *(["own        " + "   ".join(f"{name} {value}" for name, value in own.items())] if own else []),
         "rejected   " + "   ".join(f"{name} {head.get(name, 0)}" for name in REJECTION_COUNTERS),
         *_advice(head, stats),
         f"{'actor':<40} {'lag':>5} {'pending':>8} {'backlog':>8} {'version':>8} {'steps/s':>9}  state",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...common.own_metrics import NO_METRICS, metrics_of
 from ...common.wire import codec
 
 if TYPE_CHECKING:
@@ -18,19 +19,24 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ...common.own_metrics import OwnMetrics
     from ...common.wire.entry_header import Header
 
 UNKNOWN = -1.0  # whether a game was won, where the run's game reports no wins
 WAITING_MAX = 4096  # games; with more, those that began first no longer wait
 HOLD_MAX_MS = 600_000  # nobody waits for a game that has been in play for longer: it may hang, or never end
-BEGAN, RETURN, LENGTH, WON = range(4)  # the columns of a table of games; the last is 0, 1, or UNKNOWN
+# The columns of a table of games. WON is 0, 1, or UNKNOWN; METRICS is the key of the game's own metrics, or 0.
+BEGAN, RETURN, LENGTH, WON, METRICS = range(5)
+_COLUMNS = 5
 
 
 class BeginOrder:
     """The games that wait, and when each actor's earliest begun game in play began."""
 
     def __init__(self) -> None:
-        self._waiting = np.empty((0, 4))
+        self._waiting = np.empty((0, _COLUMNS))
+        self._metrics: dict[int, OwnMetrics] = {}  # of games that wait, by their key
+        self._key = 0  # the last one given
         self._open_since_ms: dict[str, int] = {}  # only actors that have a game in play
 
     @property
@@ -47,14 +53,15 @@ class BeginOrder:
             now_ms: the server's time.
 
         Returns:
-            Games [N, 4], in the order in which they began; of those of one millisecond, in the order of arrival.
+            Games [N, 5], in the order in which they began; of those of one millisecond, in the order of arrival.
+            `pop_metrics` has their own metrics.
         """
         for actor, header in arrived:
             if header.open_since_ms is None:
                 self._open_since_ms.pop(actor, None)
             else:
                 self._open_since_ms[actor] = header.open_since_ms
-        ended = _table([header for _, header in arrived if header.games])
+        ended = self._table([header for _, header in arrived if header.games])
         if len(ended):
             ended[:, BEGAN] = np.minimum(ended[:, BEGAN], now_ms)  # none of the future, which would wait for ever
             games = np.concatenate([self._waiting, ended])
@@ -76,24 +83,45 @@ class BeginOrder:
 
     def state(self) -> dict[str, object]:
         """For `restore`."""
-        return {"waiting": self._waiting, "open_since_ms": self._open_since_ms}
+        metrics = [[key, dict(each)] for key, each in self._metrics.items()]
+        return {"waiting": self._waiting, "open_since_ms": self._open_since_ms, "metrics": metrics}
 
     def restore(self, state: Mapping[str, object]) -> None:
         """Continue from a decoded result of `state`. Raises WireError or TypeError if it is not one."""
-        self._waiting = codec.take_array(state, "waiting", ("<f8",), (None, 4))
+        waiting = codec.take_array(state, "waiting", ("<f8",), (None, None))
+        if not WON < waiting.shape[1] <= _COLUMNS:
+            raise TypeError(f"waiting: {waiting.shape[1]} columns, expected {_COLUMNS}")
+        # A state of before there were metrics has a column less.
+        self._waiting = np.pad(waiting, ((0, 0), (0, _COLUMNS - waiting.shape[1])))
         open_since_ms = state["open_since_ms"]
         if not isinstance(open_since_ms, dict) or not all(type(since) is int for since in open_since_ms.values()):
             raise TypeError("open_since_ms: expected integers by actor")
         self._open_since_ms = dict(open_since_ms)
+        # As an entry has them: names and finite numbers.
+        found = {int(key): metrics_of(each) for key, each in state.get("metrics", [])}  # type: ignore[attr-defined]
+        self._metrics, self._key = found, max(found, default=0)
 
+    def pop_metrics(self, games: NDArray[np.float64]) -> list[OwnMetrics]:
+        """The own metrics of games that `take` returned, one item a game; empty where none of them has any."""
+        if not self._metrics:
+            return []
+        return [self._metrics.pop(key, NO_METRICS) for key in games[:, METRICS].astype(np.int64).tolist()]
 
-def _table(headers: Sequence[Header]) -> NDArray[np.float64]:
-    """The games that ended in entries with these headers, [N, 4]."""
-    columns: tuple[list[float], ...] = ([], [], [], [])
-    for header in headers:
-        episodes = header.episodes
-        columns[BEGAN].extend(episodes.began_ms)
-        columns[RETURN].extend(episodes.returns)
-        columns[LENGTH].extend(episodes.lengths)
-        columns[WON].extend(episodes.wins if episodes.wins is not None else [UNKNOWN] * len(episodes))
-    return np.array(columns, np.float64).T
+    def _table(self, headers: Sequence[Header]) -> NDArray[np.float64]:
+        """The games that ended in entries with these headers, [N, 5]."""
+        columns: tuple[list[float], ...] = tuple([] for _ in range(_COLUMNS))
+        for header in headers:
+            episodes = header.episodes
+            columns[BEGAN].extend(episodes.began_ms)
+            columns[RETURN].extend(episodes.returns)
+            columns[LENGTH].extend(episodes.lengths)
+            columns[WON].extend(episodes.wins if episodes.wins is not None else [UNKNOWN] * len(episodes))
+            columns[METRICS].extend(map(self._keep, episodes.metrics) if episodes.metrics else [0] * len(episodes))
+        return np.array(columns, np.float64).T
+
+    def _keep(self, metrics: OwnMetrics) -> int:
+        if not metrics:
+            return 0
+        self._key += 1
+        self._metrics[self._key] = metrics
+        return self._key

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...common.deprecated import stored_fields
+from ...common.own_metrics import STATISTIC
 from .begin_order import LENGTH, RETURN, UNKNOWN, WON, BeginOrder
+from .own_metrics import OwnMetricsHistory
 from .versions_passed import VersionsPassed
 from .weighted_percentiles import weighted_percentiles
 
@@ -38,6 +40,7 @@ class History:
         self._returns: deque[float] = deque(maxlen=GAMES)
         self._lengths: deque[int] = deque(maxlen=GAMES)
         self._wins: deque[bool] = deque(maxlen=GAMES)
+        self._own = OwnMetricsHistory(GAMES)
         self._staleness: deque[int] = deque(maxlen=_ENTRIES)
         self._staleness_steps: deque[int] = deque(maxlen=_ENTRIES)  # how many steps had each
         self._age_s: deque[float] = deque(maxlen=_ENTRIES)
@@ -56,7 +59,9 @@ class History:
             now_ms: the server's time.
         """
         self._games += sum(header.games for _, header in arrived)
-        games = self._order.take(arrived, reading, now_ms)[-GAMES:]
+        released = self._order.take(arrived, reading, now_ms)
+        self._own.add(self._order.pop_metrics(released)[-GAMES:], min(len(released), GAMES))
+        games = released[-GAMES:]
         self._returns.extend(games[:, RETURN].tolist())
         self._lengths.extend(map(int, games[:, LENGTH].tolist()))
         self._wins.extend(won == 1 for won in games[:, WON].tolist() if won != UNKNOWN)
@@ -95,6 +100,10 @@ class History:
         """The means of the last GAMES games, in a few microseconds; None where there is no such game."""
         return {"return_mean": _mean(self._returns), "length_mean": _mean(self._lengths), "win_rate": _mean(self._wins)}
 
+    def own_means(self) -> dict[str, float]:
+        """The means of the games' own metrics over the same games, by name."""
+        return self._own.means()
+
     def metrics(self) -> Metrics:
         """The metrics for which there is data."""
         result: Metrics = {"figure_games": self._games, "figure_games_waiting": self._order.waiting}
@@ -110,6 +119,9 @@ class History:
         if self._age_s:
             p50, p95, top = np.percentile(np.asarray(self._age_s), [50, 95, 100])
             result |= {"age_s_p50": float(p50), "age_s_p95": float(p95), "age_s_max": float(top)}
+        result |= {f"{STATISTIC}{name}": mean for name, mean in self._own.means().items()}
+        if self._own.ignored:
+            result["own_metrics_ignored"] = self._own.ignored
         return result
 
     def rejections(self) -> dict[str, dict[int, int]]:
@@ -130,6 +142,7 @@ class History:
             "games": self._games,
             "begin_order": self._order.state(),
             "versions_passed": self.versions_passed.state(),
+            "own_metrics": self._own.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -147,6 +160,8 @@ class History:
             raise TypeError("staleness_steps: expected a number of at least 1 for each staleness")
         self._games = _number(state["games"])
         self._order.restore(state["begin_order"])
+        if "own_metrics" in state:  # not in a state of before there were any
+            self._own.restore(state["own_metrics"])
         self.versions_passed.restore([_number(value) for value in state["versions_passed"]])
 
 

@@ -113,6 +113,7 @@ class RunStatistics:
             **{name: value for name, value in self._gauges.items() if name.startswith("staleness_")},
             "steps_per_second": round(self._throughput.per_second()),
             "rejected": {name: count for name, count in counters.rejected().items() if count},
+            "metrics": {name: rounded(mean) for name, mean in self._history.own_means().items()},
         }
 
 

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.event_files import scalars
 from support.runs import last_json
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.server.keys import Keys
+from broodmind.deploy.records.run_folder import read_lines
 
 COMMAND = Path(sys.executable).with_name("broodmind")  # as installed: its own folder is where Python looks first
 
@@ -38,7 +40,13 @@ def make_env():
     c = ctypes.CDLL(None)
     c.puts(b'{"loud": "in C"}')
     c.fflush(None)
-    return gymnasium.make("CartPole-v1")
+    return Supply(gymnasium.make("CartPole-v1"))
+
+
+class Supply(gymnasium.Wrapper):
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, terminated, truncated, {**info, "supply": 7.5}
 """
 
 
@@ -60,16 +68,22 @@ def test_up_trains_and_evaluates_a_users_own_game(folder, environment):
     assert summary["evaluation"]["mean"] >= 1
 
 
-def test_json_is_alone_on_standard_output_whatever_the_game_prints_and_its_returns_are(folder, environment):
+def test_json_is_alone_on_standard_output_whatever_the_game_prints_and_its_own_metrics_are_recorded(
+    folder, environment
+):
     (folder / "loud.py").write_text(_LOUD)
     command = [COMMAND, "up", "--game", "loud:make_env", "--actors", "1", "--envs", "2", "--max-steps", "1000"]
     result = subprocess.run(
-        [*command, "--eval-episodes", "3", "--json", "--out", "run"],
+        [*command, "--metric", "supply", "--eval-episodes", "3", "--json", "--out", "run"],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("\n") == 1
-    assert json.loads(result.stdout, parse_constant=pytest.fail)["game"] == "loud:make_env"
+    summary = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert (summary["game"], summary["metrics"]) == ("loud:make_env", {"supply": 7.5})
+    assert read_lines(folder / "run" / "metrics.jsonl")[-1]["metrics"] == {"supply": 7.5}
+    assert {value for _, value, _ in scalars(folder / "run" / "tensorboard")["custom/supply"]} == {7.5}
+    assert "of the last 100 games: supply 7.5" in result.stderr
     for log in ("learner.log", "actor-000.log"):
         text = (folder / "run" / log).read_text()
         assert '{"loud": "in Python"}' in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,3 +94,16 @@ def test_games_that_are_in_a_later_part_are_still_open(fragment):
 
 def _columns(episodes):
     return [column for column in (episodes.returns, episodes.lengths, episodes.began_ms, episodes.wins) if column]
+
+
+def test_own_metrics_go_with_their_games(fragment):
+    episodes = fragment.trajectory.episodes
+    own = tuple((("length", float(length)),) if number % 3 else () for number, length in enumerate(episodes.lengths))
+    trajectory = replace(fragment.trajectory, episodes=replace(episodes, metrics=own))
+    found = []
+    for part in split_for_batch(replace(fragment, trajectory=trajectory), 500):
+        games = part.trajectory.episodes
+        found += games.own_metrics
+        pairs = zip(games.lengths, games.own_metrics, strict=True)
+        assert all(dict(metrics).get("length", length) == length for length, metrics in pairs)
+    assert sorted(found) == sorted(own)

@@ -474,3 +474,36 @@ def test_the_runs_spec_selects_the_kind_of_rollout(unroll, kind):
     game = Script([(2, TERMINATED, True)])
     spec = RunSpec(game.spec, rollout=RolloutSpec(unroll=unroll, fragment_length=5))
     assert type(make_rollout(game, spec, 1, np.random.default_rng(0))) is kind
+
+
+class WithInfos(Script):
+    """Its infos have the number of the game, times ten, plus the column."""
+
+    def _step(self, rewards, endings):
+        step = super()._step(rewards, endings)
+        return replace(step, infos={"supply": self._game * 10.0 + np.arange(self.num_envs)})
+
+
+@pytest.mark.parametrize("unroll", ["steps", "games"])
+def test_own_metrics_are_those_of_the_games_that_ended_in_the_order_of_their_returns(unroll):
+    game = WithInfos([(2, TERMINATED, False)], [(3, TRUNCATED, False)])
+    spec = RunSpec(game.spec, rollout=RolloutSpec(unroll, 6))
+    rollout = make_rollout(game, spec, 1, np.random.default_rng(1), ["supply"])
+    fragments = [each for _ in range(12) for each in rollout.play(CountingPolicy())]
+    episodes = sum((each.trajectory.episodes for each in fragments), Episodes())
+    assert len(episodes) > 6
+    own = [dict(each)["supply"] for each in episodes.metrics]
+    games = {column: [int(value // 10) for value in own if value % 10 == column] for column in (0, 1)}
+    assert games == {column: list(range(len(numbers))) for column, numbers in games.items()}
+    lengths = {0: 2, 1: 3}
+    assert list(episodes.lengths) == [lengths[int(value % 10)] for value in own]
+
+
+def test_a_game_that_is_only_cut_off_has_no_own_metrics():
+    """What the game says in the middle is not how it ended."""
+    game = WithInfos([(9, TERMINATED, False)])
+    spec = RunSpec(game.spec, rollout=RolloutSpec("games", 4))
+    rollout = make_rollout(game, spec, 1, np.random.default_rng(1), ["supply"])
+    cut = [each for _ in range(12) for each in rollout.play(CountingPolicy())]
+    assert cut
+    assert all(each.trajectory.episodes.metrics == () for each in cut)

@@ -19,6 +19,7 @@ class Sample:
     count: Annotated[int, Setting("A count.", gt=0, lt=10)] = 3
     any_number: Annotated[float | None, Setting("Any number.")] = None
     widths: Annotated[tuple[int, ...], Setting("Widths.", ge=1)] = (8, 8)
+    names: Annotated[tuple[str, ...], Setting("Names.")] = ()
     kind: Annotated[Literal["one", "two"], Setting("A kind.")] = "one"
     on: Annotated[bool, Setting("A switch.")] = False
     folder: Annotated[Path | None, Setting("A folder.")] = None
@@ -33,7 +34,7 @@ FIELDS = settings_of(Sample)
 
 
 def test_only_annotated_fields_are_settings():
-    assert list(FIELDS) == ["share", "count", "any_number", "widths", "kind", "on", "folder", "word"]
+    assert list(FIELDS) == ["share", "count", "any_number", "widths", "names", "kind", "on", "folder", "word"]
     assert (FIELDS["share"].kind, FIELDS["share"].default, FIELDS["share"].setting.unit) == (float, 0.5, "of all")
     assert FIELDS["kind"].choices == ("one", "two")
 
@@ -48,6 +49,9 @@ def test_only_annotated_fields_are_settings():
         ("any_number", None, None),
         ("widths", "16,4", (16, 4)),
         ("widths", [16], (16,)),
+        ("names", "supply, apm", ("supply", "apm")),
+        ("names", ["supply", "apm,supply"], ("supply", "apm")),
+        ("names", [], ()),
         ("kind", "two", "two"),
         ("on", "yes", True),
         ("on", "0", False),
@@ -78,6 +82,8 @@ def test_a_value_is_converted_to_its_settings_type(name, raw, value):
         ("widths", "64,x", "widths: '64,x', expected whole numbers such as 64,64 of at least 1"),
         ("widths", "64,0", "widths: '64,0', expected whole numbers such as 64,64 of at least 1"),
         ("widths", [], "widths: [], expected whole numbers such as 64,64 of at least 1"),
+        ("names", "a,,b", "names: 'a,,b', expected names, one by one or with commas between"),
+        ("names", [1], "names: [1], expected names, one by one or with commas between"),
         ("kind", "three", "kind: 'three', expected one of one, two"),
         ("on", "maybe", "on: 'maybe', expected true or false"),
         ("folder", "", "folder: '', expected a path"),

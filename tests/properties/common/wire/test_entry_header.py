@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 from support.payloads import measured
 
 from broodmind.common.errors import WireError
+from broodmind.common.own_metrics import of_games
 from broodmind.common.wire.entry_header import COUNT_MAX, GAMES_MAX, NO_EPISODES, Episodes, Header, parse_entry
 
 counts = st.integers(0, COUNT_MAX - 1)
+names = st.text("aZ0_./-", min_size=1, max_size=64).filter(lambda name: name[0] in "aZ0_")
+own_metrics = st.dictionaries(names, st.floats(-1e15, 1e15), max_size=5).map(lambda own: tuple(sorted(own.items())))
 commits = st.text("0123456789abcdef", max_size=64)
 
 
@@ -27,6 +30,7 @@ def headers(draw):
             tuple(draw(st.lists(st.integers(1, COUNT_MAX - 1), min_size=games, max_size=games))),
             tuple(created - age for age in ages),
             draw(st.none() | st.lists(st.booleans(), min_size=games, max_size=games).map(tuple)),
+            of_games(draw(st.lists(own_metrics, min_size=games, max_size=games))),
         )
     low, high = sorted(draw(st.tuples(counts, counts) | counts.map(lambda version: (version, version))))
     first = draw(commits)

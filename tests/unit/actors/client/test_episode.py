@@ -543,3 +543,68 @@ def test_calls_after_the_end_of_an_episode_are_errors(late):
     table.error_policy.strict = True
     with pytest.raises(ConfigError, match="end of the game"):
         late(episode)
+
+
+# The game's own metrics.
+
+
+def test_a_game_counts_with_the_mean_of_what_was_logged_in_it():
+    table = Table(run_spec())
+    with table.begin() as game:
+        game.act(SEEN)
+        for supply in (12, 14.5, np.float32(15.5)):
+            game.log("supply", supply)
+        game.log("scouted", True)
+        game.end("win")
+    assert table.trajectory().episodes.metrics == ((("scouted", 1.0), ("supply", 14.0)),)
+
+
+def test_games_that_logged_nothing_have_none():
+    table = Table(run_spec())
+    with table.begin() as game:
+        game.act(SEEN)
+        game.end("win")
+    assert table.trajectory().episodes.metrics == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("a b", 1, "metric: 'a b', expected a name"),
+        ("supply", float("nan"), "metric supply: nan, expected a finite number"),
+        ("supply", "many", "metric supply: 'many', expected a number"),
+        ("supply", None, "metric supply: None, expected a number"),
+    ],
+)
+def test_a_wrong_metric_raises_at_once_and_costs_no_game(name, value, problem, caplog):
+    table = Table(run_spec())
+    game = table.begin()
+    game.act(SEEN)
+    with pytest.raises(ConfigError, match=problem):
+        game.log(name, value)
+    game.end("win")
+    assert table.trajectory().episodes.metrics == ()
+    later = table.begin()
+    later.act(SEEN)
+    later.log(name, value)  # a bot that has played a whole game does not crash in a later one
+    later.end("win")
+    assert problem in caplog.text
+    assert table.left[-1].record.trained_on
+
+
+def test_a_game_has_so_many_names():
+    table = Table(run_spec())
+    game = table.begin()
+    for number in range(32):
+        game.log(f"n{number}", 1)
+    game.log("n0", 3)  # no new one
+    with pytest.raises(ConfigError, match="metric n32: one more name, expected at most 32 in a game"):
+        game.log("n32", 1)
+
+
+def test_after_its_end_a_game_logs_nothing():
+    table = Table(run_spec())
+    game = table.begin()
+    game.abort("over")
+    with pytest.raises(ConfigError, match="logged after the end of the game"):
+        game.log("supply", 1)

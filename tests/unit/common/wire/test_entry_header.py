@@ -47,6 +47,8 @@ def test_a_header_without_games_has_no_fields_for_them_and_one_version_stands_on
         HEADER,
         WITHOUT_GAMES,
         replace(HEADER, episodes=replace(GAMES, wins=None)),
+        replace(HEADER, episodes=replace(GAMES, metrics=((("supply", 171.5),), (("a", -1.0), ("supply", 0.1))))),
+        replace(HEADER, episodes=replace(GAMES, wins=None, metrics=((), (("a", 1.0),)))),
         replace(HEADER, commits=("", "")),
         replace(HEADER, commits=("", "c21")),
         replace(WITHOUT_GAMES, commits=("", "")),
@@ -110,8 +112,9 @@ def test_whether_there_are_wins_is_said_by_those_that_have_games():
 # What is no entry of this version.
 
 NAMES = (
-    "format epoch versions commits steps bytes games time open overflow returns lengths began wins imported payload "
-    r"\(returns, lengths, began and wins where games ended; imported where it is\)"
+    "format epoch versions commits steps bytes games time open overflow returns lengths began wins metrics imported "
+    r"payload "
+    r"\(returns, lengths, began, wins and metrics where games ended; imported where it is\)"
 )
 
 
@@ -286,3 +289,26 @@ def test_the_fields_of_a_single_game_are_refused_by_name_too(name, value):
 def test_another_mark_than_the_importers_is_refused(value):
     with pytest.raises(WireError, match=r"^entry: imported is b'.*', expected 1, or no such field$"):
         parse_entry(entry(replace(HEADER, imported=True), imported=value))
+
+
+def test_games_own_metrics_stand_after_their_wins():
+    raw = replace(HEADER, episodes=replace(GAMES, metrics=((("supply", 171.5),), ()))).to_bytes(PAYLOAD)
+    assert raw[-6:] == [b"wins", b"1 0", b"metrics", b'{"supply":[171.5,null]}', b"payload", PAYLOAD]
+
+
+def test_wrong_metrics_are_refused_and_so_are_metrics_without_games():
+    with_metrics = replace(HEADER, episodes=replace(GAMES, metrics=((("a", 1.0),), ())))
+    with pytest.raises(WireError, match="entry: metrics are"):
+        parse_entry(entry(with_metrics, metrics=b'{"a":[1.0]}'))
+    raw = [*entry(WITHOUT_GAMES, payload=None, metrics=b'{"a":[]}'), b"payload", PAYLOAD]
+    with pytest.raises(WireError, match="entry: fields"):
+        parse_entry(raw)
+
+
+def test_metrics_survive_the_stamp_of_the_server_s_clock_and_putting_games_together():
+    metrics = ((("a", 1.0),), ())
+    episodes = replace(GAMES, metrics=metrics)
+    assert replace(HEADER, episodes=episodes).stamped(500, 9).episodes.metrics == metrics
+    assert (episodes + GAMES).metrics == (*metrics, (), ())
+    assert (GAMES + episodes).metrics == ((), (), *metrics)
+    assert (GAMES + GAMES).metrics == ()

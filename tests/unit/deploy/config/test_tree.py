@@ -33,7 +33,7 @@ def test_every_setting_has_one_line_of_help(name):
     field = entries()[name].field
     assert field.setting.help.rstrip("`)").endswith(".")
     assert not set("\n|") & set(field.setting.help + field.setting.auto + field.setting.unit)
-    assert field.kind in {bool, int, float, str, tuple, dict} or field.kind.__name__ == "Path"
+    assert field.kind in {bool, int, float, str, tuple, list, dict} or field.kind.__name__ == "Path"
 
 
 @pytest.mark.parametrize("name", entries())

@@ -34,3 +34,8 @@ def test_what_an_actor_says_of_itself_commands_no_terminal_and_forges_no_line():
     assert "\x1b" not in "".join(shown)
     assert "\x9b" not in "".join(shown)
     assert len(shown[-1]) < 400
+
+
+def test_a_game_s_own_metrics_have_a_line():
+    assert "own        apm 120   supply 3.5" in lines({"metric_supply": "3.5", "metric_apm": "120"})
+    assert not [line for line in lines() if line.startswith("own")]

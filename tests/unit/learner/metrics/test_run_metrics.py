@@ -148,6 +148,10 @@ def test_a_restored_history_goes_on_as_if_nothing_had_been():
     assert successor.rejections() == {"rejected_by_lag": {19: 3, 18: 1}, "rejected_by_length": {16: 4}}
 
 
+# Their bounds are tested where they are.
+_OTHERS = {"begin_order", "games", "own_metrics"}
+
+
 def test_a_history_is_bounded_whatever_is_consumed():
     history = History()
     for number in range(1000):
@@ -158,7 +162,7 @@ def test_a_history_is_bounded_whatever_is_consumed():
         history.versions_passed.published(number, NOW)
         history.versions_passed.arrive([header(0)])
     state = history.state()
-    assert {name: len(value) for name, value in state.items() if name not in {"begin_order", "games"}} == {
+    assert {name: len(value) for name, value in state.items() if name not in _OTHERS} == {
         "returns": 100,
         "lengths": 100,
         "wins": 0,
@@ -171,3 +175,39 @@ def test_a_history_is_bounded_whatever_is_consumed():
     }
     assert len(state["begin_order"]["waiting"]) == WAITING_MAX
     assert len(codec.encode(state)) < 400_000
+
+
+def test_a_game_s_own_metrics_are_over_the_same_games_as_the_returns_and_survive_a_successor():
+    history, waits = History(), History()
+    for number in range(GAMES + 20):
+        episodes = Episodes((float(number),), (1,), (NOW,), None, ((("supply", float(number)),),))
+        history.arrive([("a", header(games=episodes))], "a", NOW)
+        # One that began before is still in play.
+        waits.arrive([("a", header(games=episodes, open_since_ms=NOW - 1000))], "a", NOW)
+    metrics = history.metrics()
+    assert metrics["metric_supply"] == metrics["return_mean"] == np.mean(range(20, GAMES + 20))
+    assert "metric_supply" not in waits.metrics()
+    successor = restored({"history": waits.state()})
+    successor.arrive([("a", header(games=0))], "a", NOW)  # it ended without a result
+    assert successor.own_means() == history.own_means() == {"supply": metrics["return_mean"]}
+
+
+def test_rejected_entries_games_count_in_their_own_metrics_too():
+    """As they do in the returns: `arrive` is told of all entries, before any is rejected."""
+    history = History()
+    for value in (1.0, 3.0):
+        late = header(version=1, games=Episodes((value,), (1,), (NOW,), None, ((("supply", value),),)))
+        history.arrive([("a", late)], "a", NOW)
+        history.reject(late, 20)
+    assert history.own_means() == {"supply": 2.0}
+
+
+def test_a_state_of_before_there_were_own_metrics_is_read():
+    history = History()
+    history.arrive([("a", header(games=Episodes((1.0,), (1,), (NOW,)), open_since_ms=NOW - 1000))], "a", NOW)
+    state = history.state()
+    del state["own_metrics"], state["begin_order"]["metrics"]
+    state["begin_order"]["waiting"] = state["begin_order"]["waiting"][:, :4]
+    successor = restored({"history": state})
+    successor.arrive([("a", header(games=0))], "a", NOW)
+    assert successor.metrics()["return_mean"] == 1.0
