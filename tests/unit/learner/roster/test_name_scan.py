@@ -52,3 +52,14 @@ def test_a_large_database_is_searched_in_a_small_part_of_the_time():
         found += heartbeats
     assert len(set(found)) == 1000
     assert searched_s < 0.05 * server.now_s
+
+
+def test_over_a_slow_link_a_new_actor_is_found_in_about_a_second():
+    server = Database([KEYS.heartbeat("a")], takes_s=0.25)
+    scan = NameScan(server, KEYS, server.clock)
+    scan.search()
+    server.parts = ([KEYS.heartbeat("b")],)
+    began_s = server.now_s
+    while "b" not in scan.search()[0]:
+        server.now_s += 0.2
+    assert server.now_s - began_s < 2
