@@ -103,8 +103,9 @@ def connect(
     """Begin to play for a run. Returns at once, even if Redis cannot be reached yet.
 
     Args:
-        url: the server's URL: redis://, rediss:// or unix://. If it has no password, the password is taken from the
-            environment variable BROODMIND_REDIS_PASSWORD.
+        url: the server's URL: redis://, rediss:// (TLS) or unix://. If it has no password, the password is taken from
+            the environment variable BROODMIND_REDIS_PASSWORD. rediss://HOST:PORT?ssl_ca_certs=FILE trusts the
+            authority whose certificate is in the file, instead of those that this machine trusts.
         run: the run's name.
         name: this process's name among the run's actors. By default host and process id; with a spool, host and the
             first number that no other process on this machine has, so that a restart finds its spool again.

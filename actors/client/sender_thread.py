@@ -33,6 +33,8 @@ _POLL_S = 1.0  # between two requests for the latest version; enough for games t
 _ROOM_S = (0.02, 0.4)  # first and longest pause where the learner wants no more
 _ENTRIES_WITHOUT_DEMAND = 64
 _RETRY_S = (0.1, 5.0)  # first and longest pause after a failure
+# In one round trip, and one entry more: over a link of 1 Mbit/s so much takes 4 seconds, and a heartbeat lives for 10.
+_ROUND_TRIP_BYTES = 1 << 19
 
 
 class SenderThread:
@@ -88,7 +90,8 @@ class SenderThread:
         if not self._delivery.ready:  # at the beginning, or after another process took the name
             self._connection.enter()
         # Entries that the learner does not want yet wait in the delivery's queue, not in Redis.
-        sent = self._connection.round_trip(ActorStatus("playing", self._credit.steps), most=self._most())
+        status = ActorStatus("playing", self._credit.steps)
+        sent = self._connection.round_trip(status, most=self._most(), most_bytes=_ROUND_TRIP_BYTES)
         self._connected()
         self._learn_demand()
         self._adopt_latest()

@@ -30,7 +30,8 @@ Invariants:
 2. Ids strictly rise in the order of first sending. After a lost connection the entries that have an id are, in the
    order of their ids, DOUBTED, then SENT, then NUMBERED.
 3. While an entry is DOUBTED, or was SENT on a connection that was lost, nothing new is numbered or sent. Entries are
-   sent again in the order of their ids, each one only after the server has the one before it.
+   sent again in the order of their ids, the first one alone, and unless the link is slow each one only after the server
+   has the one before it.
 4. "Equal or smaller" means that the entry has arrived only if it was DOUBTED or SENT. For an entry that is sent for the
    first time it means that another process uses the name.
 5. A number is left out for each dropped entry that a numbered one follows, and for each id that became too small.
@@ -44,8 +45,8 @@ One loss remains possible. The server refuses an entry for now and takes a later
 connection is lost, or the process is killed, before the replies are processed. When the refused entry is sent again,
 the server calls it "equal or smaller" as if it had arrived, and an actor has no right to read its stream. The entry is
 lost, and the learner counts the gap. Only sending one by one would exclude this, at the cost of a round trip for each
-entry. The same holds for DOUBTED entries if another process adds an entry under the same name before they are sent
-again.
+entry. Over a slow link it may happen when entries are sent again, too. The same holds for DOUBTED entries if another
+process adds an entry under the same name before they are sent again.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ class Delivery:
     def entries_to_resend(self) -> list[Entry]:
         """The entries that must be sent again before anything else, in order, with their contents in memory.
 
-        Send them one by one, and call `arrived` after each. In a pipeline, a server that is still loading, or full,
+        Send the first one alone, and call `arrived` after each. In a pipeline, a server that is still loading, or full,
         could refuse the first entry and take the second, and then call the first one "equal or smaller".
         """
         if not self._in_doubt:
@@ -178,12 +179,20 @@ class Delivery:
         entry.acknowledged_s = now_s  # the server may have written it only now
         return first
 
-    def number(self, most: int | None = None) -> list[Entry]:
-        """Give ids to the oldest entries in the queue, to at most `most` of them; None: to all. Returns these."""
+    def number(self, most: int | None = None, most_bytes: int | None = None) -> list[Entry]:
+        """Give ids to the oldest entries in the queue, and return these.
+
+        Args:
+            most: how many at most; None: all.
+            most_bytes: how many bytes of them, and one entry more; None: any number.
+        """
         assert self.ready
         assert not self._in_doubt
         numbered: list[Entry] = []
-        while self._queue and (most is None or len(numbered) < most):
+        numbered_bytes = 0
+        while self._queue and not (
+            (most is not None and len(numbered) >= most) or (most_bytes is not None and numbered_bytes >= most_bytes)
+        ):
             with self._changed:
                 if not self._queue:
                     break  # the other thread has just dropped it
@@ -197,6 +206,7 @@ class Delivery:
             entry.move(State.NUMBERED)
             self._unacknowledged.append(entry)
             numbered.append(entry)
+            numbered_bytes += entry.size
         return numbered
 
     def start_sending(self) -> list[Entry]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
 from ...common.errors import BroodmindError, NameTaken, RedisUnreachable
@@ -44,6 +46,12 @@ CHUNK_BYTES = 1 << 18  # weights are fetched in parts: for a client that stops r
 
 # Each round trip brings both texts, and they rarely change: most are not parsed again.
 _pointer, _demand = lru_cache(Pointer.from_json), lru_cache(Demand.from_json)
+
+# Over a link whose round trip takes this long, entries are sent again some at a time, all in about _RESEND_S: one by
+# one, what was played in a few seconds would take minutes, in which the link may break again.
+_SLOW_S = 0.02
+_RESEND_S = 1.0
+_RESEND_BYTES = 1 << 18  # of several at once
 
 ActorState = Literal["starting", "playing", "waiting"]
 
@@ -100,6 +108,8 @@ class ActorConnection:
         self._steps, self._games, self._began_s = 0, 0, monotonic_s()
         self._heartbeat_due = Every(heartbeat_s)
         self._server_clock, self._clock_due = server_clock or ServerClock(), Every(MEASURE_EVERY_S)
+        self._status = ActorStatus("starting")  # as of the last round trip
+        self._in_parts = True  # how large weights are fetched
 
     @property
     def latest(self) -> Pointer | None:
@@ -145,12 +155,15 @@ class ActorConnection:
             self._journal = Journal(self._journals, self.actor, self._incarnation)
         return before
 
-    def round_trip(self, status: ActorStatus, *, most: int | None = None, wait_ms: int = 0) -> int:
+    def round_trip(
+        self, status: ActorStatus, *, most: int | None = None, most_bytes: int | None = None, wait_ms: int = 0
+    ) -> int:
         """Send entries, and the heartbeat when it is due; ask for the newest version, the demand, the stream's length.
 
         Args:
             status: for the heartbeat.
             most: how many queued entries to number and send at most; None: all.
+            most_bytes: how many bytes of them, and one entry more; None: any number.
             wait_ms: the longest time that the server waits for a new version before it replies.
 
         Returns:
@@ -160,12 +173,13 @@ class ActorConnection:
             RedisUnreachable, ServerFull, RedisDenied, ReplyError: no entry is lost; call this again.
             NameTaken: another process adds entries under this name. Call `enter` before the next attempt.
         """
+        self._status = status
         self._measure_clock()
         self._send_again()
-        for entry in self._delivery.number(most):
+        for entry in self._delivery.number(most, most_bytes):
             self._steps += entry.header.steps
             self._games += entry.header.games
-        asked = self._heartbeat(status) if self._heartbeat_due.due() else []
+        asked = self._heartbeat() if self._heartbeat_due.due() else []
         if wait_ms and self._latest is not None:
             known = f"{self._latest.epoch}-{self._latest.version}"
             asked.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, known))
@@ -244,9 +258,28 @@ class ActorConnection:
         return entry.command(self._stream, self._server_clock.offset_ms, entry.overflow)
 
     def _send_again(self) -> None:
-        for entry in self._delivery.entries_to_resend():
-            (reply,) = self._replies([self._command(entry)])
+        """Send again what must be, in order: one by one, or over a slow link some at a time.
+
+        In a pipeline a server could refuse an entry, take a later one, and so have no room for the refused one's id.
+        One that is still loading refuses the first entry, which is always sent alone. So one that is lost in this way
+        needs a server that is full, or becomes busy, and is not any more, within one pipeline.
+        """
+        entries, at_once = self._delivery.entries_to_resend(), 1
+        while entries:
+            self._beat()
+            began_s, count = self._clock(), max(min(at_once, _fit(entries)), 1)
+            sent, entries = entries[:count], entries[count:]
+            self._arrived(sent, self._replies([self._command(entry) for entry in sent]))
+            took_s = self._clock() - began_s
+            if took_s > _SLOW_S:
+                at_once = max(int(len(entries) * took_s / _RESEND_S), at_once)
+
+    def _arrived(self, entries: Sequence[Entry], replies: Sequence[Reply]) -> None:
+        """Take note of the replies to entries that were sent again, up to the first one that is refused."""
+        for entry, reply in zip(entries, replies, strict=True):
             if _answer(reply) is Answer.REFUSED:
+                if isinstance(reply, NotNow):
+                    self._delivery.connection_lost()
                 raise reply
             if self._delivery.arrived(entry, self._clock()):
                 self._acknowledged([entry])
@@ -287,8 +320,8 @@ class ActorConnection:
             self._journal.close()
             self._journal = None
 
-    def _heartbeat(self, status: ActorStatus) -> list[tuple[Argument, ...]]:
-        key = self._keys.heartbeat(self.actor)
+    def _heartbeat(self) -> list[tuple[Argument, ...]]:
+        key, status = self._keys.heartbeat(self.actor), self._status
         elapsed_s = monotonic_s() - self._began_s
         fields: dict[str, Argument] = {
             "host": platform.node(),
@@ -314,12 +347,32 @@ class ActorConnection:
             ("PEXPIRE", key, _HEARTBEAT_TTL_MS),
         ]
 
+    def _beat(self) -> None:
+        """Send the heartbeat if it is due; without an incarnation there is none."""
+        if self._incarnation and self._heartbeat_due.due():
+            replies = self._replies(self._heartbeat())
+            if any(isinstance(reply, NotNow) for reply in replies):
+                self._delivery.connection_lost()
+
     def _fetch(self, pointer: Pointer) -> bytes:
         key = self._keys.weights(pointer.epoch, pointer.version)
-        if pointer.length <= CHUNK_BYTES:
+        if pointer.length <= CHUNK_BYTES or not self._in_parts:
             return self._call("GET", key) or b""
-        starts = range(0, pointer.length, CHUNK_BYTES)
-        return b"".join(self._call("GETRANGE", key, start, start + CHUNK_BYTES - 1) for start in starts)
+        chunks: list[bytes] = []
+        for start in range(0, pointer.length, CHUNK_BYTES):
+            self._beat()  # over a slow link all parts together may take longer than a heartbeat lives
+            chunks.append(self._call("GETRANGE", key, start, start + CHUNK_BYTES - 1))
+            if not chunks[-1]:
+                # Over a slow link the version was deleted meanwhile, and so would be the next one. In one reply it is
+                # whole, however long that takes to arrive.
+                self._in_parts = start == 0
+                break
+        return b"".join(chunks)
+
+
+def _fit(entries: Sequence[Entry]) -> int:
+    """How many of the first entries are sent again at once at most, by their bytes."""
+    return bisect_right(list(accumulate(entry.size for entry in entries)), _RESEND_BYTES)
 
 
 def _answer(reply: Reply) -> Answer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from urllib.parse import quote, unquote, unquote_plus, urlencode
 
 from ..errors import ConfigError
@@ -17,8 +18,9 @@ from ..errors import ConfigError
 _FORM = "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// for TLS, or unix://[USER:PASSWORD@]/PATH"
 _PLACE = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\s\[\]:@/?#]*)(?::(?P<port>\d{0,5}))?")
 _NUMBERS = {"db": int, "socket_timeout": float, "socket_connect_timeout": float, "health_check_interval": int}
-_TLS_SHOWN = {"ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version"}
-_TLS = {*_TLS_SHOWN, "ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_certfile", "ssl_ciphers", "ssl_keyfile"}
+_TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_TLS_SHOWN = {"ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version", "ssl_ca_certs"}
+_TLS = {*_TLS_SHOWN, *_TLS_FILES, "ssl_ca_data", "ssl_ca_path", "ssl_ciphers"}
 _SHOWN = {*_NUMBERS, *_TLS_SHOWN, "client_name", "socket_keepalive"}
 _ANYWHERE = {*_NUMBERS, "client_name", "username", "password"}
 _OPTIONS = {  # accepted by the client, by scheme
@@ -79,6 +81,18 @@ def read_address(url: str) -> ServerAddress:
         return _read(scheme, rest)
     except _Unreadable as error:
         raise ConfigError(f"redis: '{scheme}://{HIDDEN}', expected {_FORM} ({error})") from None
+
+
+def check_files(address: ServerAddress) -> None:
+    """Check that the files for TLS can be read. Raises ConfigError: it is no fault of the server or the network."""
+    for name, value in address.options:
+        if name in _TLS_FILES:
+            try:
+                Path(value).open("rb").close()
+            except OSError as error:
+                raise ConfigError(
+                    f"redis: option {name!r} of the URL: {value}: {error.strerror}, expected a file that can be read"
+                ) from error
 
 
 def redacted(url: str) -> str:

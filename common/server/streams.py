@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..errors import BroodmindError, ConfigError, RedisDenied, RedisUnreachable
-from .address import read_address
+from .address import check_files, read_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +26,10 @@ Reply = Any  # bytes, int, None, or a list of replies
 
 # Long enough for a server that is busy with a blob of 100 MB. Blocking commands must block for a shorter time.
 TIMEOUT_S = 5.0
+# The rate of the slowest link that is supported. A server replies once it has the whole command, so the reply to a
+# large one is waited for that much longer. Of a large reply, only each part must arrive within the timeout.
+LINK_BYTES_PER_S = 32 << 10
+_SENT_LITTLE = 1 << 15  # bytes that make no difference
 # The size of one read is that of a socket buffer. redis-py's 32 KB would need four times as many system calls.
 READ_BYTES = 1 << 17
 # Arguments of this size, such as weights, are sent without a copy; redis-py would copy them twice. Smaller ones are
@@ -39,6 +43,10 @@ _DENIED = {
     "NOPERM": "a user with the rights of its role; `broodmind acl` prints these rights",
     "DENIED": "a server that accepts connections from this machine",
 }
+_TRUSTED = (
+    "a certificate for this host from an authority that this machine trusts, or that is in a file named by the URL: "
+    "rediss://HOST:PORT?ssl_ca_certs=FILE"
+)
 # Codes of a server that cannot take writes for a while: it became a replica in a failover, has lost its replicas, has a
 # full disk, or runs a long script. The caller waits and tries again on a new connection, perhaps to another server.
 _NOT_NOW = {"READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "BUSY", "CLUSTERDOWN", "TRYAGAIN"}
@@ -81,6 +89,8 @@ class Server:
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         address = read_address(url)
         self.url = str(address)  # for messages: without the password
+        check_files(address)
+        self._reply_options: dict[str, float] = {}
         try:
             pool = redis.ConnectionPool.from_url(
                 address.url,
@@ -92,6 +102,7 @@ class Server:
                 driver_info=None,  # no CLIENT SETINFO: Redis 7.0 does not know it, and actors may not use it
             )
             self._connection = pool.make_connection()
+            self._timeout_s = float(pool.connection_kwargs["socket_timeout"])  # the URL may have another one
         except (ValueError, TypeError, redis.RedisError):
             # `from None`, because the client's message may contain a part of the URL.
             raise ConfigError(f"redis: {self.url!r}, expected options that the client accepts") from None
@@ -116,13 +127,13 @@ class Server:
         if not commands:
             return []
         with self._translated():
-            self._connection.send_packed_command(pack_commands(commands))
+            self._send(commands)
             return self._read(len(commands))
 
     def send(self, commands: Sequence[Sequence[Argument]]) -> None:
         """Send commands without waiting for replies. Call `receive` before any other command is sent."""
         with self._translated():
-            self._connection.send_packed_command(pack_commands(commands))
+            self._send(commands)
 
     def receive(self, count: int) -> list[Reply]:
         """Read the replies to `send`, in the form of `replies`. `count` is the number of commands that were sent."""
@@ -142,6 +153,13 @@ class Server:
         """Drop the connection; the next call opens a new one."""
         self._connection.disconnect()
 
+    def _send(self, commands: Sequence[Sequence[Argument]]) -> None:
+        pieces = pack_commands(commands)
+        self._connection.send_packed_command(in_parts(pieces))
+        sent = sum(map(len, pieces))
+        # With the usual timeout the client does not set it anew for each reply, which would be a system call.
+        self._reply_options = {} if sent <= _SENT_LITTLE else {"timeout": self._timeout_s + sent / LINK_BYTES_PER_S}
+
     def _read(self, count: int) -> list[Reply]:
         replies = [self._reply() for _ in range(count)]
         if any(isinstance(reply, NotNow) for reply in replies):
@@ -150,7 +168,7 @@ class Server:
 
     def _reply(self) -> Reply:
         try:
-            reply = self._connection.read_response(disable_decoding=True)
+            reply = self._connection.read_response(disable_decoding=True, **self._reply_options)
         except redis.ResponseError as error:
             return _answered(self.url, error)
         if isinstance(reply, list):  # of a transaction: each of its replies may be an error
@@ -167,7 +185,8 @@ class Server:
             raise _error(self.url, error) from error
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             self.close()
-            raise RedisUnreachable(f"redis at {self.url}: {_stripped(error)}, expected a running server") from error
+            expected = _TRUSTED if "CERTIFICATE_VERIFY_FAILED" in str(error) else "a running server"
+            raise RedisUnreachable(f"redis at {self.url}: {_stripped(error)}, expected {expected}") from error
         except BaseException:
             self.close()
             raise
@@ -189,6 +208,18 @@ def pack_commands(commands: Sequence[Sequence[Argument]]) -> list[bytes]:
             else:
                 small += [raw, b"\r\n"]
     return [*pieces, b"".join(small)]
+
+
+def in_parts(pieces: Sequence[bytes]) -> list[bytes | memoryview]:
+    """The same bytes in parts of at most LARGE_BYTES: the timeout holds for sending one part."""
+    parts: list[bytes | memoryview] = []
+    for buffer in pieces:
+        if len(buffer) <= LARGE_BYTES:
+            parts.append(buffer)
+        else:
+            view = memoryview(buffer)
+            parts += [view[start : start + LARGE_BYTES] for start in range(0, len(buffer), LARGE_BYTES)]
+    return parts
 
 
 def _answered(url: str, error: redis.ResponseError) -> BroodmindError:

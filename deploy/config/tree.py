@@ -33,7 +33,8 @@ class ConnectionConfig:
     redis: Annotated[
         str | None,
         Setting(
-            "URL of the server: redis://, rediss:// or unix://.",
+            "URL of the server: redis://, rediss:// (TLS; rediss://HOST:PORT?ssl_ca_certs=FILE trusts the authority in "
+            "a file) or unix://.",
             auto=DEFAULT_URL,
             command_defaults=(("up", "an embedded server"),),
             holds_secret=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from broodmind.common.errors import ConfigError
@@ -108,6 +110,14 @@ def test_the_parts_of_a_url_that_are_not_secret_are_shown():
 def test_an_unknown_option_is_named():
     with pytest.raises(ConfigError, match=r"redis: option 'foo' of the URL, expected one of .*db.*ssl_password"):
         read_address(f"rediss://{AT}?health_check_interval=5&foo=1")
+
+
+@pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
+def test_a_file_that_cannot_be_read_is_a_configuration_error_at_once(option, tmp_path):
+    missing = tmp_path / "ca.pem"
+    expected = f"redis: option '{option}' of the URL: {missing}: No such file or directory, expected a file that can be"
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        Server(f"rediss://{AT}?{option}={missing}")
 
 
 @pytest.mark.parametrize("option", ["ssl_cert_reqs=abc", "ssl_min_version=abc"])
