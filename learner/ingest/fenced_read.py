@@ -64,6 +64,11 @@ class FencedReads:
         self._looked_at: tuple[str, ...] = ()  # as asked last
         self.under_way = False  # asked for and not yet taken
 
+    @property
+    def looked_at(self) -> int:
+        """At how many streams the last `ask` looks."""
+        return len(self._looked_at)
+
     def look(self, streams: Mapping[str, str]) -> list[Unread]:
         """How much there is in streams, of those that may have something.
 

@@ -38,6 +38,7 @@ _DEMAND = Script(files(__package__).joinpath("demand.lua").read_text())
 ENTRIES_PER_READ = 16  # of each stream
 _DEMAND_EVERY_S = 1.0  # even where it is unchanged: a server may have lost it
 BYTES_PER_READ = 32 << 20  # of all streams together, and one entry more
+_STREAMS_PER_ENTRY = 16  # a look that finds fewer entries than one in so many streams is followed by a rest
 _ENTRIES_MANY = 4096  # in one stream: where more are unread, its bytes say nothing of the next ones
 
 
@@ -85,6 +86,7 @@ class StreamReader:
         self.roster = Roster(server, keys, lease, admits, trim_unread=trim_unread)
         self.quarantine = Quarantine(server, keys, lease, after_death=after_death)
         self.standstill = StandstillWatch(server, keys, lock_step=spec.rollout.lock_step)
+        self._seen: Sequence[Unread] = ()  # there was this to read at the last look, and it was not asked for yet
         self._large: dict[str, Unread] = {}  # actor to its stream, where that holds more than one read may bring
         self._waiting: set[str] = set()  # streams for which the last read had no room
         self.queue = HandoverQueue()
@@ -131,6 +133,7 @@ class StreamReader:
                 raise
             self.roster.clear()  # a stream was deleted since it was joined: join all again
             self.quarantine.clear()
+            self._seen = ()
             self.follow_roster()
             return False
 
@@ -147,17 +150,20 @@ class StreamReader:
     def _read_all(self) -> bool:
         began_s = time.thread_time()
         came = bool(self._large) and self._read_large()
-        if not self.reads.under_way:
-            streams = self._due()
-            if not (streams and self._ask(self.reads.look(streams))):
-                self.asking_s = time.thread_time() - began_s
-                return came
+        if not self.reads.under_way and not self._ask(self._take_seen() or self._look()):
+            self.asking_s = time.thread_time() - began_s
+            return came
+        looked_at = self.reads.looked_at
         read, unread = self.reads.take()
         found = [(self._keys.actor_of(stream), raw_entries) for stream, raw_entries in read]
         for actor, raw_entries in found:
             self.roster.advance(actor, raw_entries[-1][0] if raw_entries else None)
-        # At once: the server is at it while we decode.
-        more = self.quarantine.empty and self._ask(unread)
+        # At once: the server is at it while we decode. But a look at many streams costs more than a few entries bring.
+        more = False
+        if sum(len(raw_entries) for _, raw_entries in found) * _STREAMS_PER_ENTRY < looked_at:
+            self._seen = unread
+        elif self.quarantine.empty:
+            more = self._ask(unread)
         self.asking_s = 0.0 if more else time.thread_time() - began_s
         for actor, raw_entries in found:
             for raw_id, raw_fields in raw_entries:
@@ -166,6 +172,14 @@ class StreamReader:
         if came:
             self.queue.wake()
         return came
+
+    def _take_seen(self) -> Sequence[Unread]:
+        seen, self._seen = self._seen, ()
+        return seen
+
+    def _look(self) -> Sequence[Unread]:
+        streams = self._due()
+        return self.reads.look(streams) if streams else ()
 
     def _due(self) -> dict[str, str]:
         """The streams to be looked at now, each with the id after which it is read."""

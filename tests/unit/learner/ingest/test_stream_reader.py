@@ -32,7 +32,7 @@ class Clock:
 class Reads:
     """Reads of one actor's stream, which has so many entries, or an error."""
 
-    under_way, error = False, None
+    under_way, error, looked_at = False, None, 1
 
     def __init__(self, clock):
         self._clock, self.wanted, self.looks = clock, [], 0
@@ -118,6 +118,14 @@ def test_where_there_is_more_it_asks_again_at_once_and_needs_no_rest(reads):
     assert reader.read()
     assert (reads.looks, reads.under_way) == (1, False)
     assert [each.count for each in reads.wanted] == [ENTRIES_PER_READ, 3]  # no more than there are
+
+
+def test_where_many_streams_had_little_it_rests_and_then_reads_what_the_last_look_found(reads):
+    reader, reads.entries, reads.looked_at = a_reader(reads), ENTRIES_PER_READ + 3, 1000
+    assert reader.read()
+    assert (reader.asking_s, reads.under_way) == (pytest.approx(ASKING_S), False)
+    assert reader.read()
+    assert (reads.looks, reads.read) == (1, ENTRIES_PER_READ + 3)
 
 
 def test_nothing_is_read_while_the_queue_is_full(reads):
