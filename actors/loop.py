@@ -59,7 +59,7 @@ def act(
     spec = connection.read_spec(stop)
     if spec is None:
         return
-    game = make_game(game_name, envs, game_args or {})
+    game = make_game(game_name, envs, game_args or {}, masked=spec.game.masked)
     try:
         game = fitted_game(game, spec)
         spec.check_game(game.spec)

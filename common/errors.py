@@ -14,6 +14,7 @@
     ├── VerifyFailed (12)        a run's own records contradict each other: something was lost, doubled or miscounted
     ├── GameCrashed (13)         the game's own program died in the middle of a game
     ├── GameAborted (14)         a game was given up: its player failed, or was asked to stop
+    ├── GameError (15)           a game's own code raised an error, or returned what does not fit its spec
     └── WireError                bytes from outside are invalid; they are rejected and counted, and no process ends
 
 Click's own usage errors exit with 2. A process that a signal drained exits with 0; `broodmind up` then with 130.
@@ -102,6 +103,12 @@ class GameAborted(BroodmindError):
     """A game was given up before its end; it has no result."""
 
     exit_code = 14
+
+
+class GameError(BroodmindError):
+    """A game's own code raised an error, or returned what does not fit its spec."""
+
+    exit_code = 15
 
 
 class WireError(BroodmindError):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from .actions import ActionSpace, actions_from_json, actions_to_json
 from .errors import ConfigError, SpecMismatch
+from .observation_parts import ObservationPart, parts_from_json, parts_to_json
 from .setting import Setting, check_settings
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ class GameSpec:
     actions: ActionSpace
     masked: bool = False  # the game says at each step which actions are allowed
     wins: bool = False  # the game says at its end whether it was won
-    observation_dtype: ObservationDtype = "float32"  # as stored and sent; the network computes with float32
+    # As stored and sent. The network computes with float32; it divides uint8 by 255.
+    observation_dtype: ObservationDtype = "float32"
+    # How the array was made of the game's observation, if that has several parts; see `differs_in_parts`.
+    observation_parts: tuple[ObservationPart, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         """Check that a network can be built for the game."""
@@ -68,11 +72,18 @@ class GameSpec:
                 f"observation_dtype of {self.name}: {self.observation_dtype!r}, expected one of "
                 f"{', '.join(get_args(ObservationDtype))}"
             )
+        if self.observation_parts and sum(part.features for part in self.observation_parts) != self.features:
+            raise ConfigError(f"observation_parts of {self.name}: expected parts of {self.features} numbers in all")
 
     @property
     def features(self) -> int:
         """The length of one flattened observation."""
         return math.prod(self.observation_shape)
+
+    def differs_in_parts(self, other: GameSpec) -> bool:
+        """Whether both have parts, and other ones. Who has only the array, such as a run of 0.1, fits any."""
+        ours, theirs = self.observation_parts, other.observation_parts
+        return bool(ours) and bool(theirs) and ours != theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +176,14 @@ class RunSpec:
 
     def to_json(self) -> str:
         """Canonical text: the same spec always gives the same bytes."""
-        return _to_text({**_fields(self), "format": FORMAT})
+        raw = _fields(self)
+        if self.game.observation_parts:
+            raw["game"]["observation_parts"] = parts_to_json(self.game.observation_parts)
+        return _to_text({**raw, "format": FORMAT})
 
     @property
     def digest(self) -> str:
-        """The first 16 hex digits of the SHA-256 of the canonical text without its format."""
+        """The first 16 hex digits of the SHA-256 of the canonical text without its format and its observation parts."""
         return _digest(self, self.rollout.high_water)
 
     @classmethod
@@ -194,7 +208,12 @@ class RunSpec:
                 "another version of broodmind than this process"
             )
         try:
-            game = {**_tuples(raw["game"]), "actions": actions_from_json(raw["game"]["actions"])}
+            parts = parts_from_json(raw["game"].get("observation_parts", []))
+            game = {
+                **_tuples(raw["game"]),
+                "actions": actions_from_json(raw["game"]["actions"]),
+                "observation_parts": parts,
+            }
             return cls(
                 game=GameSpec(**game),
                 network=NetworkSpec(**_tuples(_from_stored(raw["network"]))),
@@ -212,6 +231,11 @@ class RunSpec:
                 raise SpecMismatch(
                     f"{name} of game {game.name}: {ours}, expected {theirs} (the run's {self.game.name})"
                 )
+        if game.differs_in_parts(self.game):
+            raise SpecMismatch(
+                f"observation_parts of game {game.name}: {_in_words(game)}, expected {_in_words(self.game)} (the run's "
+                f"{self.game.name})"
+            )
 
 
 @functools.lru_cache(maxsize=16)  # every encoding and decoding of weights needs it, and it takes 0.5 ms
@@ -219,8 +243,13 @@ def _digest(spec: RunSpec, _high_water: int) -> str:  # which equal specs may di
     return hashlib.sha256(_to_text(_fields(spec)).encode()).hexdigest()[:16]
 
 
+def _in_words(game: GameSpec) -> str:
+    return ", ".join(f"{part.name} ({part.features})" for part in game.observation_parts)
+
+
 def _fields(spec: RunSpec) -> dict[str, Any]:
     raw = asdict(spec)
+    del raw["game"]["observation_parts"]
     raw["game"]["actions"] = actions_to_json(spec.game.actions)
     if spec.game.observation_dtype == "float32":  # so that the digests of earlier runs stay
         del raw["game"]["observation_dtype"]

@@ -2,50 +2,68 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from typing import TYPE_CHECKING, Any
+import difflib
+import warnings
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 from gymnasium.envs.registration import load_env_creator
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
-from ...common import deprecated
-from ...common.actions import Box, Discrete, MultiDiscrete
-from ...common.errors import ConfigError
+from ...common.errors import ConfigError, GameError
+from ...common.process.log import Log
 from ...common.spec import GameSpec
-from .game_arguments import COPIES, NO_ARGS, check_arguments, check_not_copies, parameters
-from .vector_game import Step, VectorGame
+from .adapter.action_masks import masks_of
+from .adapter.action_space import ActionAdapter
+from .adapter.misfit import misfit
+from .adapter.observation_space import MASK, observation_layout
+from .adapter.worker_watch import WorkerWatch
+from .checks.arguments import NO_ARGS, check_arguments, check_not_copies, parameters, takes_copies
+from .checks.factory import BUILT_IN, described, of_copies
+from .checks.game_errors import in_words, told_by_game
+from .vector_game import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from ...common.actions import ActionSpace
-    from ...common.policy.distributions import ActionArray
-    from ...common.spec import ObservationDtype
     from .two_player_game import TwoPlayerGame
+    from .vector_game import VectorGame
 
+_log = Log("game")
+_WORKER_S = 1.0  # for a worker's exit code, when its pipe has broken
+_Result = TypeVar("_Result")
 _VECTORIZATION = "vectorization_mode"
 _OF_MAKE_VEC = {_VECTORIZATION, "vector_kwargs", "disable_env_checker"}
 _OF_MAKE = ("max_episode_steps",)  # what gymnasium.make takes for every environment
 
 
-def from_id(name: str, num_envs: int, args: Mapping[str, Any] = NO_ARGS) -> VectorGame:
+def from_id(
+    name: str, num_envs: int, args: Mapping[str, Any] = NO_ARGS, *, masked: bool | None = None
+) -> GymnasiumGame:
     """Make `num_envs` copies of the environment that is registered under an id. Raises ConfigError."""
     try:
         _register_namespace(name)
-        return GymnasiumGame(name, gymnasium.make_vec(name, num_envs=num_envs, **_make_vec_arguments(name, args)))
+        env = gymnasium.make_vec(name, num_envs=num_envs, **_make_vec_arguments(name, args))
     except TypeError as error:
         if not args:
             raise
         raise ConfigError(f"game_args: {dict(args)}, expected arguments that {name} takes ({error})") from error
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         reason = " ".join(str(error).split())
-        raise ConfigError(f"game: {name!r}, expected TinyZerg, a Gymnasium id or module:factory ({reason})") from error
+        if name.rpartition(":")[2] in gymnasium.registry:
+            raise ConfigError(f"game: {name!r} cannot be made: {reason}") from error
+        raise ConfigError(f"game: {name!r}, expected {_known_games(name)} ({reason})") from error
+    return GymnasiumGame(name, env, masked=masked)
+
+
+def _known_games(name: str) -> str:
+    """The names that could have been meant."""
+    near = difflib.get_close_matches(name, gymnasium.registry, n=3)
+    ids = f"a Gymnasium id such as {' or '.join(near)}" if near else "a Gymnasium id"
+    return f"{', '.join(BUILT_IN)}, {ids}, or module:factory"
 
 
 def _make_vec_arguments(name: str, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,69 +102,79 @@ def _register_namespace(name: str) -> None:
 
 
 def from_factory(
-    name: str, factory: Callable[..., Any], num_envs: int, args: Mapping[str, Any] = NO_ARGS
+    name: str,
+    factory: Callable[..., Any],
+    num_envs: int,
+    args: Mapping[str, Any] = NO_ARGS,
+    *,
+    masked: bool | None = None,
 ) -> VectorGame | TwoPlayerGame:
     """Make `num_envs` copies of a game with a user's factory. Raises ConfigError."""
     check_arguments(name, factory, args)
-    if COPIES in inspect.signature(factory).parameters:
+    if takes_copies(factory):
         made = factory(num_envs=num_envs, **args)
-        return GymnasiumGame(name, made) if isinstance(made, VectorEnv) else deprecated.current_game(made)
-    try:
-        return GymnasiumGame(name, SyncVectorEnv([functools.partial(factory, **args)] * num_envs))
-    except AttributeError as error:
-        raise ConfigError(f"game: {name!r}, expected a factory that returns a gymnasium.Env ({error})") from error
+        if isinstance(made, VectorEnv):
+            return GymnasiumGame(name, made, masked=masked)
+        return of_copies(name, made)
+
+    def make() -> gymnasium.Env[Any, Any]:
+        made = factory(**args)
+        if not isinstance(made, gymnasium.Env):
+            raise ConfigError(f"game: {name!r}, expected a factory that returns a gymnasium.Env, got {described(made)}")
+        return made
+
+    return GymnasiumGame(name, SyncVectorEnv([make] * num_envs), masked=masked)
 
 
 class GymnasiumGame:
     """A gymnasium.vector.VectorEnv as a VectorGame.
 
-    Observations: a Box of uint8 stays one, any other Box is converted to float32, a Discrete observation to one-hot.
-    Actions: Discrete, flat MultiDiscrete, or bounded Box. An `action_mask` in the infos is used as the action mask, as
-    in Gymnasium's Taxi.
+    Observations: a Box keeps its shape, and uint8 of 0 to 255 its dtype; other numbers are float32. Options become
+    one-hot, dicts and tuples one flat array, whose parts the spec tells. Actions: choices, or bounded boxes. An
+    `action_mask` in the infos is used as the action mask, as in Gymnasium's Taxi, or one beside the observation in a
+    dict, as in PettingZoo.
     """
 
-    def __init__(self, name: str, env: VectorEnv[Any, Any, Any]) -> None:
+    def __init__(self, name: str, env: VectorEnv[Any, Any, Any], *, masked: bool | None = None) -> None:
+        """Wrap an environment.
+
+        Args:
+            name: the game's name.
+            env: the environment.
+            masked: whether its infos have action masks; None: a reset tells, if the spec is asked for before one.
+        """
         mode = env.metadata.get("autoreset_mode")
         if mode not in {AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value}:
             raise ConfigError(f"autoreset mode of {name}: {mode}, expected {AutoresetMode.NEXT_STEP}")
-        self._env = env
+        self._name, self._env = name, env
         self.num_envs = env.num_envs
-        observation_space = env.single_observation_space
-        self._one_hot: NDArray[np.float32] | None = None
-        dtype: ObservationDtype = "float32"
-        if isinstance(observation_space, spaces.Discrete):
-            self._one_hot = np.eye(int(observation_space.n), dtype=np.float32)
-            self._first_observation = int(observation_space.start)
-            shape: tuple[int, ...] = (int(observation_space.n),)
-        elif isinstance(observation_space, spaces.Box):
-            shape = observation_space.shape or (1,)
-            if observation_space.dtype == np.uint8:
-                dtype = "uint8"
-        else:
-            raise ConfigError(f"observation space of {name}: {observation_space}, expected Box or Discrete")
-        self._action_space = env.single_action_space
-        _, infos = env.reset(seed=0)
-        actions = _action_space(name, self._action_space)
-        self.spec = GameSpec(name, shape, actions, masked="action_mask" in infos, observation_dtype=dtype)
+        self._layout = observation_layout(name, env.single_observation_space)
+        self._actions = ActionAdapter(name, env.single_action_space)
+        self._spec = None if masked is None and not self._layout.masked else self._made(masked=bool(masked))
+        self._watch = WorkerWatch(env.unwrapped) if isinstance(env.unwrapped, AsyncVectorEnv) else None
+
+    @property
+    def spec(self) -> GameSpec:
+        """See VectorGame."""
+        if self._spec is None:
+            self.reset(0)
+        assert self._spec is not None
+        return self._spec
 
     def reset(self, seed: int) -> Step:
         """See VectorGame."""
-        observations, infos = self._env.reset(seed=seed)
+        observations, infos = self._call(lambda: self._env.reset(seed=seed))
+        if self._spec is None:
+            self._spec = self._made(masked=MASK in infos)
         none_ended = np.zeros(self.num_envs, np.bool_)
-        rewards = np.zeros(self.num_envs, np.float32)
-        return Step(self._observations(observations), rewards, none_ended, none_ended, self._masks(infos))
+        return self._step(observations, np.zeros(self.num_envs, np.float32), none_ended, none_ended, infos)
 
     def step(self, actions: NDArray[np.generic]) -> Step:
         """See VectorGame."""
-        observations, rewards, terminated, truncated, infos = self._env.step(_env_actions(self._action_space, actions))
-        return Step(
-            self._observations(observations),
-            np.asarray(rewards, np.float32),
-            terminated,
-            truncated & ~terminated,
-            self._masks(infos),
-            infos=infos,
+        observations, rewards, terminated, truncated, infos = self._call(
+            lambda: self._env.step(self._actions.to_env(actions))
         )
+        return self._step(observations, np.asarray(rewards, np.float32), terminated, truncated & ~terminated, infos)
 
     def render(self) -> Any:  # noqa: ANN401 - an image or text
         """The image or the text of the first copy; None if the environment was made without a render mode."""
@@ -158,44 +186,62 @@ class GymnasiumGame:
         return self._env.metadata.get("render_fps")
 
     def close(self) -> None:
-        """See VectorGame."""
-        self._env.close()
+        """See VectorGame. An error of the environment is only logged: the games have been played."""
+        died = self._watch is not None and self._watch.died()
+        if self._watch is not None:
+            self._watch.close()
+        try:
+            with warnings.catch_warnings():
+                if died:
+                    warnings.simplefilter("ignore")  # Gymnasium's, that the last step of the others was not waited for
+                self._env.close(**({"terminate": True} if died else {}))
+        except Exception as error:  # noqa: BLE001 - whatever a user's code raises
+            _log.warning("close() of the game failed", game=self._name, error=in_words(error))
 
-    def _observations(self, raw: NDArray[np.generic]) -> NDArray[np.float32] | NDArray[np.uint8]:
-        if self._one_hot is not None:
-            return self._one_hot[raw - self._first_observation]
-        return np.asarray(raw, self.spec.observation_dtype).reshape(self.num_envs, *self.spec.observation_shape)
+    def _made(self, *, masked: bool) -> GameSpec:
+        layout = self._layout
+        return GameSpec(
+            self._name,
+            layout.shape,
+            self._actions.actions,
+            masked=masked or layout.masked,
+            observation_dtype=layout.dtype,
+            observation_parts=layout.parts,
+        )
 
-    def _masks(self, infos: dict[str, Any]) -> NDArray[np.bool_] | None:
-        if not self.spec.masked:
-            return None
-        masks = np.asarray(infos.get("action_mask"), np.bool_)
-        # At a game's end some environments give a mask of zeros, or no mask. All actions are then marked as legal: the
-        # action of that step is ignored anyway.
-        choices = np.split(masks, np.cumsum(self.spec.actions.sizes)[:-1], axis=1)
-        return np.concatenate([each | ~each.any(axis=1, keepdims=True) for each in choices], axis=1)
+    def _call(self, call: Callable[[], _Result]) -> _Result:
+        """Call the environment. Raises GameError with what is wrong, where it is not the environment that raises."""
+        try:
+            return call()
+        except (EOFError, OSError) as error:
+            if self._watch is not None and (died := self._watch.died(_WORKER_S)):
+                raise GameError(f"game {self._name}: {died}") from error
+            raise
+        except (ValueError, TypeError, IndexError, KeyError) as error:
+            if told_by_game(self._name, error) is not None:
+                raise
+            problem = misfit(self._env) or in_words(error)
+            raise GameError(f"game {self._name}: {problem}") from error
 
+    def _step(
+        self,
+        observations: Any,  # noqa: ANN401 - as the space has them
+        rewards: NDArray[np.float32],
+        terminated: NDArray[np.bool_],
+        truncated: NDArray[np.bool_],
+        infos: dict[str, Any],
+    ) -> Step:
+        try:
+            masks = self._masks(observations, infos, terminated | truncated)
+            array = self._layout.array(observations, self.num_envs)
+        except ValueError as error:
+            raise GameError(f"game {self._name}: {error}") from error
+        return Step(array, rewards, terminated, truncated, masks, infos=infos)
 
-def _action_space(name: str, space: spaces.Space[Any]) -> ActionSpace:
-    match space:
-        case spaces.Discrete():
-            return Discrete(int(space.n))
-        case spaces.MultiDiscrete() if space.nvec.ndim == 1:
-            return MultiDiscrete(tuple(int(n) for n in space.nvec))
-        case spaces.Box() if space.is_bounded():
-            return Box(tuple(map(float, space.low.ravel())), tuple(map(float, space.high.ravel())))
-    raise ConfigError(f"action space of {name}: {space}, expected Discrete, flat MultiDiscrete or bounded Box")
-
-
-def _env_actions(space: spaces.Space[Any], actions: ActionArray) -> ActionArray:
-    """The policy's actions in the environment's units.
-
-    A Box is scaled from [-1, 1] to its bounds. Discrete and MultiDiscrete actions are counted from the space's `start`.
-    """
-    if isinstance(space, spaces.Box):
-        fractions = (np.clip(actions, -1, 1) + 1) / 2
-        low, high = (bound.ravel().astype(np.float64) for bound in (space.low, space.high))
-        scaled = (low + fractions * (high - low)).reshape(-1, *space.shape)
-        return (np.rint(scaled) if np.issubdtype(space.dtype, np.integer) else scaled).astype(space.dtype)
-    first: ActionArray = space.start  # type: ignore[attr-defined]  # Discrete and MultiDiscrete have it
-    return actions.astype(space.dtype) + first
+    def _masks(self, observations: Any, infos: dict[str, Any], ended: NDArray[np.bool_]) -> NDArray[np.bool_] | None:  # noqa: ANN401
+        source = observations if self._layout.masked else infos
+        if self.spec.masked:
+            return masks_of(source, self._actions.actions, ended)
+        if MASK in source:
+            raise ValueError(f"{MASK}: in the info of step and not of reset, expected one at every step or none")
+        return None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
-from ...common import deprecated
 from ...common.errors import ConfigError
 from ...common.wire import bot_model
+from .checks.arguments import NO_ARGS, check_arguments
+from .checks.checked_game import CheckedGame
+from .checks.factory import of_copies, own_factory
+from .checks.game_errors import game_code
 from .connect_four import ConnectFour
-from .game_arguments import NO_ARGS, check_arguments
 from .self_play import RANDOM, SelfPlay
 from .starcraft2_spec import NAME as STARCRAFT2
 from .starcraft2_spec import SPEC as STARCRAFT2_SPEC
@@ -31,7 +30,7 @@ _AGAINST = "@"  # ConnectFour@lookahead: against that one player, instead of pas
 _OWN_LOOP = {bot_model.GAME.name: bot_model.GAME, STARCRAFT2: STARCRAFT2_SPEC}
 
 
-def make_game(name: str, num_envs: int, args: Mapping[str, Any] = NO_ARGS) -> VectorGame:
+def make_game(name: str, num_envs: int, args: Mapping[str, Any] = NO_ARGS, *, masked: bool | None = None) -> VectorGame:
     """Make `num_envs` copies of a game. A two-player game gets opponents: see `self_play`.
 
     Args:
@@ -41,19 +40,22 @@ def make_game(name: str, num_envs: int, args: Mapping[str, Any] = NO_ARGS) -> Ve
             its scripted players, or the random one: ConnectFour@lookahead, ConnectFour@random.
         num_envs: at least 1.
         args: the game's arguments, by name: those of `gymnasium.make_vec`, or of the factory.
+        masked: whether an environment of Gymnasium has action masks; None: the first reset tells. If its spec is asked
+            for before that, it is reset for it alone.
 
     Raises:
         ConfigError: naming the game, if it cannot be made, or an argument that it does not take.
+        GameError: if the game's own code raises an error. So do the game's methods.
     """
     if num_envs < 1:
         raise ConfigError(f"envs: {num_envs}, expected at least 1")
     plain, _, against = name.partition(_AGAINST)
-    game = _make(plain, num_envs, args)
+    game = _make(plain, num_envs, args, masked=masked)
     if isinstance(game, TwoPlayerGame):
         return SelfPlay(game, against=(against, _player(game, name, against)) if against else None)
     if against:
         raise ConfigError(f"game: {name!r}, expected {plain} without {_AGAINST}{against}: it is not a two-player game")
-    return game
+    return game if plain in _BUILT_IN else CheckedGame(plain, game)
 
 
 def evaluation_games(name: str, args: Mapping[str, Any] = NO_ARGS) -> list[str]:
@@ -73,7 +75,14 @@ def _player(game: TwoPlayerGame, name: str, player: str) -> PlayerPolicy:
     return players[player]
 
 
-def _make(name: str, num_envs: int, args: Mapping[str, Any]) -> VectorGame | TwoPlayerGame:
+def _make(
+    name: str, num_envs: int, args: Mapping[str, Any], *, masked: bool | None = None
+) -> VectorGame | TwoPlayerGame:
+    with game_code(name):
+        return _made(name, num_envs, args, masked=masked)
+
+
+def _made(name: str, num_envs: int, args: Mapping[str, Any], *, masked: bool | None) -> VectorGame | TwoPlayerGame:
     if name in _BUILT_IN:
         check_arguments(name, _BUILT_IN[name], args)
         return _BUILT_IN[name](num_envs)
@@ -82,23 +91,22 @@ def _make(name: str, num_envs: int, args: Mapping[str, Any]) -> VectorGame | Two
             f"game: {name!r}, expected a game that can be stepped. This one owns its loop: it is played by broodmind "
             "actors or through broodmind.connect(), or its games are imported"
         )
-    factory = _own_factory(name) if ":" in name else None
+    factory = own_factory(name) if ":" in name else None
     # Imported here because Gymnasium need not be installed for a user's own game.
     try:
         from . import gymnasium_adapter
     except ModuleNotFoundError as error:
         if factory is not None:
             check_arguments(name, factory, args)
-            made: VectorGame | TwoPlayerGame = deprecated.current_game(factory(num_envs=num_envs, **args))
-            return made
+            return of_copies(name, factory(num_envs=num_envs, **args))
         raise ConfigError(
             f"game: {name!r}, expected one of {', '.join(_BUILT_IN)} or module:factory. Games of Gymnasium need "
             f"broodmind[games] installed ({error})"
         ) from error
     return (
-        gymnasium_adapter.from_factory(name, factory, num_envs, args)
+        gymnasium_adapter.from_factory(name, factory, num_envs, args, masked=masked)
         if factory
-        else gymnasium_adapter.from_id(name, num_envs, args)
+        else gymnasium_adapter.from_id(name, num_envs, args, masked=masked)
     )
 
 
@@ -109,31 +117,6 @@ def describe_game(name: str, args: Mapping[str, Any] = NO_ARGS) -> GameSpec:
             raise ConfigError(f"game_args: {dict(args)}, expected none: {name} owns its loop")
         return _OWN_LOOP[name]
     game = make_game(name, 1, args)
+    spec = game.spec
     game.close()
-    return game.spec
-
-
-def _own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module holds
-    """The factory that module:attribute names, or None if the name is a Gymnasium id of the form module:Env-v0."""
-    module_name, _, attribute = name.partition(":")
-    _search_the_current_folder()
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (error.name == module_name or module_name.startswith(f"{error.name}.")):
-            raise ConfigError(f"game: {name!r}, expected {module_name} to be an importable module") from error
-        raise
-    factory = getattr(module, attribute, None)
-    if factory is not None and not callable(factory):
-        raise ConfigError(f"game: {name!r}, expected {attribute} to be callable, got {type(factory).__name__}")
-    return factory
-
-
-def _search_the_current_folder() -> None:
-    """Let modules in the current folder be imported, in every process that makes the game, as `python -m` does.
-
-    The module search path of an installed command starts with the folder of its script instead.
-    """
-    folder = os.getcwd()  # noqa: PTH109 - sys.path holds text
-    if folder not in sys.path and "" not in sys.path:
-        sys.path.insert(0, folder)
+    return spec

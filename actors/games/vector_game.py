@@ -38,8 +38,11 @@ class Step:
 class VectorGame(Protocol):
     """B copies of one game. All their randomness is derived from the seed given to `reset`."""
 
-    spec: GameSpec
     num_envs: int
+
+    @property
+    def spec(self) -> GameSpec:
+        """The game's arrays; the same at all times."""
 
     def reset(self, seed: int) -> Step:
         """Start all copies again. The returned step has rewards 0, and no game has ended."""

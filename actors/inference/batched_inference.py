@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...common.actions import Box, Discrete
+from ...common.policy.distributions import scaled_to_bounds
 from .exploration_noise import PerEpisodeNoise
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def to_game_action(action: ActionArray, actions: ActionSpace) -> Action:
         case Discrete():
             return int(action)
         case Box(low, high):
-            return np.array(low) + (np.clip(action, -1, 1) + 1) / 2 * (np.array(high) - low)
+            return scaled_to_bounds(action, low, high)
     return action
 
 

@@ -11,7 +11,7 @@ from ..actions import Box, Discrete, MultiDiscrete
 from . import categorical
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from ..actions import ActionSpace
     from ..process.seeding import Source
@@ -138,3 +138,13 @@ class Gaussian:
         """See Distribution."""
         one = self.log_std.sum() + len(self.log_std) * (0.5 + _LOG_SQRT_2PI)
         return np.full(len(self.means), one, self.means.dtype)
+
+
+def scaled_to_bounds(actions: ActionArray, low: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
+    """The actions [..., D] of a Gaussian policy, clipped to [-1, 1] and scaled to bounds [D].
+
+    No rounding error leaves the bounds. What is no number, as for an observation that is none, becomes the middle.
+    """
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    up = (np.nan_to_num(np.clip(actions, -1, 1)).astype(np.float64) + 1) / 2
+    return np.clip(low * (1 - up) + high * up, low, high)

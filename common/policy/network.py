@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..actions import Box
+from .flat_observations import IMAGE_SCALE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,9 +95,19 @@ def activate(values: Floats, activation: Activation) -> None:
         np.maximum(values, 0, out=values)
 
 
+def scaled(observations: Observations) -> Floats:
+    """Observations as float32. Those of uint8, which the game's spec must call so too, are divided by 255."""
+    if observations.dtype == np.uint8:
+        return np.multiply(observations, IMAGE_SCALE, dtype=np.float32)
+    return observations.astype(np.float32, copy=False)
+
+
 def prepare(params: Params, observations: Observations) -> Floats:
-    """The network's inputs [N, F] for observations [N, ...]: flat, and normalised if `params` has a normaliser."""
-    flat = observations.reshape(len(observations), -1).astype(np.float32, copy=False)
+    """The network's inputs [N, F] for observations [N, ...]: flat, scaled, and normalised if `params` has a normaliser.
+
+    The moments of the normaliser are of scaled observations.
+    """
+    flat = scaled(observations.reshape(len(observations), -1))
     if MEAN not in params:
         return flat
     normalised = (flat - params[MEAN]) * params[SCALE]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...actors.games.game_arguments import NO_ARGS
+from ...actors.games.checks.arguments import NO_ARGS
 from ...actors.games.observation_fit import fitted_game
 from ...actors.games.registry import evaluation_games, make_game
 from ...actors.inference.exploration_noise import make_noise
@@ -120,7 +120,7 @@ def evaluate(
     Raises:
         ConfigError: if there is no such game. SpecMismatch: if it is not the policy's.
     """
-    game = make_game(game_name, min(plan.episodes, plan.copies), game_args)
+    game = make_game(game_name, min(plan.episodes, plan.copies), game_args, masked=policy.spec.game.masked)
     try:
         game = fitted_game(game, policy.spec)
         policy.spec.check_game(game.spec)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...common.actions import Box, Discrete
 from ...common.errors import ConfigError
-from ...common.policy.distributions import distribution
+from ...common.policy.distributions import distribution, scaled_to_bounds
 from ...common.policy.network import LOG_STD, policy_outputs, prepare, value_outputs
 
 if TYPE_CHECKING:
@@ -149,5 +149,4 @@ class Policy:
     def _for_game(self, actions: ActionArray) -> ActionArray:
         if not isinstance(self.game.actions, Box):
             return actions
-        low, high = (np.array(bound) for bound in (self.game.actions.low, self.game.actions.high))
-        return (low + (np.clip(actions, -1, 1) + 1) / 2 * (high - low)).astype(np.float32)
+        return scaled_to_bounds(actions, self.game.actions.low, self.game.actions.high).astype(np.float32)

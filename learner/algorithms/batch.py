@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...common.policy.network import scaled
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,7 +27,7 @@ class Batch:
     After a termination there is no bootstrap.
     """
 
-    observations: Floats  # [T + 1, B, F], each observation flattened
+    observations: Floats  # [T + 1, B, F], each observation flattened and scaled
     actions: ActionArray  # [T, B, *action shape]
     log_probs: Floats  # [T, B] of the actions, under the behaviour policy
     rewards: Floats  # [T, B]
@@ -72,7 +74,7 @@ def collate(
 
     observations = np.concatenate([_pad(each.observations, steps + 1) for each in trajectories], axis=1)
     return Batch(
-        observations=observations.reshape(*observations.shape[:2], -1).astype(np.float32, copy=False),
+        observations=scaled(observations.reshape(*observations.shape[:2], -1)),
         actions=join("actions"),
         log_probs=join("log_probs"),
         rewards=join("rewards"),

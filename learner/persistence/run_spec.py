@@ -50,5 +50,6 @@ def agree_on_spec(server: Server, keys: Keys, spec: RunSpec) -> None:
                 f"{part} of run {keys.run}: {getattr(spec, part)}, expected {getattr(theirs, part)} as the run was "
                 "started with; choose another --run name for other settings"
             )
+    theirs.check_game(spec.game)  # the observation's parts too, which are not compared above
     if raw.decode() != spec.to_json():  # of an earlier format; from now on the run's actors must be of this version
         server.call("HSET", keys.spec, "json", spec.to_json())

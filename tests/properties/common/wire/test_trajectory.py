@@ -92,7 +92,7 @@ def test_bytes_stay_bytes_and_take_a_quarter():
     assert found.observations.dtype == np.uint8
     batch = collate([found, found])
     assert batch.observations.dtype == np.float32
-    np.testing.assert_array_equal(batch.observations[:, :2], sent.observations)
+    np.testing.assert_allclose(batch.observations[:, :2], sent.observations / 255, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("spec", "dtype"), [(PLAIN, "|u1"), (PLAIN, "<f2"), (RICH, "<f4"), (BYTES, "<f4")])

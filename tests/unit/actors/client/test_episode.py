@@ -160,7 +160,8 @@ def test_continuous_actions_are_recorded_as_sampled_and_clipped_for_the_game():
     episode.end("loss")
     drawn = np.stack(table.left[0].game.buffer.actions)
     assert np.abs(drawn).max() > 1
-    np.testing.assert_allclose(moves, np.array([-2, 0]) + (np.clip(drawn, -1, 1) + 1) / 2 * np.array([4, 10]))
+    clipped = np.clip(drawn, -1, 1).astype(np.float64)
+    np.testing.assert_allclose(moves, np.array([-2, 0]) + (clipped + 1) / 2 * np.array([4, 10]), atol=1e-12)
 
 
 def test_correlated_noise_is_used_if_the_run_says_so_and_restarts_with_each_game():

@@ -7,7 +7,7 @@ import inspect
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ...common.errors import ConfigError
+from ....common.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -26,6 +26,14 @@ def parameters(factory: Callable[..., Any]) -> Mapping[str, inspect.Parameter] |
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in found.values()):
         return None
     return {name: each for name, each in found.items() if each.kind in _NAMED}
+
+
+def takes_copies(factory: Callable[..., Any]) -> bool:
+    """Whether a factory makes all copies at once: it has a parameter num_envs."""
+    try:
+        return COPIES in inspect.signature(factory).parameters
+    except (ValueError, TypeError):
+        return False
 
 
 def check_arguments(

@@ -1,0 +1,86 @@
+"""A user's factory by the name module:attribute, and the errors for one that is not there."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ....common import deprecated
+from ....common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ..two_player_game import TwoPlayerGame
+    from ..vector_game import VectorGame
+
+BUILT_IN = ("TinyZerg", "ConnectFour", "starcraft2")
+_NAMES_MAX = 8  # of a module's, in a message
+
+
+def own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module holds
+    """The factory that module:attribute names, or None if the name is a Gymnasium id of the form module:Env-v0.
+
+    Raises:
+        ConfigError: naming the module, and what it has instead.
+    """
+    module_name, _, attribute = name.partition(":")
+    _search_the_current_folder()
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (error.name == module_name or module_name.startswith(f"{error.name}.")):
+            raise ConfigError(f"game: {name!r}, expected {module_name} to be an importable module") from error
+        raise ConfigError(f"game: {name!r}: {module_name} imports {error.name}, which is not installed") from error
+    factory = getattr(module, attribute, None)
+    if factory is None and not _is_registered(attribute):
+        raise ConfigError(f"game: {name!r}, expected a factory: module {_has_instead(module, attribute)}")
+    if factory is not None and not callable(factory):
+        raise ConfigError(f"game: {name!r}, expected {attribute} to be callable, got {type(factory).__name__}")
+    return factory
+
+
+def of_copies(name: str, made: object) -> VectorGame | TwoPlayerGame:
+    """What a factory of all copies has made, as a game. Raises ConfigError if it is none."""
+    game: VectorGame | TwoPlayerGame = deprecated.current_game(made)
+    if not all(hasattr(game, each) for each in ("spec", "num_envs", "reset", "step", "close")):
+        raise ConfigError(
+            f"game: {name!r}, expected a factory that takes num_envs to return a gymnasium.vector.VectorEnv, a "
+            f"VectorGame or a TwoPlayerGame; got {described(made)}"
+        )
+    return game
+
+
+def described(made: object) -> str:
+    """What a factory returned, in words."""
+    return "None" if made is None else f"an object of {type(made).__module__}.{type(made).__qualname__}"
+
+
+def _is_registered(environment: str) -> bool:
+    """Whether Gymnasium knows the id. It is asked only if the module, or something before, has imported it."""
+    gymnasium = sys.modules.get("gymnasium")
+    return gymnasium is not None and environment in gymnasium.registry
+
+
+def _has_instead(module: Any, attribute: str) -> str:  # noqa: ANN401 - a module
+    """What a module has that could be a factory: the nearest names first."""
+    names = [
+        each
+        for each, value in vars(module).items()
+        if not each.startswith("_") and callable(value) and getattr(value, "__module__", None) == module.__name__
+    ]
+    near = difflib.get_close_matches(attribute, names, n=_NAMES_MAX, cutoff=0.3)
+    names = [*near, *(each for each in names if each not in near)]
+    shown = ", ".join(names[:_NAMES_MAX]) + (", ..." if len(names) > _NAMES_MAX else "")
+    return f"{module.__name__} has no {attribute}; it has {shown or 'no function or class of its own'}"
+
+
+def _search_the_current_folder() -> None:
+    """Let modules in the current folder be imported, in every process that makes the game, as `python -m` does.
+
+    The module search path of an installed command starts with the folder of its script instead.
+    """
+    folder = os.getcwd()  # noqa: PTH109 - sys.path holds text
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.insert(0, folder)

@@ -1,0 +1,76 @@
+"""Flattens observations that have several parts, all of a batch at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ..observation_parts import ObservationPart
+
+IMAGE_SCALE = np.float32(1 / 255)  # a pixel of 0 to 255 is a number of 0 to 1 for the network
+
+
+def flatten(
+    parts: Sequence[ObservationPart],
+    observations: Any,  # noqa: ANN401 - dicts and tuples of arrays
+    rows: int,
+    dtype: str = "float32",
+) -> NDArray[np.float32] | NDArray[np.uint8]:
+    """Flatten a batch of observations.
+
+    Args:
+        parts: the parts of an observation.
+        observations: dicts and tuples of arrays, each of which is [N, *part shape].
+        rows: N.
+        dtype: the result's; with uint8 all parts must be images, which keep their values of 0 to 255.
+
+    Returns:
+        [N, F], where F is the sum of the parts' features. The same numbers as `gymnasium.spaces.utils.flatten` gives
+        for each observation, but for images, which it does not scale.
+
+    Raises:
+        ValueError: naming the part, if an array has another shape or an option's number is out of range.
+    """
+    flat = np.empty((rows, sum(part.features for part in parts)), dtype)
+    at = 0
+    for part in parts:
+        columns = flat[:, at : at + part.features]
+        at += part.features
+        values = np.asarray(_at_path(observations, part))
+        if values.shape != (rows, *part.shape):
+            raise ValueError(f"{part.name}: shape {values.shape[1:]}, expected {part.shape}")
+        values = values.reshape(rows, -1)
+        if part.kind == "one_hot":
+            _fill_one_hot(columns, values, part)
+        elif part.kind == "image" and dtype != "uint8":
+            np.multiply(values, IMAGE_SCALE, out=columns, casting="unsafe")
+        else:
+            columns[...] = values
+    return flat
+
+
+def _fill_one_hot(columns: NDArray[Any], values: NDArray[Any], part: ObservationPart) -> None:
+    options = values - np.array(part.start, np.int64)
+    sizes = np.array(part.sizes, np.int64)
+    wrong = (options < 0) | (options >= sizes)
+    if wrong.any():
+        row, element = np.argwhere(wrong)[0]
+        first = part.start[element]
+        raise ValueError(f"{part.name}: {values[row, element]}, expected {first} to {first + sizes[element] - 1}")
+    columns[...] = 0
+    columns[np.arange(len(values))[:, None], np.cumsum(sizes) - sizes + options] = 1
+
+
+def _at_path(observations: Any, part: ObservationPart) -> Any:  # noqa: ANN401 - dicts and tuples of arrays
+    for key in part.path:
+        try:
+            observations = observations[key]
+        except (KeyError, IndexError, TypeError) as error:
+            raise ValueError(f"{part.name}: missing from the observation") from error
+    return observations

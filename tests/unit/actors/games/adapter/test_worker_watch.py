@@ -1,0 +1,53 @@
+"""A worker process of an AsyncVectorEnv that dies ends the game, and does not hang it."""
+
+from __future__ import annotations
+
+import os
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector import AsyncVectorEnv
+
+from broodmind.actors.games.gymnasium_adapter import GymnasiumGame
+from broodmind.common.errors import GameError
+
+
+class Dies(gymnasium.Env):
+    observation_space, action_space = spaces.Box(-1, 1, (2,)), spaces.Discrete(3)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed, options=options)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        if action == 1:
+            os._exit(8)
+        if action == 2:
+            raise RuntimeError("no such door")
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+@pytest.fixture
+def game():
+    made = GymnasiumGame("dies", AsyncVectorEnv([Dies] * 2), masked=False)
+    made.reset(1)
+    made.step(np.zeros(2, np.int32))
+    yield made
+    made.close()
+
+
+def test_a_worker_that_dies_is_named_with_its_exit_code(game):
+    with pytest.raises(GameError, match=r"^game dies: worker process 1 ended with exit code 8$"):
+        game.step(np.array([0, 1], np.int32))
+
+
+@pytest.mark.filterwarnings("ignore")  # Gymnasium's, with the worker's traceback
+def test_an_error_in_a_worker_is_its_own(game):
+    with pytest.raises(RuntimeError, match="no such door"):
+        game.step(np.array([2, 0], np.int32))
+
+
+def test_a_game_whose_workers_live_is_closed_as_usual(game):
+    assert not game.step(np.zeros(2, np.int32)).terminated.any()

@@ -1,0 +1,62 @@
+"""A user's factory by its name, and what is said when it is not there."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from broodmind.actors.games.checks.factory import own_factory
+from broodmind.common.errors import ConfigError
+
+CODE = """
+from dataclasses import dataclass
+
+LEVELS = 3
+
+class Labyrinth:
+    pass
+
+def make_env():
+    pass
+
+def _helper():
+    pass
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch, run):
+    name = run.replace("-", "_")
+    (tmp_path / f"{name}.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield name
+    sys.modules.pop(name, None)
+
+
+def refused(name, message):
+    with pytest.raises(ConfigError) as raised:
+        own_factory(name)
+    assert str(raised.value) == f"game: {name!r}, {message}"
+
+
+def test_a_factory_is_found_in_the_current_folder(module):
+    assert own_factory(f"{module}:make_env").__name__ == "make_env"
+
+
+def test_a_misspelt_factory_is_refused_with_what_the_module_has_instead(module):
+    refused(f"{module}:maek_env", f"expected a factory: module {module} has no maek_env; it has make_env, Labyrinth")
+
+
+def test_what_cannot_be_called_is_refused(module):
+    refused(f"{module}:LEVELS", "expected LEVELS to be callable, got int")
+
+
+def test_a_module_without_anything_says_so(module, tmp_path):
+    (tmp_path / f"{module}.py").write_text("")
+    refused(f"{module}:x", f"expected a factory: module {module} has no x; it has no function or class of its own")
+
+
+def test_a_registered_id_after_the_module_is_no_factory():
+    assert own_factory("gymnasium:CartPole-v1") is None
