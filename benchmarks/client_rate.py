@@ -30,15 +30,7 @@ SPEC = GameSpec("small", (4,), Discrete(3))
 GAME = '''"""The arrays of the game, for the learner."""
 from broodmind import Discrete, GameSpec
 
-
-class Arrays:
-    spec = GameSpec("small", (4,), Discrete(3))
-
-    def __init__(self, num_envs):
-        self.num_envs = num_envs
-
-    def close(self):
-        pass
+SPEC = GameSpec("small", (4,), Discrete(3))
 '''
 SHOWN = ("version", "games", "stale", "too_old", "overflow", "lost")
 
@@ -92,7 +84,7 @@ def main(seconds: float, clients: int, steps: int, rate: float, learner: str, se
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     with LocalServer(binaries()[server]) as local, tempfile.TemporaryDirectory() as folder:
         Path(folder, "small_game.py").write_text(GAME)
-        command = ["learner", "--redis", local.url, "--run", "benchmark", "--game", "small_game:Arrays"]
+        command = ["learner", "--redis", local.url, "--run", "benchmark", "--game", "small_game:SPEC"]
         process = subprocess.Popen(
             [sys.executable, "-m", "broodmind.deploy.cli", *command, "--hidden", "64,64", *shlex.split(learner)],
             stderr=subprocess.DEVNULL,

@@ -25,6 +25,7 @@ from ...common.process.log import Log
 from ...common.process.seeding import Role, generator, name_key
 from ...common.server.address import PASSWORD_VARIABLE, with_password
 from ...common.server.keys import check_name
+from ...common.server.local_socket import default_url
 from ..games.observation_fit import fitted_spec
 from ..transport.actor_names import host_name, process_name
 from ..transport.delivery import Delivery
@@ -86,7 +87,7 @@ class Status(StatusAliases):
 
 
 def connect(
-    url: str,
+    url: str | None = None,
     run: str = "default",
     *,
     name: str | None = None,
@@ -103,13 +104,15 @@ def connect(
     """Begin to play for a run. Returns at once, even if Redis cannot be reached yet.
 
     Args:
-        url: the server's URL: redis://, rediss:// (TLS) or unix://. If it has no password, the password is taken from
-            the environment variable BROODMIND_REDIS_PASSWORD. rediss://HOST:PORT?ssl_ca_certs=FILE trusts the
-            authority whose certificate is in the file, instead of those that this machine trusts.
+        url: the server's URL: redis://, rediss:// (TLS) or unix://. None: the environment variable BROODMIND_REDIS, or
+            else the server of `broodmind up --client` for this run on this machine. If the URL has no password, the
+            password is taken from the environment variable BROODMIND_REDIS_PASSWORD.
+            rediss://HOST:PORT?ssl_ca_certs=FILE trusts the authority whose certificate is in the file, instead of those
+            that this machine trusts.
         run: the run's name.
         name: this process's name among the run's actors. By default host and process id; with a spool, host and the
             first number that no other process on this machine has, so that a restart finds its spool again.
-        game: the game's arrays, to be checked against the run's.
+        game: the game's arrays, to be checked against the run's; and offered to a learner that waits for a game.
         actions: the action space, or the number of actions to choose from, for playing without a policy.
         fallback: called with observation and mask while there is no policy; by default actions are drawn uniformly.
         records: a file to which a record of each episode is appended as a line of JSON.
@@ -143,7 +146,9 @@ def connect(
         name = process_name() + (f"-{number}" if number else "")
     delivery = Delivery(limits or Limits(), spool)
     agent = Agent(
-        ActorConnection(_with_password(url), run, name, delivery, Path(journal) if journal is not None else None),
+        ActorConnection(
+            _with_password(url or default_url(run)), run, name, delivery, Path(journal) if journal is not None else None
+        ),
         delivery,
         game,
         actions if game is None else game.actions,
@@ -188,7 +193,7 @@ class Agent:
             self._open_games,
             lambda: PackLimit.of(self._sender.demand, delivery.queue_games),
         )
-        self._sender = sender or SenderThread(connection, delivery, self._check)
+        self._sender = sender or SenderThread(connection, delivery, self._check, game)
         self._began_ms = now_ms()
         self._numbers = itertools.count(1)
         self._open: dict[str, Episode] = {}

@@ -10,7 +10,9 @@ import threading
 from typing import TYPE_CHECKING, Literal
 
 from ...common.errors import BroodmindError, ConfigError, RedisDenied, SpecMismatch, WireError
+from ...common.game_offer import game_to_json
 from ...common.process.backoff import Backoff
+from ...common.process.clock import Every
 from ...common.process.log import Log
 from ...common.server.streams import ServerFull
 from ..transport.credit import Credit
@@ -19,7 +21,7 @@ from ..transport.stream_connection import ActorStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...common.spec import RunSpec
+    from ...common.spec import GameSpec, RunSpec
     from ...common.wire.demand import Demand
     from ..inference.policy import Policy
     from ..transport.delivery import Delivery
@@ -32,6 +34,7 @@ ConnectionState = Literal["connecting", "waiting for a learner", "connected", "f
 _POLL_S = 1.0  # between two requests for the latest version; enough for games that take minutes
 _ROOM_S = (0.02, 0.4)  # first and longest pause where the learner wants no more
 _ENTRIES_WITHOUT_DEMAND = 64
+_OFFER_EVERY_S = 1.0
 _RETRY_S = (0.1, 5.0)  # first and longest pause after a failure
 # In one round trip, and one entry more: over a link of 1 Mbit/s so much takes 4 seconds, and a heartbeat lives for 10.
 _ROUND_TRIP_BYTES = 1 << 19
@@ -40,13 +43,20 @@ _ROUND_TRIP_BYTES = 1 << 19
 class SenderThread:
     """Runs from `start` until the delivery is closed."""
 
-    def __init__(self, connection: ActorConnection, delivery: Delivery, check: Callable[[RunSpec], None]) -> None:
+    def __init__(
+        self,
+        connection: ActorConnection,
+        delivery: Delivery,
+        check: Callable[[RunSpec], None],
+        game: GameSpec | None = None,
+    ) -> None:
         """Prepare the thread.
 
         Args:
             connection: used by this thread alone from `start` on.
             delivery: the entries to be sent.
             check: raises SpecMismatch or ConfigError if the game cannot be played for a run of that spec.
+            game: offered to a run that has no spec; None: nothing is.
         """
         self.policy: Policy | None = None  # the newest one; other threads only read this reference
         self.spec: RunSpec | None = None
@@ -54,6 +64,7 @@ class SenderThread:
         self.state: ConnectionState = "connecting"
         self.problem = ""  # the last error, until an attempt succeeds
         self._connection, self._delivery, self._check = connection, delivery, check
+        self._offer, self._offer_due = None if game is None else game_to_json(game), Every(_OFFER_EVERY_S)
         self._credit = Credit(_ENTRIES_WITHOUT_DEMAND)
         self._room, self._retry = Backoff(*_ROOM_S), Backoff(*_RETRY_S)
         self._thread = threading.Thread(target=self._run, name="broodmind-sender", daemon=True)
@@ -114,6 +125,8 @@ class SenderThread:
         spec = self._connection.ask_spec()
         if spec is None:
             self.state, self.problem = "waiting for a learner", ""
+            if self._offer is not None and self._offer_due.due():
+                self._connection.offer(self._offer)
             self._delivery.wait_until_closed(_POLL_S / 4)
             return False
         self._check(spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...common.errors import ConfigError
+from ...common.spec import GameSpec
 from ...common.wire import bot_model
 from .checks.arguments import NO_ARGS, check_arguments
 from .checks.checked_game import CheckedGame
@@ -20,7 +21,6 @@ from .two_player_game import TwoPlayerGame, random_player
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ...common.spec import GameSpec
     from .two_player_game import PlayerPolicy
     from .vector_game import VectorGame
 
@@ -86,12 +86,12 @@ def _made(name: str, num_envs: int, args: Mapping[str, Any], *, masked: bool | N
     if name in _BUILT_IN:
         check_arguments(name, _BUILT_IN[name], args)
         return _BUILT_IN[name](num_envs)
-    if name in _OWN_LOOP:
-        raise ConfigError(
-            f"game: {name!r}, expected a game that can be stepped. This one owns its loop: it is played by broodmind "
-            "actors or through broodmind.connect(), or its games are imported"
-        )
     factory = own_factory(name) if ":" in name else None
+    if name in _OWN_LOOP or isinstance(factory, GameSpec):
+        raise ConfigError(
+            f"game: {name!r}, expected a game that can be stepped. This one owns its loop: run broodmind up --client, "
+            "and connect() from it; or broodmind actors where they know the game"
+        )
     # Imported here because Gymnasium need not be installed for a user's own game.
     try:
         from . import gymnasium_adapter
@@ -111,11 +111,12 @@ def _made(name: str, num_envs: int, args: Mapping[str, Any], *, masked: bool | N
 
 
 def describe_game(name: str, args: Mapping[str, Any] = NO_ARGS) -> GameSpec:
-    """A game's spec. Makes one copy of the game, unless it owns its loop."""
-    if name in _OWN_LOOP:
+    """A game's spec. Makes one copy of the game, unless it owns its loop: then the name is that of a `GameSpec`."""
+    own = _OWN_LOOP.get(name) or (own_factory(name) if ":" in name else None)
+    if isinstance(own, GameSpec):
         if args:
             raise ConfigError(f"game_args: {dict(args)}, expected none: {name} owns its loop")
-        return _OWN_LOOP[name]
+        return own
     game = make_game(name, 1, args)
     spec = game.spec
     game.close()

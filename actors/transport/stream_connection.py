@@ -42,6 +42,7 @@ _log = Log("actor")
 
 HEARTBEAT_S = 1.0
 _HEARTBEAT_TTL_MS = 10_000
+_OFFER_TTL_MS = 5_000
 CHUNK_BYTES = 1 << 18  # weights are fetched in parts: for a client that stops reading, the server buffers a whole reply
 
 # Each round trip brings both texts, and they rarely change: most are not parsed again.
@@ -140,6 +141,10 @@ class ActorConnection:
         """The run's spec, or None if no learner has written it yet."""
         raw = self._call("HGET", self._keys.spec, "json")
         return None if raw is None else RunSpec.from_json(raw)
+
+    def offer(self, game: str) -> None:
+        """Offer the run, which has no spec, a game: see `game_to_json`. An offer lasts some seconds."""
+        self._call("SET", self._keys.offer(self.actor), game, "PX", _OFFER_TTL_MS)
 
     def enter(self) -> int:
         """Begin a new incarnation. It is higher than all that this name had, even if the clock went back.

@@ -105,6 +105,10 @@ class Keys:
         """Hash; what an actor reports of itself. Bound: its TTL."""
         return self._key("actors", actor)
 
+    def offer(self, actor: str) -> str:
+        """String (JSON); the game that an actor offers to a run without a spec. Bound: its TTL, game_offer.py."""
+        return self._key("offer", actor)
+
     def incarnation(self, actor: str) -> str:
         """String (START_MS NONCE); the actor's latest incarnation. Bound: one an actor; the learner removes it."""
         return self._key("incarnation", actor)

@@ -33,8 +33,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 # The commands that the learner uses, directly or in scripts; a script runs with the rights of its caller.
 LEARNER_COMMANDS = (
-    *("info", "watch", "multi", "exec", "eval", "evalsha", "get", "set", "strlen", "exists", "incr", "del", "unlink"),
-    *("time", "rename", "persist", "pexpire", "hget", "hmget", "hgetall", "hscan", "hstrlen", "hset", "hdel"),
+    *("info", "watch", "multi", "exec", "eval", "evalsha", "get", "getrange", "set", "strlen", "exists", "incr"),
+    *("del", "unlink", "time", "rename", "persist", "pexpire"),
+    *("hget", "hmget", "hgetall", "hscan", "hstrlen", "hset", "hdel"),
     *("scan", "memory|usage"),
     *("xadd", "xlen", "xgroup|create", "xreadgroup", "xpending", "xclaim", "xack", "xdel"),
 )
@@ -119,6 +120,7 @@ def _actor(keys: Keys, actor: str) -> list[str]:
         f"({_on('%W', *map(keys.trajectories, own))} +xadd +xlen)",
         f"({_on('%W', *map(keys.heartbeat, own))} +hset +pexpire +del)",
         f"({_on('%RW', *map(keys.incarnation, own))} +set +getrange)",
+        f"({_on('%W', *map(keys.offer, own))} +set)",
         f"({_on('%R', keys.spec)} +hget)",
         f"({_on('%R', keys.latest, keys.demand, keys.pattern('weights'))} +get +getrange)",
         f"({_on('%R', keys.versions)} +xread)",

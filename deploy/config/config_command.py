@@ -31,11 +31,10 @@ def config(given: Given, *, local: bool, as_json: bool, reference: bool) -> None
         click.echo(to_reference(), nl=False)
         return
     prepare_to_compute()  # before a game is made, which may import numpy
-    from ...actors.games.registry import describe_game
     from .effective import effective, for_local_run, to_plain
+    from .game_of_run import known_game
 
     if local:
         given = for_local_run(given)
-    game = describe_game(given.get("game", Config().game), given.get("game_args", {}))
-    made = effective(given, game)
+    made = effective(given, known_game(given))
     click.echo(json.dumps(to_plain(made)) if as_json else to_toml(made), nl=as_json)

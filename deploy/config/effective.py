@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BATCH_STEPS = 2048
 LOCAL_ACTORS = 2
 BATCH_EPISODES = 16
+OFFERED = "offered"  # as the setting `game`: the one that the first client connects with
 LONGEST_EPISODE = 4096  # the number of steps at which a whole episode is truncated
 NOISE_CORRELATION = 0.9  # the noise stays similar for about ten steps
 
@@ -52,6 +53,8 @@ def effective(given: Given, game: GameSpec | None = None) -> Config:
         **given.values,
         "algo": algo,
     }
+    if table := given.get("game_spec"):
+        values["game"] = str(table.get("name", "game"))
     if not continuous:
         values["noise_correlation"] = 0.0
     built = {name: _with(group(), values) for name, group in groups().items()}
@@ -61,6 +64,8 @@ def effective(given: Given, game: GameSpec | None = None) -> Config:
 
 def for_local_run(given: Given) -> Given:
     """Add the defaults of `broodmind up`, where they differ from those of the other commands."""
+    if given.get("client"):
+        return given if "game_spec" in given.values else given.defaulting(game=OFFERED)
     given = given.defaulting(actors=LOCAL_ACTORS)
     config = effective(given)
     if config.algorithm.WHOLE_EPISODES:

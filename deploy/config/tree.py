@@ -74,6 +74,21 @@ class RecordConfig:
 class LocalConfig:
     """Settings of `broodmind up` alone."""
 
+    client: Annotated[
+        bool,
+        Setting(
+            "Start no actors: bots that own their loop play, any number, by the line with connect() that is printed. "
+            "Without game or game_spec, it is the game that the first bot connects with."
+        ),
+    ] = False
+    listen: Annotated[
+        str | None,
+        Setting(
+            "With client: HOST:PORT at which bots of other machines reach the embedded server too. Port 0: any free "
+            "port. Where others than this machine can reach it, it has a password, in a file in the run's folder."
+        ),
+    ] = None
+
     eval_episodes: Annotated[int, Setting("Number of episodes in the evaluation after the training.", ge=1)] = 100
 
     def __post_init__(self) -> None:
@@ -86,14 +101,26 @@ class Config:
     """All settings of a run."""
 
     run: Annotated[str, Setting("Name of the run.", command_defaults=(("export", "none"),))] = "default"
-    game: Annotated[str, Setting("The game: TinyZerg, ConnectFour, a Gymnasium id, MODULE:FACTORY, or starcraft2.")] = (
-        "TinyZerg"
-    )
+    game: Annotated[
+        str,
+        Setting(
+            "The game: TinyZerg, ConnectFour, a Gymnasium id, MODULE:FACTORY, or starcraft2; of a game that owns its "
+            "loop MODULE:SPEC, or offered, for the one that the first client connects with.",
+            command_defaults=(("up", "TinyZerg; with client and without game_spec offered"),),
+        ),
+    ] = "TinyZerg"
     game_args: Annotated[
         dict[str, Any],
         Setting(
             "Arguments for the game's factory or gymnasium.make_vec: a table in a file, one --game-arg NAME=VALUE each "
             "on a command line, a JSON object in the environment."
+        ),
+    ] = field(default_factory=dict)
+    game_spec: Annotated[
+        dict[str, Any],
+        Setting(
+            "The arrays of a game that owns its loop, instead of game: observation_shape, actions, and where needed "
+            "name, masked, wins, observation_dtype."
         ),
     ] = field(default_factory=dict)
     seed: Annotated[int, Setting("Seed of all random numbers of the run.", ge=0)] = 1

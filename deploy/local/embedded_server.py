@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -12,9 +13,12 @@ from typing import TYPE_CHECKING, Self
 
 from ...actors.supervision.child_process import kill_session
 from ...common.errors import BroodmindError, ConfigError, ProcessFailed
+from ...common.server.address import ServerAddress
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from .server_place import ServerPlace
 
 _START_S = 10.0
 _POLL_S = 0.005
@@ -43,14 +47,25 @@ exit $code
 class EmbeddedServer:
     """A server for this process and its children, as a context manager. It listens at `url` soon after its creation."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: ServerPlace | None = None) -> None:
+        """Start the server.
+
+        Args:
+            place: where other processes reach it; None: only this process and its children know where it is.
+        """
         binary = _binary()
         # A short prefix, because the path of a socket may have 107 bytes at most.
         self._folder = Path(tempfile.mkdtemp(prefix="broodmind-"))
-        self.socket = self._folder / "valkey.sock"
-        self.url = f"unix://{self.socket}"
+        self.socket = place.socket if place else self._folder / "valkey.sock"
+        password = place.password if place else ""
+        self.url = ServerAddress("unix", str(self.socket), password=password).url
+        configuration = self._folder / "valkey.conf"
+        # In a file that nobody else can read, as everybody can read a command line.
+        configuration.touch(0o600)
+        configuration.write_text(f"requirepass {_quoted(password)}\n" if password else "", encoding="utf-8")
         options = {
-            "port": 0,
+            "port": place.port if place else 0,
+            "bind": place.host if place and place.host else "127.0.0.1",
             "unixsocket": self.socket,
             "unixsocketperm": 700,
             "dir": self._folder,
@@ -60,10 +75,13 @@ class EmbeddedServer:
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         self._guard = subprocess.Popen(  # noqa: S603
-            ["/bin/sh", "-c", _GUARD, "broodmind-guard", str(self._folder), str(binary), *arguments],
+            ["/bin/sh", "-c", _GUARD, "broodmind-guard", *map(str, (self._folder, binary, configuration)), *arguments],
             stdin=subprocess.PIPE,
             start_new_session=True,
+            pass_fds=[place.lock] if place else [],  # held until the server has ended, however this process ends
         )
+        if place:
+            os.close(place.lock)
 
     def __enter__(self) -> Self:
         return self
@@ -107,6 +125,12 @@ class EmbeddedServer:
             else:
                 server.close()
                 return
+
+
+def _quoted(text: str) -> str:
+    """A text as the server's configuration has it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _binary() -> Path:

@@ -11,7 +11,6 @@ import click
 from ...common.process.process_setup import prepare_to_compute
 from ...common.process.shutdown import stop_on_signal, stop_with_parent
 from ..config.options import SettingsCommand, with_settings
-from ..config.tree import Config
 from ..recording.run_recorder import RunRecorder
 from ..recording.run_start import check_folder
 from ..records.run_folder import RunFolder
@@ -21,10 +20,11 @@ if TYPE_CHECKING:
 
     from ...learner.persistence.recorder import Recorder
     from ..config.given import Given
+    from ..config.tree import Config
 
 SETTINGS = (
-    *("run", "game", "game_args", "seed", "algo", "connection", "algorithm", "network", "rollout", "intake", "goal"),
-    *("checkpointing", "archive", "lease", "record"),
+    *("run", "game", "game_args", "game_spec", "seed", "algo", "connection", "algorithm", "network", "rollout"),
+    *("intake", "goal", "checkpointing", "archive", "lease", "record"),
 )
 
 
@@ -36,19 +36,23 @@ def learner(given: Given, *, inherit: str | None) -> None:
     With --out it keeps the run's record in a folder (docs/run_folder.md).
     """
     prepare_to_compute()  # before numpy is imported, which the next lines do
-    from ...actors.games.registry import describe_game
     from ...learner.loop import learn
     from ..config.effective import effective, learner_config, run_spec, server_url
+    from ..config.game_of_run import check_game_spec, game_of_run
 
+    check_game_spec(given)
     given = keeping_checkpoints(given)
     check_record(effective(given))  # before a game is made, so that invalid settings are reported at once
-    game = describe_game(given.get("game", Config().game), given.get("game_args", {}))
-    config = effective(given, game)
     with stop_on_signal() as stop:
         if inherit is not None:
             stop_with_parent(stop)
+        url = server_url(given)
+        game = game_of_run(given, url, stop)
+        if game is None:
+            return
+        config = effective(given, game)
         with recorded(given, config, by_parent=inherit is not None) as recorder:
-            learn(server_url(given), config.run, run_spec(config, game), learner_config(config), stop, recorder)
+            learn(url, config.run, run_spec(config, game), learner_config(config), stop, recorder)
 
 
 def keeping_checkpoints(given: Given) -> Given:

@@ -38,6 +38,8 @@ def evaluated(server: Server, keys: Keys, config: Config, seen: Seen, began_ms: 
     view = look(server, keys)
     if not view.head:
         return None
+    if config.local.client:  # nobody but the bots can play the game
+        return summarise(view, began_ms, seen, {})
     from ..policies.evaluation import Plan, evaluations
 
     policy, spec = latest_policy(server, keys)
@@ -80,7 +82,7 @@ def summarise(view: RunView, began_ms: int, seen: Seen, evaluations: Mapping[str
         "metrics": {name: float(value) for name, value in own_metrics(stats).items()},
         "rejected": {name: int(head[name]) for name in REJECTION_COUNTERS},
         "staleness": {name: float(stats.get(f"staleness_{name}", 0)) for name in ("p50", "p95", "max")},
-        "evaluation": next(iter(played.values())),
+        "evaluation": next(iter(played.values()), None),
         **({"evaluations": played} if len(played) > 1 else {}),
         "peak_memory_mb": None if peak_mb is None else round(peak_mb),
     }
@@ -131,6 +133,8 @@ def report(summary: dict[str, Any], picture: Path | None, folder: RunFolder) -> 
         own = "   ".join(f"{name} {mean:g}" for name, mean in summary["metrics"].items())
         click.echo(f"of the last 100 games: {own}", err=True)
     for name, evaluation in summary.get("evaluations", {"": summary["evaluation"]}).items():
+        if evaluation is None:
+            continue
         by = f" by {name}" if name else ""
         wins = f", {evaluation['wins']} of {evaluation['episodes']} games won" if "wins" in evaluation else ""
         click.echo(

@@ -24,6 +24,7 @@ from ...common.process.shutdown import stop_on_signal
 from ...common.process.standard_output import take_standard_output
 from ...common.server.keys import Keys
 from ..config.effective import effective, for_local_run, server_url
+from ..config.game_of_run import check_game_spec
 from ..config.inherited import hand_over
 from ..config.options import SettingsCommand, with_settings
 from ..recording.run_start import check_folder
@@ -32,15 +33,17 @@ from .embedded_server import EmbeddedServer
 from .process_slots import actor_slots, learner_slot
 
 if TYPE_CHECKING:
-    from typing import TextIO
+    from typing import Any, TextIO
 
     from ..config.given import Given
+    from ..config.tree import Config
+    from .server_place import ServerPlace
 
 INTERRUPTED = 130
 _NAME = "local"  # fixed, because the random numbers of an actor depend on its name
 _SETTINGS = (
-    *("run", "game", "game_args", "seed", "algo", "connection", "algorithm", "network", "rollout", "intake", "goal"),
-    *("checkpointing", "archive", "lease", "actors", "supervision", "local", "record"),
+    *("run", "game", "game_args", "game_spec", "seed", "algo", "connection", "algorithm", "network", "rollout"),
+    *("intake", "goal", "checkpointing", "archive", "lease", "actors", "supervision", "local", "record"),
 )
 
 
@@ -59,6 +62,7 @@ def run_up(given: Given, results: TextIO | None = None) -> int:
 
     The results are written to `results` as one line of JSON; None: only in words, on standard error.
     """
+    check_local_run(given)
     given = for_local_run(given)
     config = effective(given)
     if config.game == STARCRAFT2:
@@ -72,14 +76,15 @@ def run_up(given: Given, results: TextIO | None = None) -> int:
     check_folder(folder, config)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        embedded = None
+        embedded, place = None, _place(given, config, folder.path) if url is None else None
         if url is None:
-            embedded = stack.enter_context(EmbeddedServer())
+            embedded = stack.enter_context(EmbeddedServer(place))
             url = embedded.url
         else:
             _check_free(url, keys)
         handed_over = hand_over(given.having(out=folder.path), url)
-        actors = actor_slots(handed_over, config, config.actors.actors, _NAME, folder.path)
+        playing = 0 if config.local.client else config.actors.actors
+        actors = actor_slots(handed_over, config, playing, _NAME, folder.path)
         supervisor = Supervisor([learner_slot(handed_over, folder.path), *actors])
         stack.callback(supervisor.stop)
         supervisor.poll()
@@ -93,7 +98,10 @@ def run_up(given: Given, results: TextIO | None = None) -> int:
         stack.callback(server.close)
         if embedded is not None:
             embedded.wait_until_up()
-        click.echo(f"run {config.run} on {_redis_cli(server.url)}, logs in {folder.path}", err=True)
+        shown = f"unix://{embedded.socket}" if embedded is not None else server.url
+        click.echo(f"run {config.run} on {_redis_cli(shown)}, logs in {folder.path}", err=True)
+        if config.local.client:
+            click.echo(_connect_line(config.run, place, server.url), err=True)
         run = LocalRun(config.run, config.game, config.goal)
         record = LiveRecord(folder, given, server, keys, began_ms)
         try:
@@ -102,12 +110,21 @@ def run_up(given: Given, results: TextIO | None = None) -> int:
             supervisor.stop()
             record.finish()
 
-        from .summary import about_run, evaluated, report, write_summary
+        from .summary import evaluated
 
         summary = evaluated(server, keys, config, seen, began_ms)
     if summary is None:  # stopped before the first commit
         return INTERRUPTED
+    _tell(summary, given, config, folder, results)
+    if stop.requested:
+        return INTERRUPTED
+    return NotSolved.exit_code if config.goal.until_return is not None and not summary["solved"] else 0
+
+
+def _tell(summary: dict[str, Any], given: Given, config: Config, folder: RunFolder, results: TextIO | None) -> None:
+    """Write the summary of a run that has ended to its folder, in words, and to `results`."""
     from ..records.learning_curve import draw_run
+    from .summary import about_run, report, write_summary
 
     summary |= about_run(given, config, folder)
     line = write_summary(folder, summary)
@@ -115,9 +132,34 @@ def run_up(given: Given, results: TextIO | None = None) -> int:
     if results is not None:
         results.write(line)
         results.flush()
-    if stop.requested:
-        return INTERRUPTED
-    return NotSolved.exit_code if config.goal.until_return is not None and not summary["solved"] else 0
+
+
+def check_local_run(given: Given) -> None:
+    """Raise ConfigError for settings of `broodmind up` that have no effect together."""
+    client = given.get("client")
+    check_game_spec(given)
+    if client and "actors" in given.values:
+        raise ConfigError(f"actors: {given.values['actors']} with client, expected none: bots play instead")
+    if client and given.get("lock_step"):
+        raise ConfigError("lock_step: true with client, expected false: a game that owns its loop cannot wait")
+    if not client and given.get("game_spec"):
+        raise ConfigError("game_spec: given without client, expected --client: a game that owns its loop plays itself")
+    if "listen" in given.values and (not client or "redis" in given.values):
+        raise ConfigError(f"listen: {given.values['listen']!r}, expected client, and no redis: the embedded server's")
+
+
+def _place(given: Given, config: Config, folder: Path) -> ServerPlace | None:
+    """Where bots reach the embedded server; None where there are none."""
+    if not config.local.client:
+        return None
+    from .server_place import given_password, take_place
+
+    return take_place(config.run, config.local.listen, given_password(given), folder)
+
+
+def _connect_line(run: str, place: ServerPlace | None, url: str) -> str:
+    """The line with which a bot joins the run. `url` shows no password."""
+    return f'connect("{url}", run="{run}")' if place is None else place.connect_line(run)
 
 
 def _check_free(url: str, keys: Keys) -> None:

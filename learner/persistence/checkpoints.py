@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...common.errors import ConfigError, WireError
@@ -81,6 +82,14 @@ class Checkpoints:
 
     def _paths(self) -> list[Path]:
         return sorted(self._folder.glob(f"checkpoint-*{_SUFFIX}"))
+
+
+def newest_spec(folder: Path) -> RunSpec | None:
+    """The spec of the run in a folder of checkpoints, of the newest that is readable; None if there is none."""
+    for path in sorted(folder.glob(f"checkpoint-*{_SUFFIX}"), reverse=True):
+        with suppress(ConfigError):
+            return read_checkpoint(path)[1]
+    return None
 
 
 def read_checkpoint(path: Path) -> tuple[RunSnapshot, RunSpec]:

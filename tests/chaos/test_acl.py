@@ -95,10 +95,13 @@ MATRIX = """
     - l - -  HSTRLEN {actors}own state
     a l - -  SET {incarnation}own 9 GET
     a l - -  SET {incarnation}own-007 9
-    a - - v  GETRANGE {incarnation}own 0 63
+    a l - v  GETRANGE {incarnation}own 0 63
+    a l - -  SET {P}offer:own x PX 9
+    - l - -  SET {P}offer:other x
+    - l - v  GETRANGE {P}offer:own 0 9
     - l - -  SET {incarnation}other 9
     - l - -  SET {incarnation}own2 9
-    - - - v  GETRANGE {incarnation}other 0 63
+    - l - v  GETRANGE {incarnation}other 0 63
     - l - -  DEL {incarnation}own
     - l - -  DEL {incarnation}other
     - l - -  HSET {P}roster own 1
@@ -117,7 +120,7 @@ MATRIX = """
     a l m v  GET {P}demand
     - l - -  SET {P}demand x
     a l m v  GET {P}weights:1-1
-    a - m v  GETRANGE {P}weights:1-1 0 9
+    a l m v  GETRANGE {P}weights:1-1 0 9
     - l - -  SET {P}weights:1-1 x
     - l - -  DEL {P}weights:1-1
     - l - -  UNLINK {P}weights:1-1
@@ -126,7 +129,7 @@ MATRIX = """
     - - - -  APPEND {P}weights:1-1 x
     - l - v  GET {P}learner
     - l - -  SET {P}learner x
-    - - - v  GETRANGE {P}learner 0 9
+    - l - v  GETRANGE {P}learner 0 9
     - l - -  STRLEN {P}learner
     - l m v  GET {P}lease
     - - m -  PTTL {P}lease

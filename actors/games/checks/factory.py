@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....common import deprecated
 from ....common.errors import ConfigError
+from ....common.spec import GameSpec
 
 if TYPE_CHECKING:
     from ..two_player_game import TwoPlayerGame
@@ -20,7 +21,9 @@ _NAMES_MAX = 8  # of a module's, in a message
 
 
 def own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module holds
-    """The factory that module:attribute names, or None if the name is a Gymnasium id of the form module:Env-v0.
+    """What module:attribute names: a factory, or the `GameSpec` of a game that owns its loop.
+
+    None if the name is a Gymnasium id of the form module:Env-v0.
 
     Raises:
         ConfigError: naming the module, and what it has instead.
@@ -36,8 +39,10 @@ def own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module ho
     factory = getattr(module, attribute, None)
     if factory is None and not _is_registered(attribute):
         raise ConfigError(f"game: {name!r}, expected a factory: module {_has_instead(module, attribute)}")
-    if factory is not None and not callable(factory):
-        raise ConfigError(f"game: {name!r}, expected {attribute} to be callable, got {type(factory).__name__}")
+    if not (factory is None or callable(factory) or isinstance(factory, GameSpec)):
+        raise ConfigError(
+            f"game: {name!r}, expected {attribute} to be callable, or a GameSpec, got {type(factory).__name__}"
+        )
     return factory
 
 
@@ -64,11 +69,12 @@ def _is_registered(environment: str) -> bool:
 
 
 def _has_instead(module: Any, attribute: str) -> str:  # noqa: ANN401 - a module
-    """What a module has that could be a factory: the nearest names first."""
+    """What a module has that could be a factory, or a game's spec: the nearest names first."""
     names = [
         each
         for each, value in vars(module).items()
-        if not each.startswith("_") and callable(value) and getattr(value, "__module__", None) == module.__name__
+        if not each.startswith("_")
+        and (isinstance(value, GameSpec) or (callable(value) and getattr(value, "__module__", None) == module.__name__))
     ]
     near = difflib.get_close_matches(attribute, names, n=_NAMES_MAX, cutoff=0.3)
     names = [*near, *(each for each in names if each not in near)]

@@ -532,7 +532,7 @@ def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
     (tmp_path / "bot.py").write_text(code.replace("timeout_s=30", f"timeout_s={PATIENCE_S}"))
     redis.call("DEL", *redis.call("KEYS", "broodmind:{corridor}:*"), "none")
     here = {"cwd": tmp_path, "env": {**os.environ, "BROODMIND_REDIS": shared_server.url}}
-    arguments = ("--run", "corridor", "--game", "bot:Arrays", "--batch-steps", "200")
+    arguments = ("--run", "corridor", "--game", "bot:SPEC", "--batch-steps", "200")
     with running("learner", *arguments, **here):
         bot = subprocess.run([sys.executable, "bot.py"], timeout=PATIENCE_S, stdout=subprocess.PIPE, check=True, **here)
         head = Keys("corridor").head

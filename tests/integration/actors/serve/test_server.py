@@ -33,14 +33,7 @@ CORRIDOR = """
 from broodmind.common.actions import Discrete
 from broodmind.common.spec import GameSpec
 
-class Arrays:
-    spec = GameSpec("corridor", (2,), Discrete(3), wins=True)
-
-    def __init__(self, num_envs):
-        self.num_envs = num_envs
-
-    def close(self):
-        pass
+SPEC = GameSpec("corridor", (2,), Discrete(3), wins=True)
 """
 
 
@@ -67,7 +60,7 @@ def test_a_client_in_c_plays_games_that_are_learnt_from(shared_server, redis, ru
     learner = (
         "learner",
         "--game",
-        "corridor_arrays:Arrays",
+        "corridor_arrays:SPEC",
         "--algo",
         "reinforce",
         "--batch-games",

@@ -90,7 +90,7 @@ def test_a_file_holds_every_kind_of_value(write):
         ),
         (
             "xyzzy = 1",
-            "xyzzy: no setting in the head of FILE, expected one of run, game, game_args, seed, algo, [connection], [",
+            "xyzzy: no setting in the head of FILE, expected one of run, game, game_args, game_spec, seed, algo, [con",
         ),
         ("intake = 1", "intake: no setting in the head of FILE"),
         (

@@ -343,7 +343,7 @@ def test_a_name_that_could_break_out_of_a_key_is_refused(name):
 def test_every_key_of_a_run_carries_the_runs_name_as_its_hash_tag_and_no_two_are_the_same():
     keys = Keys("r1")
     made = [getattr(keys, name) for name, kind in vars(Keys).items() if isinstance(kind, property)]
-    made += [of(actor) for of in (keys.trajectories, keys.heartbeat, keys.incarnation) for actor in "ab"]
+    made += [of(actor) for of in (keys.trajectories, keys.heartbeat, keys.incarnation, keys.offer) for actor in "ab"]
     made += [
         keys.weights(1, 11),
         keys.weights(11, 1),
@@ -353,7 +353,7 @@ def test_every_key_of_a_run_carries_the_runs_name_as_its_hash_tag_and_no_two_are
     ]
     assert all(key.startswith("broodmind:{r1}:") and key.count("{") == 1 for key in made)
     assert len(set(made)) == len(made)
-    assert len(made) == 12 + 11
+    assert len(made) == 12 + 13
 
 
 # The run's spec.

@@ -50,7 +50,7 @@ def test_a_misspelt_factory_is_refused_with_what_the_module_has_instead(module):
 
 
 def test_what_cannot_be_called_is_refused(module):
-    refused(f"{module}:LEVELS", "expected LEVELS to be callable, got int")
+    refused(f"{module}:LEVELS", "expected LEVELS to be callable, or a GameSpec, got int")
 
 
 def test_a_module_without_anything_says_so(module, tmp_path):

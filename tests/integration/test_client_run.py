@@ -1,0 +1,130 @@
+"""A bot that owns its loop, by the README's lines, from an empty folder with nothing in PYTHONPATH."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+from support.runs import hash_of, last_json
+from support.servers import PATIENCE_S, wait_until
+
+from broodmind.common.server.keys import Keys
+from broodmind.common.server.streams import Server
+
+COMMANDS = Path(sys.executable).parent  # as installed: their own folder is where Python looks first
+SECTION = (ROOT / "README.md").read_text().partition("## A bot that owns its loop")[2].partition("\n## ")[0]
+HEAD = Keys("corridor").head
+SMALL = ("--batch-steps", "500")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The user's folder, with the bot of the README."""
+    (code,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+    (tmp_path / "bot.py").write_text(code)
+    return tmp_path
+
+
+@pytest.fixture
+def start(folder, monkeypatch):
+    """Starts the documented line that begins so, with further options, in the user's folder."""
+    started = []
+    with tempfile.TemporaryDirectory(prefix="cl-") as short:  # for sockets
+        monkeypatch.setenv("TMPDIR", short)
+        monkeypatch.setattr("tempfile.tempdir", short)
+        environment = {
+            name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "BROODMIND_REDIS"}
+        }
+
+        def start(beginning, *more):
+            (line,) = re.findall(rf"^    ({beginning}.*?)(?:  +#.*)?$", SECTION, re.MULTILINE)
+            program, *arguments = shlex.split(line)
+            process = subprocess.Popen(
+                [str(COMMANDS / program), *arguments, *more],
+                cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            started.append(process)
+            return process
+
+        yield start
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def redis(start):
+    """A connection to the embedded server, which need not run yet."""
+    server = Server(f"unix://{tempfile.gettempdir()}/broodmind-{os.getuid()}/corridor.sock")
+    yield server
+    server.close()
+
+
+def trained(redis, more_than):
+    """Wait until the run has trained on more steps than that. Returns how many."""
+
+    def look():
+        try:
+            steps = int(hash_of(redis, HEAD).get("steps", 0))
+        except Exception:  # noqa: BLE001 - the server starts, or starts again
+            return 0
+        return steps if steps > more_than else 0
+
+    return wait_until(look)
+
+
+def ended(process, *, code=0):
+    """Wait for a command. Returns what it printed and what it showed."""
+    printed, shown = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == code, shown
+    return printed, shown
+
+
+def test_bots_come_and_go_and_the_run_is_stopped_and_continued(folder, start, redis):
+    early = start("python bot.py")  # before there is anything to connect to
+    up = start("broodmind up --client", *SMALL)
+    first = trained(redis, 0)
+    doomed = start("python bot.py")
+    wait_until(lambda: redis.call("HLEN", Keys("corridor").roster) == 2)
+    doomed.kill()
+    late = start("python bot.py")
+    trained(redis, first)
+    up.send_signal(signal.SIGINT)
+    _, shown = ended(up, code=130)
+    assert f'connect("unix://{tempfile.gettempdir()}/broodmind-{os.getuid()}/corridor.sock", run="corridor")' in shown
+    before = int(re.search(r": ([\d,]+) steps", shown)[1].replace(",", ""))
+    assert before > first
+
+    up = start("broodmind up --client", *SMALL, "--max-steps", str(before + 1000), "--json")  # the bots are still there
+    printed, shown = ended(up)
+    summary = last_json(printed)
+    assert summary["env_steps"] >= before + 1000
+    assert summary["resumed_steps"] == before
+    assert f"({before:,} of them before this start)" in shown
+    assert summary["games"] > 0
+    # What bots send again after the stop, as they cannot know that it was consumed, is recognised.
+    assert not any(summary["rejected"][name] for name in ("invalid", "non_finite", "poison"))
+    assert [bot.poll() for bot in (early, late)] == [None, None]  # they play on without a server
+    for bot in (early, late):
+        bot.send_signal(signal.SIGINT)
+        bot.communicate(timeout=PATIENCE_S)
+
+
+def test_the_game_is_offered_by_the_bot_where_none_was_given(folder, start, redis):
+    bot = start("python bot.py")
+    up = subprocess.run(
+        [COMMANDS / "broodmind", *shlex.split("up --client --run corridor --max-steps 2000 --json --out out")],
+        cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert up.returncode == 0, up.stderr
+    assert json.loads(up.stdout)["env_steps"] >= 2000
+    assert bot.poll() is None
