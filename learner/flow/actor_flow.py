@@ -15,7 +15,7 @@ BATCHES = 3  # over which an actor's rate is averaged
 
 Size = tuple[float, float]  # steps, games
 
-_NOTHING: Size = (0, 0)
+NOTHING: Size = (0, 0)
 
 
 @dataclass(slots=True)
@@ -30,29 +30,35 @@ class ActorFlow:
     heard_batch: int  # the number of the batch then
     freed_s: float | None = None  # when it got room that it was waiting for
     entries: deque[Size] = field(default_factory=deque)  # read, and not yet in a commit
-    unconsumed: Size = _NOTHING
-    push: Size = _NOTHING  # what it added last at once
-    idle: bool = False  # it has room, and delivers nothing while the learner waits
+    unconsumed: Size = NOTHING
+    push: Size = NOTHING  # what it added last at once
+    idle: bool = False  # it has room, and delivers nothing of use while the learner waits
     _created_ms: int = 0  # when that was
     _first_batch: int | None = None  # of those that say what its rate is
     _parts: deque[tuple[int, Size]] = field(default_factory=lambda: deque(maxlen=BATCHES))  # number, what it had in it
 
     def arrive(self, header: Header | None, now_s: float, batch: int) -> Size:
-        """Note an entry that was read while `batch` was collected; its size. `header` is None where it has none."""
+        """Note an entry that was read while `batch` was collected; its size. `header` is None where it is of no use.
+
+        An actor that delivers such entries only has no share in what the others may deliver.
+        """
+        if header is None:
+            self.entries.append(NOTHING)
+            self.idle = True
+            return NOTHING
         # As the batcher counts steps: with those that resets swallow.
-        steps, games = size = _NOTHING if header is None else (header.steps + header.games, header.games)
+        steps, games = size = (header.steps + header.games, header.games)
         if self._parts and self._parts[-1][0] < batch - BATCHES:  # it begins again
             self._first_batch = None
             self._parts.clear()
         self.entries.append(size)
         before_steps, before_games = self.unconsumed
         self.unconsumed = (before_steps + steps, before_games + games)
-        if header is not None:
-            # The parts of a fragment that was too large for one entry have one time.
-            if header.created_ms == self._created_ms:
-                self.push = (self.push[0] + steps, self.push[1] + games)
-            else:
-                self.push, self._created_ms = size, header.created_ms
+        # The parts of a fragment that was too large for one entry have one time.
+        if header.created_ms == self._created_ms:
+            self.push = (self.push[0] + steps, self.push[1] + games)
+        else:
+            self.push, self._created_ms = size, header.created_ms
         self.heard_s, self.heard_batch, self.idle = now_s, batch, False
         return size
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...common.process.clock import monotonic_s
 from ...common.wire.demand import Demand
-from .actor_flow import BATCHES, ActorFlow
+from .actor_flow import BATCHES, NOTHING, ActorFlow
 from .shares import BATCHES_AHEAD, next_level
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Flow:
                 del self._actors[name]
 
     def arrives(self, name: str, header: Header | None) -> None:
-        """Note an entry that was read, and that a commit will consume. `header` is None where it has none."""
+        """Note an entry that was read, and that a commit will consume. `header` is None where it is of no use."""
         now_s = self._clock()
         with self._lock:
             actor = self._actors.get(name)
@@ -69,7 +69,7 @@ class Flow:
                 actor = self._actors[name] = ActorFlow(now_s, self._trained)
             steps, games = actor.arrive(header, now_s, self._trained)
             self._unconsumed = (self._unconsumed[0] + steps, self._unconsumed[1] + games)
-            if actor.freed_s is not None:
+            if actor.freed_s is not None and header is not None:
                 self._responses.append(now_s - actor.freed_s)
                 actor.freed_s = None
 
@@ -150,7 +150,7 @@ class Flow:
     def _contributing(self, now_s: float) -> Iterator[ActorFlow]:
         largest = None
         for actor in self._actors.values():
-            if not actor.entries:
+            if actor.unconsumed == NOTHING:
                 if actor.idle:
                     continue
                 if now_s - actor.heard_s > _CONTRIBUTES_S:
@@ -178,9 +178,7 @@ class Flow:
         found = [
             actor
             for actor in self._contributing(now_s)
-            if any(actor.push)
-            and not (actor.entries or self._limited(actor))
-            and now_s - actor.heard_s > self._patience_s
+            if actor.unconsumed == NOTHING and not self._limited(actor) and now_s - actor.heard_s > self._patience_s
         ]
         for actor in found:
             actor.idle = True

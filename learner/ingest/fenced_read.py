@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _READ = Script(files(__package__).joinpath("read.lua").read_text())
 _READ_SIZED = Script(files(__package__).joinpath("read_sized.lua").read_text())
 _LENGTHS = Script(files(__package__).joinpath("lengths.lua").read_text())
+ENTRIES_MANY = 4096  # in one stream: where there are more, its bytes say nothing of the next ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Unread:
 
     stream: str
     entries: int  # -1 where the learner's group is gone, or the key is no stream
-    stream_bytes: int  # of the whole stream, with what was read and is not consumed
+    stream_bytes: int  # of the whole stream, with what was read and is not consumed; -1 where it has ENTRIES_MANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class FencedReads:
         Args:
             streams: each with the id after which it is read.
         """
-        found = self._server.script(_LENGTHS, list(streams), GROUP, *streams.values())
+        found = self._server.script(_LENGTHS, list(streams), GROUP, ENTRIES_MANY, *streams.values())
         return _unread(tuple(streams), found)
 
     def ask(self, wanted: Sequence[Wanted], look_at: Mapping[str, str]) -> None:
@@ -102,7 +103,7 @@ class FencedReads:
                 *(("XREADGROUP", *_options(count, part)) for count, part in self._by_count.items()),
                 ("EXEC",),
                 *self._look,
-                ("EVALSHA", _LENGTHS.sha, len(look_at), *look_at, GROUP, *look_at.values()),
+                ("EVALSHA", _LENGTHS.sha, len(look_at), *look_at, GROUP, ENTRIES_MANY, *look_at.values()),
             ]
         )
         self.under_way = True
@@ -165,10 +166,6 @@ def read_large(
     limits = (wanted.count, bytes_at_most, ENTRY_BYTES_MAX, SHOWN_BYTES)
     found = fenced(server, _READ_SIZED, [keys.lease, wanted.stream], *reader, wanted.after, *limits)
     return [(raw_id, raw_fields, size) for raw_id, raw_fields, size in found]
-
-
-def _lengths(streams: Mapping[str, str]) -> tuple[Argument, ...]:
-    return ("EVALSHA", _LENGTHS.sha, len(streams), *streams, GROUP, *streams.values())
 
 
 def _options(count: int, wanted: Sequence[Wanted]) -> list[Argument]:

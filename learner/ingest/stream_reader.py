@@ -20,6 +20,7 @@ from .entry_decoder import EntryDecoder, oversize_entry, poison_entry
 from .fenced_read import Wanted, read_large
 from .handover_queue import HandoverQueue
 from .quarantine import Quarantine
+from .useless_entries import USELESS, UselessEntries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +40,6 @@ ENTRIES_PER_READ = 16  # of each stream
 _DEMAND_EVERY_S = 1.0  # even where it is unchanged: a server may have lost it
 BYTES_PER_READ = 32 << 20  # of all streams together, and one entry more
 _STREAMS_PER_ENTRY = 16  # a look that finds fewer entries than one in so many streams is followed by a rest
-_ENTRIES_MANY = 4096  # in one stream: where more are unread, its bytes say nothing of the next ones
 
 
 class StreamReader:
@@ -86,6 +86,7 @@ class StreamReader:
         self.roster = Roster(server, keys, lease, admits, trim_unread=trim_unread)
         self.quarantine = Quarantine(server, keys, lease, after_death=after_death)
         self.standstill = StandstillWatch(server, keys, lock_step=spec.rollout.lock_step)
+        self._useless = UselessEntries()
         self._seen: Sequence[Unread] = ()  # there was this to read at the last look, and it was not asked for yet
         self._large: dict[str, Unread] = {}  # actor to its stream, where that holds more than one read may bring
         self._waiting: set[str] = set()  # streams for which the last read had no room
@@ -168,7 +169,7 @@ class StreamReader:
         for actor, raw_entries in found:
             for raw_id, raw_fields in raw_entries:
                 came = True
-                self._hand_over(self._decoder.decode(actor, parse_id(raw_id), raw_fields))
+                self._hand_over(self._decoder.decode(actor, parse_id(raw_id), raw_fields), _size(raw_fields))
         if came:
             self.queue.wake()
         return came
@@ -183,7 +184,10 @@ class StreamReader:
 
     def _due(self) -> dict[str, str]:
         """The streams to be looked at now, each with the id after which it is read."""
-        return {self._keys.trajectories(actor): after for actor, after in self.roster.due().items()}
+        due = self.roster.due()
+        if self._useless.exhausted(starving=self.queue.waited_for):
+            due = {actor: after for actor, after in due.items() if not self._useless.expected_of(actor, large=False)}
+        return {self._keys.trajectories(actor): after for actor, after in due.items()}
 
     def _ask(self, unread: Sequence[Unread]) -> bool:
         """Ask for the next entries of streams that have some; whether there are such."""
@@ -197,14 +201,15 @@ class StreamReader:
         wanted: list[Wanted] = []
         left, waiting = BYTES_PER_READ, self._waiting
         self._waiting = set()
+        exhausted = self._useless.exhausted(starving=self.queue.waited_for)
         for each in sorted(unread, key=lambda each: each.stream not in waiting):
             actor = self._keys.actor_of(each.stream)
             position = self.roster.position(actor)
             if each.entries < 0:
                 self._join_again(actor)
-            elif position is None:
+            elif position is None or (exhausted and self._useless.expected_of(actor, large=False)):
                 continue
-            elif each.stream_bytes > BYTES_PER_READ or each.entries > _ENTRIES_MANY:
+            elif not 0 <= each.stream_bytes <= BYTES_PER_READ:
                 self._large[actor] = each
             elif each.stream_bytes > left:
                 self._waiting.add(each.stream)
@@ -215,7 +220,12 @@ class StreamReader:
 
     def _read_large(self) -> bool:
         """Read some entries of one stream that holds more than one read may bring."""
-        actor = next(iter(self._large))
+        actors = iter(self._large)
+        if self._useless.exhausted(starving=self.queue.waited_for):
+            actors = (each for each in actors if not self._useless.expected_of(each, large=True))
+        actor = next(actors, None)
+        if actor is None:
+            return False
         unread = self._large.pop(actor)
         position = self.roster.position(actor)
         if position is None:
@@ -227,9 +237,9 @@ class StreamReader:
         for raw_id, raw_fields, size in found:
             entry_id = parse_id(raw_id)
             if size:
-                self._hand_over(oversize_entry(actor, entry_id, raw_fields, size))
+                self._hand_over(oversize_entry(actor, entry_id, raw_fields, size), size)
             else:
-                self._hand_over(self._decoder.decode(actor, entry_id, raw_fields))
+                self._hand_over(self._decoder.decode(actor, entry_id, raw_fields), _size(raw_fields))
         if found:
             self.queue.wake()
         return bool(found)
@@ -251,11 +261,17 @@ class StreamReader:
                 entry = oversize_entry(candidate.actor, candidate.id, raw_fields, size)
             else:
                 entry = self._decoder.decode(candidate.actor, candidate.id, raw_fields)
-            self._hand_over(replace(entry, processed_solo=True))
+            self._hand_over(replace(entry, processed_solo=True), size or _size(raw_fields))
             self.queue.wake()
         return True
 
-    def _hand_over(self, entry: Entry) -> None:
+    def _hand_over(self, entry: Entry, size: int) -> None:
+        self._useless.arrived(entry.actor, entry.rejected, size)
         self.standstill.entry_arrives()
-        self._flow.arrives(entry.actor, entry.header)
+        self._flow.arrives(entry.actor, None if entry.rejected in USELESS else entry.header)
         self.queue.put(entry)
+
+
+def _size(raw_fields: Sequence[bytes] | None) -> int:
+    """The bytes of an entry's last field: of its payload, if it has one."""
+    return len(raw_fields[-1]) if raw_fields else 0

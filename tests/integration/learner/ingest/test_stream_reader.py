@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from support.learners import head_of, learning
 from support.runs import NEVER, SPEC, entry
@@ -14,6 +16,7 @@ from broodmind.learner.flow.flow import Flow
 from broodmind.learner.ingest.entry_decoder import ENTRY_BYTES_MAX
 from broodmind.learner.ingest.fenced_read import FencedReads
 from broodmind.learner.ingest.stream_reader import BYTES_PER_READ, StreamReader
+from broodmind.learner.ingest.useless_entries import BYTES_PER_S, SHARE
 
 
 @pytest.fixture
@@ -35,12 +38,16 @@ def push(redis, keys, actor, *entries, first=1):
         redis.call("XADD", keys.trajectories(actor), f"7-{number}", *fields)
 
 
-def taken(reader):
-    """What the reader has handed over since the last time."""
-    entries = []
+def taken(reader, entries=None):
+    """What the reader has handed over since the last time, after what is given."""
+    entries = [] if entries is None else entries
     while (each := reader.queue.take(0)) is not None:
         entries.append(each)
     return entries
+
+
+def count(entries, actor):
+    return sum(each.actor == actor for each in entries)
 
 
 @pytest.mark.parametrize("after_death", [False, True], ids=["new", "pending"])
@@ -91,6 +98,30 @@ def test_a_read_brings_no_more_than_its_bytes_and_one_entry(server, keys):
     wait_until(look)
     assert max(counts) <= 2
     assert [each.rejected for each in seen if each.actor == "good"] == [None]
+    reader.close()
+    redis.close()
+
+
+def test_large_entries_of_no_use_get_their_share_of_the_time_and_all_of_it_where_nothing_else_comes(server, keys):
+    redis, lease, size = server.connect(), Lease(keys, 60_000), BYTES_PER_READ + 1
+    lease.acquire(redis, NEVER, 0)
+    evil = [f"evil-{number:03}" for number in range(6)]
+    for actor in evil:
+        push(redis, keys, actor, ["x", b"\0" * size])
+    push(redis, keys, "good", entry("good"))
+    reader = StreamReader(
+        *(server.connect(), FencedReads(server.connect(), keys, lease), keys, lease, SPEC, lambda _: None, 10**9),
+        Flow(IntakeConfig()),
+    )
+    reader.follow_roster()
+    seen, began_s = [], time.monotonic()
+    for number in range(2, 42):
+        push(redis, keys, "good", entry("good"), first=number)
+        wait_until(lambda: (reader.read(), taken(reader, seen)) and count(seen, "good") >= number)  # noqa: B023
+    large = len(seen) - count(seen, "good")
+    assert large <= 2 + (time.monotonic() - began_s) * SHARE * BYTES_PER_S / size
+    wait_until(lambda: (reader.read(), taken(reader, seen)) and len(seen) == 41 + len(evil))
+    assert sum(each.rejected is None for each in seen) == 41
     reader.close()
     redis.close()
 

@@ -70,8 +70,10 @@ def test_it_is_limited_where_another_push_would_exceed_its_share():
     assert not actor.limited_by(STEPS, 20)
 
 
-def test_an_entry_without_a_header_counts_as_heard_of_and_nothing_else():
+def test_an_entry_of_no_use_is_counted_and_makes_the_actor_an_idle_one():
     actor = ActorFlow(0.0, 0)
     assert actor.arrive(None, 3.0, 2) == (0, 0)
-    assert (actor.heard_s, actor.heard_batch, actor.push) == (3.0, 2, (0, 0))
-    assert actor.consume(1, 2) == (0, 0)
+    assert (actor.heard_s, actor.unconsumed, actor.push, actor.idle) == (0.0, (0, 0), (0, 0), True)
+    actor.arrive(make_header(1, 1, 10, 1, 5), 4.0, 2)
+    assert (actor.heard_s, actor.unconsumed, actor.idle) == (4.0, (11, 1), False)
+    assert actor.consume(2, 2) == (11, 1)

@@ -148,3 +148,24 @@ def test_what_is_rejected_without_a_header_counts_as_nothing_and_leaves_all_the_
     made.consumed({"a": 2}, trained=False)
     made.follow([])
     assert made.revise(starving=False).steps == 2 * BATCH / 8  # nobody is there
+
+
+def test_who_delivers_only_what_is_of_no_use_has_no_share():
+    made, clock = flow()
+    made.follow(["good", *(f"evil-{number}" for number in range(20))])
+    made.arrives("good", make_header(1, 1, BATCH // 2, 0, 1))
+    for number in range(20):
+        made.arrives(f"evil-{number}", None)
+    clock.now_s = 0.1
+    assert made.revise(starving=False).steps == 2 * BATCH
+
+
+def test_who_has_joined_and_delivers_nothing_has_no_share_after_a_second_in_which_the_learner_waits():
+    made, clock = flow()
+    made.follow(["good", *(f"idle-{number}" for number in range(200))])
+    made.arrives("good", make_header(1, 1, BATCH // 2, 0, 1))
+    made.consumed({"good": 1}, trained=False)
+    for _ in range(25):
+        clock.now_s += 0.05
+        made.revise(starving=True)
+    assert made.demand.steps >= 2 * BATCH
