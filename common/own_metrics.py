@@ -24,6 +24,7 @@ NO_METRICS: Final[OwnMetrics] = ()
 STATISTIC = "metric_"  # before a name among the run's statistics
 NAMES_MAX = 32  # of a run
 NAME_MAX = 64  # characters
+VALUES_MAX = 1 << 17  # of an entry
 VALUE_MAX = 1e15
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 _NUMBER_BYTES = 32  # of one number, generously
@@ -47,25 +48,29 @@ def check_value(name: str, value: float) -> float:
 
 
 def metrics_to_text(games: Sequence[OwnMetrics]) -> str:
-    """The header's field for the metrics of each game. With more than NAMES_MAX names, the first of them."""
+    """The header's field for the metrics of each game. With more names than an entry may have, the first of them."""
+    most = _names_max(len(games))
     columns: dict[str, list[float | None]] = {}
     for game, pairs in enumerate(games):
         for name, value in pairs:
-            if name in columns or len(columns) < NAMES_MAX:
-                columns.setdefault(name, [None] * len(games))[game] = float(value)
+            if name not in columns and len(columns) < most:
+                columns[name] = [None] * len(games)
+            if name in columns:
+                columns[name][game] = float(value)
     return json.dumps(columns, separators=(",", ":"), allow_nan=False, sort_keys=True)
 
 
 def metrics_from_text(text: bytes, games: int) -> tuple[OwnMetrics, ...]:
     """The inverse, for what anybody may have written. Raises WireError."""
     raw: Any = None
-    if len(text) <= NAMES_MAX * (NAME_MAX + _NUMBER_BYTES * (games + 1)):
+    most = _names_max(games)
+    if len(text) <= most * (NAME_MAX + _NUMBER_BYTES * (games + 1)):
         with suppress(ValueError, RecursionError):
             raw = json.loads(text)
-    few = isinstance(raw, dict) and 0 < len(raw) <= NAMES_MAX
+    few = isinstance(raw, dict) and 0 < len(raw) <= most
     if not (few and all(_is_column(name, values, games) for name, values in raw.items())):
         raise WireError(
-            f"entry: metrics are {text!r:.40}, expected JSON with at most {NAMES_MAX} names, each with a finite number "
+            f"entry: metrics are {text!r:.40}, expected JSON with at most {most} names, each with a finite number "
             "or null a game"
         )
     return tuple(
@@ -87,6 +92,11 @@ def metrics_of(stored: Any) -> OwnMetrics:  # noqa: ANN401 - from a decoded map
     ):
         raise TypeError(f"{stored!r:.40}, expected finite numbers by name")
     return tuple((name, float(value)) for name, value in stored.items())
+
+
+def _names_max(games: int) -> int:
+    """How many names an entry with so many games may have."""
+    return min(NAMES_MAX, max(VALUES_MAX // max(games, 1), 1))
 
 
 def _is_column(name: str, values: object, games: int) -> bool:

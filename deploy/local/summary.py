@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -143,4 +144,5 @@ def report(summary: dict[str, Any], picture: Path | None, folder: RunFolder) -> 
         )
     drawn = f", curve in {picture}" if picture else ""
     click.echo(f"record of the run, checkpoints and logs in {folder.path}{drawn}", err=True)
-    click.echo(f"curves: tensorboard --logdir {folder.path}", err=True)
+    install = "" if find_spec("tensorboard") else " (pip install tensorboard)"
+    click.echo(f"curves: tensorboard --logdir {folder.path}{install}", err=True)

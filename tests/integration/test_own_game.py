@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.event_files import scalars
+from support.paths import ROOT
 from support.runs import last_json
 from support.servers import PATIENCE_S, wait_until
 
@@ -46,7 +47,7 @@ def make_env():
 class Supply(gymnasium.Wrapper):
     def step(self, action):
         observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation, reward, terminated, truncated, {**info, "supply": 7.5}
+        return observation, reward, terminated, truncated, {**info, "supply": 7.5, "scouted": True}
 """
 
 
@@ -71,19 +72,23 @@ def test_up_trains_and_evaluates_a_users_own_game(folder, environment):
 def test_json_is_alone_on_standard_output_whatever_the_game_prints_and_its_own_metrics_are_recorded(
     folder, environment
 ):
-    (folder / "loud.py").write_text(_LOUD)
-    command = [COMMAND, "up", "--game", "loud:make_env", "--actors", "1", "--envs", "2", "--max-steps", "1000"]
+    """By the line of docs/run_folder.md."""
+    (folder / "my_module.py").write_text(_LOUD)
+    lines = (ROOT / "docs" / "run_folder.md").read_text().splitlines()
+    (documented,) = [line.split() for line in lines if line.startswith("    broodmind up")]
+    assert documented[-4:] == ["--metric", "supply", "--metric", "scouted"]
+    small = ["--actors", "1", "--envs", "2", "--max-steps", "1000", "--eval-episodes", "3"]
     result = subprocess.run(
-        [*command, "--metric", "supply", "--eval-episodes", "3", "--json", "--out", "run"],
+        [COMMAND, *documented[1:], *small, "--json", "--out", "run"],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("\n") == 1
     summary = json.loads(result.stdout, parse_constant=pytest.fail)
-    assert (summary["game"], summary["metrics"]) == ("loud:make_env", {"supply": 7.5})
-    assert read_lines(folder / "run" / "metrics.jsonl")[-1]["metrics"] == {"supply": 7.5}
+    assert (summary["game"], summary["metrics"]) == ("my_module:make_env", {"scouted": 1.0, "supply": 7.5})
+    assert read_lines(folder / "run" / "metrics.jsonl")[-1]["metrics"] == {"scouted": 1.0, "supply": 7.5}
     assert {value for _, value, _ in scalars(folder / "run" / "tensorboard")["custom/supply"]} == {7.5}
-    assert "of the last 100 games: supply 7.5" in result.stderr
+    assert "of the last 100 games: scouted 1   supply 7.5" in result.stderr
     for log in ("learner.log", "actor-000.log"):
         text = (folder / "run" / log).read_text()
         assert '{"loud": "in Python"}' in text

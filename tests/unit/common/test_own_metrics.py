@@ -11,6 +11,7 @@ from broodmind.common.own_metrics import (
     NAME_MAX,
     NAMES_MAX,
     VALUE_MAX,
+    VALUES_MAX,
     check_name,
     check_value,
     metrics_from_text,
@@ -38,6 +39,14 @@ def test_as_many_names_are_sent_as_a_run_has():
     assert [name for name, _ in sent] == [f"n{number:02}" for number in range(NAMES_MAX)]
     longest = [tuple((f"{number:02}".rjust(NAME_MAX, "n"), -1.2345678901234567e-300) for number in range(NAMES_MAX))]
     assert metrics_from_text(metrics_to_text(longest * 50).encode(), 50) == tuple(longest * 50)
+
+
+def test_an_entry_of_very_many_games_has_fewer_names_so_that_it_stays_small():
+    games = [(("a", 1.0), ("b", 2.0), ("c", 3.0))] * (VALUES_MAX // 2)
+    text = metrics_to_text(games).encode()
+    assert metrics_from_text(text, len(games))[-1] == (("a", 1.0), ("b", 2.0))
+    with pytest.raises(WireError, match="at most 1 names"):
+        metrics_from_text(text, VALUES_MAX)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,7 @@ def test_points_of_lost_versions_are_gone(folder):
         (300, -1.0),
         (400, 4.0),
     ]
+    assert len(list(folder.tensorboard.glob("events.*"))) == 1  # the old points are not in a file that others may read
 
 
 def test_of_a_long_run_no_more_than_a_point_a_second_is_kept_and_the_last_one(folder):

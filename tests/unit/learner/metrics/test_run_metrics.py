@@ -185,6 +185,7 @@ def test_a_game_s_own_metrics_are_over_the_same_games_as_the_returns_and_survive
         # One that began before is still in play.
         waits.arrive([("a", header(games=episodes, open_since_ms=NOW - 1000))], "a", NOW)
     metrics = history.metrics()
+    assert history.state()["begin_order"]["metrics"] == []  # nothing is kept of games that no longer wait
     assert metrics["metric_supply"] == metrics["return_mean"] == np.mean(range(20, GAMES + 20))
     assert "metric_supply" not in waits.metrics()
     successor = restored({"history": waits.state()})
