@@ -86,6 +86,15 @@ class Reward:
 
 
 @dataclass(frozen=True, slots=True)
+class LogMetric:
+    """Notes a number of the game's own."""
+
+    id: int
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Ends an episode with its outcome."""
 
@@ -103,13 +112,15 @@ class Abort:
     reason: str
 
 
-Request = Hello | Begin | Act | Reward | End | Abort
+OfEpisode = Act | Reward | LogMetric | End | Abort
+Request = Hello | Begin | OfEpisode
 
 _FIELDS: dict[str, tuple[set[str], set[str]]] = {  # required and optional
     "hello": ({"protocol"}, {"observation_shape", "actions", "masked", "wait_s"}),
     "episode": ({"id"}, {"labels"}),
     "act": ({"id", "observation"}, {"mask"}),
     "reward": ({"id", "value"}, set()),
+    "log": ({"id", "name", "value"}, set()),
     "end": ({"id", "outcome"}, {"reward", "observation"}),
     "abort": ({"id"}, {"reason"}),
 }
@@ -143,15 +154,21 @@ def _request(raw: dict[str, Any]) -> Request:
         raise WireError(f"type: {kind!r:.80}, expected one of {', '.join(_FIELDS)}")
     required, optional = _FIELDS[kind]
     codec.check_fields(raw, required | (optional & raw.keys()))
+    if kind == "hello":
+        return _hello(raw)
+    if kind == "episode":
+        return Begin(_id(raw), _labels(raw.get("labels", {})))
+    return _of_episode(kind, raw)
+
+
+def _of_episode(kind: str, raw: dict[str, Any]) -> OfEpisode:
     match kind:
-        case "hello":
-            return _hello(raw)
-        case "episode":
-            return Begin(_id(raw), _labels(raw.get("labels", {})))
         case "act":
             return Act(_id(raw), _floats(raw["observation"]), _mask(raw.get("mask")))
         case "reward":
             return Reward(_id(raw), _number(raw, "value"))
+        case "log":
+            return LogMetric(_id(raw), codec.take_text(raw, "name"), _number(raw, "value"))
         case "abort":
             return Abort(_id(raw), codec.take_text(raw, "reason") if "reason" in raw else "aborted by the client")
     final = raw.get("observation")

@@ -16,7 +16,7 @@ from ...common.process.clock import monotonic_s
 from ..client.episode import ErrorPolicy
 from ..client.fallback_policy import as_flags, uniform
 from ..inference.batched_inference import InferenceRequest
-from .protocol import PROTOCOL, Abort, Act, Begin, End, Hello, InvalidRequest, Reply, Reward, game_fields, parse
+from .protocol import PROTOCOL, Abort, Act, Begin, End, Hello, InvalidRequest, LogMetric, Reward, game_fields, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..client.agent import Agent
     from ..client.episode import Episode
     from ..inference.batched_inference import Action
+    from .protocol import OfEpisode, Reply
     from .request_batcher import RequestBatcher
 
 _MAX_ERROR = 1000  # characters; an error message may quote what the client sent
@@ -85,7 +86,7 @@ class ClientSession:
             {"type": "hello", "protocol": PROTOCOL, "actor": status.actor, "version": status.version, "game": game}
         )
 
-    def _handle_request(self, request: Begin | Act | Reward | End | Abort) -> None:
+    def _handle_request(self, request: Begin | OfEpisode) -> None:
         if self._hello is None:
             raise InvalidRequest(f"type: {type(request).__name__.lower()!r} before a hello, expected a hello")
         try:
@@ -107,7 +108,7 @@ class ClientSession:
             hello.check(episode.game)  # again, because there may have been no run when the hello arrived
         self._send({"type": "episode", "id": request.id, "version": episode.version})
 
-    def _handle_episode_request(self, request: Act | Reward | End | Abort) -> None:
+    def _handle_episode_request(self, request: OfEpisode) -> None:
         episode = self._episodes.get(request.id)
         if episode is None:
             raise ConfigError(f"id: {request.id}, expected that of an open episode")
@@ -122,6 +123,8 @@ class ClientSession:
                     self._send_action(episode_id, requested.action)
             case Reward(_, value):
                 episode.reward(value)
+            case LogMetric(_, name, value):
+                episode.log(name, value)
             case End(episode_id, outcome, reward, observation):
                 final = None if observation is None else _shaped(observation, episode)
                 episode.end(outcome, reward, final)  # type: ignore[arg-type] # checked there

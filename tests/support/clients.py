@@ -54,6 +54,12 @@ def arrived(server, run, actor):
     return [int(number) for each in columns for number in each[0, :, 0]]
 
 
+def own_metrics_of(server, run, actor):
+    """The own metrics of the games in an actor's stream, in order."""
+    entries = server.call("XRANGE", Keys(run).trajectories(actor), "-", "+")
+    return [dict(own) for _, fields in entries for own in parse_entry(fields)[0].episodes.own_metrics]
+
+
 def played_by(server, run, actor):
     """The number of each game in an actor's stream, with the version that played its first step."""
     found = {}

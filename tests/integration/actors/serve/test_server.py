@@ -13,7 +13,7 @@ from dataclasses import replace
 import msgpack
 import numpy as np
 import pytest
-from support.clients import SPEC, arrived, played_by, publish
+from support.clients import SPEC, arrived, own_metrics_of, played_by, publish
 from support.paths import DOCS
 from support.runs import broodmind, hash_of, running
 from support.served import client, compiled, example, framed, served
@@ -107,6 +107,7 @@ def test_concurrent_games_arrive_each_with_its_own_steps(shared_server, redis, r
                     it.send("act", id=episode, observation=[episode, step, 0])
                 for episode in range(first, games, connections):
                     it.send("reward", id=episode, value=0.5)
+                    it.send("log", id=episode, name="at", value=episode + step)
             for episode in range(first, games, connections):
                 it.send("end", id=episode, outcome="loss", reward=-1)
             mine = len(range(first, games, connections))
@@ -128,6 +129,8 @@ def test_concurrent_games_arrive_each_with_its_own_steps(shared_server, redis, r
             assert set(actions) <= set(range(5))
         assert agent.flush(PATIENCE_S)
         assert sorted(arrived(redis, run, agent.actor)) == list(range(games))
+        own = own_metrics_of(redis, run, agent.actor)
+        assert [each["at"] for each in own] == [number + 1.5 for number in arrived(redis, run, agent.actor)]
         assert agent.status.playing == 0
 
 
