@@ -23,7 +23,7 @@ _STATE = "position.json"  # in the folder of the event files: up to where they w
 _EACH_OF = 1000  # updates, which are all points of the curves; later ones are thinned out
 _SPREAD = 1000  # points are further apart than this part of the run's time
 _LEAST_S = 1.0  # between two points, once they are thinned out
-_MOST_BYTES = 1 << 18  # read at a time
+_MOST_BYTES = 1 << 20  # read at a time, in some 20 ms
 _TAGS = {
     "return_mean": "rollout/ep_rew_mean",
     "length_mean": "rollout/ep_len_mean",
@@ -59,7 +59,7 @@ class TensorBoardFiles:
         self._newest: dict[str, Any] = {}  # update, by which the time of an evaluation is known
 
     def update(self) -> bool:
-        """Write what is new, up to a few hundred lines. Returns whether there may be more."""
+        """Write what is new, up to a few thousand lines. Returns whether there may be more."""
         if self._metrics.is_rewritten or self._evaluations.is_rewritten:
             self._begin_again()
         updates = self._metrics.read(_MOST_BYTES)
@@ -158,6 +158,9 @@ def evaluation_scalars(line: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         yield "eval/std_reward", line["std"]
     if _is_number(line.get("wins")) and line.get("episodes"):
         yield "eval/success_rate", line["wins"] / line["episodes"]
+    for game, results in line.get("games", {}).items():  # of a game for two: against each of its players
+        if _is_number(results.get("mean")):
+            yield f"eval/mean_reward/{game}", results["mean"]
 
 
 def _is_number(value: object) -> bool:

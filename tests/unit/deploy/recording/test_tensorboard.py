@@ -69,6 +69,14 @@ def test_tags_are_those_that_users_of_stable_baselines3_look_for(folder):
     }
 
 
+def test_a_game_for_two_has_a_curve_against_each_player(folder):
+    games = {"ConnectFour@random": {"mean": 0.9}, "ConnectFour@lookahead": {"mean": None}}
+    add(folder.evaluations, {"steps": 5, "seconds": 1.0, "mean": 0.5, "std": None, "wins": None, "games": games})
+    derive(folder)
+    found = {tag: points[0][:2] for tag, points in scalars(folder.tensorboard).items()}
+    assert found == {"eval/mean_reward": (5, 0.5), "eval/mean_reward/ConnectFour@random": (5, pytest.approx(0.9))}
+
+
 def test_wall_times_are_those_of_the_updates_and_of_the_evaluations(folder):
     add(folder.metrics, an_update(1, 10.0), an_update(2, 20.0))
     add(folder.evaluations, {"version": 1, "steps": 100, "seconds": 12.5, "mean": 1.0})
