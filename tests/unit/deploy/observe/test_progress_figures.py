@@ -58,6 +58,11 @@ def test_all_that_the_run_has_told_is_shown_and_no_more():
     assert "return" not in values
 
 
+def test_an_own_metric_with_the_name_of_a_figure_stands_beside_it():
+    values = all_values(a_run(), a_view(steps="1200", metric_steps="6", metric_lag="7"), 1.0)
+    assert (values["steps"], values["own steps"], values["lag"], values["own lag"]) == ("1,200", "6", "2", "7")
+
+
 def test_warnings_of_the_learner_are_shown():
     assert warnings(a_view(warning_rejected="too stale", warning_other="", stale="1")) == ["too stale"]
 

@@ -86,6 +86,13 @@ def test_wall_times_are_those_of_the_updates_and_of_the_evaluations(folder):
     assert found["eval/mean_reward"] == [(100, 1.0, 1.7e9 + 12.5)]
 
 
+def test_an_evaluation_before_any_update_that_is_known_was_just_made(folder):
+    add(folder.evaluations, {"version": 1, "steps": 100, "seconds": 12.5, "mean": 1.0})
+    derive(folder)
+    ((_, _, time_s),) = scalars(folder.tensorboard)["eval/mean_reward"]
+    assert time_s == pytest.approx(folder.evaluations.stat().st_mtime, abs=60)
+
+
 def test_what_is_not_known_has_no_point(folder):
     add(folder.metrics, an_update(1, return_mean=None), an_update(2))
     derive(folder)
