@@ -47,9 +47,12 @@ def own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module ho
 
 
 def of_copies(name: str, made: object) -> VectorGame | TwoPlayerGame:
-    """What a factory of all copies has made, as a game. Raises ConfigError if it is none."""
+    """What a factory of all copies has made, as a game. Raises ConfigError if it is none.
+
+    An object that cannot be stepped is taken too: until 0.2 a game that owns its loop was described to the learner so.
+    """
     game: VectorGame | TwoPlayerGame = deprecated.current_game(made)
-    if not all(hasattr(game, each) for each in ("spec", "num_envs", "reset", "step", "close")):
+    if not all(hasattr(game, each) for each in ("spec", "num_envs", "close")):
         raise ConfigError(
             f"game: {name!r}, expected a factory that takes num_envs to return a gymnasium.vector.VectorEnv, a "
             f"VectorGame or a TwoPlayerGame; got {described(made)}"
