@@ -125,9 +125,14 @@ class Flow:
 
     @property
     def _patience_s(self) -> float:
-        """How long to wait for what actors may send before more is asked for."""
+        """How long to wait for what actors may send before more is asked for.
+
+        By the quickest quarter of the responses: most of the last ones may be of a time in which all had to wait.
+        """
         least, most = _PATIENCE_S
-        return min(max(1.5 * self._response_s, least), most)
+        responses = sorted(self._responses)
+        response_s = responses[len(responses) // 4] if responses else _FIRST_RESPONSE_S
+        return min(max(1.5 * response_s, least), most)
 
     def _levels(self) -> Size:
         return self._demand.steps, self._demand.games

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...common.process.clock import monotonic_s, now_ms
@@ -41,7 +40,8 @@ _STRUCK_OFF_AT_ONCE = 1024  # names: some 0.1 s
 _LOGGED_AT_ONCE = 8  # names
 _EXCLUDED_MAX = 1 << 16  # names remembered
 _PENDING_MAX = 1 << 16  # far more than a learner reads ahead
-_NEW_S, _NEW_MAX = 5.0, 256  # how long, and how many, count as contributing before their first entry
+_NEW_S = 5.0  # so long a newcomer counts as contributing before its first entry
+_NEW_MAX, _NEW_PER_S = 256, 0.4  # so many do at once, and so many more in a second
 _PENDING_FIRST, _NEW = "0-0", ">"  # ids to read after: all pending entries; entries that were never delivered
 
 
@@ -51,6 +51,7 @@ class _Member:
 
     position: str  # the id to read after: pending entries first, then new ones
     admitted_s: float
+    expected: bool  # to deliver soon: whether it counts as contributing before its first entry
     delivered: bool = False  # anything
 
 
@@ -93,6 +94,7 @@ class Roster:
         self._candidates = Candidates()
         self._scan = NameScan(server, keys, clock)
         self._rotation = Rotation(clock)
+        self._expectable, self._expectable_s = float(_NEW_MAX), clock()
         self._unread = UnreadStreams(server, keys, lease, admits, clock, trim=trim_unread)
         # Replaced as a whole, for other threads to read.
         self.actors: frozenset[str] = frozenset()  # those being read
@@ -259,7 +261,8 @@ class Roster:
                 self._left_behind.add(name)
             case _:
                 has_pending = answer == b"known"
-                self._members[name] = _Member(_PENDING_FIRST if has_pending else _NEW, self._clock())
+                position = _PENDING_FIRST if has_pending else _NEW
+                self._members[name] = _Member(position, self._clock(), self._is_expected())
                 self._rotation.add(name, active=has_pending)
                 self._left_behind.discard(name)
 
@@ -280,9 +283,21 @@ class Roster:
         if self.actors != self._members.keys():
             self.actors = frozenset(self._members)
         now_s = self._clock()
-        new = (name for name, each in self._members.items() if not each.delivered and now_s < each.admitted_s + _NEW_S)
-        delivered = (name for name, each in self._members.items() if each.delivered)
-        self.contributing = frozenset([*islice(new, _NEW_MAX), *delivered])
+        self.contributing = frozenset(
+            name
+            for name, each in self._members.items()
+            if each.delivered or (each.expected and now_s < each.admitted_s + _NEW_S)
+        )
+
+    def _is_expected(self) -> bool:
+        """Whether one more that joins is expected to deliver soon: of thousands of invented names, not all are."""
+        now_s = self._clock()
+        self._expectable = min(self._expectable + _NEW_PER_S * (now_s - self._expectable_s), _NEW_MAX)
+        self._expectable_s = now_s
+        if self._expectable < 1:
+            return False
+        self._expectable -= 1
+        return True
 
 
 def _log_each(event: str, fields: Sequence[dict[str, object]]) -> None:

@@ -287,3 +287,17 @@ def test_who_waits_for_its_turn_to_be_admitted_is_not_unread_and_who_finds_no_ro
             roster.advance(name, b"7-1")
     follow(roster, clock, times=2)
     assert len(server.unread) == 10
+
+
+def test_of_thousands_that_join_some_hundreds_are_expected_to_deliver():
+    clock, names = Clock(), [f"a{number:06}" for number in range(2000)]
+    roster = a_roster(Redis(*names), clock=clock, most=4096)
+    expected = set()
+    for _ in range(50):  # ten seconds
+        follow(roster, clock)
+        expected |= roster.contributing
+    assert len(roster.actors) == 2000
+    assert 256 <= len(expected) <= 256 + 5
+    roster.advance("a001999", b"7-1")
+    follow(roster, clock)
+    assert "a001999" in roster.contributing
