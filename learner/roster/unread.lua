@@ -16,7 +16,8 @@ for i = 2, #ARGV, 2 do
   if type(length) == 'table' then  -- no stream
     length = 0
   elseif length > 0 then
-    bytes = redis.call('MEMORY', 'USAGE', stream, 'SAMPLES', 32)
+    -- Exact up to some thousand entries, which takes a tenth of a millisecond.
+    bytes = redis.call('MEMORY', 'USAGE', stream, 'SAMPLES', length > 4096 and 256 or 0)
     if ARGV[i + 1] == 'delete' or (ARGV[i + 1] == 'spare' and not redis.call('HGET', KEYS[2], ARGV[i]) and
         redis.call('EXISTS', heartbeat, incarnation) == 0) then
       redis.call('UNLINK', stream)

@@ -85,15 +85,22 @@ class UnreadStreams:
                 keys += [self._keys.heartbeat(name), self._keys.incarnation(name), self._keys.trajectories(name)]
                 arguments += [name, self._order(name)]
             answers = fenced(self._server, _LOOK, keys, self._lease.token, *arguments)
-            for name, entries, taken, deleted in zip(names, answers[::3], answers[1::3], answers[2::3], strict=True):
-                self._set(name, 0 if deleted or not entries else taken)
-                self._bytes.move_to_end(name)
-                if deleted:
-                    self._trimmed += entries
-                    _log.warning("stream deleted that nobody reads", actor=name, entries=entries, bytes=taken)
+            self._take_answers(list(zip(names, answers[::3], answers[1::3], answers[2::3], strict=True)))
             self._complete = self._complete or None not in self._bytes.values()
         if self._complete and self._clock() - self._published_s >= _PUBLISH_EVERY_S:
             self._publish()
+
+    def _take_answers(self, answers: list[tuple[str, int, int, int]]) -> None:
+        for name, entries, taken, deleted in answers:
+            self._set(name, 0 if deleted or not entries else taken)
+            self._bytes.move_to_end(name)
+        gone = [(name, entries, taken) for name, entries, taken, deleted in answers if deleted]
+        if gone:
+            total = sum(entries for _, entries, _ in gone)
+            self._trimmed += total
+            named = ", ".join(name for name, *_ in gone[:_NAMED]) + (", ..." if len(gone) > _NAMED else "")
+            taken = sum(taken for *_, taken in gone)
+            _log.warning("deleted what nobody reads", streams=named, count=len(gone), entries=total, bytes=taken)
 
     def _order(self, name: str) -> str:
         if not self._trim:

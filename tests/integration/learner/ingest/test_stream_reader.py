@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
-from support.learners import head_of, learning
+from support.learners import CONFIG, head_of, learning
 from support.runs import NEVER, SPEC, entry
 from support.servers import RealServer, wait_until
 
 from broodmind.common.server.keys import GROUP, Keys
 from broodmind.learner.commit.lease import Lease
-from broodmind.learner.config import IntakeConfig
+from broodmind.learner.config import IntakeConfig, LeaseConfig
 from broodmind.learner.flow.flow import Flow
 from broodmind.learner.ingest.entry_decoder import ENTRY_BYTES_MAX
 from broodmind.learner.ingest.fenced_read import FencedReads
@@ -129,11 +130,14 @@ def test_large_entries_of_no_use_get_their_share_of_the_time_and_all_of_it_where
 def test_large_entries_of_one_actor_end_no_learner(server, keys):
     """The user of one actor may write to a thousand streams of its own."""
     redis = server.connect()
-    large = ["x", b"\0" * (20 << 20)]
-    with learning(server.url, keys.run):
-        for number in range(4):
-            push(redis, keys, f"evil-{number:03}", large, large)
+    sizes = [ENTRY_BYTES_MAX // 4, ENTRY_BYTES_MAX // 4, ENTRY_BYTES_MAX - 1, ENTRY_BYTES_MAX]  # just inside, just over
+    with learning(server.url, keys.run, replace(CONFIG, lease=LeaseConfig())):
+        for number, size in enumerate(sizes):
+            push(redis, keys, f"evil-{number:03}", ["x", b"\0" * size])
         push(redis, keys, "good", entry("good"), entry("good"))
-        head = head_of(redis, keys, accepted=2, invalid=8)
+        head = head_of(redis, keys, accepted=2, invalid=len(sizes))
     assert int(head["version"]) >= 2
+    found = [dict(zip(each[::2], each[1::2], strict=True)) for _, each in redis.call("XRANGE", keys.rejected, "-", "+")]
+    refused = {each[b"actor"] for each in found if b"expected at most" in each[b"problem"]}
+    assert refused == {b"evil-003"}
     redis.close()
