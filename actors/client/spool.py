@@ -32,6 +32,7 @@ _FORMAT = 2
 _FIELDS_MAX = 64  # of an entry, names and values in turn
 _NUMBERED = re.compile(r"sent-(\d+)-(\d+)(?:\.(\d+)-games)?\.game")
 _NEW = re.compile(r"new-(\d+)-(\d+)(?:\.(\d+)-games)?\.game")
+_HALF_WRITTEN = re.compile(r"new-\d+-\d+(\.\d+-games)?\.tmp")
 _SLOTS = 1000  # processes of one machine, at most, that have a spool for the same run
 
 
@@ -57,8 +58,9 @@ class Spool:
         if not _lock(self._lock):
             self._lock.close()
             raise ConfigError(f"spool_dir: {folder} is used by another process, expected a free one: give another name")
-        for half_written in folder.glob("*.tmp"):
-            _remove(half_written)
+        for file in folder.iterdir():
+            if _HALF_WRITTEN.fullmatch(file.name):
+                _remove(file)
         # Higher than in all file names that exist, even if the clock went back.
         before = max((_pair(match)[0] for file in folder.iterdir() if (match := _NEW.fullmatch(file.name))), default=0)
         self._began_ms, self._numbers = max(now_ms(), before + 1), itertools.count(1)

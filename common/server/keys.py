@@ -15,14 +15,15 @@ GROUP = "learner"  # the one consumer group on every trajectory stream
 CONSUMER = "mind"  # its usual consumer: the next learner has the same name, and so gets the pending entries
 SOLO_CONSUMER = "solo"  # its other consumer, for an entry that is processed by itself: learner/ingest/quarantine.py
 
-# Names are parts of keys, file names and redis-cli commands, so they have no braces, colons, spaces or slashes.
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# Names are parts of keys, file names and redis-cli commands, so they have no braces, colons, spaces or slashes, and are
+# neither this folder nor the one above.
+NAME = re.compile(r"(?!\.+$)[A-Za-z0-9_.-]{1,64}")
 
 
 def check_name(what: str, name: str) -> str:
     """Return `name` if it may be part of a key. Raises ConfigError otherwise; `what` is the name of the setting."""
     if not NAME.fullmatch(name):
-        raise ConfigError(f"{what}: {name!r}, expected 1 to 64 of letters, digits, '_', '.', '-'")
+        raise ConfigError(f"{what}: {name!r}, expected 1 to 64 of letters, digits, '_', '.', '-', not only dots")
     return name
 
 

@@ -57,6 +57,14 @@ def test_a_file_s_name_says_how_many_games_are_in_it(spool, tmp_path):
     assert there.unnumber(sent, files[1]) == files[1]
 
 
+def test_of_files_that_are_half_written_only_its_own_are_removed(spool, tmp_path):
+    names = ["new-1-2.tmp", "new-1-3.12-games.tmp", "thesis.tmp", "new-1-2.tmp.tmp", "new-draft.tmp"]
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    spool(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {*names[2:], "lock"}
+
+
 def test_ids_are_sorted_as_numbers_and_new_files_by_age(spool, tmp_path):
     there = spool(tmp_path)
     files = [there.write(HEADER, b"") for _ in range(24)]

@@ -331,7 +331,27 @@ def test_a_plain_name_is_valid_in_a_key(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "x" * 65, "a b", "a:b", "a}b", "{a}", "a/b", "a\\b", "a\n", "\na", "ä", "a\0", "*", "a?", "\u0661"]
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "....",
+        "x" * 65,
+        "a b",
+        "a:b",
+        "a}b",
+        "{a}",
+        "a/b",
+        "a\\b",
+        "a\n",
+        "\na",
+        "ä",
+        "a\0",
+        "*",
+        "a?",
+        "\u0661",
+    ],
 )
 def test_a_name_that_could_break_out_of_a_key_is_refused(name):
     with pytest.raises(ConfigError, match=r"^actor: .*, expected 1 to 64 of"):
