@@ -1,4 +1,4 @@
-"""Cuts a fragment of many games into parts, where as a whole it would make the learner's batch much too large."""
+"""Cuts a fragment of many games into parts, each with some of its columns."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ..common.wire.entry_header import Episodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from ..common.wire.trajectory import Trajectory
     from .rollout import Fragment
@@ -33,15 +35,19 @@ def split_for_batch(fragment: Fragment, batch_steps: int) -> list[Fragment]:
     count = number_of_parts(steps, columns, batch_steps)
     if count == 1:
         return [fragment]
+    return in_parts(fragment, np.array_split(np.arange(columns), count))
+
+
+def in_parts(fragment: Fragment, columns: Sequence[NDArray[np.intp]]) -> list[Fragment]:
+    """The parts of a fragment with these columns each, without those that only reset. Together they are all of it."""
     ended_in = np.nonzero(fragment.trajectory.terminated | fragment.trajectory.truncated)[1]  # in the games' order
     parts = [
-        _columns(fragment.trajectory, chosen, np.flatnonzero(np.isin(ended_in, chosen)).tolist())
-        for chosen in np.array_split(np.arange(columns), count)
+        _columns(fragment.trajectory, chosen, np.flatnonzero(np.isin(ended_in, chosen)).tolist()) for chosen in columns
     ]
     return [
         replace(fragment, trajectory=part, open_since_ms=_open_since(fragment.open_since_ms, parts[at + 1 :]))
         for at, part in enumerate(parts)
-        if part.steps  # not only resets
+        if part.steps
     ]
 
 

@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from ..common.process.clock import Every
 from ..common.process.log import Log
 from ..common.process.seeding import Role, generator, integer_seed, name_key
+from .games.checks.game_errors import game_code
 from .games.observation_fit import fitted_game
 from .games.registry import make_game
 from .games.self_play import SelfPlay
 from .rollout import make_rollout
 from .transport.blocking_connection import BlockingActorConnection
+from .unusable_play import with_unusable_apart
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ..common.process.shutdown import Stop
+    from ..common.spec import RunSpec
+    from .rollout import Fragment
 
 _log = Log("actor")
+_WARN_EVERY_S = 30.0
 
 
 def act(
@@ -33,6 +39,7 @@ def act(
     journals: Path | None = None,
     game_args: Mapping[str, Any] | None = None,
     own_metrics: Sequence[str] = (),
+    warn: Callable[[str], None] | None = None,
 ) -> None:
     """Play `envs` copies of a game for a run until `stop`.
 
@@ -50,9 +57,12 @@ def act(
         journals: a folder for the journal of acknowledged entries, for `broodmind verify`; None: no journal.
         game_args: the arguments of the game.
         own_metrics: names of numbers in the infos of games that ended, to be sent with their returns.
+        warn: called now and then with what is wrong with the game's numbers, if they cannot be trained on; None: only
+            the log tells.
 
     Raises:
         ConfigError: if there is no such game. SpecMismatch: if it is not the run's game.
+        GameError: if the game's own code raises an error.
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
     """
     connection = BlockingActorConnection(url, run, actor, journals)
@@ -65,7 +75,12 @@ def act(
         spec.check_game(game.spec)
         seed_key = (name_key(actor), connection.join(spec))
         rng = generator(spec.seed, Role.ACTIONS, *seed_key)
-        rollout = make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, *seed_key), rng, own_metrics)
+        with game_code(game_name):
+            rollout = make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, *seed_key), rng, own_metrics)
+        tell = _Warnings(game_name, warn)
+        for note in getattr(game, "notes", ()):
+            tell(note)
+        unusable = _UnusablePlay(tell)
         latest = connection.policy(None, stop)
         recent = deque([latest], maxlen=policy_lag + 1)
         _log.info("playing", actor=actor, game=spec.game.name, envs=envs)
@@ -75,7 +90,9 @@ def act(
             if isinstance(game, SelfPlay):
                 game.opponents.on_policy(policy)
                 metrics = game.opponents.metrics()
-            connection.push(rollout.play(policy), stop, metrics)
+            with game_code(game_name):
+                fragments = rollout.play(policy)
+            connection.push(unusable.taken_out(fragments, spec), stop, metrics)
             connection.wait_for_room(stop)
             if spec.rollout.lock_step:
                 connection.wait_for_newer(latest.pointer, stop)
@@ -86,3 +103,30 @@ def act(
     finally:
         game.close()
         connection.leave()
+
+
+class _Warnings:
+    """Tells what the game's author should know: in the log, and to the supervisor, on whose screen it is seen."""
+
+    def __init__(self, game: str, warn: Callable[[str], None] | None) -> None:
+        self._game, self._warn = game, warn
+
+    def __call__(self, text: str) -> None:
+        _log.warning(f"game {self._game}: {text}")
+        if self._warn is not None:
+            self._warn(f"game {self._game}: {text}")
+
+
+class _UnusablePlay:
+    """Play that cannot be trained on: told at once, and then now and then."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell, self._due = tell, Every(_WARN_EVERY_S)
+
+    def taken_out(self, fragments: list[Fragment], spec: RunSpec) -> list[Fragment]:
+        """The fragments, with unusable columns in entries of their own, which the learner rejects and counts."""
+        parts, problem = with_unusable_apart(fragments, spec.game)
+        if problem and self._due.due():
+            self._tell(f"{problem}: its steps are not trained on")
+        # In lock step a version is played in one entry of each actor.
+        return fragments if spec.rollout.lock_step else parts

@@ -15,6 +15,7 @@
     ├── GameCrashed (13)         the game's own program died in the middle of a game
     ├── GameAborted (14)         a game was given up: its player failed, or was asked to stop
     ├── GameError (15)           a game's own code raised an error, or returned what does not fit its spec
+    ├── NothingTrained (16)      a run ended, or was ended, with all its play rejected
     └── WireError                bytes from outside are invalid; they are rejected and counted, and no process ends
 
 Click's own usage errors exit with 2. A process that a signal drained exits with 0; `broodmind up` then with 130.
@@ -109,6 +110,12 @@ class GameError(BroodmindError):
     """A game's own code raised an error, or returned what does not fit its spec."""
 
     exit_code = 15
+
+
+class NothingTrained(BroodmindError):
+    """All play of a run was rejected."""
+
+    exit_code = 16
 
 
 class WireError(BroodmindError):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
+import threading
+import time
+import traceback
 from typing import Any
 
 import click
 
-from ..common.errors import BroodmindError
+from ..common.errors import BroodmindError, GameError
 from ..common.process.log import log_to_stderr
 
 # For each command, where it is defined, and its line in the help. A command's module is imported when the command is
@@ -18,6 +22,10 @@ COMMANDS = {
     "up": ("local.up:up", "Start a whole run on this machine, watch it to its end, and evaluate the policy."),
     "learner": ("local.learner:learner", "Run the one learner of a run, until Ctrl-C."),
     "actors": ("local.actors:actors", "Run actors of a run, each in a process of its own, until Ctrl-C."),
+    "check-game": (
+        "check_game.check_game:check_game",
+        "Play a game with random actions, and tell what is wrong with it.",
+    ),
     "config": ("config.config_command:config", "Print the effective configuration with help."),
     "status": ("observe.status:status", "Show the state of a run: version, counters, actors and lag."),
     "verify": ("audit.verify:verify_command", "Check that no trajectory was lost, counted twice or miscounted."),
@@ -29,6 +37,7 @@ COMMANDS = {
     "import": ("local.import_games:import_", "Import episodes that were played elsewhere."),
     "acl": ("access.acl:acl", "Print an ACL file with the users of a run."),
 }
+_THREADS_S = 2.0  # for threads that are ending
 _HIDDEN = {"actor": "local.actors:actor"}
 
 
@@ -57,6 +66,15 @@ class LazyGroup(click.Group):
 def main() -> None:
     """Run the command line. A BroodmindError is printed as one line, and ends the process with its exit code."""
     try:
+        _run()
+    except SystemExit as ended:
+        _end_with_threads(ended.code)
+        raise
+    _end_with_threads(0)
+
+
+def _run() -> None:
+    try:
         cli.main(prog_name="broodmind", standalone_mode=False)
     except click.ClickException as error:
         error.show()
@@ -64,8 +82,24 @@ def main() -> None:
     except click.Abort:
         sys.exit(130)
     except BroodmindError as error:
+        if isinstance(error, GameError) and error.__cause__ is not None:  # for who mends the game, above the one line
+            traceback.print_exception(error.__cause__)
         click.echo(f"broodmind: {' '.join(str(error).split())}", err=True)
         sys.exit(error.exit_code)
+
+
+def _end_with_threads(code: str | int | None) -> None:
+    """End the process now if threads that are no daemons run on: a user's game may have left them, for ever."""
+    ours = {threading.main_thread(), threading.current_thread()}
+    left = [thread for thread in threading.enumerate() if thread not in ours and not thread.daemon]
+    deadline_s = time.monotonic() + _THREADS_S
+    for thread in left:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+    if running := [thread.name for thread in left if thread.is_alive()]:
+        click.echo(f"broodmind: threads of the game did not end with it: {len(running)}, {running[0]} first", err=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BROODMIND"})

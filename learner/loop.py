@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..common.errors import LeaseLost, LineageLost, RedisUnreachable
+from ..common.errors import LeaseLost, LineageLost, NothingTrained, RedisUnreachable
 from ..common.process.backoff import Backoff
 from ..common.process.clock import monotonic_s
 from ..common.process.log import Log
 from ..common.server.keys import Keys
 from ..common.server.streams import Server
 from .commit.lease import Lease
+from .ledger.counters import NEVER_ARRIVED
 from .persistence.last_known_state import LastKnownState
 from .persistence.run_spec import with_stored_high_water
 from .persistence.warm_start import read_warm_start
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..common.process.shutdown import Stop
     from ..common.spec import RunSpec
     from .config import LearnerConfig
+    from .ledger.counters import Counters
     from .persistence.recorder import Recorder
 
 _log = Log("learner")
@@ -38,12 +40,14 @@ def learn(
     Raises:
         RedisUnreachable, RedisDenied: if the first attempt to connect fails.
         LeaseHeld: if another learner holds the lease. LeaseLost: if another learner has taken it over.
+        NothingTrained: if the goal is reached, and all play that arrived was rejected.
         ConfigError: if the run in Redis has another spec, or if the run cannot start from the file `init_from`.
     """
     warm_start = read_warm_start(init_from, spec) if (init_from := config.checkpointing.init_from) else None
     lease = Lease(Keys(run), config.lease.ttl_ms)
     began_s, backoff = monotonic_s(), Backoff(*config.intervals.reconnect_s)
     last_known = LastKnownState()
+    trained = _Trained()
     while not stop.requested:
         spec = _as_stored(url, run, spec)
         session = Session(url, run, spec, config, lease, last_known, recorder)
@@ -52,6 +56,7 @@ def learn(
                 session.abandon()
                 return
             backoff.reset()
+            trained.begin(session.state.counters)
             while not (stop.requested or session.reached_its_goal(began_s)):
                 session.step()
             session.close()
@@ -70,6 +75,7 @@ def learn(
             session.abandon()
             raise
         else:
+            trained.check(session.state.counters, stop)
             return
 
 
@@ -82,6 +88,27 @@ def _taken_again(url: str, lease: Lease) -> bool:
         return True  # as after any lost connection: the next session waits for the server, and for the lease
     finally:
         server.close()
+
+
+class _Trained:
+    """Whether anything was trained on since the start."""
+
+    def __init__(self) -> None:
+        self._before: Counters | None = None
+
+    def begin(self, counters: Counters) -> None:
+        """Note the totals at the beginning of a session. Only the first one counts."""
+        self._before = self._before or counters
+
+    def check(self, counters: Counters, stop: Stop) -> None:
+        """Raise NothingTrained if the goal is reached, which may be a time, and all play since then was rejected."""
+        before = self._before or counters
+        rejected = {name: count - before.rejected()[name] for name, count in counters.rejected().items()}
+        reasons = ", ".join(
+            f"{name} {count}" for name, count in rejected.items() if count and name not in NEVER_ARRIVED
+        )
+        if reasons and counters.steps == before.steps and not stop.requested:
+            raise NothingTrained(f"nothing was trained on: all play was rejected ({reasons})")
 
 
 def _as_stored(url: str, run: str, spec: RunSpec) -> RunSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,16 +12,17 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
-from ...common.errors import ConfigError, GameError
+from ...common.errors import ConfigError, GameCrashed, GameError
 from ...common.process.log import Log
 from ...common.spec import GameSpec
 from .adapter.action_masks import masks_of
 from .adapter.action_space import ActionAdapter
 from .adapter.misfit import misfit
 from .adapter.observation_space import MASK, observation_layout
+from .adapter.stateful_wrappers import stateful_wrappers
 from .adapter.worker_watch import WorkerWatch
 from .checks.arguments import NO_ARGS, check_arguments, check_not_copies, parameters, takes_copies
-from .checks.factory import BUILT_IN, described, of_copies
+from .checks.factory import BUILT_IN, described, of_copies, own_factory
 from .checks.game_errors import in_words, told_by_game
 from .vector_game import Step
 
@@ -57,6 +59,18 @@ def from_id(
             raise ConfigError(f"game: {name!r} cannot be made: {reason}") from error
         raise ConfigError(f"game: {name!r}, expected {_known_games(name)} ({reason})") from error
     return GymnasiumGame(name, env, masked=masked)
+
+
+def single_env(name: str, args: Mapping[str, Any]) -> Callable[[], gymnasium.Env[Any, Any]] | None:
+    """What makes one environment by itself, for its checks; None for a game that makes all copies at once."""
+    factory = own_factory(name) if ":" in name else None
+    if factory is not None:
+        return None if takes_copies(factory) else functools.partial(factory, **args)
+    _register_namespace(name)
+    registered = gymnasium.registry.get(name.rpartition(":")[2])
+    if registered is None or registered.entry_point is None:
+        return None
+    return functools.partial(gymnasium.make, name, **{key: args[key] for key in args.keys() - _OF_MAKE_VEC})
 
 
 def _known_games(name: str) -> str:
@@ -148,6 +162,7 @@ class GymnasiumGame:
             raise ConfigError(f"autoreset mode of {name}: {mode}, expected {AutoresetMode.NEXT_STEP}")
         self._name, self._env = name, env
         self.num_envs = env.num_envs
+        self.notes = stateful_wrappers(env)  # warnings for who made it
         self._layout = observation_layout(name, env.single_observation_space)
         self._actions = ActionAdapter(name, env.single_action_space)
         self._spec = None if masked is None and not self._layout.masked else self._made(masked=bool(masked))
@@ -196,6 +211,9 @@ class GymnasiumGame:
                     warnings.simplefilter("ignore")  # Gymnasium's, that the last step of the others was not waited for
                 self._env.close(**({"terminate": True} if died else {}))
         except Exception as error:  # noqa: BLE001 - whatever a user's code raises
+            if died:
+                self._env.unwrapped.closed = True  # its workers have ended, and it would try again
+                return
             _log.warning("close() of the game failed", game=self._name, error=in_words(error))
 
     def _made(self, *, masked: bool) -> GameSpec:
@@ -215,7 +233,7 @@ class GymnasiumGame:
             return call()
         except (EOFError, OSError) as error:
             if self._watch is not None and (died := self._watch.died(_WORKER_S)):
-                raise GameError(f"game {self._name}: {died}") from error
+                raise GameCrashed(f"game {self._name}: {died}") from error
             raise
         except (ValueError, TypeError, IndexError, KeyError) as error:
             if told_by_game(self._name, error) is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...common.errors import ConfigError
 from ...common.spec import GameSpec
 from ...common.wire import bot_model
-from .checks.arguments import NO_ARGS, check_arguments
+from .checks.arguments import NO_ARGS, check_arguments, takes_copies
 from .checks.checked_game import CheckedGame
 from .checks.factory import of_copies, own_factory
 from .checks.game_errors import game_code
@@ -61,11 +61,19 @@ def make_game(name: str, num_envs: int, args: Mapping[str, Any] = NO_ARGS, *, ma
 def evaluation_games(name: str, args: Mapping[str, Any] = NO_ARGS) -> list[str]:
     """The games that evaluate a policy: the game itself, or a two-player game against each of its scripted players."""
     plain, _, against = name.partition(_AGAINST)
-    game = None if against else _make(plain, 1, args)
+    if against or not _may_be_for_two(plain):
+        return [name]
+    game = _make(plain, 1, args)
+    game.close()
     if not isinstance(game, TwoPlayerGame):
         return [name]
-    game.close()
     return [f"{name}{_AGAINST}{player}" for player in (RANDOM, *game.scripted_players)]
+
+
+def _may_be_for_two(name: str) -> bool:
+    """Whether a game may be one for two players, as far as its name and its factory tell."""
+    factory = own_factory(name) if ":" in name else _BUILT_IN.get(name)
+    return factory is not None and takes_copies(factory)
 
 
 def _player(game: TwoPlayerGame, name: str, player: str) -> PlayerPolicy:

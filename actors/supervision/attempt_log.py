@@ -52,6 +52,7 @@ def record(slot: str, attempt: ChildProcess, ended: tuple[str, str] | None) -> P
     code = attempt.process.returncode
     reported: dict[str, Any] = attempt.reported
     outcome, reason = ended or _outcome_of(code)
+    reason = reported.get("error", reason)
     if "outcome" in reported:  # the game's outcome stands, even if its process crashed afterwards
         outcome, reason = reported["outcome"], reported.get("reason", "")
     return ProcessRecord(

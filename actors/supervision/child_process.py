@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ class ChildProcess:
         self.started_s, self.started_ms = monotonic_s(), now_ms()
         self.last_progress_s = self.started_s
         self.reported: dict[str, Any] = {}
+        self.warnings: deque[str] = deque()  # reported, and not yet passed on
         self._folder = tempfile.mkdtemp(prefix="broodmind-") if reports else None
         with contextlib.ExitStack() as stack:
             stack.callback(self._remove_folder)
@@ -101,6 +103,8 @@ class ChildProcess:
                 with contextlib.suppress(ValueError):  # not a report, but something the process printed
                     reported = json.loads(line)
                     if isinstance(reported, dict):
+                        if "warning" in reported:
+                            self.warnings.append(str(reported.pop("warning")))
                         self.reported |= reported
 
     def _environment(self) -> dict[str, str] | None:

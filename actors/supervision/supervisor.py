@@ -5,14 +5,15 @@ A child drains when its standard input is closed. That happens when its parent e
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from ...common.errors import ConfigError, ProcessFailed, RedisDenied, SpecMismatch
+from ...common.errors import ConfigError, GameError, NothingTrained, ProcessFailed, RedisDenied, SpecMismatch
 from ...common.process.backoff import Backoff
-from ...common.process.clock import monotonic_s
+from ...common.process.clock import Every, monotonic_s
 from ...common.process.log import Log
 from .attempt_log import ProcessRecord, append, record
 from .child_process import ChildProcess, ProcessLimits
@@ -27,7 +28,12 @@ _RESTART_S = (0.5, 30.0)  # first and longest pause before a restart
 _HEALTHY_S = 30.0
 _MAX_FAILURES = 5  # failures in a row after which a slot is paused or given up
 # These errors would occur again after a restart. 2 is a usage error.
-_FATAL_EXIT_CODES = {2, ConfigError.exit_code, RedisDenied.exit_code, SpecMismatch.exit_code}
+_FATAL_EXIT_CODES = {
+    *(2, ConfigError.exit_code, RedisDenied.exit_code, SpecMismatch.exit_code, NothingTrained.exit_code)
+}
+_TOLD = "broodmind: "  # how a process begins its last line, in which it says why it ends
+_PLACE = re.compile(r"\(([^()]+:\d+)[^()]*\)$")  # file and line in a game's code, at the end of a GameError
+_WARN_EVERY_S = 30.0  # the same warning of several processes
 
 
 @dataclass(slots=True)
@@ -45,6 +51,7 @@ class Slot:
     failures: int = 0  # in a row
     attempt: ChildProcess | None = None
     next_s: float = 0.0  # the earliest time of the next attempt
+    place: str = ""  # where in the game's code the last attempt failed
     given_up: ProcessFailed | None = None  # set when the slot will not be started again
 
     @property
@@ -58,8 +65,8 @@ class Supervisor:
 
     Args:
         slots: the processes.
-        pause_s: the pause before the next attempt of a slot that failed too often in a row, while the other slots
-            continue; None: such a failure ends the supervisor.
+        pause_s: the pause before the next attempt of a slot that failed too often in a row (five times, or twice at
+            one place of a game's own code), while the other slots continue; None: such a failure ends the supervisor.
         records: a file that the record of every attempt is appended to.
         restart_s: the first and the longest pause before a restart.
         healthy_s: after making progress for this long, a failure counts as the first one again.
@@ -79,6 +86,7 @@ class Supervisor:
         now = monotonic_s()
         for slot in self.slots:
             slot.next_s = now + slot.first_delay_s
+        self._warned: dict[str, Every] = {}
 
     def poll(self) -> None:
         """Start the processes that are due, kill those over a limit, and schedule the restart of those that ended.
@@ -89,6 +97,8 @@ class Supervisor:
         """
         for slot in self.slots:
             attempt = slot.attempt
+            if attempt is not None:
+                self._pass_on_warnings(slot, attempt)
             if attempt is None:
                 if slot.given_up is None and monotonic_s() >= slot.next_s:
                     self._start(slot)
@@ -145,11 +155,25 @@ class Supervisor:
             slot.failures += 1
         return line
 
+    def _pass_on_warnings(self, slot: Slot, attempt: ChildProcess) -> None:
+        """Log what a process has reported as a warning, unless another one has just reported the same.
+
+        A process without a log of its own has written it where we write too.
+        """
+        while attempt.warnings:
+            text = attempt.warnings.popleft()
+            new = self._warned.setdefault(_without_numbers(text), Every(_WARN_EVERY_S)).due()
+            if new and slot.log is not None:
+                _log.warning(text, name=slot.name)
+
     def _schedule_restart(self, slot: Slot, last: ProcessRecord) -> None:
+        told = _told(slot, last)
+        place, before = _place(told) if last.exit_code == GameError.exit_code else "", slot.place
+        slot.place = place
         fatal = last.exit_code in _FATAL_EXIT_CODES
-        if fatal or (slot.failures >= _MAX_FAILURES and self._pause_s is None):
-            what = f"exited with code {last.exit_code}" if last.exit_code else f"failed: {last.reason}"
-            error = ProcessFailed(f"{slot.name} {what}{_last_log_line(slot.log)}")
+        too_often = slot.failures >= _MAX_FAILURES or (slot.failures > 1 and place != "" and place == before)
+        if fatal or (too_often and self._pause_s is None):
+            error = ProcessFailed(_why_failed(slot, last, told))
             error.exit_code = last.exit_code or ProcessFailed.exit_code
             if self._pause_s is None:
                 raise error
@@ -157,11 +181,16 @@ class Supervisor:
             _log.warning("given up: a restart cannot repair this", name=slot.name, reason=last.reason)
             return
         pause_s = self._restart_backoff.after_s(max(slot.failures, 1))
-        if slot.failures >= _MAX_FAILURES and self._pause_s is not None:
+        if too_often and self._pause_s is not None:
             pause_s = self._pause_s
-            _log.warning("paused", name=slot.name, failures=slot.failures, reason=last.reason, pause_s=pause_s)
+            reason = told or last.reason
+            _log.warning("paused", name=slot.name, failures=slot.failures, reason=reason, pause_s=pause_s)
         elif last.exit_code != 0:
-            _log.warning("process ended, restarting", name=slot.name, reason=last.reason, pause_s=round(pause_s, 2))
+            log: dict[str, object] = {} if slot.log is None else {"log": slot.log}
+            _log.warning(
+                "process ended, restarting",
+                **{"name": slot.name, "reason": told or last.reason, "pause_s": round(pause_s, 2), **log},
+            )
         slot.next_s = monotonic_s() + pause_s
 
 
@@ -172,6 +201,36 @@ def wait_all(supervisor: Supervisor, requested: Callable[[], bool], poll_s: floa
         time.sleep(poll_s)
 
 
+def _told(slot: Slot, last: ProcessRecord) -> str:
+    """Why the last attempt ended, in its own words; nothing if it ended without any."""
+    if not last.exit_code:
+        return ""
+    if last.exit_code == GameError.exit_code and slot.log is None:
+        return last.reason  # as it reported; otherwise in its log, also if it does not report
+    line = _last_log_line(slot.log)
+    return line.removeprefix(_TOLD) if line.startswith(_TOLD) else ""
+
+
+def _why_failed(slot: Slot, last: ProcessRecord, told: str) -> str:
+    """The message for the user. A mistake in the settings needs no log, and no name of a process."""
+    if told and last.exit_code in {2, ConfigError.exit_code, NothingTrained.exit_code}:
+        return told
+    what = f"exited with code {last.exit_code}" if last.exit_code else f"failed: {last.reason}"
+    said = told or _last_log_line(slot.log)
+    log = f" (log: {slot.log})" if slot.log is not None else ""
+    return f"{said}{log}" if told else f"{slot.name} {what}{f': {said}' if said else ''}{log}"
+
+
+def _place(told: str) -> str:
+    """File and line of an error in a game's code, or else its text without numbers, which may differ each time."""
+    found = _PLACE.search(told)
+    return found[1] if found else _without_numbers(told)
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\d+", "#", text)
+
+
 def _last_log_line(log: Path | None) -> str:
     lines = log.read_text(errors="replace").strip().splitlines() if log and log.exists() else []
-    return f": {lines[-1]}" if lines else ""
+    return lines[-1] if lines else ""

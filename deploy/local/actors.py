@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
 
-from ...common.errors import ConfigError
+from ...common.errors import ConfigError, GameError
 from ...common.process.process_setup import prepare_to_compute
 from ...common.process.shutdown import stop_on_signal, stop_with_parent
 from ..config.effective import effective, server_url
@@ -16,6 +17,9 @@ from ..config.options import SettingsCommand, with_settings
 from ..config.tree import entries
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...actors.supervision.progress_pipe import ProgressPipe
     from ..config.given import Given
     from ..config.tree import Config
 
@@ -91,7 +95,7 @@ def run_actor(url: str, config: Config) -> None:
     playing = config.actors
     if playing.name is None:
         raise ConfigError("name: none, expected the actor's name")
-    with supervised_child() as (stop, progress):
+    with supervised_child() as (stop, progress), _reported(progress):
         if config.game == STARCRAFT2:
             from ...actors.starcraft2.actor import play
             from ...actors.starcraft2.match import Match
@@ -105,8 +109,18 @@ def run_actor(url: str, config: Config) -> None:
             stopping = HeartbeatStop(stop, progress)
             act(
                 *(url, config.run, playing.name, config.game, playing.envs, stopping, playing.policy_lag),
-                *(playing.journal, config.game_args, playing.metric),
+                *(playing.journal, config.game_args, playing.metric, lambda text: progress.report(warning=text)),
             )
+
+
+@contextlib.contextmanager
+def _reported(progress: ProgressPipe) -> Iterator[None]:
+    """Report an error of the game, which the supervisor tells and compares with the one before."""
+    try:
+        yield
+    except GameError as error:
+        progress.report(error=str(error))
+        raise
 
 
 def _check_map(config: Config) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...common.errors import RedisUnreachable
 from ...common.process.clock import Every, now_ms
+from ..observe.all_rejected import AllRejected
 from ..observe.progress_display import make_progress
 from ..observe.run_view import look
 from .peak_memory import PeakMemory
@@ -52,8 +53,10 @@ def follow(
 
     Raises:
         ProcessFailed: if the server ended, or another process failed too often.
+        NothingTrained: if all play is rejected.
     """
     seen = Seen()
+    rejected = AllRejected()
     look_due, memory_due = Every(_LOOK_EVERY_S), Every(_MEMORY_EVERY_S)
     learner = supervisor.slots[0]
     with make_progress(run) as progress:
@@ -75,6 +78,7 @@ def follow(
                         seen.steps_before = int(view.stats["resumed_steps"])
                         progress.note(_begun(view, seen.steps_before))
                     seconds = (now_ms() - began_ms) / 1000
+                    rejected.check(view, seconds)
                     progress.show(view, seconds)
                     record.look(seconds, seen.steps_before)
             time.sleep(_POLL_S)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...actors.games.checks.factory import check_module
 from ...actors.games.starcraft2_spec import NAME as STARCRAFT2
 from ...actors.supervision.supervisor import Supervisor
 from ...common.errors import ConfigError, NotSolved
@@ -65,11 +66,7 @@ def run_up(given: Given, results: TextIO | None = None) -> int:
     check_local_run(given)
     given = for_local_run(given)
     config = effective(given)
-    if config.game == STARCRAFT2:
-        raise ConfigError(
-            f"game: {config.game!r}, expected a game that can be stepped; for this one, run broodmind learner and "
-            "broodmind actors"
-        )
+    _check_game(config.game)
     url = server_url(given) if "redis" in given.values else None
     began_ms, keys = _process_start_ms(), Keys(config.run)
     folder = RunFolder(config.record.out or new_folder(config.run))
@@ -160,6 +157,16 @@ def _place(given: Given, config: Config, folder: Path) -> ServerPlace | None:
 def _connect_line(run: str, place: ServerPlace | None, url: str) -> str:
     """The line with which a bot joins the run. `url` shows no password."""
     return f'connect("{url}", run="{run}")' if place is None else place.connect_line(run)
+
+
+def _check_game(name: str) -> None:
+    """Raise ConfigError for a game that `up` cannot run, as far as that is seen without making it."""
+    if name == STARCRAFT2:
+        raise ConfigError(
+            f"game: {name!r}, expected a game that can be stepped; for this one, run broodmind learner and broodmind "
+            "actors"
+        )
+    check_module(name)
 
 
 def _check_free(url: str, keys: Keys) -> None:

@@ -27,7 +27,7 @@ def ends(*arguments, code, **options):
         ("NoSuchGame-v0", "NoSuchGame"),
         ("no_such_module:make", "no_such_module to be an importable module"),
         ("json:no_such_factory", "no_such_factory"),
-        ("math:pi", "pi to be callable, got float"),
+        ("math:pi", "pi to be callable, or a GameSpec, got float"),
     ],
 )
 @pytest.mark.parametrize("command", ["learner", "up"])

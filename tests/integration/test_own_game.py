@@ -14,8 +14,10 @@ from support.paths import ROOT
 from support.runs import last_json
 from support.servers import PATIENCE_S, wait_until
 
+from broodmind.common.errors import GameError, NothingTrained
 from broodmind.common.server.keys import Keys
 from broodmind.deploy.records.run_folder import read_lines
+from broodmind.learner.persistence.checkpoints import read_checkpoint
 
 COMMAND = Path(sys.executable).with_name("broodmind")  # as installed: its own folder is where Python looks first
 
@@ -109,3 +111,100 @@ def test_learner_and_actors_import_a_users_own_game_from_the_current_folder(
             actors.terminate()
     assert result.returncode == 0, result.stderr
     wait_until(lambda: int(redis.call("HGET", Keys(run).head, "steps")) >= 3000)
+
+
+GAMES = """
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+
+class Camera(gymnasium.Env):
+    \"\"\"Say whether the picture is bright, in a room of `size`, which is told too.\"\"\"
+
+    reward = 1.0
+
+    def __init__(self, size=2):
+        self.observation_space = spaces.Dict({
+            "camera": spaces.Box(0, 255, (size, size), np.uint8),
+            "room": spaces.Tuple([spaces.Discrete(5, start=1), spaces.MultiBinary(2)]),
+        })
+        self.action_space = spaces.Tuple([spaces.Discrete(2), spaces.MultiBinary(2)])
+        self.size = size
+
+    def seen(self):
+        self.bright = int(self.np_random.integers(2))
+        camera = np.full((self.size, self.size), 255 * self.bright, np.uint8)
+        return {"camera": camera, "room": (self.size, np.zeros(2, np.int8))}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at = 0
+        return self.seen(), {"action_mask": (np.ones(2, np.int8), np.ones(4, np.int8))}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        reward = self.reward if action[0] == self.bright else 0.0
+        self.at += 1
+        return self.seen(), reward, self.at == 8, False, {"action_mask": (np.ones(2, np.int8), np.ones(4, np.int8))}
+
+
+class Unpaid(Camera):
+    reward = None
+
+    def step(self, action):
+        observation, _, *rest = super().step(action)
+        return observation, None, *rest
+
+
+class Fails(Camera):
+    def step(self, action):
+        raise KeyError("door")
+"""
+
+
+@pytest.fixture
+def up(folder, environment):
+    """Runs `broodmind up` in the user's folder, with a module of games in it."""
+    (folder / "games.py").write_text(GAMES)
+
+    def run(*arguments):
+        command = [COMMAND, "up", "--actors", "1", "--envs", "8", "--eval-episodes", "2", "--out", "out", *arguments]
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+
+    return run
+
+
+def test_a_game_of_dicts_images_and_several_choices_with_masks_and_an_argument_is_trained(up, folder):
+    result = up("--game", "games:Camera", "--game-arg", "size=3", "--max-steps", "3000", "--json")
+    assert result.returncode == 0, result.stderr
+    summary = last_json(result.stdout)
+    assert (summary["env_steps"] >= 3000, summary["rejected"]["invalid"]) == (True, 0)
+    assert summary["game_args"] == {"size": 3}
+    (newest, *_) = sorted((folder / "out" / "checkpoints").iterdir(), reverse=True)
+    _, spec = read_checkpoint(newest)
+    assert [(part.name, part.features) for part in spec.game.observation_parts] == [
+        ("camera", 9),
+        ("room.0", 5),
+        ("room.1", 2),
+    ]
+    assert (spec.game.actions.sizes, spec.game.masked) == ((2, 2, 2), True)
+
+
+def test_an_error_of_the_game_is_shown_with_its_place_and_not_retried_five_times(up, folder):
+    result = up("--game", "games:Fails", "--max-steps", "3000")
+    line = next(at for at, text in enumerate(GAMES.splitlines(), 1) if "KeyError" in text)
+    told = f"game games:Fails: KeyError: 'door' (games.py:{line}, in step)"
+    assert result.returncode == GameError.exit_code
+    assert result.stderr.strip().splitlines()[-1] == f"broodmind: {told} (log: out/actor-000.log)"
+    assert result.stderr.count(told) == 2  # at the first failure, and at the end
+    assert (folder / "out" / "actor-000.log").read_text().count("Traceback") == 2
+
+
+def test_a_run_whose_play_is_all_rejected_ends_with_an_error_that_names_the_field(up):
+    result = up("--game", "games:Unpaid", "--max-seconds", "2")
+    assert result.returncode == NothingTrained.exit_code
+    assert "game games:Unpaid: reward: nan, expected a finite number" in result.stderr
+    assert result.stderr.strip().splitlines()[-1].startswith("broodmind: nothing was trained on: all play was rejected")

@@ -53,6 +53,8 @@ TESTED_IN = {
     "common/policy/network.py": "reference/test_gradients.py",
     "common/server/keys.py": "unit/learner/ingest/test_batcher.py",
     "common/wire/policy_npz.py": "unit/deploy/policies/test_loading.py",
+    "deploy/check_game/child.py": "unit/deploy/check_game/test_check_game.py",
+    "deploy/check_game/findings.py": "unit/deploy/check_game/test_check_game.py",
     "deploy/local/learner.py": "integration/test_processes.py",
     "deploy/local/process_slots.py": "integration/deploy/local/test_up.py",
     "deploy/local/serve.py": "integration/actors/serve/test_server.py",

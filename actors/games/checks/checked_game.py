@@ -21,6 +21,7 @@ class CheckedGame:
     def __init__(self, name: str, game: VectorGame) -> None:
         self._name, self._game = name, game
         self.num_envs = game.num_envs
+        self.notes: list[str] = getattr(game, "notes", [])  # warnings for who made it
 
     @property
     def spec(self) -> GameSpec:

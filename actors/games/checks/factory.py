@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.machinery
+import importlib.util
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -44,6 +46,19 @@ def own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module ho
             f"game: {name!r}, expected {attribute} to be callable, or a GameSpec, got {type(factory).__name__}"
         )
     return factory
+
+
+def check_module(name: str) -> None:
+    """Raise ConfigError unless the module of a name module:attribute is there. It is not imported, so this is quick."""
+    module = name.partition(":")[0]
+    package = module.partition(".")[0]
+    if ":" not in name or module.endswith(".py") or package in sys.modules:
+        return
+    # Without the current folder on the path for good: a module there must not be imported instead of one of ours.
+    here = [os.getcwd()]  # noqa: PTH109 - a search path holds text
+    found = package and (importlib.util.find_spec(package) or importlib.machinery.PathFinder.find_spec(package, here))
+    if not found:
+        raise ConfigError(f"game: {name!r}, expected {package} to be an importable module")
 
 
 def of_copies(name: str, made: object) -> VectorGame | TwoPlayerGame:

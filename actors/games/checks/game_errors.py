@@ -13,8 +13,8 @@ from ....common.errors import BroodmindError, GameError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ROOT = Path(__file__).resolve().parents[3]
-_OURS = tuple(f"{_ROOT / folder}/" for folder in ("actors", "common", "deploy", "learner"))
+_ROOTS = {Path(__file__).parents[3], Path(__file__).resolve().parents[3]}  # both, where links lead to the code
+_OURS = tuple(f"{root / folder}/" for root in _ROOTS for folder in ("actors", "common", "deploy", "learner"))
 _STANDARD_LIBRARY = f"{sysconfig.get_path('stdlib')}/"
 _SITE_PACKAGES = ("/site-packages/", "/dist-packages/")
 _LIBRARIES = ("/numpy/", "/gymnasium/")  # their code raises errors on a game's behalf
@@ -67,7 +67,7 @@ def _place(error: BaseException) -> str | None:
 
 
 def _is_game(file: str) -> bool:
-    if file.startswith(_OURS) or file.startswith("<frozen"):
+    if file.startswith(_OURS) or file.startswith(("<frozen", "numpy/")):
         return False
     if _GAMES_OF_GYMNASIUM in file:
         return not file.endswith(_MAKING)

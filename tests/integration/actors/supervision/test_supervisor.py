@@ -16,7 +16,7 @@ from support.servers import wait_until
 
 from broodmind.actors.supervision.child_process import ProcessLimits
 from broodmind.actors.supervision.supervisor import Slot, Supervisor
-from broodmind.common.errors import ConfigError, ProcessFailed
+from broodmind.common.errors import ConfigError, GameError, ProcessFailed
 from broodmind.common.process import shutdown
 
 # A child is this, then what the test wants of it. `MARKER` in its command line is how it is found.
@@ -208,6 +208,56 @@ def test_what_a_child_prints_that_is_no_report_is_passed_over(supervise, records
     supervisor = supervise([Slot("slot", [sys.executable, "-c", code], reports=True)])
     (line, *_) = polled(supervisor, records)
     assert (line["version"], line["outcome"]) == ("1-7", "drained")
+
+
+FAULTY = """
+    from broodmind.common.errors import GameError
+    progress.report(error="game mine: KeyError: 'door' (mine.py:{line}, in step)")
+    sys.exit(GameError.exit_code)
+"""
+
+
+def test_an_error_of_a_game_that_comes_back_in_the_same_place_ends_the_supervisor_at_once(supervise, slot, records):
+    supervisor = supervise([slot(FAULTY.format(line=12))], restart_s=(0.01, 0.01))
+    with pytest.raises(ProcessFailed, match=r"^game mine: KeyError: 'door' \(mine.py:12, in step\)$") as caught:
+        polled(supervisor, lambda: False)
+    assert caught.value.exit_code == GameError.exit_code
+    assert [line["reason"] for line in records()] == ["game mine: KeyError: 'door' (mine.py:12, in step)"] * 2
+
+
+def test_with_a_pause_it_is_paused_at_once_and_the_others_continue(supervise, slot, records):
+    bad = slot(FAULTY.format(line=12), "bad")
+    supervisor = supervise([bad, slot(STEADY, "good")], pause_s=3600, restart_s=(0.01, 0.01))
+    polled(supervisor, lambda: len(records()) == 2)
+    assert bad.next_s > time.monotonic() + 3000
+    assert bad.given_up is None
+
+
+def test_errors_of_a_game_in_other_places_do_not(supervise, slot, records):
+    failing = slot(FAULTY.format(line="{os.getpid()}").replace('error="', 'error=f"'))
+    supervisor = supervise([failing], restart_s=(0.01, 0.01))
+    with pytest.raises(ProcessFailed):
+        polled(supervisor, lambda: False)
+    assert len(records()) == 5
+
+
+def test_what_a_process_said_last_is_told_without_its_name_and_with_its_log(supervise, slot, tmp_path):
+    log = tmp_path / "log"
+    code = "    print('broodmind: game: no such', file=sys.stderr)\n    sys.exit({code})"
+    for number, message in ((ConfigError.exit_code, "^game: no such$"), (9, rf"^game: no such \(log: {log}\)$")):
+        with pytest.raises(ProcessFailed, match=message):
+            polled(supervise([slot(code.format(code=number), log=log)], restart_s=(0.01, 0.01)), lambda: False)
+
+
+def test_a_warning_that_processes_report_is_logged_once(supervise, slot, tmp_path, caplog):
+    code = "    progress.report(warning=f'game mine: reward: nan (copy {os.getpid()})')\n" + STEADY
+    supervisor = supervise([slot(code, name, log=tmp_path / name) for name in ("one", "two")])
+    polled(supervisor, lambda: "reward: nan" in caplog.text)
+    polled(
+        supervisor,
+        lambda: all(each.attempt.last_progress_s > each.attempt.started_s + 0.5 for each in supervisor.slots),
+    )
+    assert caplog.text.count("reward: nan") == 1
 
 
 def test_failures_after_a_healthy_time_do_not_add_up(supervise, slot, records):

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv
 
 from broodmind.actors.games.gymnasium_adapter import GymnasiumGame
-from broodmind.common.errors import GameError
+from broodmind.common.errors import GameCrashed
 
 
 class Dies(gymnasium.Env):
@@ -39,7 +39,7 @@ def game():
 
 
 def test_a_worker_that_dies_is_named_with_its_exit_code(game):
-    with pytest.raises(GameError, match=r"^game dies: worker process 1 ended with exit code 8$"):
+    with pytest.raises(GameCrashed, match=r"^game dies: worker process 1 ended with exit code 8$"):
         game.step(np.array([0, 1], np.int32))
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from broodmind.actors.games.checks.factory import own_factory
+from broodmind.actors.games.checks.factory import check_module, own_factory
 from broodmind.common.errors import ConfigError
 
 CODE = """
@@ -56,6 +56,15 @@ def test_what_cannot_be_called_is_refused(module):
 def test_a_module_without_anything_says_so(module, tmp_path):
     (tmp_path / f"{module}.py").write_text("")
     refused(f"{module}:x", f"expected a factory: module {module} has no x; it has no function or class of its own")
+
+
+def test_a_missing_module_is_found_out_without_importing_anything(module):
+    check_module(f"{module}:anything")
+    assert module not in sys.modules
+    check_module("CartPole-v1")
+    for name in (f"{module}_:make", ":make"):
+        with pytest.raises(ConfigError, match=rf"^game: '{name}', expected .* to be an importable module$"):
+            check_module(name)
 
 
 def test_a_registered_id_after_the_module_is_no_factory():

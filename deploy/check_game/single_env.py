@@ -1,0 +1,132 @@
+"""Checks of one environment of Gymnasium by itself: Gymnasium's own checker, and what a vector of copies would hide."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector.utils import batch_space, iterate
+
+from ...actors.games.adapter.action_space import ActionAdapter
+from ...actors.games.adapter.misfit import observation_problem
+from ...actors.games.adapter.observation_space import MASK
+from ...actors.games.checks.game_errors import game_code, in_words
+from .findings import error, ok, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import gymnasium
+    from gymnasium import spaces
+
+    from .findings import Finding
+
+_STEPS = 300
+_COLOURS = re.compile(r"\x1b\[\d*m")
+# What Gymnasium's checker says of environments that Broodmind takes as well as any other.
+_NO_MATTER = (
+    *("env.spec", "render", "wrapped in", "is different from the unwra", "probably too low", "probably too high"),
+    *("recommend using a symmetric", "overflow encountered"),
+)
+
+
+def of_gymnasium(make: Callable[[], gymnasium.Env[Any, Any]]) -> Iterator[Finding]:
+    """What Gymnasium's `check_env` says. These are warnings: what ends a run is found by playing."""
+    env = make()
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            check_env(env.unwrapped, skip_render_check=True)
+        except Exception as raised:  # noqa: BLE001 - whatever a user's code raises
+            said.append(in_words(raised))
+    said += [str(each.message) for each in caught]
+    plain = [" ".join(_COLOURS.sub("", text).removeprefix("WARN: ").split()) for text in said]
+    told = [text for text in dict.fromkeys(plain) if not any(words in text for words in _NO_MATTER)]
+    yield from (warning("gymnasium", f"check_env: {text}") for text in told)
+    if not told:
+        yield ok("gymnasium", "gymnasium.utils.env_checker.check_env finds nothing that matters")
+
+
+def of_steps(name: str, make: Callable[[], gymnasium.Env[Any, Any]], seed: int) -> Iterator[Finding]:
+    """What the environment itself returns: types and shapes of observations, rewards, flags and masks."""
+    env = make()
+    problems = dict.fromkeys(_problems(name, env, seed))
+    try:
+        env.close()
+    except Exception as raised:  # noqa: BLE001 - whatever a user's code raises
+        yield warning("close", f"close() raises {in_words(raised)}")
+    yield from (error("steps", problem) for problem in problems)
+    if not problems:
+        yield ok("steps", "observations, rewards, ends and masks have the types and shapes that they should")
+
+
+def _problems(name: str, env: gymnasium.Env[Any, Any], seed: int) -> Iterator[str]:
+    rng, adapter = np.random.default_rng(seed), ActionAdapter(name, env.action_space)
+    masked: bool | None = None
+    info: dict[str, Any] = {}
+    fresh = True
+    for step in range(_STEPS):
+        with game_code(name):
+            if fresh:
+                returned: Any = env.reset(seed=seed if step == 0 else None)
+            else:
+                returned = env.step(_action(adapter, env.action_space, info, rng))
+        call, length = ("reset", 2) if fresh else ("step", 5)
+        if not isinstance(returned, tuple) or len(returned) != length or not isinstance(returned[-1], dict):
+            yield f"{call}: {_in_words(returned)}, expected {length} values, the last of them a dict"
+            return
+        observation, *results, info = returned
+        problem = observation_problem(env.observation_space, observation)
+        if problem:
+            yield f"{call}: {problem}"
+        yield from _result_problems(*results)
+        ended = any(map(bool, results[1:]))
+        masked = MASK in info if masked is None else masked
+        if not ended:
+            yield from _mask_problems(info, call, masked=masked)
+        fresh = ended
+
+
+def _in_words(returned: Any) -> str:  # noqa: ANN401 - whatever a user's code returns
+    return f"{len(returned)} values" if isinstance(returned, tuple) else type(returned).__name__
+
+
+def _result_problems(reward: Any = 0.0, terminated: Any = False, truncated: Any = False) -> Iterator[str]:  # noqa: ANN401
+    if not isinstance(reward, float | int | np.floating | np.integer | np.bool_):
+        yield f"reward: {type(reward).__name__}, expected a number"
+    elif not np.isfinite(float(reward)):
+        yield f"reward: {reward}, expected a finite number"
+    for flag, value in (("terminated", terminated), ("truncated", truncated)):
+        if not isinstance(value, bool | np.bool_):
+            yield f"{flag}: {type(value).__name__}, expected bool"
+
+
+def _mask_problems(info: dict[str, Any], call: str, *, masked: bool) -> Iterator[str]:
+    mask = info.get(MASK)
+    if (mask is not None) is not masked:
+        yield f"{MASK}: {'missing from' if masked else 'in'} the info of {call}, expected one at every step or none"
+    elif mask is not None and not any(np.any(each) for each in _choices(mask)):
+        yield f"{MASK}: all zeros while the game goes on, expected at least one legal action"
+
+
+def _choices(mask: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as the environment gave it
+    return mask if isinstance(mask, tuple) else (mask,)
+
+
+def _action(adapter: ActionAdapter, space: spaces.Space[Any], info: dict[str, Any], rng: np.random.Generator) -> Any:  # noqa: ANN401
+    """A random action as the policy gives it, legal where the info has a mask."""
+    sizes, mask = adapter.actions.sizes, info.get(MASK)
+    legal = (
+        np.ones(sum(sizes), np.bool_) if mask is None else np.concatenate([np.ravel(each) for each in _choices(mask)])
+    )
+    if not sizes:
+        chosen = rng.standard_normal((1, adapter.actions.outputs), dtype=np.float32)
+    else:
+        options = np.split(rng.random(sum(sizes)) + (legal != 0), np.cumsum(sizes)[:-1])
+        chosen = np.array([[each.argmax() for each in options]], np.int32)
+    actions = chosen.reshape(1, *adapter.actions.shape)
+    return next(iter(iterate(batch_space(space, 1), adapter.to_env(actions))))

@@ -1,0 +1,95 @@
+"""What a single environment returns, checked as it is returned."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from broodmind.common.errors import GameError
+from broodmind.deploy.check_game.single_env import of_gymnasium, of_steps
+
+
+class Plain(gymnasium.Env):
+    observation_space, action_space = spaces.Box(-1, 1, (2,), np.float32), spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed, options=options)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):  # noqa: ARG002 - nothing follows from it
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+def returning(*, reset=None, step=None):
+    class Env(Plain):
+        def reset(self, *, seed=None, options=None):
+            sound = super().reset(seed=seed, options=options)
+            return sound if reset is None else reset
+
+        def step(self, action):
+            return super().step(action) if step is None else step
+
+    return Env
+
+
+SEEN, MASK = np.zeros(2, np.float32), {"action_mask": np.array([1, 0])}
+
+
+AT_EVERY_STEP = "expected one at every step or none"
+
+
+def errors(env):
+    return [each.text for each in of_steps("mine", env, 1) if each.level == "error"]
+
+
+def test_a_sound_environment_has_no_error():
+    assert not errors(Plain)
+    assert [each.level for each in of_gymnasium(Plain)] == ["OK"]
+
+
+@pytest.mark.parametrize(
+    ("env", "text"),
+    [
+        (returning(reset=SEEN), "reset: ndarray, expected 2 values, the last of them a dict"),
+        (returning(step=(SEEN, 0.0, False, {})), "step: 4 values, expected 5 values, the last of them a dict"),
+        (returning(step=(np.zeros(3), 0.0, False, False, {})), "step: observation: shape (3,), expected (2,)"),
+        (returning(step=(SEEN, np.zeros(1), False, False, {})), "reward: ndarray, expected a number"),
+        (returning(step=(SEEN, float("nan"), False, False, {})), "reward: nan, expected a finite number"),
+        (returning(step=(SEEN, 0.0, 0, False, {})), "terminated: int, expected bool"),
+        (returning(step=(SEEN, 0.0, False, False, MASK)), f"action_mask: in the info of step, {AT_EVERY_STEP}"),
+        (returning(reset=(SEEN, MASK)), f"action_mask: missing from the info of step, {AT_EVERY_STEP}"),
+        (
+            returning(reset=(SEEN, MASK), step=(SEEN, 0.0, False, False, {"action_mask": np.zeros(2)})),
+            "action_mask: all zeros while the game goes on, expected at least one legal action",
+        ),
+    ],
+)  # fmt: skip
+def test_what_it_must_not_return_is_an_error_that_is_said_once(env, text):
+    assert errors(env) == [text]
+
+
+def test_what_gymnasiums_checker_says_is_a_warning():
+    found = list(of_gymnasium(returning(step=(SEEN, None, False, False, {}))))
+    assert {(each.level, each.subject) for each in found} == {("warning", "gymnasium")}
+    assert any("reward" in each.text for each in found)
+
+
+def test_an_error_of_close_is_a_warning():
+    class Unclosable(Plain):
+        def close(self):
+            raise OSError("gone")
+
+    assert [each.text for each in of_steps("mine", Unclosable, 1) if each.level == "warning"] == [
+        "close() raises OSError: gone"
+    ]
+
+
+def test_an_error_in_a_step_is_raised_with_its_place():
+    class Failing(Plain):
+        def step(self, action):
+            raise KeyError(action)
+
+    with pytest.raises(GameError, match=r"^game mine: KeyError: .*test_single_env.py:\d+, in step\)$"):
+        errors(Failing)
