@@ -178,7 +178,7 @@ class GymnasiumGame:
 
     def reset(self, seed: int) -> Step:
         """See VectorGame."""
-        observations, infos = self._call(lambda: self._env.reset(seed=seed))
+        observations, infos = self._call(self._env.reset, seed=seed)
         if self._spec is None:
             self._spec = self._made(masked=MASK in infos)
         none_ended = np.zeros(self.num_envs, np.bool_)
@@ -186,9 +186,8 @@ class GymnasiumGame:
 
     def step(self, actions: NDArray[np.generic]) -> Step:
         """See VectorGame."""
-        observations, rewards, terminated, truncated, infos = self._call(
-            lambda: self._env.step(self._actions.to_env(actions))
-        )
+        chosen = self._actions.to_env(actions)
+        observations, rewards, terminated, truncated, infos = self._call(self._env.step, chosen)
         return self._step(observations, np.asarray(rewards, np.float32), terminated, truncated & ~terminated, infos)
 
     def render(self) -> Any:  # noqa: ANN401 - an image or text
@@ -227,10 +226,10 @@ class GymnasiumGame:
             observation_parts=layout.parts,
         )
 
-    def _call(self, call: Callable[[], _Result]) -> _Result:
+    def _call(self, call: Callable[..., _Result], *args: Any, **named: Any) -> _Result:  # noqa: ANN401
         """Call the environment. Raises GameError with what is wrong, where it is not the environment that raises."""
         try:
-            return call()
+            return call(*args, **named)
         except (EOFError, OSError) as error:
             if self._watch is not None and (died := self._watch.died(_WORKER_S)):
                 raise GameCrashed(f"game {self._name}: {died}") from error

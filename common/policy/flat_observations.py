@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,15 +57,21 @@ def flatten(
 
 
 def _fill_one_hot(columns: NDArray[Any], values: NDArray[Any], part: ObservationPart) -> None:
-    options = values - np.array(part.start, np.int64)
-    sizes = np.array(part.sizes, np.int64)
-    wrong = (options < 0) | (options >= sizes)
-    if wrong.any():
-        row, element = np.argwhere(wrong)[0]
-        first = part.start[element]
-        raise ValueError(f"{part.name}: {values[row, element]}, expected {first} to {first + sizes[element] - 1}")
+    start, sizes, first = _options(part)
+    options = values - start
+    if options.min(initial=0) < 0 or (options >= sizes).any():
+        row, element = np.argwhere((options < 0) | (options >= sizes))[0]
+        lowest = part.start[element]
+        raise ValueError(f"{part.name}: {values[row, element]}, expected {lowest} to {lowest + sizes[element] - 1}")
     columns[...] = 0
-    columns[np.arange(len(values))[:, None], np.cumsum(sizes) - sizes + options] = 1
+    columns[np.arange(len(values))[:, None], first + options] = 1
+
+
+@functools.lru_cache(maxsize=64)
+def _options(part: ObservationPart) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Of each element: the number of its first option, how many it has, and the column of the first."""
+    sizes = np.array(part.sizes, np.int64)
+    return np.array(part.start, np.int64), sizes, np.cumsum(sizes) - sizes
 
 
 def _at_path(observations: Any, part: ObservationPart) -> Any:  # noqa: ANN401 - dicts and tuples of arrays

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....common.errors import GameError
-from .game_errors import game_code
+from .game_errors import game_code, told_by_game
 
 if TYPE_CHECKING:
     from ....common.policy.distributions import ActionArray
@@ -21,6 +21,7 @@ class CheckedGame:
     def __init__(self, name: str, game: VectorGame) -> None:
         self._name, self._game = name, game
         self.num_envs = game.num_envs
+        self._check: StepCheck | None = None
         self.notes: list[str] = getattr(game, "notes", [])  # warnings for who made it
 
     @property
@@ -37,8 +38,13 @@ class CheckedGame:
 
     def step(self, actions: ActionArray) -> Step:
         """See VectorGame."""
-        with game_code(self._name):
+        try:
             step = self._game.step(actions)
+        except Exception as error:  # as `game_code`, which takes longer
+            told = told_by_game(self._name, error)
+            if told is None:
+                raise
+            raise told from error
         return self._checked(step, "step")
 
     def close(self) -> None:
@@ -50,31 +56,48 @@ class CheckedGame:
         return getattr(self._game, name)
 
     def _checked(self, step: Step, call: str) -> Step:
-        problem = step_problem(step, self._game.spec, self.num_envs)
+        if self._check is None:
+            self._check = StepCheck(self._game.spec, self.num_envs)
+        problem = self._check(step)
         if problem:
             raise GameError(f"game {self._name}: {call}: {problem}")
         return step
 
 
-def step_problem(step: Step, spec: GameSpec, num_envs: int) -> str | None:
-    """What of a step does not fit the game's spec: field, value and what is expected; None if all fits."""
-    shapes = {
-        "observations": (num_envs, *spec.observation_shape),
-        "rewards": (num_envs,),
-        "terminated": (num_envs,),
-        "truncated": (num_envs,),
-        "masks": (num_envs, sum(spec.actions.sizes)),
-    }
-    if (step.masks is not None) is not spec.masked:
-        return f"masks: {'none' if step.masks is None else 'some'}, expected {'some' if spec.masked else 'none'}"
-    for field, shape in shapes.items():
-        array = getattr(step, field)
-        if array is None:
-            continue
-        if array.shape != shape:
-            return f"{field}: shape {array.shape}, expected {shape}"
-        if field not in {"observations", "rewards"} and array.dtype != np.bool_:
-            return f"{field}: dtype {array.dtype}, expected bool"
-    if (step.observations.dtype == np.uint8) is not (spec.observation_dtype == "uint8"):
-        return f"observations: dtype {step.observations.dtype}, expected {spec.observation_dtype}"
-    return None
+class StepCheck:
+    """Says what of a step does not fit the game's spec."""
+
+    def __init__(self, spec: GameSpec, num_envs: int) -> None:
+        self._of_bytes = spec.observation_dtype == "uint8"
+        self._masked = spec.masked
+        self._observations = (num_envs, *spec.observation_shape)
+        self._column = (num_envs,)
+        self._masks = (num_envs, sum(spec.actions.sizes))
+
+    def __call__(self, step: Step) -> str | None:
+        """The field that does not fit, its value and what is expected; None if all fits."""
+        fits = (
+            step.observations.shape == self._observations
+            and step.rewards.shape == step.terminated.shape == step.truncated.shape == self._column
+            and step.terminated.dtype == step.truncated.dtype == np.bool_
+            and (step.observations.dtype == np.uint8) is self._of_bytes
+            and (step.masks is not None) is self._masked
+            and (step.masks is None or (step.masks.shape == self._masks and step.masks.dtype == np.bool_))
+        )
+        return None if fits else self._problem(step)
+
+    def _problem(self, step: Step) -> str:
+        if (step.masks is not None) is not self._masked:
+            return f"masks: {'none' if step.masks is None else 'some'}, expected {'some' if self._masked else 'none'}"
+        shapes = {
+            "observations": self._observations,
+            **dict.fromkeys(("rewards", "terminated", "truncated"), self._column),
+            "masks": self._masks,
+        }
+        for field, shape in shapes.items():
+            array = getattr(step, field)
+            if array is not None and array.shape != shape:
+                return f"{field}: shape {array.shape}, expected {shape}"
+            if array is not None and field not in {"observations", "rewards"} and array.dtype != np.bool_:
+                return f"{field}: dtype {array.dtype}, expected bool"
+        return f"observations: dtype {step.observations.dtype}, expected {'uint8' if self._of_bytes else 'float32'}"

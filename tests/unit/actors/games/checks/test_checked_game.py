@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from broodmind.actors.games.checks.checked_game import CheckedGame, step_problem
+from broodmind.actors.games.checks.checked_game import CheckedGame, StepCheck
 from broodmind.actors.games.registry import make_game
 from broodmind.actors.games.vector_game import Step
 from broodmind.common.actions import Discrete
@@ -60,7 +60,7 @@ def test_what_does_not_fit_is_an_error_that_names_it(change, problem):
 
 
 def test_masks_of_a_game_without_them_are_refused():
-    assert step_problem(GOOD, replace(SPEC, masked=False), 3) == "masks: some, expected none"
+    assert StepCheck(replace(SPEC, masked=False), 3)(GOOD) == "masks: some, expected none"
 
 
 def test_an_error_in_close_is_told_with_its_place():
