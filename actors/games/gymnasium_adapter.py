@@ -227,18 +227,20 @@ class GymnasiumGame:
         )
 
     def _call(self, call: Callable[..., _Result], *args: Any, **named: Any) -> _Result:  # noqa: ANN401
-        """Call the environment. Raises GameError with what is wrong, where it is not the environment that raises."""
+        """Call the environment. An error that its own code does not raise here is told as a GameError."""
         try:
             return call(*args, **named)
-        except (EOFError, OSError) as error:
-            if self._watch is not None and (died := self._watch.died(_WORKER_S)):
-                raise GameCrashed(f"game {self._name}: {died}") from error
+        except Exception as error:
+            if self._watch is not None:
+                if isinstance(error, EOFError | OSError) and (died := self._watch.died(_WORKER_S)):
+                    raise GameCrashed(f"game {self._name}: {died}") from error
+                # Gymnasium raises an error of a worker's environment anew, and warns with its traceback.
+                raise GameError(f"game {self._name}: {in_words(error)}, in a worker process") from error
+            if told_by_game(self._name, error) is None and (problem := misfit(self._env)):
+                raise GameError(f"game {self._name}: {problem}") from error
+            if told_by_game(self._name, error) is None and isinstance(error, ValueError | TypeError):
+                raise GameError(f"game {self._name}: {in_words(error)}") from error
             raise
-        except (ValueError, TypeError, IndexError, KeyError) as error:
-            if told_by_game(self._name, error) is not None:
-                raise
-            problem = misfit(self._env) or in_words(error)
-            raise GameError(f"game {self._name}: {problem}") from error
 
     def _step(
         self,

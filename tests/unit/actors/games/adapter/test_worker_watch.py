@@ -11,7 +11,7 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv
 
 from broodmind.actors.games.gymnasium_adapter import GymnasiumGame
-from broodmind.common.errors import GameCrashed
+from broodmind.common.errors import GameCrashed, GameError
 
 
 class Dies(gymnasium.Env):
@@ -45,7 +45,7 @@ def test_a_worker_that_dies_is_named_with_its_exit_code(game):
 
 @pytest.mark.filterwarnings("ignore")  # Gymnasium's, with the worker's traceback
 def test_an_error_in_a_worker_is_its_own(game):
-    with pytest.raises(RuntimeError, match="no such door"):
+    with pytest.raises(GameError, match=r"^game dies: RuntimeError: no such door, in a worker process$"):
         game.step(np.array([2, 0], np.int32))
 
 
