@@ -76,6 +76,15 @@ class IntakeConfig:
     accept_imported: Annotated[
         bool, Setting("Also train on imported episodes, which were not played by a version of this run.")
     ] = False
+    eval_share: Annotated[
+        float,
+        Setting(
+            "Share of each client's games that evaluate a version: they are played greedily, and not trained on.",
+            ge=0,
+            lt=1,
+            command_defaults=(("up", "0; with client 0.1"),),
+        ),
+    ] = 0.0
     admit: Annotated[
         str | None,
         Setting(

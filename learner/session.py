@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ..common.errors import ConfigError
@@ -10,8 +11,10 @@ from ..common.process.clock import Every, monotonic_s
 from ..common.process.log import Log
 from ..common.server.keys import Keys
 from ..common.server.server_clock import MEASURE_EVERY_S, ServerClock
-from ..common.server.streams import Server
+from ..common.server.streams import Script, Server
+from ..common.wire.weights import digest
 from .commit.commit_thread import CommitThread
+from .commit.lease import fenced
 from .commit.lease_keeper import LeaseKeeper
 from .flow.flow import Flow
 from .ingest.fenced_read import FencedReads
@@ -39,10 +42,13 @@ if TYPE_CHECKING:
     from .persistence.last_known_state import LastKnownState
     from .persistence.recorder import Recorder
 
+_RESTORE_BEST = Script(files(f"{__package__}.commit").joinpath("restore_best.lua").read_text())
 _log = Log("learner")
 
 _TAKE_S = 0.05  # how long to wait for an entry before checking the goal and the stop flag again
-_REJECTED_WAIT_S = 0.25  # how long a rejected entry may stay in its actor's stream before a commit removes it
+_REJECTED_WAIT_S = (
+    0.25  # how long an entry that is not trained on may stay in its actor's stream before a commit removes it
+)
 _STANDSTILL_S = 0.5  # how long all actors in lock step may wait before a batch goes without what it still lacks
 _NOBODY_LEFT_S = 2.0  # the same where all have left; some may be about to come back
 
@@ -129,6 +135,7 @@ class Session:
             self._resume(snapshot)
         else:
             self._seed()
+        self._restore_best()
         self.batcher = self.state.new_batcher()
         self._checkpoint_due.due()
         return True
@@ -144,7 +151,7 @@ class Session:
             self._commit_solo(entry)
         elif entry is not None:
             self.take_in(entry)
-            if self.batcher.rejected and self._rejected_since_s is None:
+            if self.batcher.has_leftovers and self._rejected_since_s is None:
                 self._rejected_since_s = monotonic_s()
         if self.batcher.complete or (entry is None and self.batcher.accepted and self._nothing_more_comes()):
             self.commit(self.train())
@@ -154,7 +161,7 @@ class Session:
     def take_in(self, entry: Entry) -> None:
         """Put an entry into the batch that is being collected."""
         self.batcher.add(entry, self.state.standing, self.clock.now_ms())
-        if self._archive is not None:
+        if self._archive is not None and not (entry.header is not None and entry.header.evaluation):
             self._taken.append(entry)
 
     def train(self) -> Metrics | None:
@@ -282,6 +289,15 @@ class Session:
         self.commit_thread.settle()
         self._save_checkpoint()  # at once: from an older checkpoint, this epoch could be opened again
 
+    def _restore_best(self) -> None:
+        """Publish the best version's weights again, where the server has lost them and the run's record has them."""
+        pointer = self.state.best
+        if pointer is None or self._recorder is None or self._server.call("EXISTS", self._keys.best):
+            return
+        weights = self._recorder.best_weights()
+        if weights is not None and digest(weights) == pointer.digest:
+            fenced(self._server, _RESTORE_BEST, [self._keys.lease, self._keys.best], self.lease.token, weights)
+
     def _commit_solo(self, entry: Entry) -> None:
         """Commit everything taken in, then this entry alone. If it kills the learner, nothing else is affected."""
         self._commit_what_is_in_hand()
@@ -305,6 +321,10 @@ class Session:
             to_do.append(partial(self._archive.append, archived(taken, self.batcher.rejected, commit.head)))
         if self._recorder is not None and metrics is not None:
             to_do.append(partial(self._recorder.updated, self.state.update(metrics)))
+        if self._recorder is not None and self.state.chosen is not None:
+            chosen, snapshot = self.state.chosen
+            best = None if snapshot is None else (snapshot, self._spec)
+            to_do.append(partial(self._recorder.evaluated, chosen.line, best))
         return partial(_call_each, to_do) if to_do else None
 
     def _rejected_for_long(self) -> bool:

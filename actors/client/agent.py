@@ -27,6 +27,8 @@ from ...common.server.address import PASSWORD_VARIABLE, with_password
 from ...common.server.keys import check_name
 from ...common.server.local_socket import default_url
 from ..games.observation_fit import fitted_spec
+from ..policies.evaluation_share import is_evaluation
+from ..policies.policy_follower import BEST, PolicyFollower, Version
 from ..transport.actor_names import host_name, process_name
 from ..transport.delivery import Delivery
 from ..transport.send_queue import Limits
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from ...common.actions import ActionSpace
     from ...common.spec import GameSpec, RunSpec
     from ..inference.batched_inference import Action
-    from .sender_thread import ConnectionState
+    from ..policies.policy_source import ConnectionState, PolicySource
 
 _log = Log("client")
 _names = itertools.count()
@@ -77,6 +79,7 @@ class Status(StatusAliases):
     queued: int  # waiting for Redis to acknowledge them
     spooled: int  # of these, on disk
     sent: int  # acknowledged by Redis
+    evaluations: int  # ended, and played greedily to evaluate a version: their results are sent, and not trained on
     overflow: int  # given up before their first step, because the learner could not keep up: played, and not recorded
     lost: int  # dropped before they were sent, because a limit was exceeded or a file could not be read
 
@@ -84,6 +87,14 @@ class Status(StatusAliases):
     def hint(self) -> str:
         """What to change, where many games are given up; empty otherwise."""
         return hint(self.overflow, self.sent + self.queued + self.lost)
+
+
+@dataclass(frozen=True, slots=True)
+class Playing:
+    """How an agent plays whose games are not sent to the learner."""
+
+    version: Version = None
+    greedy: bool = False
 
 
 def connect(
@@ -100,6 +111,9 @@ def connect(
     limits: Limits | None = None,
     seed: int | None = None,
     update_policy: UpdatePolicy = "episode",
+    greedy: bool = False,
+    learn: bool = True,
+    version: Version = None,
 ) -> Agent:
     """Begin to play for a run. Returns at once, even if Redis cannot be reached yet.
 
@@ -122,6 +136,10 @@ def connect(
         seed: with the same seed, versions and observations, the same actions are drawn.
         update_policy: when a game takes up a newer version of the policy: "episode", when it begins, so that one
             version plays it to its end; or "step", with its next action, so that a long game does not become stale.
+        greedy: play the most probable actions instead of drawing them. Only with `learn=False`.
+        learn: whether the games are sent to the learner. False: the agent only plays, and writes nothing to the run.
+        version: what an agent plays that only plays: "best", the best version so far by the greedy games that
+            `eval_share` asks for; the number of a version that the run keeps; or None, the newest.
 
     Raises:
         ConfigError: for invalid arguments; never for a problem of the network.
@@ -134,6 +152,9 @@ def connect(
         raise ConfigError(f"update_policy: {update_policy!r}, expected one of {', '.join(get_args(UpdatePolicy))}")
     if seed is not None and seed < 0:
         raise ConfigError(f"seed: {seed}, expected at least 0")
+    _check_playing(version, greedy=greedy, learn=learn)
+    if not learn and (spool_dir is not None or journal is not None):
+        raise ConfigError("spool_dir, journal: given with learn=False, expected none: nothing is sent")
     spool = None
     if spool_dir is not None:
         folder = Path(spool_dir) / check_name("run", run)
@@ -144,11 +165,9 @@ def connect(
     elif name is None:
         number = next(_names)
         name = process_name() + (f"-{number}" if number else "")
-    delivery = Delivery(limits or Limits(), spool)
+    delivery, journals = Delivery(limits or Limits(), spool), Path(journal) if journal is not None else None
     agent = Agent(
-        ActorConnection(
-            _with_password(url or default_url(run)), run, name, delivery, Path(journal) if journal is not None else None
-        ),
+        ActorConnection(_with_password(url or default_url(run)), run, name, delivery, journals, evaluates=True),
         delivery,
         game,
         actions if game is None else game.actions,
@@ -156,9 +175,20 @@ def connect(
         Path(records) if records is not None else None,
         secrets.randbits(64) if seed is None else seed,
         update_policy=update_policy,
+        playing=None if learn else Playing(version, greedy=greedy),
     )
     agent.start()
     return agent
+
+
+def _check_playing(version: Version, *, greedy: bool, learn: bool) -> None:
+    """Raise ConfigError for arguments that an agent whose games are trained on cannot have, and for no version."""
+    if learn and greedy:
+        raise ConfigError("greedy: true with learn, expected learn=False: what is trained on must be drawn")
+    if learn and version is not None:
+        raise ConfigError(f"version: {version!r} with learn, expected learn=False: games for training need the newest")
+    if not (version is None or version == BEST or (type(version) is int and version > 0)):
+        raise ConfigError(f"version: {version!r}, expected {BEST!r}, the number of a version, or None for the newest")
 
 
 def _with_password(url: str) -> str:
@@ -179,8 +209,9 @@ class Agent:
         fallback: Callable[[Any, Any], Action] | None,
         records: Path | None,
         seed: int,
-        sender: SenderThread | None = None,
+        sender: PolicySource | None = None,
         update_policy: UpdatePolicy = "episode",
+        playing: Playing | None = None,
     ) -> None:
         self.actor, self._name_key = connection.actor, name_key(connection.actor)
         self._game, self._actions, self._fallback, self._seed = game, actions, fallback, seed
@@ -193,7 +224,10 @@ class Agent:
             self._open_games,
             lambda: PackLimit.of(self._sender.demand, delivery.queue_games),
         )
-        self._sender = sender or SenderThread(connection, delivery, self._check, game)
+        self._playing = playing
+        if sender is None and playing is not None:
+            sender = PolicyFollower(connection, delivery, self._check, playing.version)
+        self._sender: PolicySource = sender or SenderThread(connection, delivery, self._check, game)
         self._began_ms = now_ms()
         self._numbers = itertools.count(1)
         self._open: dict[str, Episode] = {}
@@ -227,8 +261,11 @@ class Agent:
         error_policy = error_policy or self._error_policy
         if self._delivery.closed:
             error_policy.raise_or_log("episode: begun after the agent was closed, expected before")
-        number, policy = next(self._numbers), self._sender.policy
-        given_up = policy is not None and self._is_ahead()
+        number, policy, evaluation = next(self._numbers), self._sender.policy, self._sender.evaluation
+        evaluates = evaluation is not None and is_evaluation(number - 1, evaluation[0], self._seed ^ self._name_key)
+        if evaluation is not None and evaluates:
+            policy = evaluation[1]
+        given_up = policy is not None and not evaluates and self._is_ahead()
         if given_up:
             self._delivery.give_up()
         episode = Episode(
@@ -240,7 +277,10 @@ class Agent:
             error_policy,
             self._on_end,
             given_up=given_up,
-            newest=(lambda: self._sender.policy) if self._update_policy == "step" else None,
+            evaluates=evaluates,
+            greedy=self._playing is not None and self._playing.greedy,
+            plays_only=self._playing is not None,
+            newest=(lambda: self._sender.policy) if self._update_policy == "step" and not evaluates else None,
         )
         self._open[episode.id] = episode
         self._open_games.add(episode)
@@ -271,6 +311,7 @@ class Agent:
             queued=self._delivery.queued,
             spooled=self._delivery.spooled,
             sent=self._delivery.sent,
+            evaluations=self._encoder.evaluations,
             overflow=self._delivery.overflow,
             lost=self._delivery.lost,
         )

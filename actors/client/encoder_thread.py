@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ...common.process.clock import now_ms
 from ...common.process.log import Log
 from ...common.wire.trajectory import encode_trajectory
-from .packing import PackLimit, grouped, to_header, to_trajectory
+from .packing import PackLimit, grouped, grouped_evaluations, to_evaluation_header, to_header, to_trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..transport.delivery import Delivery
     from .episode import FinishedEpisode
-    from .episode_buffer import RecordedGame
+    from .episode_buffer import EvaluationGame, RecordedGame
     from .episode_record import Outcome
     from .open_games import OpenGames
 
@@ -51,7 +51,8 @@ class EncoderThread:
             limit: up to how much is put into one entry.
         """
         self.outcomes: Counter[Outcome] = Counter()
-        self.untrained = 0  # ended, not aborted, not given up, and not to be trained on
+        self.untrained = 0  # ended, not aborted, not given up, no evaluation, and not to be trained on
+        self.evaluations = 0  # played greedily, to evaluate a version
         self._actor, self._delivery, self._records = actor, delivery, records
         self._open_games, self._limit = open_games, limit
         # A SimpleQueue's put never blocks, and may be called from a signal handler during another put.
@@ -114,15 +115,21 @@ class EncoderThread:
                 return False
             if item.game is not None:
                 steps, games, payload_bytes = steps + item.game.steps, games + 1, payload_bytes + item.game.bytes
+            games += item.evaluation is not None
         return not self._limit().reached(steps, games, payload_bytes)
 
     def _handle(self, finished: Sequence[FinishedEpisode]) -> None:
         for games in grouped((each.game for each in finished if each.game is not None), self._limit()):
             self._keep(games)
+        evaluations = (each.evaluation for each in finished if each.evaluation is not None)
+        for evaluated in grouped_evaluations(evaluations, self._limit()):
+            self._keep_evaluations(evaluated)
         for each in finished:  # only now: a game that the status shows is in the queue, and in the spool
             self._open_games.remove(each.record.id)
             self.outcomes[each.record.outcome] += 1
-            self.untrained += not (each.record.trained_on or each.given_up or each.record.outcome == "aborted")
+            self.evaluations += each.evaluation is not None
+            known = each.record.trained_on or each.given_up or each.evaluation is not None
+            self.untrained += not (known or each.record.outcome == "aborted")
         if self._records is not None and finished:
             self._write(self._records, "".join(each.record.to_json() + "\n" for each in finished))
 
@@ -142,6 +149,11 @@ class EncoderThread:
         for game in games:
             self._open_games.remove(game.id)
         self._delivery.put(to_header(games, trajectory, now_ms(), self._open_games.since_ms), payload)
+
+    def _keep_evaluations(self, games: Sequence[EvaluationGame]) -> None:
+        for game in games:
+            self._open_games.remove(game.id)
+        self._delivery.put(to_evaluation_header(games, now_ms(), self._open_games.since_ms), b"")
 
     def _write(self, records: Path, lines: str) -> None:
         try:

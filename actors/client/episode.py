@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from ...common.errors import ConfigError
+from ...common.labels import to_labels
 from ...common.own_metrics import NAMES_MAX, check_name, check_value
 from ...common.process.clock import monotonic_s, now_ms
 from ...common.process.log import Log
 from ...common.wire.trajectory import REWARD_MAX
 from ..inference.batched_inference import InferenceRequest, run_inference, to_game_action
 from ..inference.exploration_noise import make_noise
-from .episode_buffer import EpisodeBuffer, EpisodeEnd, RecordedGame, max_steps
+from .episode_buffer import EpisodeBuffer, EpisodeEnd, EvaluationGame, RecordedGame, max_steps
 from .episode_record import END_OUTCOMES, EpisodeRecord
 from .overflow import REASON
 from .validation import UnusableValue, number, validate_mask, validate_observation
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 _log = Log("client")
 
+PLAYS_ONLY = "the agent only plays"
+EVALUATION = "an evaluation of its version"  # why such a game is not trained on
+
 
 @dataclass(frozen=True, slots=True)
 class FinishedEpisode:
@@ -41,7 +45,8 @@ class FinishedEpisode:
 
     record: EpisodeRecord
     game: RecordedGame | None = None
-    given_up: bool = False  # before its first step
+    evaluation: EvaluationGame | None = None  # its result, if it evaluates a version
+    given_up: bool = False  # before its first step; or the agent only plays
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,9 @@ class Episode:
         on_end: Callable[[Episode, FinishedEpisode], None],
         *,
         given_up: bool = False,
+        evaluates: bool = False,
+        greedy: bool = False,
+        plays_only: bool = False,
         newest: Callable[[], Policy | None] | None = None,
     ) -> None:
         self.id = episode_id
@@ -95,6 +103,9 @@ class Episode:
         self._cut: NDArray[np.float32] | None = None  # the observation at which the buffer was full
         self._newest = newest  # the version to go on with; None: one version plays the whole game
         self._given_up = given_up  # it is played with the policy, and not recorded
+        self._evaluates = evaluates and policy is not None  # its result alone is recorded
+        self._greedy = greedy or self._evaluates
+        self._plays_only = plays_only  # nothing of it is sent
         self._unusable = "" if policy else "played without a policy"  # why its data cannot be trained on
         self._steps, self._total_reward = 0, 0.0
         self._metrics: dict[str, list[float]] = {}  # the game's own: the sum and the number of the values
@@ -107,7 +118,12 @@ class Episode:
     @property
     def recorded(self) -> bool:
         """Whether its data is kept to be trained on."""
-        return not (self._unusable or self._given_up)
+        return not (self._unusable or self._given_up or self._plays_only)
+
+    @property
+    def evaluation(self) -> bool:
+        """Whether it evaluates the version that plays it: greedily, and without being trained on."""
+        return self._evaluates
 
     @property
     def game(self) -> GameSpec | None:
@@ -166,11 +182,13 @@ class Episode:
                 largest = abs(valid_observation).max()
                 self._make_unusable(f"observation: up to {largest:g}, more than the policy can take")
                 return self._fallback(observation, mask)
-            if self.recorded:
+            if self.recorded and not self._evaluates:
                 self._add_step(valid_observation, action, log_prob, valid_mask, policy.pointer)
             return to_game_action(action, game.actions)
 
-        return InferenceRequest(policy, valid_observation, valid_mask, self._rng, self._noise, on_action)
+        return InferenceRequest(
+            policy, valid_observation, valid_mask, self._rng, self._noise, on_action, greedy=self._greedy
+        )
 
     def reward(self, amount: float) -> None:
         """Add to the reward of the last action. A reward before the first action is not counted."""
@@ -243,16 +261,7 @@ class Episode:
             self._close(outcome, self._unusable)
             return
         self._error_policy.strict = False
-        if self._unusable:
-            self._close("aborted", self._unusable)
-        elif self._given_up:
-            self._close(outcome, REASON)
-        elif final is None:
-            self._close(outcome, "without an action")
-        else:
-            cut = self._cut is not None
-            end = EpisodeEnd(final, not cut and outcome != "truncated", not cut and outcome == "win")
-            self._close(outcome, "", end)
+        self._finish(outcome, final)
 
     def abort(self, reason: str) -> None:
         """End the game without training on it; it is recorded as aborted. After an end this does nothing."""
@@ -266,6 +275,21 @@ class Episode:
         self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self.abort("left without an end" if error is None else repr(error))
+
+    def _finish(self, outcome: Outcome, final: NDArray[np.float32] | None) -> None:
+        """Close a game that a policy played and that was ended; `final` is None if no step of it is kept."""
+        if self._unusable:
+            self._close("aborted", self._unusable)
+        elif self._given_up or self._plays_only:
+            self._close(outcome, REASON if self._given_up else PLAYS_ONLY)
+        elif self._evaluates and self._steps:
+            self._close(outcome, EVALUATION, evaluated=True)
+        elif final is None:
+            self._close(outcome, "without an action")
+        else:
+            cut = self._cut is not None
+            end = EpisodeEnd(final, not cut and outcome != "truncated", not cut and outcome == "win")
+            self._close(outcome, "", end)
 
     def _add_step(
         self,
@@ -314,7 +338,7 @@ class Episode:
             self._buffer = EpisodeBuffer()
             _log.warning("episode cannot be trained on, playing on", episode=self.id, reason=reason)
 
-    def _close(self, outcome: Outcome, reason: str, end: EpisodeEnd | None = None) -> None:
+    def _close(self, outcome: Outcome, reason: str, end: EpisodeEnd | None = None, *, evaluated: bool = False) -> None:
         pointer = self._policy.pointer if self._policy else None
         self.record = EpisodeRecord(
             id=self.id,
@@ -328,9 +352,17 @@ class Episode:
             steps=self._steps,
             total_reward=self._total_reward,
             trained_on=end is not None,
+            evaluation=self._evaluates,
         )
-        game = None
-        if end is not None and self._policy is not None:
-            metrics = tuple((name, total / count) for name, (total, count) in sorted(self._metrics.items()))
-            game = RecordedGame(self.id, self._buffer, end, self.began_ms, self._policy.spec, metrics)
-        self._on_end(self, FinishedEpisode(self.record, game, self._given_up))
+        game, evaluation = None, None
+        if self._policy is not None:
+            spec, labels = self._policy.spec, to_labels(self._labels)
+            if end is not None:
+                metrics = tuple((name, total / count) for name, (total, count) in sorted(self._metrics.items()))
+                game = RecordedGame(self.id, self._buffer, end, self.began_ms, spec, metrics, labels)
+            elif evaluated:
+                evaluation = EvaluationGame(
+                    *(self.id, self._policy.pointer, self._total_reward, self._steps, outcome == "win"),
+                    *(self.began_ms, spec, labels),
+                )
+        self._on_end(self, FinishedEpisode(self.record, game, evaluation, self._given_up or self._plays_only))

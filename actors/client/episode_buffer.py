@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ...common.labels import NO_LABELS
 from ...common.own_metrics import NO_METRICS
 from ...common.wire.trajectory import MAX_BYTES, MAX_COLUMNS
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ...common.labels import Labels
     from ...common.own_metrics import OwnMetrics
     from ...common.policy.distributions import ActionArray
     from ...common.spec import RunSpec
@@ -73,6 +75,7 @@ class RecordedGame:
     began_ms: int
     spec: RunSpec
     metrics: OwnMetrics = NO_METRICS  # the game's own
+    labels: Labels = NO_LABELS
 
     @property
     def steps(self) -> int:
@@ -83,6 +86,20 @@ class RecordedGame:
     def bytes(self) -> int:
         """About as many as its payload has."""
         return self.buffer.steps * step_bytes(self.spec)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluationGame:
+    """A finished game that was played greedily, by one version, to evaluate it. Its steps are not kept."""
+
+    id: str  # of its episode
+    pointer: Pointer
+    total_reward: float
+    steps: int  # at least 1
+    won: bool
+    began_ms: int
+    spec: RunSpec
+    labels: Labels = NO_LABELS
 
 
 @functools.lru_cache(maxsize=16)

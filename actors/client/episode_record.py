@@ -28,6 +28,7 @@ class EpisodeRecord:
     steps: int  # actions asked for
     total_reward: float
     trained_on: bool  # whether its data is sent to the learner
+    evaluation: bool = False  # played greedily, to evaluate its version; only its result is sent
 
     def to_json(self) -> str:
         """One line."""

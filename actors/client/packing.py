@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ...common.labels import Labels
     from ...common.spec import RunSpec
     from ...common.wire.demand import Demand
     from ...common.wire.weights import Pointer
-    from .episode_buffer import RecordedGame
+    from .episode_buffer import EvaluationGame, RecordedGame
 
 _BYTES = 1 << 18  # of one entry: its own cost hardly counts from there on
 _STEPS, _GAMES = 256, 64  # of one entry, where the learner's batch is not known
@@ -125,6 +126,41 @@ def to_header(games: Sequence[RecordedGame], trajectory: Trajectory, now_ms: int
     )
 
 
+def grouped_evaluations(games: Iterable[EvaluationGame], limit: PackLimit) -> list[list[EvaluationGame]]:
+    """Which evaluation games travel together: those of one version, each group in the order given."""
+    groups: list[list[EvaluationGame]] = []
+    open_groups: dict[tuple[int, Pointer], list[EvaluationGame]] = {}
+    for game in games:
+        key = (id(game.spec), game.pointer)
+        group = open_groups.get(key)
+        if group is None or len(group) >= limit.games:
+            group = open_groups[key] = []
+            groups.append(group)
+        group.append(game)
+    return groups
+
+
+def to_evaluation_header(games: Sequence[EvaluationGame], now_ms: int, open_since_ms: int | None) -> Header:
+    """The header of an entry of evaluation games, which has no payload."""
+    pointer, spec = games[0].pointer, games[0].spec
+    return Header(
+        pointer.epoch,
+        (pointer.version, pointer.version),
+        sum(game.steps for game in games),
+        now_ms,
+        (pointer.commit, pointer.commit),
+        Episodes(
+            tuple(game.total_reward for game in games),
+            tuple(game.steps for game in games),
+            tuple(game.began_ms for game in games),
+            tuple(game.won for game in games) if spec.game.wins else None,
+            labels=_labels(games),
+        ),
+        open_since_ms,
+        evaluation=True,
+    )
+
+
 def to_trajectory(games: Sequence[RecordedGame]) -> Trajectory:
     """Finished games of one spec as one trajectory.
 
@@ -168,8 +204,14 @@ def to_trajectory(games: Sequence[RecordedGame]) -> Trajectory:
             tuple(game.began_ms for game in games),
             tuple(game.end.won for game in games) if spec.game.wins else None,
             of_games(game.metrics for game in games),
+            _labels(games),
         ),
     )
+
+
+def _labels(games: Sequence[RecordedGame | EvaluationGame]) -> tuple[Labels, ...]:
+    """Of each game; nothing where no game has any."""
+    return tuple(game.labels for game in games) if any(game.labels for game in games) else ()
 
 
 def _observations(games: Sequence[RecordedGame]) -> NDArray[Any]:

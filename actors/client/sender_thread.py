@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import random
 import threading
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from ...common.errors import BroodmindError, ConfigError, RedisDenied, SpecMismatch, WireError
+from ...common.errors import BroodmindError, WireError
 from ...common.game_offer import game_to_json
 from ...common.process.backoff import Backoff
 from ...common.process.clock import Every
 from ...common.process.log import Log
-from ...common.server.streams import ServerFull
+from ..policies.policy_source import state_after
 from ..transport.credit import Credit
 from ..transport.stream_connection import ActorStatus
 
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from ...common.spec import GameSpec, RunSpec
     from ...common.wire.demand import Demand
     from ..inference.policy import Policy
+    from ..policies.policy_source import ConnectionState
     from ..transport.delivery import Delivery
     from ..transport.stream_connection import ActorConnection
 
 _log = Log("client")
-
-ConnectionState = Literal["connecting", "waiting for a learner", "connected", "full", "unreachable", "denied", "misfit"]
 
 _POLL_S = 1.0  # between two requests for the latest version; enough for games that take minutes
 _ROOM_S = (0.02, 0.4)  # first and longest pause where the learner wants no more
@@ -61,6 +60,7 @@ class SenderThread:
         self.policy: Policy | None = None  # the newest one; other threads only read this reference
         self.spec: RunSpec | None = None
         self.demand: Demand | None = None  # the learner's, as of the last exchange
+        self.evaluation: tuple[float, Policy] | None = None  # the share of greedy games, and what they are played with
         self.state: ConnectionState = "connecting"
         self.problem = ""  # the last error, until an attempt succeeds
         self._connection, self._delivery, self._check = connection, delivery, check
@@ -106,6 +106,7 @@ class SenderThread:
         self._connected()
         self._learn_demand()
         self._adopt_latest()
+        self._adopt_candidate()
         self._wait(sent=sent > 0)
 
     def _most(self) -> int:
@@ -149,6 +150,20 @@ class SenderThread:
                 self._check(spec)
                 self.spec = spec
 
+    def _adopt_candidate(self) -> None:
+        """Fetch the version that greedy games evaluate."""
+        plan, spec, known = self._connection.plan, self.spec, self.evaluation
+        if not plan.share or plan.candidate is None or spec is None:
+            self.evaluation = None
+        elif known is None or (known[0], known[1].pointer) != (plan.share, plan.candidate):
+            played = [each for each in (self.policy, known and known[1]) if each and each.pointer == plan.candidate]
+            try:
+                policy = played[0] if played else self._connection.fetch_candidate(plan.candidate, spec)
+                self.evaluation = (plan.share, policy)
+            except WireError as error:  # replaced meanwhile; or the run was created again
+                self.evaluation = None
+                _log.info("weights of the candidate not usable, trying again", error=error)
+
     def _wait(self, *, sent: bool) -> None:
         """Wait for a game to send, for room for it, or until it is time to ask for the latest version."""
         if sent or self._most():
@@ -165,17 +180,6 @@ class SenderThread:
 
     def _note(self, error: Exception) -> None:
         before = (self.state, self.problem)
-        self.state, self.problem = _state_after(error), str(error) or repr(error)
+        self.state, self.problem = state_after(error), str(error) or repr(error)
         if before != (self.state, self.problem):  # log an error once, not at each attempt
             _log.warning("redis not usable, the game continues without it", error=self.problem)
-
-
-def _state_after(error: Exception) -> ConnectionState:
-    match error:
-        case ServerFull():
-            return "full"
-        case RedisDenied():
-            return "denied"
-        case SpecMismatch() | ConfigError():
-            return "misfit"
-    return "unreachable"

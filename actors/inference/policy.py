@@ -52,6 +52,12 @@ class Policy:
             actions = policy.sample(rng)
         return actions, policy.log_prob(actions)
 
+    def act_greedily(self, observations: Observations, masks: NDArray[np.bool_] | None) -> tuple[ActionArray, Floats]:
+        """The most probable actions [B, ...], and their log-probabilities [B]."""
+        policy = self.distribution(observations, masks)
+        actions = policy.best()
+        return actions, policy.log_prob(actions)
+
     def best(self, observations: Observations, masks: NDArray[np.bool_] | None) -> ActionArray:
         """The most probable actions [B, ...]."""
         return self.distribution(observations, masks).best()

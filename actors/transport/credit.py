@@ -59,7 +59,9 @@ NOTHING = Amount()
 
 
 def amount_of(header: Header, payload_bytes: int) -> Amount:
-    """What an entry is."""
+    """What an entry is. Greedy games that evaluate a version are in no batch: they take nothing of what is wanted."""
+    if header.evaluation:
+        return NOTHING
     return Amount(header.steps + header.games, header.games, payload_bytes)
 
 
@@ -80,6 +82,8 @@ class Unconsumed:
         for entry in entries:
             self._added.append(entry)
             self._known += entry
+            if entry is NOTHING:
+                continue
             self.mean_entry = self.mean_entry.towards(entry, _MEAN_WEIGHT) if self.mean_entry.steps else entry
 
     def observe(self, stream_length: int) -> None:

@@ -111,7 +111,8 @@ class Delivery:
 
     def put(self, header: Header, payload: bytes) -> None:
         """Append an entry to the queue. If there is no room, the oldest entries are dropped."""
-        entry = Entry(len(payload), (header, payload), games=header.games, steps=header.steps)
+        steps = 0 if header.evaluation else header.steps  # which it takes of nobody's batch
+        entry = Entry(len(payload), (header, payload), games=header.games, steps=steps)
         if self._spool is not None:
             try:
                 entry.file = entry.queued_as = self._spool.write(header, payload)

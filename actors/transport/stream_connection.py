@@ -11,7 +11,7 @@ import platform
 import secrets
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
@@ -23,7 +23,8 @@ from ...common.server.server_clock import MEASURE_EVERY_S, ServerClock
 from ...common.server.streams import NotNow, ReplyError, Server, ServerFull
 from ...common.spec import RunSpec
 from ...common.wire.demand import Demand
-from ...common.wire.weights import Pointer, check_length, decode_weights
+from ...common.wire.evaluation_plan import EvaluationPlan
+from ...common.wire.weights import Pointer, check_length, decode_weights, digest, largest_length
 from ..inference.policy import Policy
 from .ack_journal import Journal
 from .credit import Unconsumed, amount_of
@@ -43,10 +44,13 @@ _log = Log("actor")
 HEARTBEAT_S = 1.0
 _HEARTBEAT_TTL_MS = 10_000
 _OFFER_TTL_MS = 5_000
+NO_EVALUATION = EvaluationPlan(0.0)
+_LOOK_BACK = 16  # versions, twice as many as a learner keeps
 CHUNK_BYTES = 1 << 18  # weights are fetched in parts: for a client that stops reading, the server buffers a whole reply
 
 # Each round trip brings both texts, and they rarely change: most are not parsed again.
 _pointer, _demand = lru_cache(Pointer.from_json), lru_cache(Demand.from_json)
+_plan = lru_cache(EvaluationPlan.from_json)
 
 # Over a link whose round trip takes this long, entries are sent again some at a time, all in about _RESEND_S: one by
 # one, what was played in a few seconds would take minutes, in which the link may break again.
@@ -82,6 +86,7 @@ class ActorConnection:
         server: Server | None = None,
         clock: Callable[[], float] = monotonic_s,
         server_clock: ServerClock | None = None,
+        evaluates: bool = False,
     ) -> None:
         """Prepare a connection that is made at the first call.
 
@@ -95,6 +100,7 @@ class ActorConnection:
             server: a connection of the caller's, instead of one to `url`.
             clock: seconds, by which entries become safe.
             server_clock: by which the times in entries are; by default measured against this machine's.
+            evaluates: whether to ask for the plan of greedy games.
         """
         self.actor = check_name("actor", actor)
         self._delivery, self._journals = delivery, journals
@@ -104,6 +110,7 @@ class ActorConnection:
         self._journal: Journal | None = None
         self._latest: Pointer | None = None
         self._demand: Demand | None = None
+        self._evaluates, self._plan = evaluates, NO_EVALUATION
         self.unconsumed = Unconsumed()
         self._incarnation, self._nonce = 0, secrets.token_hex(4)
         self._steps, self._games, self._began_s = 0, 0, monotonic_s()
@@ -126,6 +133,11 @@ class ActorConnection:
     def demand(self) -> Demand | None:
         """The learner's newest demand, as of the last round trip; None where none is known."""
         return self._demand
+
+    @property
+    def plan(self) -> EvaluationPlan:
+        """The learner's plan for greedy games, as of the last round trip; without any where none is known."""
+        return self._plan
 
     @property
     def incarnation(self) -> int:
@@ -188,6 +200,7 @@ class ActorConnection:
         if wait_ms and self._latest is not None:
             known = f"{self._latest.epoch}-{self._latest.version}"
             asked.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, known))
+        asked += [("GET", self._keys.evaluation)] if self._evaluates else []
         asked += [("GET", self._keys.latest), ("GET", self._keys.demand), ("XLEN", self._stream)]
         entries = self._delivery.start_sending()
         replies = self._replies([*(self._command(entry) for entry in entries), *asked])
@@ -197,17 +210,54 @@ class ActorConnection:
             self._delivery.connection_lost()  # `Server` has closed it, and may connect to another server
         self._raise_first_error(replies, answers)
         self._delivery.forget_safe(self._clock())
-        *_, latest, demand, stream_length = replies
+        *before, latest, demand, stream_length = replies
         self.unconsumed.observe(stream_length)
         if latest is not None:
             self._latest = _pointer(latest)
         self._demand = None if demand is None else _demand(demand)
+        if self._evaluates:
+            self._plan = NO_EVALUATION if before[-1] is None else _plan(before[-1])
         return len(entries)
 
     def fetch_policy(self, pointer: Pointer, spec: RunSpec) -> Policy:
         """Fetch a version's policy. Raises WireError if its weights are gone, or do not match the pointer."""
-        check_length(pointer, spec)
-        return Policy(pointer, decode_weights(self._fetch(pointer), pointer.digest, spec), spec)
+        return self._fetched(pointer, spec, self._keys.weights(pointer.epoch, pointer.version))
+
+    def ask_versions(self) -> tuple[Pointer | None, EvaluationPlan]:
+        """The newest version, and the plan with the best one. For those who add nothing to the run."""
+        latest, plan = self._server.pipeline([("GET", self._keys.latest), ("GET", self._keys.evaluation)])
+        return (
+            None if latest is None else Pointer.from_json(latest),
+            NO_EVALUATION if plan is None else EvaluationPlan.from_json(plan),
+        )
+
+    def kept_versions(self, spec: RunSpec) -> dict[int, Callable[[], Policy]]:
+        """The versions whose weights are on the server, and for each a function that fetches it."""
+        latest, plan = self.ask_versions()
+        found: dict[int, Callable[[], Policy]] = {}
+        if latest is not None:
+            versions = range(max(latest.version - _LOOK_BACK, 0), latest.version + 1)
+            keys = [self._keys.weights(latest.epoch, version) for version in versions]
+            sizes = self._server.pipeline([("GETRANGE", key, 0, 0) for key in keys])
+            for version, key, first in zip(versions, keys, sizes, strict=True):
+                if first:
+                    found[version] = partial(self._fetch_unknown, latest.epoch, version, key, spec)
+        for pointer, key in ((plan.candidate, self._keys.candidate), (plan.best, self._keys.best)):
+            if pointer is not None:
+                found[pointer.version] = partial(self._fetched, pointer, spec, key)
+        return found
+
+    def fetch_best(self, pointer: Pointer, spec: RunSpec) -> Policy:
+        """Like `fetch_policy` for the best version, whose weights are kept as long as it is that."""
+        return self._fetched(pointer, spec, self._keys.best)
+
+    def close(self) -> None:
+        """Drop the connection, for those who have not entered."""
+        self._server.close()
+
+    def fetch_candidate(self, pointer: Pointer, spec: RunSpec) -> Policy:
+        """The same for the version that greedy games evaluate, whose weights are kept as long as it is that."""
+        return self._fetched(pointer, spec, self._keys.candidate)
 
     def leave(self) -> None:
         """Remove the heartbeat: the learner strikes the actor off once its stream is empty."""
@@ -359,8 +409,18 @@ class ActorConnection:
             if any(isinstance(reply, NotNow) for reply in replies):
                 self._delivery.connection_lost()
 
-    def _fetch(self, pointer: Pointer) -> bytes:
-        key = self._keys.weights(pointer.epoch, pointer.version)
+    def _fetched(self, pointer: Pointer, spec: RunSpec, key: str) -> Policy:
+        check_length(pointer, spec)
+        return Policy(pointer, decode_weights(self._fetch(pointer, key), pointer.digest, spec), spec)
+
+    def _fetch_unknown(self, epoch: int, version: int, key: str, spec: RunSpec) -> Policy:
+        """Fetch a version of which no pointer is known. Raises WireError if its weights are gone."""
+        blob: bytes = self._call("GETRANGE", key, 0, largest_length(spec))  # one byte more than there may be
+        pointer = Pointer(epoch, version, "", digest(blob), len(blob))
+        check_length(pointer, spec)
+        return Policy(pointer, decode_weights(blob, pointer.digest, spec), spec)
+
+    def _fetch(self, pointer: Pointer, key: str) -> bytes:
         if pointer.length <= CHUNK_BYTES or not self._in_parts:
             return self._call("GET", key) or b""
         chunks: list[bytes] = []

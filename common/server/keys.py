@@ -106,6 +106,21 @@ class Keys:
         """Hash; what an actor reports of itself. Bound: its TTL."""
         return self._key("actors", actor)
 
+    @property
+    def evaluation(self) -> str:
+        """String (JSON); the plan for greedy games: common/wire/evaluation_plan.py. Bound: one value."""
+        return self._key("evaluation")
+
+    @property
+    def candidate(self) -> str:
+        """String; the weights of the version that greedy games evaluate. Bound: one value."""
+        return self._key("candidate")
+
+    @property
+    def best(self) -> str:
+        """String; the weights of the best version so far by greedy games. Bound: one value."""
+        return self._key("best")
+
     def offer(self, actor: str) -> str:
         """String (JSON); the game that an actor offers to a run without a spec. Bound: its TTL, game_offer.py."""
         return self._key("offer", actor)

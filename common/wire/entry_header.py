@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import WireError
+from ..labels import NO_LABELS, Labels, labels_from_text, labels_to_text
 from ..own_metrics import NO_METRICS, OwnMetrics, metrics_from_text, metrics_to_text, of_games
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Episodes:
     began_ms: tuple[int, ...] = ()  # when each began, by the same clock as the header's `created_ms`
     wins: tuple[bool, ...] | None = None  # None where the game reports none
     metrics: tuple[OwnMetrics, ...] = ()  # the game's own; empty where no game has any
+    labels: tuple[Labels, ...] = ()  # of each game: map, opponent, ...; empty where no game has any
 
     def __len__(self) -> int:
         return len(self.returns)
@@ -53,12 +55,16 @@ class Episodes:
         if not self.returns or not other.returns:
             return self if self.returns else other
         wins = None if self.wins is None or other.wins is None else self.wins + other.wins
+        labels: tuple[Labels, ...] = ()
+        if self.labels or other.labels:
+            labels = (self.labels or (NO_LABELS,) * len(self)) + (other.labels or (NO_LABELS,) * len(other))
         return Episodes(
             self.returns + other.returns,
             self.lengths + other.lengths,
             self.began_ms + other.began_ms,
             wins,
-            metrics=of_games((*self.own_metrics, *other.own_metrics)) if self.metrics or other.metrics else (),
+            of_games((*self.own_metrics, *other.own_metrics)) if self.metrics or other.metrics else (),
+            labels,
         )
 
 
@@ -84,6 +90,9 @@ class Header:
     # True if no version of this run played it. `versions` and `epoch` then mean nothing, and the log-probabilities are
     # those that the importer gave.
     imported: bool = False
+    # True if its games were played greedily, by one version, to evaluate it. It has no payload, and nothing is trained
+    # on; its games are in no figure but that version's evaluation.
+    evaluation: bool = False
 
     @property
     def version(self) -> int:
@@ -118,6 +127,7 @@ class Header:
             None if since_ms is None else since_ms + clock_offset_ms,
             overflow,
             self.imported,
+            self.evaluation,
         )
 
     def fields(self, payload: bytes) -> list[bytes | str | int]:
@@ -141,8 +151,12 @@ class Header:
                 fields += [b"wins", " ".join(["1" if won else "0" for won in episodes.wins])]
             if episodes.metrics:
                 fields += [b"metrics", metrics_to_text(episodes.metrics)]
+            if episodes.labels:
+                fields += [b"labels", labels_to_text(episodes.labels)]
         if self.imported:
             fields += [b"imported", b"1"]
+        elif self.evaluation:
+            fields += [b"evaluation", b"1"]
         fields += [b"payload", payload]
         return fields
 
@@ -158,7 +172,8 @@ class _Layout:
     games: bool
     wins: bool
     metrics: bool
-    imported: bool
+    labels: bool
+    flag: bytes  # imported, evaluation, or empty
 
     @property
     def names(self) -> tuple[bytes, ...]:
@@ -167,7 +182,8 @@ class _Layout:
             *(_OF_GAMES if self.games else ()),
             *((b"wins",) if self.wins else ()),
             *((b"metrics",) if self.metrics else ()),
-            *((b"imported",) if self.imported else ()),
+            *((b"labels",) if self.labels else ()),
+            *((self.flag,) if self.flag else ()),
             b"payload",
         )
 
@@ -177,8 +193,9 @@ _LAYOUTS = {
     for games in (False, True)
     for wins in ((False, True) if games else (False,))
     for metrics in ((False, True) if games else (False,))
-    for imported in (False, True)
-    if (layout := _Layout(games, wins, metrics, imported))
+    for labels in ((False, True) if games else (False,))
+    for flag in ((b"", b"imported", b"evaluation") if games else (b"", b"imported"))
+    if (layout := _Layout(games, wins, metrics, labels, flag))
 }
 
 
@@ -194,9 +211,11 @@ def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
     assert raw is not None
     _, epoch, versions, commits, steps, size, games, time, opened, overflow, *rest = raw[1::2]
     payload = rest.pop()
-    if layout.imported and (flag := rest.pop()) != b"1":
-        raise WireError(f"entry: imported is {flag!r:.40}, expected 1, or no such field")
+    if layout.flag and (flag := rest.pop()) != b"1":
+        raise WireError(f"entry: {layout.flag.decode()} is {flag!r:.40}, expected 1, or no such field")
+    labels = rest.pop() if layout.labels else None
     metrics = rest.pop() if layout.metrics else None
+    evaluation = layout.flag == b"evaluation"
     try:
         epoch_number, step_count, payload_bytes = int(epoch), int(steps), int(size)
         game_count, time_ms, given_up = int(games), int(time), int(overflow)
@@ -217,6 +236,11 @@ def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
         raise WireError(f"entry: versions are {versions!r:.40}, expected the lowest one first")
     if payload_bytes != len(payload):
         raise WireError(f"entry: bytes is {payload_bytes}, expected {len(payload)}, the payload's")
+    if evaluation and (payload or low != high):
+        raise WireError(
+            f"entry: versions are {versions!r:.40} and bytes {payload_bytes}, expected one version and no payload of "
+            "an evaluation"
+        )
     if layout.games != (game_count > 0):
         raise WireError(
             f"entry: games is {game_count}, expected returns, lengths and began if it is not 0, and only then"
@@ -228,10 +252,11 @@ def parse_entry(raw: list[bytes] | None) -> tuple[Header, bytes]:
             step_count,
             time_ms,
             _parse_commits(commits, one=low == high),
-            _parse_games(rest, game_count, time_ms, metrics) if layout.games else NO_EPISODES,
+            _parse_games(rest, game_count, time_ms, metrics, labels) if layout.games else NO_EPISODES,
             None if open_for_ms is None else time_ms - open_for_ms,
             given_up,
-            layout.imported,
+            layout.flag == b"imported",
+            evaluation,
         ),
         payload,
     )
@@ -246,10 +271,10 @@ def _wrong_fields(raw: list[bytes] | None) -> WireError:
             f"entry: format {raw[1]!r:.40}, expected {FORMAT}: its actor is of another version of broodmind"
         )
     names = b" ".join(raw[::2])[:120] if raw else None
-    wanted = b" ".join(_Layout(games=True, wins=True, metrics=True, imported=True).names).decode()
+    wanted = b" ".join(_Layout(games=True, wins=True, metrics=True, labels=True, flag=b"imported").names).decode()
     return WireError(
-        f"entry: fields {names!r}, expected {wanted} (returns, lengths, began, wins and metrics where games ended; "
-        "imported where it is)"
+        f"entry: fields {names!r}, expected {wanted} (returns, lengths, began, wins, metrics and labels where games "
+        "ended; imported, or evaluation, where it is)"
     )
 
 
@@ -280,10 +305,12 @@ def _parse_commits(raw: bytes, *, one: bool) -> tuple[str, str]:
     return text, text if one else last.decode()
 
 
-def _parse_games(raw: list[bytes], games: int, time_ms: int, metrics: bytes | None) -> Episodes:
-    """The games' fields, with their own metrics where there are any."""
+def _parse_games(raw: list[bytes], games: int, time_ms: int, metrics: bytes | None, labels: bytes | None) -> Episodes:
+    """The games' fields, with their own metrics and their labels where there are any."""
     episodes = _parse_episodes(raw, games, time_ms)
-    return episodes if metrics is None else replace(episodes, metrics=metrics_from_text(metrics, games))
+    if metrics is not None:
+        episodes = replace(episodes, metrics=metrics_from_text(metrics, games))
+    return episodes if labels is None else replace(episodes, labels=labels_from_text(labels, games))
 
 
 def _parse_episodes(raw: list[bytes], games: int, time_ms: int) -> Episodes:

@@ -58,10 +58,15 @@ def digest(blob: bytes) -> str:
     return hashlib.sha256(blob).hexdigest()
 
 
+def largest_length(spec: RunSpec) -> int:
+    """At most so many bytes has a blob of the run's network."""
+    arrays = {**shapes(spec.network, spec.game), **carried_shapes(spec.network, spec.game)}
+    return _FRAME_BYTES + sum(4 * math.prod(shape) + _ARRAY_FRAME_BYTES for shape in arrays.values())
+
+
 def check_length(pointer: Pointer, spec: RunSpec) -> None:
     """Raise WireError if a pointer names more bytes than the run's network can have; before they are fetched."""
-    arrays = {**shapes(spec.network, spec.game), **carried_shapes(spec.network, spec.game)}
-    expected = _FRAME_BYTES + sum(4 * math.prod(shape) + _ARRAY_FRAME_BYTES for shape in arrays.values())
+    expected = largest_length(spec)
     if pointer.length > expected:
         raise WireError(f"latest: weights of {pointer.length} bytes, expected at most {expected} for the run's network")
 

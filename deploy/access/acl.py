@@ -123,6 +123,7 @@ def _actor(keys: Keys, actor: str) -> list[str]:
         f"({_on('%W', *map(keys.offer, own))} +set)",
         f"({_on('%R', keys.spec)} +hget)",
         f"({_on('%R', keys.latest, keys.demand, keys.pattern('weights'))} +get +getrange)",
+        f"({_on('%R', keys.evaluation, keys.candidate, keys.best)} +get +getrange)",
         f"({_on('%R', keys.versions)} +xread)",
     ]
 
@@ -133,6 +134,7 @@ def _monitor(keys: Keys) -> list[str]:
         f"({_on('%R', keys.head, keys.stats, keys.spec, keys.roster, keys.pattern('actors'))} +hget +hgetall +hkeys)",
         f"({_on('%R', keys.pattern('actors'))} +hlen +memory|usage)",
         f"({_on('%R', keys.lease, keys.latest, keys.demand, keys.pattern('weights'))} +get +getrange +ttl +pttl)",
+        f"({_on('%R', keys.evaluation, keys.candidate, keys.best)} +get +getrange)",
         f"({_on('%R', keys.versions, keys.rejected, keys.ledger)} +xrange +xrevrange +xread +xlen)",
         f"({_on('%R', keys.pattern('trajectories'))} +xlen +xpending +xinfo|groups +xinfo|consumers)",
     ]

@@ -100,6 +100,8 @@ def judge(snapshot: Snapshot, journals: Journals) -> Verdict:
         "epochs": len({entry.epoch for entry in ledger}),
         "consumed": sum(consumed.count for consumed in consumption.values()),
         "accepted": last.accepted,
+        "evaluation_entries": last.evaluation_entries,
+        "evaluation_games": last.evaluation_games,
         **last.rejected(),
         "in_streams": sum(stream.length for stream in snapshot.streams.values()),
         "acknowledged": sum(len(entries) for files in journals.values() for entries in files.values()),
@@ -205,15 +207,18 @@ def check_versions(snapshot: Snapshot) -> Iterator[Violation]:
 
 
 def check_verdicts(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
-    """Check that each rejected entry was consumed by the same commit, and rejected for one reason only."""
+    """Check that each entry was consumed by the commit that gave its verdict, and has only one.
+
+    The verdicts are the reasons of rejection, and `evaluation`; whatever has none was trained on.
+    """
     for entry in ledger:
         consumed = {actor: set(_ids(ranges)) for actor, ranges in entry.consumed.items()}
-        for reason, actors in entry.rejected.items():
+        for verdict, actors in [*entry.rejected.items(), ("evaluation", entry.evaluations)]:
             for actor, ranges in actors.items():
                 left = consumed.get(actor, set())
                 for entry_id in _ids(ranges):
                     if entry_id not in left:
-                        what = f"rejected as {reason}, but not consumed by this commit or rejected twice"
+                        what = f"counted as {verdict}, but not consumed by this commit or counted twice"
                         yield Violation("verdict", what, actor, format_id(entry_id), entry.commit)
                     left.discard(entry_id)
 
@@ -222,12 +227,24 @@ def check_counters(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
     """Check that each commit changed the counters by the numbers of entries that it accepted, rejected and missed."""
     for before, entry in pairwise(ledger):
         rejected: dict[str, int] = {reason: _count(entry.rejected.get(reason, {})) for reason in REJECTIONS}
-        accepted = _count(entry.consumed) - sum(rejected.values())
-        amounts = {"accepted": accepted, "updates": int(accepted > 0), "lost": _count(entry.gaps), **rejected}
+        evaluations = _count(entry.evaluations)
+        accepted = _count(entry.consumed) - sum(rejected.values()) - evaluations
+        amounts = {
+            "accepted": accepted,
+            "updates": int(accepted > 0),
+            "lost": _count(entry.gaps),
+            "evaluation_entries": evaluations,
+            **rejected,
+        }
         for name, amount in amounts.items():
             change = getattr(entry.counters, name) - getattr(before.counters, name)
             if change != amount:
                 yield _of(entry, "counter", f"{name} rose by {change}, expected {amount}")
+        games = entry.counters.evaluation_games - before.counters.evaluation_games
+        if games < evaluations or (games and not evaluations):  # at least one in each entry
+            yield _of(
+                entry, "counter", f"evaluation_games rose by {games}, expected at least {evaluations}, or 0 for 0"
+            )
         given_up = entry.counters.overflow - before.counters.overflow  # as the consumed entries tell
         if given_up < 0 or (given_up and not _count(entry.consumed)):
             yield _of(
@@ -239,7 +256,7 @@ def check_counters(ledger: Sequence[LedgerEntry]) -> Iterator[Violation]:
 
 
 def check_steps(ledger: Sequence[LedgerEntry], journals: Journals) -> Iterator[Violation]:
-    """Check the counters of steps and games, for commits whose accepted entries are all in the actors' journals."""
+    """Check the counters of steps and games, for commits whose entries are all in the actors' journals."""
     known = {
         (actor, (incarnation, each.number)): each
         for actor, files in journals.items()
@@ -247,17 +264,20 @@ def check_steps(ledger: Sequence[LedgerEntry], journals: Journals) -> Iterator[V
         for each in entries
     }
     for before, entry in pairwise(ledger):
-        rejected = {(a, i) for actors in entry.rejected.values() for a, ranges in actors.items() for i in _ids(ranges)}
-        consumed = {(actor, i) for actor, ranges in entry.consumed.items() for i in _ids(ranges)}
-        accepted = [known.get(each) for each in consumed - rejected]
-        told = [each for each in accepted if each is not None]
-        if len(told) != len(accepted):
-            continue
-        for name, parts in (("steps", ("steps", "stale_steps")), ("games", ("games",))):
-            change = sum(getattr(entry.counters, part) - getattr(before.counters, part) for part in parts)
-            amount = sum(getattr(each, name) for each in told)
-            if change != amount:
-                yield _of(entry, "counter", f"{name} rose by {change}, expected {amount} as in the journals")
+        for ids, sums in (
+            (accepted_ids(entry), {"steps": ("steps", "stale_steps"), "games": ("games",)}),
+            (evaluated_ids(entry), {"games": ("evaluation_games",)}),
+        ):
+            found = [known.get(each) for each in ids]
+            told = [each for each in found if each is not None]
+            if len(told) != len(found):
+                continue
+            for name, parts in sums.items():
+                change = sum(getattr(entry.counters, part) - getattr(before.counters, part) for part in parts)
+                amount = sum(getattr(each, name) for each in told)
+                if change != amount:
+                    counted = parts[0]
+                    yield _of(entry, "counter", f"{counted} rose by {change}, expected {amount} as in the journals")
 
 
 def check_stream(actor: str, stream: StreamView, consumed: Consumption, *, complete: bool) -> Iterator[Violation]:
@@ -310,10 +330,19 @@ def check_acknowledged(
 
 
 def accepted_ids(entry: LedgerEntry) -> set[tuple[str, EntryId]]:
-    """The entries that a commit trained on, by actor and id: those that it consumed and did not reject."""
-    consumed = {(actor, each) for actor, ranges in entry.consumed.items() for each in _ids(ranges)}
-    rejected = [each for actors in entry.rejected.values() for each in actors.items()]
-    return consumed - {(actor, each) for actor, ranges in rejected for each in _ids(ranges)}
+    """The entries that a commit trained on: those that it consumed and did not reject, without evaluations."""
+    rejected = [_pairs(actors) for actors in entry.rejected.values()]
+    return _pairs(entry.consumed).difference(*rejected, _pairs(entry.evaluations))
+
+
+def evaluated_ids(entry: LedgerEntry) -> set[tuple[str, EntryId]]:
+    """The entries of games that evaluate a version."""
+    return _pairs(entry.evaluations)
+
+
+def _pairs(ranges: Ranges) -> set[tuple[str, EntryId]]:
+    """Ids by actor, as pairs of actor and id."""
+    return {(actor, each) for actor, parts in ranges.items() for each in _ids(parts)}
 
 
 def _of(entry: LedgerEntry, kind: str, what: str) -> Violation:

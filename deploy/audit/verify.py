@@ -75,7 +75,8 @@ def describe(run: str, verdict: Verdict) -> str:
     span = "since its beginning" if verdict.complete else "as far back as its ledger goes"
     rejected = "   ".join(f"{name} {metrics[name]}" for name in REJECTION_COUNTERS)
     seen = "   ".join(f"{name} {metrics[name]}" for name in ("commits", "versions", "epochs", "consumed", "in_streams"))
-    lines = [f"run {run}, {span}: {seen}", f"in all: accepted {metrics['accepted']}   {rejected}"]
+    evaluations = f"   evaluation_games {metrics['evaluation_games']}" if metrics["evaluation_games"] else ""
+    lines = [f"run {run}, {span}: {seen}", f"in all: accepted {metrics['accepted']}{evaluations}   {rejected}"]
     if metrics["acknowledged"]:
         fates = "   ".join(f"{fate} {metrics[f'acknowledged_{fate}']}" for fate in ("consumed", "waiting", "lost"))
         unseen = metrics["acknowledged_unseen"]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BATCH_STEPS = 2048
 LOCAL_ACTORS = 2
+EVAL_SHARE = 0.1  # of the games of bots
 BATCH_EPISODES = 16
 OFFERED = "offered"  # as the setting `game`: the one that the first client connects with
 LONGEST_EPISODE = 4096  # the number of steps at which a whole episode is truncated
@@ -65,6 +66,7 @@ def effective(given: Given, game: GameSpec | None = None) -> Config:
 def for_local_run(given: Given) -> Given:
     """Add the defaults of `broodmind up`, where they differ from those of the other commands."""
     if given.get("client"):
+        given = given.defaulting(eval_share=EVAL_SHARE)
         return given if "game_spec" in given.values else given.defaulting(game=OFFERED)
     given = given.defaulting(actors=LOCAL_ACTORS)
     config = effective(given)

@@ -95,6 +95,6 @@ def recorded(given: Given, config: Config, *, by_parent: bool) -> Iterator[Recor
             write_start(folder, to_plain(config), differing(given, local=False), command_line(), began_s, resumed_steps)
             derived.start()
 
-        recorder = RunRecorder(folder, None if by_parent else on_start)
+        recorder = RunRecorder(folder, None if by_parent else on_start, evaluates=config.intake.eval_share > 0)
         stack.callback(recorder.close)
         yield recorder

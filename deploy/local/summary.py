@@ -14,6 +14,7 @@ from ...common.process.log import Log
 from ...common.spec import READABLE, RunSpec
 from ...common.wire.weights import Pointer, decode_weights
 from ...learner.ledger.counters import REJECTION_COUNTERS
+from ..observe import game_figures
 from ..observe.progress_figures import own_metrics
 from ..observe.run_view import look
 
@@ -40,7 +41,8 @@ def evaluated(server: Server, keys: Keys, config: Config, seen: Seen, began_ms: 
     if not view.head:
         return None
     if config.local.client:  # nobody but the bots can play the game
-        return summarise(view, began_ms, seen, {})
+        counted = {"evaluation_games": int(view.head.get("evaluation_games", 0))}
+        return {**summarise(view, began_ms, seen, {}), **counted, **game_figures.summary(view.stats)}
     from ..policies.evaluation import Plan, evaluations
 
     policy, spec = latest_policy(server, keys)
@@ -133,9 +135,10 @@ def report(summary: dict[str, Any], picture: Path | None, folder: RunFolder) -> 
     if summary["metrics"]:
         own = "   ".join(f"{name} {mean:g}" for name, mean in summary["metrics"].items())
         click.echo(f"of the last 100 games: {own}", err=True)
-    for name, evaluation in summary.get("evaluations", {"": summary["evaluation"]}).items():
-        if evaluation is None:
-            continue
+    for line in game_figures.lines(summary) if "by_label" in summary else []:
+        click.echo(line, err=True)
+    of_games = {} if "by_label" in summary else summary.get("evaluations", {"": summary["evaluation"]})
+    for name, evaluation in of_games.items():
         by = f" by {name}" if name else ""
         wins = f", {evaluation['wins']} of {evaluation['episodes']} games won" if "wins" in evaluation else ""
         click.echo(

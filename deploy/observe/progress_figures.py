@@ -23,6 +23,7 @@ _FIGURES = {
     "return_mean": "return",
     "length_mean": "length",
     "win_rate": "wins",
+    "eval_return_mean": "eval",
     "staleness_p95": "stale p95",
 }
 

@@ -18,6 +18,8 @@ from ...learner.ledger.counters import REJECTION_COUNTERS
 from ..config.effective import server_url
 from ..config.options import with_settings
 from ..config.tree import Config
+from .game_figures import lines as lines_of_games
+from .game_figures import summary
 from .progress_figures import own_metrics
 from .run_view import RunView, look
 
@@ -52,7 +54,8 @@ def show_status(url: str, run: str, *, as_json: bool) -> None:
 def to_json(view: RunView) -> dict[str, Any]:
     """The view as a JSON object, for scripts."""
     fields = dataclasses.asdict(view)
-    return {**fields, "head": with_old_fields(view.head), "stats": with_old_fields(view.stats)}
+    stats = view.stats
+    return {**fields, **summary(stats), "head": with_old_fields(view.head), "stats": with_old_fields(stats)}
 
 
 def _advice(head: dict[str, str], stats: dict[str, str]) -> list[str]:
@@ -76,6 +79,7 @@ def describe(run: str, view: RunView) -> str:
         *(["own        " + "   ".join(f"{name} {value}" for name, value in own.items())] if own else []),
         "rejected   " + "   ".join(f"{name} {head.get(name, 0)}" for name in REJECTION_COUNTERS),
         *_advice(head, stats),
+        *lines_of_games(summary(stats)),
         f"{'actor':<40} {'lag':>5} {'pending':>8} {'backlog':>8} {'version':>8} {'steps/s':>9}  state",
     ]
     lines[2:2] = [f"warning    {text}" for name, text in sorted(stats.items()) if name.startswith("warning_") and text]

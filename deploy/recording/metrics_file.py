@@ -54,10 +54,14 @@ class MetricsFile:
             self._seconds_before = float(last.get("seconds") or 0.0)
         self.close()
 
+    @property
+    def seconds(self) -> float:
+        """Since the beginning of the run, in all of its starts together."""
+        return (self._seconds_before or 0.0) + monotonic_s() - self._began_s
+
     def append(self, update: Mapping[str, Any]) -> None:
         """Add a line: the time, the run's seconds, and the fields of an update, whose numbers are finite."""
-        seconds = (self._seconds_before or 0.0) + monotonic_s() - self._began_s
-        fields = {"time": round(time.time(), 3), "seconds": round(seconds, 3), **update}
+        fields = {"time": round(time.time(), 3), "seconds": round(self.seconds, 3), **update}
         line = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         if self._cut:
             line = b"\n" + line

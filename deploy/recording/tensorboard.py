@@ -147,12 +147,23 @@ def update_scalars(line: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in line.items():
         if name == "metrics":
             yield from ((f"custom/{own}", mean) for own, mean in value.items() if _is_number(mean))
+        elif name == "labels":
+            yield from _label_scalars(value)
         elif name == "rejected":
             yield from ((f"rejected/{reason}", count) for reason, count in value.items())
         elif name == "entropy" and _is_number(value):
             yield "train/entropy_loss", -value  # as it stands in the loss
         elif _is_number(value) and name not in _NO_CURVE:
             yield _TAGS.get(name, f"train/{name}"), value
+
+
+def _label_scalars(labels: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> Iterator[tuple[str, float]]:
+    """Returns and wins by label, such as the map, and its value."""
+    for label, values in labels.items():
+        for value, found in values.items():
+            for name, tag in (("return_mean", "ep_rew_mean"), ("win_rate", "success_rate")):
+                if _is_number(number := found[name]) and number is not None:
+                    yield f"by_{label}/{value}/{tag}", number
 
 
 def evaluation_scalars(line: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

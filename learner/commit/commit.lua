@@ -4,7 +4,8 @@
 -- what frees memory.
 --
 -- KEYS: 1 lease, 2 head, 3 latest, 4 versions, 5 learner, 6 stats, 7 rejected, 8 staged learner,
---       9 staged weights, 10 weights, 11 weights to drop, 12 ledger, 13... the streams consumed from
+--       9 staged weights, 10 weights, 11 weights to drop, 12 ledger, 13 candidate, 14 best, 15 evaluation,
+--       16... the streams consumed from
 -- ARGV: 1 one msgpack map:
 --   token, ttl_ms, group, commit, parent, epoch, version (of the parent),
 --   learner_bytes, weights_bytes (0: this commit publishes nothing),
@@ -12,7 +13,8 @@
 --   latest, entry_id, entry, versions_kept: the new version's pointer and its stream entry,
 --   streams: for each its last consumed id and the number of entries consumed up to it,
 --   rejected_entries: entries as flat lists, rejected_kept,
---   ledger: the learner's part of the ledger entry, ledger_kept
+--   ledger: the learner's part of the ledger entry, ledger_kept,
+--   plan ('': unchanged), new_candidate, new_best: for greedy games
 -- Returns 'ok', or 'already' if the same commit has succeeded before.
 local c = cmsgpack.unpack(ARGV[1])
 
@@ -51,9 +53,9 @@ local consumed, by_actor = {}, {}
 for i, stream in ipairs(c.streams) do
   local last, count = stream[1], stream[2]
   -- Ask for one more than expected, to detect a pending entry in between that the learner did not count.
-  local pending = redis.call('XPENDING', KEYS[12 + i], c.group, '-', last, count + 1)
+  local pending = redis.call('XPENDING', KEYS[15 + i], c.group, '-', last, count + 1)
   if #pending ~= count or pending[count][1] ~= last then
-    return redis.error_reply('PENDING ' .. KEYS[12 + i] .. ' has ' .. #pending .. ' entries up to ' .. last ..
+    return redis.error_reply('PENDING ' .. KEYS[15 + i] .. ' has ' .. #pending .. ' entries up to ' .. last ..
       ', expected ' .. count)
   end
   local ids = {}
@@ -61,7 +63,7 @@ for i, stream in ipairs(c.streams) do
     ids[j] = pending[j][1]
   end
   consumed[i] = ids
-  by_actor[string.match(KEYS[12 + i], '[^:]+$')] = ranges(ids, 1, count)
+  by_actor[string.match(KEYS[15 + i], '[^:]+$')] = ranges(ids, 1, count)
 end
 local entry = {'consumed', cjson.encode(by_actor)}
 for _, fields in ipairs({c.head, c.ledger}) do
@@ -78,6 +80,16 @@ if c.weights_bytes > 0 then
   redis.call('SET', KEYS[3], c.latest)
   redis.call('UNLINK', KEYS[11])
 end
+if c.plan ~= '' then
+  -- GET and SET, and not COPY: with that right a learner could double what an actor has added to its stream.
+  if c.new_best then
+    redis.call('SET', KEYS[14], redis.call('GET', KEYS[13]) or '')
+  end
+  if c.new_candidate then
+    redis.call('SET', KEYS[13], redis.call('GET', KEYS[10]))
+  end
+  redis.call('SET', KEYS[15], c.plan)
+end
 redis.call('RENAME', KEYS[8], KEYS[5])
 redis.call('PERSIST', KEYS[5])
 for _, entry in ipairs(c.rejected_entries) do
@@ -86,8 +98,8 @@ end
 for i, ids in ipairs(consumed) do
   for from = 1, #ids, 1000 do  -- Lua's stack has room for about 8,000 arguments
     local to = math.min(from + 999, #ids)
-    redis.call('XACK', KEYS[12 + i], c.group, unpack(ids, from, to))
-    redis.call('XDEL', KEYS[12 + i], unpack(ids, from, to))
+    redis.call('XACK', KEYS[15 + i], c.group, unpack(ids, from, to))
+    redis.call('XDEL', KEYS[15 + i], unpack(ids, from, to))
   end
 end
 redis.call('XADD', KEYS[12], 'MAXLEN', '~', c.ledger_kept, '*', unpack(entry))

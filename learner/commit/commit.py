@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ...common.server.keys import Keys
     from ...common.server.streams import Argument, Server
+    from ...common.wire.evaluation_plan import EvaluationPlan
     from ..ledger.head import Head
     from ..ledger.stream_entry import EntryId
     from .lease import Lease
@@ -32,6 +33,15 @@ REJECTED_KEPT = 1000  # entries of the rejected stream
 LEDGER_KEPT = 10_000  # entries of the ledger, about 5 MB
 _STREAMS_KEPT = 1_000_000  # streams named in all ledger entries, about 40 MB: with many streams, fewer entries are kept
 _STAGED_TTL_MS = 60_000  # if a learner dies between staging and commit, its blobs expire after this
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChange:
+    """The plan for greedy games after a commit."""
+
+    plan: EvaluationPlan  # a candidate of the commit's own version has no digest yet
+    new_candidate: bool = False  # the head's version is the candidate from now on
+    new_best: bool = False  # the candidate before is the best from now on
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,8 @@ class Commit:
     rejected_ids: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # reason to actor to ranges of ids
     gaps: Mapping[str, str] = field(default_factory=dict)  # actor to ranges of ids that were never sent
     rejected_entries: Sequence[Mapping[str, Argument]] = field(default_factory=tuple)  # for the stream `rejected`
+    evaluations: Mapping[str, str] = field(default_factory=dict)  # actor to ranges of ids that are not to be trained on
+    plan: PlanChange | None = None  # for greedy games; None: nothing is written
 
 
 def send(server: Server, keys: Keys, lease: Lease, commit: Commit, ledger_kept: int = LEDGER_KEPT) -> None:
@@ -77,7 +89,7 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit, ledger_kept: 
         *(staged_learner, staged_weights),
         keys.weights(commit.head.epoch, commit.head.version),
         keys.weights(commit.head.epoch, commit.head.version - WEIGHTS_KEPT),
-        keys.ledger,
+        *(keys.ledger, keys.candidate, keys.best, keys.evaluation),
         *(keys.trajectories(actor) for actor in commit.consumed),
     ]
     staging: list[tuple[Argument, ...]] = [("SET", staged_learner, commit.learner, "PX", _STAGED_TTL_MS)]
@@ -132,6 +144,9 @@ def _arguments(commit: Commit, lease: Lease, ledger_kept: int) -> dict[str, Any]
         "rejected_kept": REJECTED_KEPT,
         "ledger": _flat(ledger_fields(lease.token, commit)),
         "ledger_kept": ledger_entries_kept(len(commit.consumed), ledger_kept),
+        "plan": commit.plan.plan.to_json() if commit.plan else "",
+        "new_candidate": bool(commit.plan and commit.plan.new_candidate),
+        "new_best": bool(commit.plan and commit.plan.new_best),
     }
 
 
@@ -147,6 +162,7 @@ def ledger_fields(token: str, commit: Commit) -> dict[str, str]:
         "published": str(int(commit.weights is not None)),
         "rejected": json.dumps(commit.rejected_ids, separators=(",", ":")),
         "gaps": json.dumps(commit.gaps, separators=(",", ":")),
+        **({"evaluations": json.dumps(commit.evaluations, separators=(",", ":"))} if commit.evaluations else {}),
     }
 
 

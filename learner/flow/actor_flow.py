@@ -46,6 +46,9 @@ class ActorFlow:
             self.entries.append(NOTHING)
             self.idle = True
             return NOTHING
+        if header.evaluation:  # in no batch: it takes no share, and says nothing of what the actor delivers
+            self.entries.append(NOTHING)
+            return NOTHING
         # As the batcher counts steps: with those that resets swallow.
         steps, games = size = (header.steps + header.games, header.games)
         if self._parts and self._parts[-1][0] < batch - BATCHES:  # it begins again

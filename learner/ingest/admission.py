@@ -21,8 +21,11 @@ def rejection(header: Header, standing: Standing, now_ms: int, config: IntakeCon
     A step's staleness is the head's version minus the version that played it. An entry is stale if all its steps are
     too stale; of others `fresh_steps` says which are not. A version that this run has not reached belongs to a lost
     lineage, and so does one that another commit published than this run's. An imported entry has neither staleness nor
-    lineage; its age counts from its import. Ages are by the server's clock.
+    lineage; its age counts from its import. Ages are by the server's clock. Games that evaluate a version are judged by
+    its lineage alone: they are not trained on, and no version is too old to be evaluated.
     """
+    if header.evaluation:
+        return _rejection_by_lineage(header, standing)
     if header.imported:
         if not config.accept_imported:
             return "off_run"
@@ -46,6 +49,12 @@ def fresh_steps(header: Header, trajectory: Trajectory, oldest_version: int) -> 
 
 
 def _rejection_by_version(header: Header, standing: Standing, config: IntakeConfig) -> Rejection | None:
+    if reason := _rejection_by_lineage(header, standing):
+        return reason
+    return "stale" if standing.head.version - header.versions[1] > staleness_limit(standing, config) else None
+
+
+def _rejection_by_lineage(header: Header, standing: Standing) -> Rejection | None:
     head = standing.head
     if header.epoch != head.epoch or header.versions[1] > head.version:
         return "wrong_epoch"
@@ -53,4 +62,4 @@ def _rejection_by_version(header: Header, standing: Standing, config: IntakeConf
         commit = standing.lineage.get(version)
         if played and commit and played != commit:
             return "wrong_epoch"
-    return "stale" if head.version - header.versions[1] > staleness_limit(standing, config) else None
+    return None

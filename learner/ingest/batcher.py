@@ -34,10 +34,12 @@ class Batcher:
     # Actor to the games that it has given up since the incarnation of its cursor began, as of the last commit.
     given_up: dict[str, int] = field(default_factory=dict)
     accepted: list[tuple[EntryId, str, Header, Trajectory]] = field(default_factory=list)
+    evaluated: list[tuple[EntryId, str, Header]] = field(default_factory=list)  # of games that evaluate a version
     rejected: list[tuple[Entry, Rejection]] = field(default_factory=list)
     consumed: dict[str, tuple[EntryId, int]] = field(default_factory=dict)  # actor to last id and how many
     gaps: dict[str, list[IdRange]] = field(default_factory=dict)  # actor to ids that it numbered and never sent
     # Actor and header of what came from the run's own games, whether it is trained on or not: their results count.
+    # Those of games that evaluate a version are among them, in the order of arrival.
     arrived: list[tuple[str, Header]] = field(default_factory=list)
     overflow: int = 0  # games that actors gave up, according to these entries
     oldest_version: int = 0  # steps that an older one played are not trained on
@@ -58,16 +60,19 @@ class Batcher:
         self._count_overflow(entry, last)
         self.oldest_version = standing.head.version - staleness_limit(standing, self.config)
         header, trajectory, fresh = entry.header, entry.trajectory, None
+        evaluates = header is not None and header.evaluation and entry.rejected is None
         reason: Rejection | None
-        if header is None or trajectory is None:
+        if header is None or (trajectory is None and not evaluates):
             reason = entry.rejected or "invalid"
-        elif not (reason := rejection(header, standing, now_ms, self.config)):  # it has aged since it was read
-            fresh = fresh_steps(header, trajectory, self.oldest_version)
+        elif not (reason := rejection(header, standing, now_ms, self.config)) and trajectory is not None:
+            fresh = fresh_steps(header, trajectory, self.oldest_version)  # it has aged since it was read
             if fresh is not None and not (fresh & trajectory.valid).any():
                 reason = "stale"
-        if header is not None and not header.imported and reason in _ARRIVED:
+        if header is not None and _has_results(header, reason):
             self.arrived.append((entry.actor, header))
-        if reason is not None or header is None or trajectory is None:
+        if reason is None and header is not None and header.evaluation:
+            self.evaluated.append((entry.id, entry.actor, header))
+        elif reason is not None or header is None or trajectory is None:
             self.rejected.append((entry, reason or "invalid"))
         else:
             self.accepted.append((entry.id, entry.actor, header, trajectory))
@@ -91,6 +96,11 @@ class Batcher:
         self.given_up[entry.actor] = total
 
     @property
+    def has_leftovers(self) -> bool:
+        """Whether it holds entries that no update will consume."""
+        return bool(self.rejected or self.evaluated)
+
+    @property
     def lost(self) -> int:
         """How many ids are missing."""
         return sum(gap.size for gaps in self.gaps.values() for gap in gaps)
@@ -109,6 +119,11 @@ class Batcher:
         """The accepted entries, sorted by actor and id: the same entries always make the same batch."""
         self.accepted.sort(key=lambda each: (each[1], each[0]))
         return [(header, trajectory) for _, _, header, trajectory in self.accepted]
+
+
+def _has_results(header: Header, reason: Rejection | None) -> bool:
+    """Whether the results of an entry's games count in a figure of the run; `reason` is why it is rejected."""
+    return reason is None if header.evaluation else not header.imported and reason in _ARRIVED
 
 
 def _steps(header: Header, trajectory: Trajectory) -> int:

@@ -38,7 +38,7 @@ class EntryDecoder:
             rejection: returns why an entry with this header is rejected now, or None.
             keep_payloads: whether entries carry their whole payload, for the archive.
         """
-        self._decoder = CachedLayoutDecoder(spec)
+        self._decoder, self._spec = CachedLayoutDecoder(spec), spec
         self._rejection = rejection
         self._keep_payloads = keep_payloads
 
@@ -57,10 +57,19 @@ class EntryDecoder:
             kept = payload if self._keep_payloads else b""
             if reason := self._rejection(header):
                 return Entry(actor, entry_id, header, None, reason, payload=kept)
+            if header.evaluation:
+                self._check_evaluation(header)
+                return Entry(actor, entry_id, header, None, payload=kept)
             trajectory = self._decoder.decode(payload, header, actor)
             return Entry(actor, entry_id, header, trajectory, payload=kept)
         except WireError as error:
             return Entry(actor, entry_id, header, None, "invalid", str(error), payload[:SHOWN_BYTES], payload=kept)
+
+    def _check_evaluation(self, header: Header) -> None:
+        """Raise WireError where the results are not those of games of this run."""
+        if (header.episodes.wins is not None) != self._spec.game.wins:
+            there = "missing" if self._spec.game.wins else "there"
+            raise WireError(f"entry: wins is {there}, expected as the run's game has it")
 
 
 def poison_entry(actor: str, entry_id: EntryId, raw: list[bytes]) -> Entry:

@@ -266,7 +266,8 @@ class StreamReader:
         return True
 
     def _hand_over(self, entry: Entry, size: int) -> None:
-        self._useless.arrived(entry.actor, entry.rejected, size)
+        if entry.header is None or entry.rejected or not entry.header.evaluation:  # which costs little to read
+            self._useless.arrived(entry.actor, entry.rejected, size)
         self.standstill.entry_arrives()
         self._flow.arrives(entry.actor, None if entry.rejected in USELESS else entry.header)
         self.queue.put(entry)

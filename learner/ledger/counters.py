@@ -27,6 +27,8 @@ class Counters:
     steps: int = 0  # in accepted trajectories, trained on
     stale_steps: int = 0  # in accepted trajectories, and not trained on: played by too old a version
     games: int = 0  # that ended in accepted trajectories
+    evaluation_entries: int = 0  # consumed, and neither trained on nor rejected: of games that evaluate a version
+    evaluation_games: int = 0  # that ended in these
     stale: int = 0  # rejected: played with a version that is too old
     too_old: int = 0  # rejected: played too long ago
     wrong_epoch: int = 0  # rejected: played with a version of another lineage

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ...common.deprecated import stored_fields
@@ -40,16 +40,23 @@ class LedgerEntry:
     consumed: Ranges
     rejected: dict[str, Ranges]  # by reason
     gaps: Ranges  # ids that an actor numbered and never sent
+    evaluations: Ranges = field(default_factory=dict)  # consumed, and not to be trained on
+
+
+def by_actor(ids: Iterable[tuple[str, EntryId]]) -> dict[str, str]:
+    """Ids in the form of a commit: actor to ranges."""
+    found: defaultdict[str, list[EntryId]] = defaultdict(list)
+    for actor, entry_id in ids:
+        found[actor].append(entry_id)
+    return {actor: format_ranges(merge(each)) for actor, each in found.items()}
 
 
 def by_reason(rejected: Iterable[tuple[Entry, Rejection]]) -> dict[str, dict[str, str]]:
     """The ids of rejected entries, in the form of a commit: reason to actor to ranges."""
-    found: defaultdict[str, defaultdict[str, list[EntryId]]] = defaultdict(lambda: defaultdict(list))
+    found: defaultdict[str, list[tuple[str, EntryId]]] = defaultdict(list)
     for entry, reason in rejected:
-        found[reason][entry.actor].append(entry.id)
-    return {
-        reason: {actor: format_ranges(merge(ids)) for actor, ids in actors.items()} for reason, actors in found.items()
-    }
+        found[reason].append((entry.actor, entry.id))
+    return {reason: by_actor(ids) for reason, ids in found.items()}
 
 
 def parse_ledger_entry(raw_id: bytes, raw: list[bytes]) -> LedgerEntry:
@@ -67,6 +74,7 @@ def parse_ledger_entry(raw_id: bytes, raw: list[bytes]) -> LedgerEntry:
         consumed=_ranges(json.loads(fields["consumed"])),
         rejected={reason: _ranges(actors) for reason, actors in stored_fields(json.loads(fields["rejected"])).items()},
         gaps=_ranges(json.loads(fields["gaps"])),
+        evaluations=_ranges(json.loads(fields.get("evaluations", "{}"))),
     )
 
 

@@ -15,19 +15,21 @@ from ...common.own_metrics import NO_METRICS, metrics_of
 from ...common.wire import codec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from ...common.labels import Labels
     from ...common.own_metrics import OwnMetrics
     from ...common.wire.entry_header import Header
 
 UNKNOWN = -1.0  # whether a game was won, where the run's game reports no wins
 WAITING_MAX = 4096  # games; with more, those that began first no longer wait
 HOLD_MAX_MS = 600_000  # nobody waits for a game that has been in play for longer: it may hang, or never end
-# The columns of a table of games. WON is 0, 1, or UNKNOWN; METRICS is the key of the game's own metrics, or 0.
-BEGAN, RETURN, LENGTH, WON, METRICS = range(5)
-_COLUMNS = 5
+# The columns of a table of games. WON is 0, 1, or UNKNOWN; METRICS is the key of the game's own metrics, or 0; LABELS
+# is a code; VERSION and EPOCH are of the version that the game evaluates, or 0.
+BEGAN, RETURN, LENGTH, WON, METRICS, LABELS, VERSION, EPOCH = range(8)
+_COLUMNS = 8
 
 
 class BeginOrder:
@@ -44,16 +46,23 @@ class BeginOrder:
         """How many games wait."""
         return len(self._waiting)
 
-    def take(self, arrived: Sequence[tuple[str, Header]], reading: Collection[str], now_ms: int) -> NDArray[np.float64]:
+    def take(
+        self,
+        arrived: Sequence[tuple[str, Header]],
+        reading: Collection[str],
+        now_ms: int,
+        code: Callable[[Labels], int] = lambda _: 0,
+    ) -> NDArray[np.float64]:
         """Take in the games of entries, and return those that wait for none any more.
 
         Args:
             arrived: actor and header of each entry, each actor's in the order of their ids.
             reading: the actors that are being read: nobody waits for the games of others.
             now_ms: the server's time.
+            code: the number that stands for a game's labels.
 
         Returns:
-            Games [N, 5], in the order in which they began; of those of one millisecond, in the order of arrival.
+            Games [N, 8], in the order in which they began; of those of one millisecond, in the order of arrival.
             `pop_metrics` has their own metrics.
         """
         for actor, header in arrived:
@@ -61,7 +70,7 @@ class BeginOrder:
                 self._open_since_ms.pop(actor, None)
             else:
                 self._open_since_ms[actor] = header.open_since_ms
-        ended = self._table([header for _, header in arrived if header.games])
+        ended = self._table([header for _, header in arrived if header.games], code)
         if len(ended):
             ended[:, BEGAN] = np.minimum(ended[:, BEGAN], now_ms)  # none of the future, which would wait for ever
             games = np.concatenate([self._waiting, ended])
@@ -91,7 +100,7 @@ class BeginOrder:
         waiting = codec.take_array(state, "waiting", ("<f8",), (None, None))
         if not WON < waiting.shape[1] <= _COLUMNS:
             raise TypeError(f"waiting: {waiting.shape[1]} columns, expected {_COLUMNS}")
-        # A state of before there were metrics has a column less.
+        # A state of before there were metrics, labels and evaluations has fewer columns.
         self._waiting = np.pad(waiting, ((0, 0), (0, _COLUMNS - waiting.shape[1])))
         open_since_ms = state["open_since_ms"]
         if not isinstance(open_since_ms, dict) or not all(type(since) is int for since in open_since_ms.values()):
@@ -107,16 +116,20 @@ class BeginOrder:
             return []
         return [self._metrics.pop(key, NO_METRICS) for key in games[:, METRICS].astype(np.int64).tolist()]
 
-    def _table(self, headers: Sequence[Header]) -> NDArray[np.float64]:
-        """The games that ended in entries with these headers, [N, 5]."""
+    def _table(self, headers: Sequence[Header], code: Callable[[Labels], int]) -> NDArray[np.float64]:
+        """The games that ended in entries with these headers, [N, 8]."""
         columns: tuple[list[float], ...] = tuple([] for _ in range(_COLUMNS))
         for header in headers:
-            episodes = header.episodes
+            episodes, games = header.episodes, header.games
             columns[BEGAN].extend(episodes.began_ms)
             columns[RETURN].extend(episodes.returns)
             columns[LENGTH].extend(episodes.lengths)
-            columns[WON].extend(episodes.wins if episodes.wins is not None else [UNKNOWN] * len(episodes))
-            columns[METRICS].extend(map(self._keep, episodes.metrics) if episodes.metrics else [0] * len(episodes))
+            columns[WON].extend(episodes.wins if episodes.wins is not None else [UNKNOWN] * games)
+            evaluated, none = header.evaluation, [0.0] * games
+            columns[METRICS].extend(map(self._keep, episodes.metrics) if episodes.metrics and not evaluated else none)
+            columns[LABELS].extend(map(code, episodes.labels) if episodes.labels and not evaluated else none)
+            columns[VERSION].extend([header.version] * games if evaluated else none)
+            columns[EPOCH].extend([header.epoch] * games if evaluated else none)
         return np.array(columns, np.float64).T
 
     def _keep(self, metrics: OwnMetrics) -> int:

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...common.deprecated import stored_fields
 from ...common.own_metrics import STATISTIC
-from .begin_order import LENGTH, RETURN, UNKNOWN, WON, BeginOrder
+from .begin_order import EPOCH, LABELS, LENGTH, RETURN, UNKNOWN, VERSION, WON, BeginOrder
+from .label_figures import LABEL_FIGURES_OVER, LabelFigures
 from .own_metrics import OwnMetricsHistory
 from .versions_passed import VersionsPassed
 from .weighted_percentiles import weighted_percentiles
@@ -25,7 +26,7 @@ GAMES = 100  # the mean return of a run is over its last hundred games, as is us
 # What the figures of games are over, for people who read them.
 FIGURES_OVER = (
     f"the last {GAMES} of all games that arrived, trained on or not, in the order in which they began; imported games "
-    "and those that an actor gave up are not among them"
+    "those that evaluate a version and those that an actor gave up are not among them"
 )
 _ENTRIES = 256  # the staleness metrics are over the steps of this many accepted entries
 
@@ -35,7 +36,7 @@ class History:
 
     def __init__(self) -> None:
         self.versions_passed = VersionsPassed()
-        self._order = BeginOrder()
+        self._order, self._labels = BeginOrder(), LabelFigures()
         self._games = 0  # that arrived
         self._returns: deque[float] = deque(maxlen=GAMES)
         self._lengths: deque[int] = deque(maxlen=GAMES)
@@ -48,7 +49,9 @@ class History:
         self._rejected_by_lag: Counter[int] = Counter()
         self._rejected_by_length: Counter[int] = Counter()
 
-    def arrive(self, arrived: Sequence[tuple[str, Header]], reading: Collection[str], now_ms: int) -> None:
+    def arrive(
+        self, arrived: Sequence[tuple[str, Header]], reading: Collection[str], now_ms: int
+    ) -> list[tuple[int, int, float, float | None]]:
         """Add the games of entries that arrived, whether they are trained on or not.
 
         A game counts in the figures once every game that began before it is over, or nobody waits for it any more.
@@ -57,14 +60,29 @@ class History:
             arrived: actor and header of each entry, each actor's in the order of their ids; no imported ones.
             reading: the actors that are being read.
             now_ms: the server's time.
+
+        Returns:
+            Of the games that evaluate a version and wait for none any more: epoch, version, return, and 1 or 0 if it is
+            known whether they were won. They are in no figure of this history.
         """
-        self._games += sum(header.games for _, header in arrived)
-        released = self._order.take(arrived, reading, now_ms)
+        self._games += sum(header.games for _, header in arrived if not header.evaluation)
+        released = self._order.take(arrived, reading, now_ms, self._labels.code)
+        evaluations: list[tuple[int, int, float, float | None]] = []
+        if len(released) and released[:, EPOCH].any():
+            evaluations = [
+                (int(game[EPOCH]), int(game[VERSION]), game[RETURN], _known(game[WON]))
+                for game in released[released[:, EPOCH] > 0].tolist()
+            ]
+            released = released[released[:, EPOCH] == 0]
+        if len(released) and released[:, LABELS].any():
+            for game in released.tolist():
+                self._labels.add(int(game[LABELS]), game[RETURN], _known(game[WON]))
         self._own.add(self._order.pop_metrics(released)[-GAMES:], min(len(released), GAMES))
         games = released[-GAMES:]
         self._returns.extend(games[:, RETURN].tolist())
         self._lengths.extend(map(int, games[:, LENGTH].tolist()))
         self._wins.extend(won == 1 for won in games[:, WON].tolist() if won != UNKNOWN)
+        return evaluations
 
     def accept(self, header: Header, staleness: Sequence[tuple[int, int]], now_ms: int) -> None:
         """Add an entry that is trained on; imported ones have neither staleness nor age, and are ignored.
@@ -128,6 +146,11 @@ class History:
         """Counts of entries rejected for their age, by lag in versions and by upper bound of the length in steps."""
         return {"rejected_by_lag": dict(self._rejected_by_lag), "rejected_by_length": dict(self._rejected_by_length)}
 
+    def by_label(self) -> dict[str, Any]:
+        """Figures by label and value, and what they are over; empty where no game had a label."""
+        found = self._labels.metrics()
+        return {"labels": found, "label_figures_over": LABEL_FIGURES_OVER} if found else {}
+
     def state(self) -> dict[str, Any]:
         """The whole history, for `restore`."""
         return {
@@ -141,6 +164,7 @@ class History:
             "rejected_by_length": [list(item) for item in self._rejected_by_length.items()],
             "games": self._games,
             "begin_order": self._order.state(),
+            "labels": self._labels.state(),
             "versions_passed": self.versions_passed.state(),
             "own_metrics": self._own.state(),
         }
@@ -162,11 +186,16 @@ class History:
         self._order.restore(state["begin_order"])
         if "own_metrics" in state:  # not in a state of before there were any
             self._own.restore(state["own_metrics"])
+        self._labels.restore(state.get("labels", {}))
         self.versions_passed.restore([_number(value) for value in state["versions_passed"]])
 
 
 def _mean(values: Collection[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
+
+
+def _known(won: float) -> float | None:
+    return None if won == UNKNOWN else won
 
 
 def _number(value: Any) -> Any:  # noqa: ANN401 - from a decoded list

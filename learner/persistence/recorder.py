@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ...common.spec import RunSpec
     from ..ledger.head import Head
+    from .run_snapshot import RunSnapshot
 
 
 class Recorder(Protocol):
@@ -26,3 +28,14 @@ class Recorder(Protocol):
 
         After a commit whose reply was lost it is not called, whether that commit has succeeded or not.
         """
+
+    def evaluated(self, evaluation: Mapping[str, Any], best: tuple[RunSnapshot, RunSpec] | None) -> None:
+        """A version has been evaluated by greedy games of clients. Called like `updated`.
+
+        Args:
+            evaluation: version, epoch, steps, mean, std, episodes and wins.
+            best: the run's state with that version, and the run's spec, if it is the best so far.
+        """
+
+    def best_weights(self) -> bytes | None:
+        """The encoded weights of the best version that `evaluated` was told of; None if they are not there."""

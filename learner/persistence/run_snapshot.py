@@ -27,6 +27,7 @@ _FORMAT = 1
 _MAX_BYTES = 2 << 30
 _MAX_ITEMS = 1 << 16  # cursors: one an actor
 _FIELDS = {"format", "commit", "trainer", "history", "cursors", "lineage"}
+_OPTIONAL = {"evaluations"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class LearnerState:
     lineage: Lineage
     # Actor to the games that it has given up since the incarnation of its cursor began; none where it is missing.
     given_up: dict[str, int] = field(default_factory=dict)
+    evaluations: dict[str, Any] = field(default_factory=dict)  # by greedy games; empty where there were none
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class RunSnapshot:
             cursors = {actor: (index(left), index(right)) for actor, (left, right, *_) in raw.items()}
             given_up = {actor: index(each[2]) for actor, each in raw.items() if len(each) > 2}
             lineage = {index(version): str(commit) for version, commit in fields["lineage"]}
-            return LearnerState(fields["trainer"], fields["history"], cursors, lineage, given_up)
+            evaluations = fields.get("evaluations", {})
+            return LearnerState(fields["trainer"], fields["history"], cursors, lineage, given_up, evaluations)
 
     def trainer_state(self) -> dict[str, Any]:
         """The trainer's state besides the parameters. Arrays are in the codec's encoded form."""
@@ -75,7 +78,7 @@ class RunSnapshot:
 
     def _fields(self) -> dict[str, Any]:
         fields = codec.decode(self.learner, max_bytes=_MAX_BYTES, max_list=_MAX_ITEMS, max_map=_MAX_ITEMS)
-        codec.check_fields(fields, _FIELDS)
+        codec.check_fields(fields, _FIELDS | (_OPTIONAL & fields.keys()))
         codec.take_int(fields, "format", _FORMAT, _FORMAT)
         if codec.take_text(fields, "commit") != self.head.commit:
             raise LineageLost(f"learner state: of commit {fields['commit']}, expected {self.head.commit}")
@@ -95,6 +98,7 @@ def encode_learner(head: Head, state: LearnerState) -> bytes:
                 for actor, entry_id in state.cursors.items()
             },
             "lineage": [list(version) for version in state.lineage.items()],
+            **({"evaluations": state.evaluations} if state.evaluations else {}),
         }
     )
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from ...common.server.streams import format_id
 from ..commit.commit import Commit
 from ..ledger.id_ranges import format_ranges
-from ..ledger.ledger_entry import by_reason
+from ..ledger.ledger_entry import by_actor, by_reason
 from .run_statistics import printed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...common.server.streams import Argument
+    from ..commit.commit import PlanChange
     from ..ingest.batcher import Batcher
     from ..ledger.counters import Counters
     from ..ledger.head import Head
@@ -32,6 +33,7 @@ def build_commit(
     weights: bytes | None,
     counters: Counters,
     stats: Mapping[str, Argument],
+    plan: PlanChange | None = None,
 ) -> Commit:
     """The commit that leads from one head to the next.
 
@@ -44,6 +46,7 @@ def build_commit(
         weights: the encoded weights of the version that the commit publishes; None: it publishes none.
         counters: the run's totals after the commit.
         stats: the fields of the hash `stats`.
+        plan: for greedy games; None: as before.
     """
     return Commit(
         parent=parent,
@@ -61,4 +64,6 @@ def build_commit(
             for e, why in batcher.rejected
             if why in _SHOWN_REASONS
         ],
+        evaluations=by_actor((actor, entry_id) for entry_id, actor, _ in batcher.evaluated),
+        plan=plan,
     )

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...common.process.log import Log
 from ...common.server.server_clock import ServerClock
+from ...common.wire.weights import Pointer, digest
 from ..algorithms.trainer import Trainer
+from ..commit.commit import PlanChange
 from ..ingest.admission import rejection, staleness_limit
 from ..ingest.batcher import Batcher
 from ..ledger.counters import REJECTIONS, Counters
@@ -15,6 +17,7 @@ from ..ledger.head import Head, Standing, next_head
 from ..metrics.rejected_share import Arrived, RejectedShare
 from ..metrics.run_metrics import History
 from ..persistence.run_snapshot import LearnerState, RunSnapshot, encode_learner, expect_learner_state
+from .best_version import BestVersion
 from .commit_builder import build_commit
 from .run_statistics import RunStatistics
 from .training_step import train
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from ..ledger.counters import Rejection
     from ..ledger.stream_entry import Cursors
     from ..metrics.update_metrics import Metrics
+    from .best_version import Chosen
 
 _log = Log("learner")
 
@@ -56,6 +60,10 @@ class RunState:
         self._stale_steps = 0  # of the update that the next commit publishes
         self._statistics = RunStatistics(name, config, self.trainer, self._history, self._clock)
         self._weights = b""  # of the last version
+        self._best = BestVersion(config.intake.eval_share)
+        self._candidate: RunSnapshot | None = None  # of the version that is evaluated
+        # Of the last commit: the evaluation that it completes, and the snapshot of its version if that is the best.
+        self.chosen: tuple[Chosen, RunSnapshot | None] | None = None
 
     def resume(self, snapshot: RunSnapshot) -> None:
         """Continue from a stored state.
@@ -68,6 +76,9 @@ class RunState:
         with expect_learner_state():
             self.trainer.restore(snapshot.params(self._spec), state.trainer)
             self._history.restore(state.history)
+            if state.evaluations:
+                self._best.restore(state.evaluations)
+                self._best.interrupted()
         self.cursors, self.counters, self._weights = state.cursors, snapshot.counters, snapshot.weights
         self._given_up = state.given_up
         self.standing = Standing(snapshot.head, state.lineage, self._history.versions_passed.limit)
@@ -81,6 +92,11 @@ class RunState:
     def head(self) -> Head:
         """The head of `standing`."""
         return self.standing.head
+
+    @property
+    def best(self) -> Pointer | None:
+        """The best version by greedy games; None if none was chosen."""
+        return self._best.plan.best
 
     @property
     def solved(self) -> bool:
@@ -142,6 +158,7 @@ class RunState:
         are kept: the actors continue their sequences, and entries that they send again may have been consumed before.
         """
         head = replace(next_head(parent, publish=True), epoch=epoch, version=self.head.version + 1)
+        self.chosen = None
         return self._commit(parent, head, self.new_batcher(), {}, publish=True, actors=0)
 
     def commit(self, batcher: Batcher, metrics: Metrics | None, actors: Collection[str]) -> tuple[Commit, RunSnapshot]:
@@ -156,10 +173,18 @@ class RunState:
             The commit, and the run's state after the commit.
         """
         self._note_rejected(batcher)
-        self._history.arrive(batcher.arrived, actors, self._clock.now_ms())
-        self._history.versions_passed.arrive(header for _, header in batcher.arrived if header.epoch == self.head.epoch)
+        chosen = self._best.arrive(self._history.arrive(batcher.arrived, actors, self._clock.now_ms()))
+        self.chosen = None if chosen is None else (chosen, self._candidate if chosen.is_best else None)
+        ours = [header for _, header in batcher.arrived if not header.evaluation and header.epoch == self.head.epoch]
+        self._history.versions_passed.arrive(ours)
         rejected = {name: sum(reason == name for _, reason in batcher.rejected) for name in REJECTIONS}
-        self.counters = self.counters.add(**rejected, overflow=batcher.overflow, lost=batcher.lost)
+        self.counters = self.counters.add(
+            **rejected,
+            overflow=batcher.overflow,
+            lost=batcher.lost,
+            evaluation_entries=len(batcher.evaluated),
+            evaluation_games=sum(header.games for _, _, header in batcher.evaluated),
+        )
         self.cursors = remembered(batcher.cursors, {*actors, *batcher.consumed})
         self._given_up = {actor: games for actor, games in batcher.given_up.items() if actor in self.cursors}
         publish = metrics is not None
@@ -173,7 +198,7 @@ class RunState:
             if entry.header is not None and reason in steps:
                 steps[reason] += entry.header.steps
                 self._history.reject(entry.header, self.head.version)
-        arrived = sum(header.steps for _, header in batcher.arrived)
+        arrived = sum(header.steps for _, header in batcher.arrived if not header.evaluation)
         self._rejected_share.add(Arrived(arrived, **steps), self._staleness_limit, self._config.intake.max_age)
         self._stale_steps = 0
 
@@ -189,8 +214,10 @@ class RunState:
             passed.published(head.version, self._clock.now_ms())
             self._weights = self.trainer.weights()
         self.standing = self.standing.after(head, publish=publish, max_staleness=passed.limit)
+        plan = self._plan(head, publish=publish)
         state = LearnerState(
-            self.trainer.state(), self._history.state(), self.cursors, self.standing.lineage, self._given_up
+            *(self.trainer.state(), self._history.state(), self.cursors, self.standing.lineage, self._given_up),
+            self._best.state() if self._best.known else {},
         )
         learner = encode_learner(head, state)
         commit = build_commit(
@@ -201,9 +228,27 @@ class RunState:
             stats=self._statistics.fields(
                 *(head, self.counters, metrics, actors),
                 {"staleness_limit": self._staleness_limit, "warning_rejected": self._rejected_share.warning},
+                self._best,
             ),
+            plan=plan,
         )
-        return commit, RunSnapshot(head, self.counters, learner, self._weights)
+        snapshot = RunSnapshot(head, self.counters, learner, self._weights)
+        if plan is not None and plan.new_candidate:
+            self._candidate = snapshot
+        return commit, snapshot
+
+    def _plan(self, head: Head, *, publish: bool) -> PlanChange | None:
+        """The plan for greedy games; a version that is published may be the next candidate."""
+        new_candidate = publish and self._best.wants_candidate
+        if new_candidate:
+            weights = self._weights
+            self._best.begin(
+                Pointer(head.epoch, head.version, head.commit, digest(weights), len(weights)), self.counters.steps
+            )
+        if not self._best.known:
+            return None
+        is_best = self.chosen is not None and self.chosen[0].is_best
+        return PlanChange(self._best.plan, new_candidate, is_best)
 
 
 def remembered(cursors: Cursors, reading: Collection[str], departed_kept: int = _DEPARTED_KEPT) -> Cursors:

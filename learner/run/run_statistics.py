@@ -9,6 +9,7 @@ from ...common.process.clock import Every, now_ms
 from ...common.server.server_clock import ServerClock
 from ..metrics.run_metrics import FIGURES_OVER
 from ..metrics.throughput import Throughput
+from .best_version import EVALUATION_FIGURES_OVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..ledger.head import Head
     from ..metrics.run_metrics import History
     from ..metrics.update_metrics import Metrics
+    from .best_version import BestVersion
 
 
 class RunStatistics:
@@ -56,6 +58,7 @@ class RunStatistics:
         metrics: Metrics,
         actors: int,
         gauges: Mapping[str, Argument] | None = None,
+        best: BestVersion | None = None,
     ) -> dict[str, Argument]:
         """The fields to be written with a commit; gauges are among them only now and then.
 
@@ -65,6 +68,7 @@ class RunStatistics:
             metrics: of its update; empty if nothing was trained.
             actors: how many are being read.
             gauges: more of them; a name that begins with `warning_` is for a text that `broodmind status` shows.
+            best: the evaluations by greedy games.
         """
         stats: dict[str, Argument] = {
             "run": self._name,
@@ -87,6 +91,7 @@ class RunStatistics:
                 "actors": actors,
                 **(gauges or {}),
                 **{name: json.dumps(value) for name, value in self._history.rejections().items()},
+                **_of_games(self._history, best),
                 **{name: str(value) for name, value in self._trainer.describe().items()},
             }
         if solved:
@@ -103,6 +108,7 @@ class RunStatistics:
             counters: the totals after it.
             metrics: of the update.
         """
+        by_label = self._history.by_label()
         return {
             "version": head.version,
             "epoch": head.epoch,
@@ -114,7 +120,19 @@ class RunStatistics:
             "steps_per_second": round(self._throughput.per_second()),
             "rejected": {name: count for name, count in counters.rejected().items() if count},
             "metrics": {name: rounded(mean) for name, mean in self._history.own_means().items()},
+            **({"labels": by_label["labels"]} if by_label else {}),
         }
+
+
+def _of_games(history: History, best: BestVersion | None) -> dict[str, Argument]:
+    """Figures by label, and of greedy games."""
+    found: dict[str, Argument] = {}
+    if by_label := history.by_label():
+        found = {**by_label, "labels": json.dumps(by_label["labels"])}
+    if best is not None and (shown := best.metrics()):
+        summary = {name: json.dumps(value) for name, value in best.summary().items() if value is not None}
+        found |= {**shown, **summary, "eval_figures_over": EVALUATION_FIGURES_OVER}
+    return found
 
 
 def printed(metrics: Metrics) -> dict[str, Argument]:

@@ -118,6 +118,11 @@ MATRIX = """
     a l m v  GET {P}latest
     - l - -  SET {P}latest x
     a l m v  GET {P}demand
+    a l m v  GET {P}evaluation
+    a l m v  GETRANGE {P}candidate 0 9
+    a l m v  GETRANGE {P}best 0 9
+    - l - -  SET {P}evaluation x
+    - - - -  COPY {P}candidate {P}best REPLACE
     - l - -  SET {P}demand x
     a l m v  GET {P}weights:1-1
     a l m v  GETRANGE {P}weights:1-1 0 9

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from support.faulty_server import FaultyServer
-from support.runs import NEVER, SPEC, everything, fragment, hash_of
+from support.runs import NEVER, SPEC, everything, fragment, hash_of, make_header
 from support.servers import KINDS, RealServer
 
 from broodmind.actors.transport.blocking_connection import BlockingActorConnection
@@ -55,6 +55,12 @@ COMMIT_FAULTS = st.sampled_from(["none", "none", "none", "request lost", "reply 
 BAD = replace(fragment().trajectory, rewards=np.full((4, 2), np.nan, np.float32))
 
 
+def evaluation_of(made):
+    """The header of two games that evaluate the version which has played a fragment."""
+    first = make_header(made.played_with[0].version, made.played_with[0].epoch, 8, 2, 10**12)
+    return replace(first, evaluation=True)
+
+
 class StreamsAndCommit(RuleBasedStateMachine):
     def __init__(self, server):
         super().__init__()
@@ -65,12 +71,12 @@ class StreamsAndCommit(RuleBasedStateMachine):
         self.learner, self.zombies = None, []
         self.read_ahead = []  # read and not yet taken: (entry, the learner's version at that time)
         # The model.
-        self.sent = {}  # (actor, id) to (version, epoch, whether it is bad)
+        self.sent = {}  # (actor, id) to (version, epoch, whether it is "bad" or an "evaluation")
         self.added = Counter()  # (actor, id), each time that the server took it
         self.consumed = Counter()  # (actor, id), each time that a commit consumed it
         self.accepted = set()
         self.expected = {}  # (actor, id) to what must become of it
-        self.counts = Counter(dict.fromkeys(("accepted", "lost", *REJECTIONS), 0))
+        self.counts = Counter(dict.fromkeys(("accepted", "lost", "evaluation_entries", *REJECTIONS), 0))
         self.processed_solo = set()  # (actor, id) of what was ever processed by itself
         self.poison = set()  # those of them whose learner died
         self.last = {}  # actor to the last id consumed
@@ -122,11 +128,15 @@ class StreamsAndCommit(RuleBasedStateMachine):
 
     @rule(actor=ACTORS, lags=st.lists(st.sampled_from([0, 0, 0, 1, 3, -1]), max_size=3), fault=FAULTS)
     def actor_pushes(self, actor, lags, fault):
-        self.push(actor, [(max(self.version - lag, 0), 1, False) for lag in lags], fault)
+        self.push(actor, [(max(self.version - lag, 0), 1, "") for lag in lags], fault)
 
     @rule(actor=ACTORS, epoch=st.sampled_from([1, 2]), fault=FAULTS)
     def actor_pushes_what_cannot_be_trained_on(self, actor, epoch, fault):
-        self.push(actor, [(self.version, epoch, True)], fault)
+        self.push(actor, [(self.version, epoch, "bad")], fault)
+
+    @rule(actor=ACTORS, lags=st.lists(st.sampled_from([0, 1, 9, -1]), max_size=2), fault=FAULTS)
+    def actor_pushes_what_evaluates_a_version(self, actor, lags, fault):
+        self.push(actor, [(max(self.version - lag, 0), 1, "evaluation") for lag in lags], fault)
 
     def push(self, actor, entries, fault):
         connection = self.connections.get(actor)
@@ -134,14 +144,18 @@ class StreamsAndCommit(RuleBasedStateMachine):
             return
         fragments = []
         incarnation, last = connection.delivery.last_id
-        for number, (version, epoch, bad) in enumerate(entries, last + self.skipped[actor] + 1):
+        for number, (version, epoch, kind) in enumerate(entries, last + self.skipped[actor] + 1):
             made = fragment(version, epoch)
-            fragments.append(replace(made, trajectory=BAD) if bad else made)
-            self.sent[actor, (incarnation, number)] = (version, epoch, bad)
+            fragments.append(replace(made, trajectory=BAD) if kind == "bad" else made)
+            self.sent[actor, (incarnation, number)] = (version, epoch, kind)
+        if entries and entries[0][2] == "evaluation":  # a client's, beside those of stepped games
+            for each in fragments:
+                connection.delivery.put(evaluation_of(each), b"")
+            fragments = []
         faults = {"none": [], "reply lost twice": ["reply lost"] * 2}.get(fault, [fault])
         self.servers[actor].faults = [self.exchange(actor, each) for each in faults]
         connection.push(fragments, NEVER)
-        if fragments:
+        if entries:
             self.skipped[actor] = 0
 
     @rule(actor=ACTORS, numbers=st.integers(1, 3))
@@ -333,6 +347,7 @@ class StreamsAndCommit(RuleBasedStateMachine):
         fates = {(actor, entry_id): "accepted" for entry_id, actor, _, _ in batcher.accepted}
         for entry, reason in batcher.rejected:
             fates[entry.actor, entry.id] = reason
+        fates |= {(actor, entry_id): "evaluation_entries" for entry_id, actor, _ in batcher.evaluated}
         for (actor, entry_id), fate in sorted(fates.items()):
             assert fate == self.expected[actor, entry_id], (actor, entry_id, fate, self.expected[actor, entry_id])
             self.consumed[actor, entry_id] += 1
@@ -349,14 +364,17 @@ class StreamsAndCommit(RuleBasedStateMachine):
 
     def fate_of(self, actor, entry_id, version):
         """What must become of an entry that is taken in now, and was read when `version` was current."""
-        played, epoch, bad = self.sent[actor, entry_id]
+        played, epoch, kind = self.sent[actor, entry_id]
         if entry_id <= self.last.get(actor, (0, 0)):
             return "duplicate"
         if (actor, entry_id) in self.poison:
             return "poison"
+        if kind == "evaluation":  # of any version that this run has had, however old
+            off = epoch != 1 or played > version
+            return "wrong_epoch" if off else "evaluation_entries"
         return (
             self.too_old(played, epoch, version)
-            or (bad and "invalid")
+            or (kind == "bad" and "invalid")
             or self.too_old(played, epoch, self.version)
             or "accepted"
         )
@@ -388,6 +406,8 @@ class StreamsAndCommit(RuleBasedStateMachine):
         # The counters are the sums over the commits.
         assert {name: int(head[name]) for name in self.counts} == dict(self.counts)
         assert int(head["steps"]) == 8 * len(self.accepted)
+        assert int(head["games"]) == len(self.accepted)
+        assert int(head["evaluation_games"]) == 2 * self.counts["evaluation_entries"]
         # One commit after another.
         assert (int(head["epoch"]), int(head["version"]), head["commit"]) == self.heads[-1]
         # The blob is the pointer's.

@@ -29,6 +29,7 @@ def test_a_run_under_accidents_counts_each_trajectory_once(kind, appendfsync, ti
     assert metrics["complete"]
     assert (metrics["violations"], metrics["mislabelled"]) == (0, 0)
     assert metrics["acknowledged"] >= times(TRAJECTORIES)
+    assert metrics["evaluation_games"] > metrics["evaluation_entries"] > 0
     assert metrics["acknowledged_lost"] == metrics["excused"]
     assert metrics["excused"] == 0 or appendfsync == "everysec"
     assert metrics["acknowledged_waiting"] == metrics["acknowledged_unseen"] == 0

@@ -17,8 +17,10 @@ from support.paths import ROOT
 from support.runs import hash_of, last_json
 from support.servers import PATIENCE_S, wait_until
 
+from broodmind import load
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import Server
+from broodmind.deploy.records.run_folder import RunFolder, read_lines
 
 COMMANDS = Path(sys.executable).parent  # as installed: their own folder is where Python looks first
 SECTION = (ROOT / "README.md").read_text().partition("## A bot that owns its loop")[2].partition("\n## ")[0]
@@ -89,6 +91,22 @@ def ended(process, *, code=0):
     return printed, shown
 
 
+def player(folder):
+    """Play a game by the documented line of a bot that only plays. Returns what it says of the version."""
+    (line,) = re.findall(r"^    (connect\(.*learn=False.*\))$", SECTION, re.MULTILINE)
+    code = f"""
+from broodmind import connect
+with {line} as agent:
+    assert agent.wait_until_ready({PATIENCE_S}), agent.status
+    with agent.episode() as game:
+        game.act([0.0, 1.0])
+        game.end("win")
+    print(game.version)
+"""
+    command = [sys.executable, "-c", code]
+    return int(subprocess.check_output(command, cwd=folder, text=True, timeout=2 * PATIENCE_S))
+
+
 def test_bots_come_and_go_and_the_run_is_stopped_and_continued(folder, start, redis):
     early = start("python bot.py")  # before there is anything to connect to
     up = start("broodmind up --client", *SMALL)
@@ -98,21 +116,34 @@ def test_bots_come_and_go_and_the_run_is_stopped_and_continued(folder, start, re
     doomed.kill()
     late = start("python bot.py")
     trained(redis, first)
+    record = RunFolder(folder / "runs" / "corridor")
+    wait_until(record.about_best.exists)
     up.send_signal(signal.SIGINT)
     _, shown = ended(up, code=130)
     assert f'connect("unix://{tempfile.gettempdir()}/broodmind-{os.getuid()}/corridor.sock", run="corridor")' in shown
     before = int(re.search(r": ([\d,]+) steps", shown)[1].replace(",", ""))
     assert before > first
+    evaluated = read_lines(record.evaluations)
 
     up = start("broodmind up --client", *SMALL, "--max-steps", str(before + 1000), "--json")  # the bots are still there
+    best = player(folder)  # which the new server has from the record
     printed, shown = ended(up)
     summary = last_json(printed)
     assert summary["env_steps"] >= before + 1000
     assert summary["resumed_steps"] == before
     assert f"({before:,} of them before this start)" in shown
-    assert summary["games"] > 0
     # What bots send again after the stop, as they cannot know that it was consumed, is recognised.
     assert not any(summary["rejected"][name] for name in ("invalid", "non_finite", "poison"))
+    # Greedy games have chosen a best version; it is kept, and its evaluation is by others.
+    assert best in {line["version"] for line in read_lines(record.evaluations)}
+    assert read_lines(record.evaluations)[: len(evaluated)] == evaluated
+    assert summary["evaluation"]["episodes"] >= 20
+    assert summary["evaluation_best"] is None or summary["evaluation_best"]["chosen_by"]["episodes"] == 20
+    assert summary["evaluation_games"] >= 20
+    assert summary["by_label"]["map"]["corridor"]["games"] > 0
+    assert "greedy games of the last version" in shown
+    policy = load(record.path)  # the best one
+    assert policy.act([0.0, 1.0]) in {0, 1, 2}
     assert [bot.poll() for bot in (early, late)] == [None, None]  # they play on without a server
     for bot in (early, late):
         bot.send_signal(signal.SIGINT)

@@ -130,7 +130,9 @@ class Simulation:
             actor.stream.append((steps, actor.played_with))
             actor.unconsumed.add([Amount(steps)])
             self._queue.append((actor, steps, actor.played_with))
-            self.flow.arrives(actor.name, SimpleNamespace(steps=steps, games=0, created_ms=self.now_s))
+            self.flow.arrives(
+                actor.name, SimpleNamespace(steps=steps, games=0, created_ms=self.now_s, evaluation=False)
+            )
         actor.state = "waiting"
         self._ask(actor)
         self._learn()

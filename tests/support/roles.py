@@ -6,17 +6,23 @@ import os
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from support.runs import SPEC, trajectory
+from support.runs import SPEC, make_header, trajectory
 
 from broodmind.actors.rollout import Fragment
 from broodmind.actors.transport.blocking_connection import BlockingActorConnection
+from broodmind.common.process.clock import now_ms
 from broodmind.common.process.shutdown import stop_on_signal
 from broodmind.common.spec import RolloutSpec
 from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 from broodmind.learner.loop import learn
+
+if TYPE_CHECKING:
+    from broodmind.common.wire.entry_header import Header
+    from broodmind.common.wire.weights import Pointer
 
 SOAK_SPEC = replace(SPEC, rollout=RolloutSpec(fragment_length=4))
 PIECES_A_BATCH = 24
@@ -31,7 +37,8 @@ PIECES = [trajectory(seed, SOAK_SPEC) for seed in range(8)]
 def play(url: str, run: str, name: str, folder: str) -> None:
     """An actor that pushes prepared trajectories as fast as pacing allows, with a journal in `folder`.
 
-    Before it sends an entry, it also writes to a file the version and the commit that the entry names.
+    Some of its entries evaluate the version instead. Before it sends an entry, it also writes to a file the version and
+    the commit that the entry names, and which kind it is of.
     """
     rng = random.Random(os.getpid())
     with stop_on_signal() as stop:
@@ -48,15 +55,25 @@ def play(url: str, run: str, name: str, folder: str) -> None:
             while policy is not None and not stop.requested:
                 played_with = (policy.pointer, policy.pointer)
                 fragments = [Fragment(rng.choice(PIECES), played_with) for _ in range(rng.randint(1, 4))]
+                evaluations = [evaluation(policy.pointer, rng) for _ in range(rng.choice((0, 0, 1, 2)))]
+                kinds = ["evaluation"] * len(evaluations) + ["training"] * len(fragments)
                 by = f"{policy.pointer.epoch} {policy.pointer.version} {policy.pointer.commit}"
-                lines = [f"{number + n} {by}\n" for n in range(1, len(fragments) + 1)]
+                lines = [f"{number + n} {by} {kind}\n" for n, kind in enumerate(kinds, 1)]
                 os.write(notes, "".join(lines).encode())
-                number += len(fragments)
+                number += len(kinds)
+                for header in evaluations:
+                    connection.delivery.put(header, b"")
                 connection.push(fragments, stop)
                 connection.wait_for_room(stop)
                 policy = connection.policy(policy, stop)
         finally:
             connection.leave()
+
+
+def evaluation(pointer: Pointer, rng: random.Random) -> Header:
+    """The entry of some games that evaluate a version, which has no payload."""
+    header = make_header(pointer.version, pointer.epoch, 8, rng.randint(1, 3), now_ms(), pointer.commit)
+    return replace(header, evaluation=True)
 
 
 def teach(url: str, run: str, ttl_ms: int, folder: str) -> None:

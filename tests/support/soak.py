@@ -18,7 +18,7 @@ from support.servers import wait_until
 from broodmind.common.errors import BroodmindError, LeaseLost, RedisUnreachable
 from broodmind.common.process.clock import monotonic_s, now_ms
 from broodmind.common.server.keys import Keys
-from broodmind.deploy.audit.invariants import accepted_ids
+from broodmind.deploy.audit.invariants import accepted_ids, evaluated_ids
 from broodmind.deploy.audit.snapshot import take_snapshot
 from broodmind.deploy.audit.verify import verify
 
@@ -249,21 +249,28 @@ class Soak:
         )
 
     def _mislabelled(self) -> list[str]:
-        """Entries that were accepted, although they were played with a lost version that had the same number."""
+        """Entries whose verdict is not that of what their actor sent.
+
+        That is: accepted, although they were played with a lost version that had the same number; accepted, although
+        they evaluate a version; or counted as evaluations, although they were for training.
+        """
         ledger = take_snapshot(self.redis, self.keys).ledger
         published = {(entry.epoch, entry.version): entry.commit for entry in ledger if entry.published}
         oldest, played = min(published), {}
         for path in self.folder.glob("*.played"):
             actor, _, incarnation = path.stem.rpartition("@")
             for line in path.read_text().split("\n")[:-1]:
-                number, epoch, version, commit = line.split(" ")
-                played[actor, int(incarnation), int(number)] = (int(epoch), int(version), commit)
+                number, epoch, version, commit, kind = line.split(" ")
+                played[actor, int(incarnation), int(number)] = (int(epoch), int(version), commit, kind)
         found = []
         for entry in ledger:
-            for actor, entry_id in accepted_ids(entry):
-                epoch, version, commit = played[actor, *entry_id]
-                if published.get((epoch, version), commit if (epoch, version) < oldest else None) != commit:
-                    found.append(f"{actor} {entry_id}: {epoch}-{version} of {commit}")
+            for ids, expected in ((accepted_ids(entry), "training"), (evaluated_ids(entry), "evaluation")):
+                for actor, entry_id in ids:
+                    epoch, version, commit, kind = played[actor, *entry_id]
+                    if published.get((epoch, version), commit if (epoch, version) < oldest else None) != commit:
+                        found.append(f"{actor} {entry_id}: {epoch}-{version} of {commit}")
+                    if kind != expected:
+                        found.append(f"{actor} {entry_id}: counted as {expected}, expected {kind}")
         return found
 
     def log_tail(self) -> str:

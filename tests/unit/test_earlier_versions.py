@@ -183,6 +183,6 @@ def test_json_keeps_the_keys_of_that_version_beside_those_of_today():
 
 
 def test_a_clients_status_still_says_how_many_games_were_dropped():
-    status = Status("a", "connected", "", *range(1, 15))
+    status = Status("a", "connected", "", *range(1, 16))
     with pytest.warns(DeprecationWarning, match=r"Status\.dropped .* use Status\.lost"):
-        assert status.dropped == status.lost == 14
+        assert status.dropped == status.lost == 15

@@ -22,6 +22,7 @@ WHOLE_PACKAGE = {
     "test_structure.py",
     "test_vocabulary.py",
     "learner/test_imported_games.py",  # one kind of entry, from its header to the counters
+    "learner/test_evaluation_games.py",  # another one
     "support/test_world.py",  # a program that the tests themselves rely on
 }
 
@@ -40,6 +41,7 @@ TESTED_IN = {
     "actors/loop.py": "integration/test_processes.py",
     "actors/offline/behaviour_policy.py": "unit/actors/offline/test_bot_experience.py",
     "actors/offline/collate_games.py": "unit/actors/offline/test_bot_experience.py",
+    "actors/policies/policy_source.py": "integration/actors/policies/test_policy_follower.py",
     "actors/serve/request_batcher.py": "integration/actors/serve/test_server.py",
     "actors/serve/session.py": "integration/actors/serve/test_server.py",
     "actors/starcraft2/bot.py": "integration/actors/starcraft2/test_actor.py",
@@ -57,6 +59,7 @@ TESTED_IN = {
     "deploy/check_game/findings.py": "unit/deploy/check_game/test_check_game.py",
     "deploy/local/learner.py": "integration/test_processes.py",
     "deploy/local/process_slots.py": "integration/deploy/local/test_up.py",
+    "deploy/recording/evaluations_file.py": "integration/test_evaluation_games.py",
     "deploy/local/serve.py": "integration/actors/serve/test_server.py",
     "deploy/recording/live_record.py": "integration/deploy/local/test_up.py",
     "learner/algorithms/batch_predictions.py": "unit/learner/maths/test_popart.py",

@@ -56,7 +56,7 @@ def test_who_gives_up_much_is_told_what_to_change():
 class Sender:
     """Takes the place of the agent's sender thread: the test says what it knows, and sends."""
 
-    policy, spec, problem = POLICY, SPEC, ""
+    policy, spec, problem, evaluation = POLICY, SPEC, "", None
 
     def __init__(self, demand=STEPS):
         self.state, self.demand = "connected", demand

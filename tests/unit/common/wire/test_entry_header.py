@@ -13,6 +13,8 @@ TIME = 1_700_000_000_000
 GAMES = Episodes((1.5, -2.0), (12, 3), (TIME - 400, TIME - 30), (True, False))
 HEADER = Header(3, (19, 21), 40, TIME, ("c19", "c21"), GAMES, TIME - 5000, 7)
 WITHOUT_GAMES = replace(HEADER, versions=(20, 20), commits=("c20", "c20"), episodes=NO_EPISODES, open_since_ms=None)
+LABELLED = replace(GAMES, labels=((("map", "Ladder"), ("opponent", "Terran")), (("map", "Ladder"),)))
+EVALUATION = replace(HEADER, versions=(20, 20), commits=("c20", "c20"), episodes=LABELLED, evaluation=True)
 PAYLOAD = b"12345"
 
 
@@ -21,6 +23,13 @@ def entry(header=HEADER, **changed):
     raw = header.to_bytes(PAYLOAD)
     fields = dict(zip([name.decode() for name in raw[::2]], raw[1::2], strict=True)) | changed
     return [part for name, value in fields.items() if value is not None for part in (name.encode(), value)]
+
+
+def evaluation(**changed):
+    """The fields of an entry of games that evaluate a version."""
+    fields = dict(zip(EVALUATION.fields(b"")[::2], EVALUATION.to_bytes(b"")[1::2], strict=True))
+    fields |= {name.encode(): value for name, value in changed.items()}
+    return [part for pair in fields.items() for part in pair]
 
 
 def test_what_is_counted_can_be_read_in_redis_cli():
@@ -40,6 +49,37 @@ def test_a_header_without_games_has_no_fields_for_them_and_one_version_stands_on
     ]
 
 
+def test_labels_and_evaluations_can_be_read_in_redis_cli():
+    assert EVALUATION.to_bytes(b"")[-8:] == [
+        *(b"wins", b"1 0", b"labels", b'{"map":"Ladder","opponent":["Terran",null]}', b"evaluation", b"1"),
+        *(b"payload", b""),
+    ]
+
+
+def test_an_evaluation_is_read_as_it_was_written():
+    assert parse_entry(EVALUATION.to_bytes(b"")) == (EVALUATION, b"")
+    assert EVALUATION.stamped(250, 9).evaluation
+    assert EVALUATION.stamped(250, 9).episodes.labels == LABELLED.labels
+
+
+@pytest.mark.parametrize("value", [b"", b"0", b"yes"])
+def test_an_evaluation_says_so_with_a_one(value):
+    with pytest.raises(WireError, match=r"^entry: evaluation is .*, expected 1, or no such field"):
+        parse_entry(evaluation(evaluation=value))
+
+
+def test_an_evaluation_is_of_one_version_and_has_no_payload():
+    for change in ({"versions": b"19 20", "commits": b"a b"}, {"payload": b"x", "bytes": b"1"}):
+        with pytest.raises(WireError, match=r"^entry: versions are .*, expected one version and no payload"):
+            parse_entry(evaluation(**change))
+
+
+def test_games_of_two_sides_keep_their_labels():
+    assert (GAMES + LABELLED).labels == ((), (), *LABELLED.labels)
+    assert (LABELLED + GAMES).labels == (*LABELLED.labels, (), ())
+    assert (GAMES + GAMES).labels == ()
+
+
 @pytest.mark.parametrize("imported", [False, True])
 @pytest.mark.parametrize(
     "header",
@@ -49,6 +89,7 @@ def test_a_header_without_games_has_no_fields_for_them_and_one_version_stands_on
         replace(HEADER, episodes=replace(GAMES, wins=None)),
         replace(HEADER, episodes=replace(GAMES, metrics=((("supply", 171.5),), (("a", -1.0), ("supply", 0.1))))),
         replace(HEADER, episodes=replace(GAMES, wins=None, metrics=((), (("a", 1.0),)))),
+        replace(HEADER, episodes=LABELLED),
         replace(HEADER, commits=("", "")),
         replace(HEADER, commits=("", "c21")),
         replace(WITHOUT_GAMES, commits=("", "")),
@@ -112,9 +153,9 @@ def test_whether_there_are_wins_is_said_by_those_that_have_games():
 # What is no entry of this version.
 
 NAMES = (
-    "format epoch versions commits steps bytes games time open overflow returns lengths began wins metrics imported "
-    r"payload "
-    r"\(returns, lengths, began, wins and metrics where games ended; imported where it is\)"
+    "format epoch versions commits steps bytes games time open overflow returns lengths began wins metrics labels "
+    r"imported payload \(returns, lengths, began, wins, metrics and labels where games ended; imported, or evaluation, "
+    r"where it is\)"
 )
 
 
@@ -137,6 +178,9 @@ NAMES = (
         (entry(lengths=None), "b'format epoch .*'"),
         (entry(began=None), "b'format epoch .*'"),
         (entry(WITHOUT_GAMES, wins=b""), "b'format epoch .*'"),
+        (entry(WITHOUT_GAMES, labels=b"{}"), "b'format epoch .*'"),
+        (evaluation(imported=b"1"), "b'format epoch .*'"),
+        (entry(replace(WITHOUT_GAMES, evaluation=True)), "b'format epoch .*'"),
     ],
 )
 def test_other_fields_are_refused_in_a_short_line_that_says_which_belong_there(raw, found):

@@ -17,7 +17,11 @@ from broodmind.learner.ledger.id_ranges import IdRange, format_ranges, merge, pa
 from broodmind.learner.ledger.ledger_entry import LedgerEntry
 
 
-def entry(number, *, version, published=True, epoch=1, token="1-aa", counters, consumed=None, rejected=None, gaps=None):
+def entry(number, *, version, published=True, epoch=1, token="1-aa", counters, rejected=None, **by_actor):
+    consumed, gaps, evaluations = (
+        {actor: parse_ranges(text) for actor, text in by_actor.get(name, {}).items()}
+        for name in ("consumed", "gaps", "evaluations")
+    )
     return LedgerEntry(
         written_ms=1000 + number,
         commit=f"c{number}",
@@ -27,17 +31,19 @@ def entry(number, *, version, published=True, epoch=1, token="1-aa", counters, c
         token=token,
         published=published,
         counters=counters,
-        consumed={actor: parse_ranges(text) for actor, text in (consumed or {}).items()},
+        consumed=consumed,
         rejected={
             why: {a: parse_ranges(text) for a, text in actors.items()} for why, actors in (rejected or {}).items()
         },
-        gaps={actor: parse_ranges(text) for actor, text in (gaps or {}).items()},
+        gaps=gaps,
+        evaluations=evaluations,
     )
 
 
-# A run with all there may be: accepted, rejected, a gap, a commit without a version, a takeover, a new epoch.
+# A run with all there may be: accepted, rejected, an evaluation, a gap, a commit without a version, a takeover, a new
+# epoch.
 TWO = Counters(updates=1, accepted=2, steps=20, games=2)
-THREE = replace(TWO, stale=1, invalid=1)
+THREE = replace(TWO, stale=1, invalid=1, evaluation_entries=1, evaluation_games=1)
 FOUR = replace(THREE, updates=2, accepted=5, steps=50, games=5, overflow=9, lost=2)
 SIX = replace(FOUR, updates=3, accepted=6, steps=60, games=6)
 LEDGER = [
@@ -48,8 +54,9 @@ LEDGER = [
         version=2,
         published=False,
         counters=THREE,
-        consumed={"a": "7-3", "b": "7-1"},
+        consumed={"a": "7-3", "b": "7-1..2"},
         rejected={"stale": {"a": "7-3"}, "invalid": {"b": "7-1"}},
+        evaluations={"b": "7-2"},
     ),
     entry(3, version=3, token="2-bb", counters=FOUR, consumed={"a": "7-6..7", "b": "8-1"}, gaps={"a": "7-4..5"}),
     entry(4, version=4, epoch=2, token="2-bb", counters=FOUR),
@@ -62,7 +69,7 @@ GOOD = Snapshot(
     latest=POINTER,
     ledger=LEDGER,
     versions={(1, 1): "c0", (1, 2): "c1", (1, 3): "c3", (2, 4): "c4", (2, 5): "c5"},
-    streams={"a": StreamView(8, 2, ((7, 9),), ((7, 10),)), "b": StreamView(2, 0, (), ())},
+    streams={"a": StreamView(8, 2, ((7, 9),), ((7, 10),)), "b": StreamView(3, 0, (), ())},
     blob=(POINTER, "digest"),
 )
 # What left "a" are 7-1..3 and 7-6..8: six; with two still there, eight were added.
@@ -72,7 +79,7 @@ def journal(*numbers):
     return [Acknowledged(number, 10, 1, 5) for number in numbers]
 
 
-JOURNALS = {"a": {7: journal(1, 2, 3, 6, 7, 8, 9)}, "b": {7: journal(1), 8: journal(1)}}
+JOURNALS = {"a": {7: journal(1, 2, 3, 6, 7, 8, 9)}, "b": {7: journal(1, 2), 8: journal(1)}}
 
 
 def kinds(snapshot, journals=None):
@@ -93,9 +100,12 @@ def test_no_violation_is_found_in_a_correct_run():
     verdict = judge(GOOD, JOURNALS)
     assert verdict.violations == []
     assert verdict.complete
-    expected = {"commits": 6, "versions": 5, "epochs": 2, "consumed": 8, "accepted": 6, "stale": 1}
-    assert verdict.metrics.items() >= (expected | {"overflow": 9, "lost": 2}).items()
-    fates = {"acknowledged": 9, "acknowledged_consumed": 8, "acknowledged_waiting": 1, "acknowledged_lost": 0}
+    expected = {"commits": 6, "versions": 5, "epochs": 2, "consumed": 9, "accepted": 6, "stale": 1}
+    assert (
+        verdict.metrics.items()
+        >= (expected | {"overflow": 9, "lost": 2, "evaluation_entries": 1, "evaluation_games": 1}).items()
+    )
+    fates = {"acknowledged": 10, "acknowledged_consumed": 9, "acknowledged_waiting": 1, "acknowledged_lost": 0}
     assert verdict.metrics.items() >= fates.items()
 
 
@@ -113,7 +123,7 @@ def test_a_ledger_whose_beginning_was_trimmed_is_judged_from_there_on(oldest):
     verdict = judge(snapshot, JOURNALS)
     assert verdict.violations == []
     assert not verdict.complete
-    assert verdict.metrics["acknowledged_unseen"] == {1: 0, 2: 2, 3: 4, 4: 7, 5: 7}[oldest]
+    assert verdict.metrics["acknowledged_unseen"] == {1: 0, 2: 2, 3: 5, 4: 8, 5: 8}[oldest]
     # What comes after the oldest entry is still held to account.
     assert "lost" in kinds(replace(snapshot, streams={"a": StreamView(8, 1, (), ((7, 10),))}))
 
@@ -140,6 +150,13 @@ def test_a_ledger_whose_beginning_was_trimmed_is_judged_from_there_on(oldest):
             with_entry(2, rejected={"stale": ranges(a="7-3"), "invalid": ranges(a="7-3")}),
             {"verdict"},
         ),
+        ("an evaluation not counted", with_entry(2, counters=replace(THREE, evaluation_entries=0)), {"counter"}),
+        ("an evaluation's game not counted", with_entry(2, counters=replace(THREE, evaluation_games=0)), {"counter"}),
+        ("an evaluation's game counted twice", with_entry(2, counters=replace(THREE, evaluation_games=2)), {"counter"}),
+        ("an evaluation trained on too", with_entry(2, evaluations={}), {"counter", "version"}),
+        ("an evaluation rejected too", with_entry(2, evaluations=ranges(b="7-1")), {"verdict"}),
+        ("an evaluation of nothing", with_entry(2, evaluations=ranges(b="7-9")), {"verdict"}),
+        ("an evaluation as a training game", with_entry(2, counters=replace(THREE, games=3)), {"counter"}),
         ("another parent", with_entry(3, parent="c1"), {"chain"}),
         ("an epoch that falls", with_entry(4, epoch=0), {"chain"}),
         ("a version left out", with_entry(3, version=4), {"version"}),
@@ -157,7 +174,7 @@ def test_a_ledger_whose_beginning_was_trimmed_is_judged_from_there_on(oldest):
         ("no blob", replace(GOOD, blob=(POINTER, None)), {"digest"}),
         ("a version of another commit", replace(GOOD, versions={**GOOD.versions, (1, 3): "c1"}), {"version"}),
         ("a version missing", replace(GOOD, versions={(1, 1): "c0", (2, 5): "c5"}), {"version"}),
-        ("an entry that left by itself", replace(GOOD, streams={"b": StreamView(3, 0, (), ())}), {"stream"}),
+        ("an entry that left by itself", replace(GOOD, streams={"b": StreamView(4, 0, (), ())}), {"stream"}),
         ("pending and deleted", replace(GOOD, streams={"a": StreamView(8, 1, ((7, 9),), ((7, 10),))}), {"stream"}),
         ("a stream that is gone", replace(GOOD, streams={}), {"lost"}),
     ],

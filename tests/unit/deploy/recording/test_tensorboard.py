@@ -41,7 +41,9 @@ def steps(folder, tag=REWARD):
 def test_tags_are_those_that_users_of_stable_baselines3_look_for(folder):
     known = {"return_mean": 7.5, "length_mean": 20.0, "win_rate": 0.25, "policy_loss": -0.5, "value_loss": 2.0}
     more = {"entropy": 0.5, "kl": 0.125, "clip_fraction": 0.0625, "effective_rate": 0.75, "steps_per_second": 4000}
-    add(folder.metrics, an_update(3, **known, **more, metrics={"supply": 12.0, "none": None}, rejected={"stale": 4}))
+    labels = {"map": {"Ladder": {"games": 8, "return_mean": 0.5, "win_rate": None}}}
+    own = {"supply": 12.0, "none": None}
+    add(folder.metrics, an_update(3, **known, **more, metrics=own, rejected={"stale": 4}, labels=labels))
     add(
         folder.evaluations,
         {"version": 3, "steps": 300, "seconds": 0.5, "mean": 9.0, "std": 1.5, "episodes": 4, "wins": 3},
@@ -62,6 +64,7 @@ def test_tags_are_those_that_users_of_stable_baselines3_look_for(folder):
         "train/learning_rate": (300, 0.75),
         "train/n_updates": (300, 3.0),
         "custom/supply": (300, 12.0),
+        "by_map/Ladder/ep_rew_mean": (300, 0.5),
         "rejected/stale": (300, 4.0),
         "eval/mean_reward": (300, 9.0),
         "eval/std_reward": (300, 1.5),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.runs import make_header
 
@@ -52,6 +54,15 @@ def test_an_actor_that_begins_again_is_as_a_new_one():
     actor.consume(1, 0)
     actor.arrive(entry(30), 2.0, 1 + BATCHES)
     assert rate(actor, 1 + BATCHES) is None
+
+
+def test_games_that_evaluate_a_version_say_nothing_of_what_it_delivers():
+    actor = ActorFlow(0.0, 0)
+    actor.arrive(entry(10), 1.0, 0)
+    before = (actor.push, actor.unconsumed, actor.idle, actor.heard_s)
+    actor.arrive(replace(entry(500), evaluation=True), 2.0, 0)
+    assert (actor.push, actor.unconsumed, actor.idle, actor.heard_s) == before
+    assert actor.consume(2, 0)[STEPS] == 10
 
 
 def test_the_parts_of_one_fragment_are_one_push():

@@ -373,7 +373,7 @@ def test_every_key_of_a_run_carries_the_runs_name_as_its_hash_tag_and_no_two_are
     ]
     assert all(key.startswith("broodmind:{r1}:") and key.count("{") == 1 for key in made)
     assert len(set(made)) == len(made)
-    assert len(made) == 12 + 13
+    assert len(made) == 15 + 13
 
 
 # The run's spec.

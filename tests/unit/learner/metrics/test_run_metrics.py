@@ -172,6 +172,7 @@ def test_a_history_is_bounded_whatever_is_consumed():
         "rejected_by_lag": 1,
         "rejected_by_length": 53,
         "versions_passed": 256,
+        "labels": 0,
     }
     assert len(state["begin_order"]["waiting"]) == WAITING_MAX
     assert len(codec.encode(state)) < 400_000
