@@ -26,6 +26,7 @@ COMMANDS = {
         "check_game.check_game:check_game",
         "Play a game with random actions, and tell what is wrong with it.",
     ),
+    "evaluator": ("policies.evaluator_command:evaluator", "Choose the best version of a run while it is trained."),
     "config": ("config.config_command:config", "Print the effective configuration with help."),
     "status": ("observe.status:status", "Show the state of a run: version, counters, actors and lag."),
     "verify": ("audit.verify:verify_command", "Check that no trajectory was lost, counted twice or miscounted."),

@@ -48,6 +48,7 @@ class Slot:
     restart: bool = True  # False: it is not started again after exit code 0
     reports: bool = False  # whether it reports progress; see `supervised_child`
     limits: ProcessLimits = field(default_factory=ProcessLimits)
+    essential: bool = True  # False: the others go on without it where it would end the supervisor
     failures: int = 0  # in a row
     attempt: ChildProcess | None = None
     next_s: float = 0.0  # the earliest time of the next attempt
@@ -92,8 +93,8 @@ class Supervisor:
         """Start the processes that are due, kill those over a limit, and schedule the restart of those that ended.
 
         Raises:
-            ProcessFailed: if a slot failed too often in a row, or with an error that a restart cannot repair;
-                `exit_code` is the child's. With `pause_s`: only if all slots failed with such an error.
+            ProcessFailed: if an essential slot failed too often in a row, or with an error that a restart cannot
+                repair; `exit_code` is the child's. With `pause_s`: only if all of them failed with such an error.
         """
         for slot in self.slots:
             attempt = slot.attempt
@@ -107,9 +108,9 @@ class Supervisor:
                     self._schedule_restart(slot, self._close_attempt(slot, attempt))
             elif (ended := attempt.overdue(slot.limits)) is not None:
                 self._schedule_restart(slot, self._close_attempt(slot, attempt, ended))
-        given_up = [slot.given_up for slot in self.slots if slot.given_up is not None]
-        if given_up and len(given_up) == len(self.slots):
-            raise given_up[0]
+        given_up = [slot.given_up for slot in self.slots if slot.essential]
+        if (first := next(iter(given_up), None)) is not None and None not in given_up:
+            raise first
 
     def stop(self, grace_s: float = 10.0) -> None:
         """Let all processes drain, and kill those (with their sessions) that still run after `grace_s` seconds."""
@@ -175,7 +176,7 @@ class Supervisor:
         if fatal or (too_often and self._pause_s is None):
             error = ProcessFailed(_why_failed(slot, last, told))
             error.exit_code = last.exit_code or ProcessFailed.exit_code
-            if self._pause_s is None:
+            if self._pause_s is None and slot.essential:
                 raise error
             slot.given_up = error
             _log.warning("given up: a restart cannot repair this", name=slot.name, reason=last.reason)

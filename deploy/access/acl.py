@@ -68,7 +68,7 @@ _AUDITOR = (
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with the file and the new passwords.")
 def acl(given: Given, *, actors: str, server: str | None, hashes_given: Sequence[str], as_json: bool) -> None:
-    """Print an ACL file: users for the learner, an auditor (verify), a monitor (status) and each actor.
+    """Print an ACL file: users for the learner, an auditor (verify), an evaluator, a monitor (status) and each actor.
 
     The file is written to standard output, new passwords to standard error. The passwords are not stored anywhere. No
     user in the file can administer the server: add a line for an administrator if you need one.
@@ -103,6 +103,7 @@ def rights_of(run: str, actors: Sequence[str], *, introduces: bool) -> dict[str,
     }
     return {
         **{f"{run}~{role}": " ".join(rules) for role, rules in scripted.items()},
+        f"{run}~evaluator": " ".join([*common, "+multi", "+exec", *_evaluator(keys)]),
         f"{run}~monitor": " ".join([*common, "+info", *_monitor(keys)]),
         **{f"{run}~actor~{actor}": " ".join([*common, "+time", *_actor(keys, actor)]) for actor in actors},
     }
@@ -125,6 +126,14 @@ def _actor(keys: Keys, actor: str) -> list[str]:
         f"({_on('%R', keys.latest, keys.demand, keys.pattern('weights'))} +get +getrange)",
         f"({_on('%R', keys.evaluation, keys.candidate, keys.best)} +get +getrange)",
         f"({_on('%R', keys.versions)} +xread)",
+    ]
+
+
+def _evaluator(keys: Keys) -> list[str]:
+    """Rights to read the newest version, with the learner's state: all that a checkpoint has."""
+    return [
+        f"({_on('%R', keys.spec, keys.head, keys.stats)} +hget +hgetall)",
+        f"({_on('%R', keys.learner, keys.pattern('weights'))} +get)",
     ]
 
 

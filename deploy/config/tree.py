@@ -97,6 +97,37 @@ class LocalConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluationConfig:
+    """Evaluation while training, which chooses the best version."""
+
+    eval_every: Annotated[
+        int | None,
+        Setting(
+            "Evaluate whenever the run has trained on this many steps more; 0: only at the end.",
+            ge=0,
+            unit="steps",
+            auto="as often as eval_cpu allows",
+        ),
+    ] = None
+    choosing_episodes: Annotated[
+        int, Setting("Number of episodes of each evaluation that chooses the best version.", ge=1)
+    ] = 30
+    eval_cpu: Annotated[
+        float,
+        Setting(
+            "Share of the run's CPU time that evaluations while training take at most. With `broodmind evaluator`, of "
+            "the time of one core.",
+            gt=0,
+            le=1,
+        ),
+    ] = 0.05
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        check_settings(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of a run."""
 
@@ -141,6 +172,7 @@ class Config:
     supervision: SupervisionConfig = field(default_factory=SupervisionConfig)
     starcraft2: StarCraft2Config = field(default_factory=StarCraft2Config)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     local: LocalConfig = field(default_factory=LocalConfig)
     record: RecordConfig = field(default_factory=RecordConfig)
 

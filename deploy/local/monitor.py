@@ -14,6 +14,8 @@ from ..observe.run_view import look
 from .peak_memory import PeakMemory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...actors.supervision.supervisor import Supervisor
     from ...common.process.shutdown import Stop
     from ...common.server.keys import Keys
@@ -46,10 +48,12 @@ def follow(
     began_ms: int,
     run: LocalRun,
     record: LiveRecord,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> Seen:
     """Supervise the processes and show their progress, until the run is over or a stop is requested.
 
-    The run is over when the learner, which is the first slot, ends with exit code 0.
+    The run is over when the learner, which is the first slot, ends with exit code 0. If `goes_on` returns False, a stop
+    is requested.
 
     Raises:
         ProcessFailed: if the server ended, or another process failed too often.
@@ -81,6 +85,8 @@ def follow(
                     rejected.check(view, seconds)
                     progress.show(view, seconds)
                     record.look(seconds, seen.steps_before)
+                    if not goes_on():
+                        stop.request()
             time.sleep(_POLL_S)
         progress.note("stopping: games in play are not waited for" if stop.requested else "goal reached")
     return seen

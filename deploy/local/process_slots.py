@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..config.tree import Config
 
 _HEAVY_STAGGER_S = 3.0  # between the first starts of actors whose game takes a core and a gigabyte to load
+_EVALUATOR_DELAY_S = 10.0
 _STAGGER_S = 0.2  # between the first starts of those actors that exceed the number of cores
 
 
@@ -60,6 +61,19 @@ def actor_slots(given: Given, config: Config, actors: int, name: str, logs: Path
         )
 
     return [slot(index) for index in range(actors)]
+
+
+def evaluator_slot(given: Given, logs: Path) -> Slot:
+    """The slot of the evaluator, which starts late: a short run needs the processors and the memory for itself."""
+    return Slot(
+        "evaluator",
+        module_command(*child_arguments("evaluator", "evaluator")),
+        message=encode(given),
+        log=logs / "evaluator.log",
+        first_delay_s=_EVALUATOR_DELAY_S,
+        restart=False,
+        essential=False,
+    )
 
 
 def learner_slot(given: Given, logs: Path) -> Slot:

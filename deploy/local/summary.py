@@ -19,7 +19,7 @@ from ..observe.progress_figures import own_metrics
 from ..observe.run_view import look
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from ...actors.inference.policy import Policy
@@ -29,25 +29,29 @@ if TYPE_CHECKING:
     from ..config.tree import Config
     from ..observe.run_view import RunView
     from ..policies.evaluation import Evaluation
+    from ..policies.final_evaluation import FinalEvaluation
     from ..records.run_folder import RunFolder
     from .monitor import Seen
 
 _log = Log("summary")
 
 
-def evaluated(server: Server, keys: Keys, config: Config, seen: Seen, began_ms: int) -> dict[str, Any] | None:
-    """Evaluate the last version of a run that has ended, and summarise the run. None if it has no version."""
+def evaluated(
+    server: Server, keys: Keys, config: Config, folder: RunFolder, seen: Seen, began_ms: int
+) -> dict[str, Any] | None:
+    """Evaluate the last and the best version of a run that has ended, and summarise it. None if it has no version."""
     view = look(server, keys)
     if not view.head:
         return None
     if config.local.client:  # nobody but the bots can play the game
         counted = {"evaluation_games": int(view.head.get("evaluation_games", 0))}
-        return {**summarise(view, began_ms, seen, {}), **counted, **game_figures.summary(view.stats)}
-    from ..policies.evaluation import Plan, evaluations
+        return {**summarise(view, began_ms, seen, None), **counted, **game_figures.summary(view.stats)}
+    from ..policies.evaluator import EvaluatorTask
+    from ..policies.final_evaluation import evaluate_at_the_end
 
-    policy, spec = latest_policy(server, keys)
-    played = evaluations(policy, config.game, Plan(config.local.eval_episodes, spec.seed), config.game_args)
-    return summarise(view, began_ms, seen, played)
+    task = EvaluatorTask(config.game, config.evaluation.choosing_episodes, 0, config.game_args)
+    played = evaluate_at_the_end(server, keys, folder, task, config.local.eval_episodes)
+    return None if played is None else summarise(view, began_ms, seen, played)
 
 
 def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
@@ -60,14 +64,14 @@ def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
     return Policy(pointer, decode_weights(blob, pointer.digest, spec), spec), spec
 
 
-def summarise(view: RunView, began_ms: int, seen: Seen, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+def summarise(view: RunView, began_ms: int, seen: Seen, evaluation: FinalEvaluation | None) -> dict[str, Any]:
     """Make the summary of a run that has ended.
 
     `seconds` is the time from `began_ms` until the run was solved, or else until its last commit. `env_steps` counts
     all steps that the run was trained on, `steps_per_second` only those since `began_ms`. `evaluation` is the first of
-    the evaluations; if there are several, `evaluations` has all of them by name.
+    the last version's evaluations; if there are several, `evaluations` has all of them by name. `evaluation_best` and
+    `evaluations_best` are the best version's, in the same games. Both are None where nobody could play the game.
     """
-    played = {name: evaluation.to_json() for name, evaluation in evaluations.items()}
     head, stats = view.head, view.stats
     solved_ms = int(stats.get("solved_ms", 0))
     solved = solved_ms >= began_ms  # and not before this start, if the run was continued
@@ -80,13 +84,13 @@ def summarise(view: RunView, began_ms: int, seen: Seen, evaluations: Mapping[str
         "resumed_steps": seen.steps_before or 0,
         "steps_per_second": round((steps - (seen.steps_before or 0)) / max(seconds, 1e-3)),
         "games": int(head["games"]),
+        "epoch": int(head["epoch"]),
         "version": int(head["version"]),
         "return_mean": float(stats["return_mean"]) if "return_mean" in stats else None,
         "metrics": {name: float(value) for name, value in own_metrics(stats).items()},
         "rejected": {name: int(head[name]) for name in REJECTION_COUNTERS},
         "staleness": {name: float(stats.get(f"staleness_{name}", 0)) for name in ("p50", "p95", "max")},
-        "evaluation": next(iter(played.values()), None),
-        **({"evaluations": played} if len(played) > 1 else {}),
+        **_of_versions(evaluation),
         "peak_memory_mb": None if peak_mb is None else round(peak_mb),
     }
     return with_old_summary(summary)
@@ -104,14 +108,20 @@ def about_run(given: Given, config: Config, folder: RunFolder) -> dict[str, Any]
     }
 
 
-def write_summary(folder: RunFolder, summary: Mapping[str, Any]) -> str:
-    """Write summary.json, and return it as one line of JSON, in which a number that is not finite is null."""
-    line = json.dumps(finite(summary), allow_nan=False) + "\n"
+def conclude(summary: dict[str, Any], given: Given, config: Config, folder: RunFolder) -> None:
+    """Complete the summary, write it to summary.json, draw the curve, and say how the run ended.
+
+    In the summary a number that is not finite becomes None.
+    """
+    from ..records.learning_curve import draw_run
+
+    complete = finite({**summary, **about_run(given, config, folder)})
+    summary.update(complete)
     try:
-        folder.summary.write_text(line, encoding="utf-8")
+        folder.summary.write_text(json.dumps(summary, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as error:
         _log.warning("summary not written", file=folder.summary, error=error)
-    return line
+    report(summary, draw_run(folder, f"{config.game}, run {config.run}"), folder)
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401 - of JSON's types
@@ -121,6 +131,22 @@ def finite(value: Any) -> Any:  # noqa: ANN401 - of JSON's types
     if isinstance(value, list | tuple):
         return [finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _of_versions(evaluation: FinalEvaluation | None) -> dict[str, Any]:
+    if evaluation is None:
+        return {**_of_version("", None, {}), **_of_version("_best", None, {})}
+    best = {"epoch": evaluation.best_epoch, "version": evaluation.best_version}
+    return {**_of_version("", evaluation.last, {}), **_of_version("_best", evaluation.best, best)}
+
+
+def _of_version(suffix: str, evaluations: Mapping[str, Evaluation] | None, version: dict[str, int]) -> dict[str, Any]:
+    """The first of a version's evaluations, and all of them if there are several."""
+    if evaluations is None:
+        return {f"evaluation{suffix}": None}
+    played = {name: {**version, **each.to_json()} for name, each in evaluations.items()}
+    several = {f"evaluations{suffix}": played} if len(played) > 1 else {}
+    return {f"evaluation{suffix}": next(iter(played.values())), **several}
 
 
 def report(summary: dict[str, Any], picture: Path | None, folder: RunFolder) -> None:
@@ -135,17 +161,26 @@ def report(summary: dict[str, Any], picture: Path | None, folder: RunFolder) -> 
     if summary["metrics"]:
         own = "   ".join(f"{name} {mean:g}" for name, mean in summary["metrics"].items())
         click.echo(f"of the last 100 games: {own}", err=True)
-    for line in game_figures.lines(summary) if "by_label" in summary else []:
+    for line in game_figures.lines(summary) if "by_label" in summary else _evaluations_in_words(summary):
         click.echo(line, err=True)
-    of_games = {} if "by_label" in summary else summary.get("evaluations", {"": summary["evaluation"]})
-    for name, evaluation in of_games.items():
-        by = f" by {name}" if name else ""
-        wins = f", {evaluation['wins']} of {evaluation['episodes']} games won" if "wins" in evaluation else ""
-        click.echo(
-            f"greedy evaluation{by}: mean return {evaluation['mean']} over {evaluation['episodes']} games{wins}",
-            err=True,
-        )
     drawn = f", curve in {picture}" if picture else ""
     click.echo(f"record of the run, checkpoints and logs in {folder.path}{drawn}", err=True)
     install = "" if find_spec("tensorboard") else " (pip install tensorboard)"
     click.echo(f"curves: tensorboard --logdir {folder.path}{install}", err=True)
+
+
+def _evaluations_in_words(summary: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each evaluation of the last version, and of the best one if that is another."""
+    best = summary["evaluation_best"]
+    for suffix, which in (("", "last version"), ("_best", f"best version, {best['version']}" if best else "")):
+        if summary[f"evaluation{suffix}"] is None:
+            continue
+        if suffix and (best["epoch"], best["version"]) == (summary["epoch"], summary["version"]):
+            continue
+        of_version = summary.get(f"evaluations{suffix}", {"": summary[f"evaluation{suffix}"]})
+        for name, evaluation in of_version.items():
+            by = f" by {name}" if name else ""
+            wins = f", {evaluation['wins']} of {evaluation['episodes']} games won" if "wins" in evaluation else ""
+            yield (
+                f"greedy evaluation{by}, {which}: mean return {evaluation['mean']} over {evaluation['episodes']} games{wins}"
+            )

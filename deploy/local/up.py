@@ -7,9 +7,11 @@ that need numpy, which takes 15 MB of memory, are imported after the processes h
 from __future__ import annotations
 
 import itertools
+import json
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,11 +33,13 @@ from ..config.options import SettingsCommand, with_settings
 from ..recording.run_start import check_folder
 from ..records.run_folder import RunFolder
 from .embedded_server import EmbeddedServer
-from .process_slots import actor_slots, learner_slot
+from .process_slots import actor_slots, evaluator_slot, learner_slot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any, TextIO
 
+    from ...actors.supervision.supervisor import Slot
     from ..config.given import Given
     from ..config.tree import Config
     from .server_place import ServerPlace
@@ -44,7 +48,7 @@ INTERRUPTED = 130
 _NAME = "local"  # fixed, because the random numbers of an actor depend on its name
 _SETTINGS = (
     *("run", "game", "game_args", "game_spec", "seed", "algo", "connection", "algorithm", "network", "rollout"),
-    *("intake", "goal", "checkpointing", "archive", "lease", "actors", "supervision", "local", "record"),
+    *("intake", "goal", "checkpointing", "archive", "lease", "actors", "supervision", "evaluation", "local", "record"),
 )
 
 
@@ -58,18 +62,49 @@ def up(given: Given, *, as_json: bool) -> None:
     sys.exit(run_up(given, results if as_json else None))
 
 
+@dataclass(frozen=True, slots=True)
+class LocalRunEnd:
+    """How a run on this machine ended."""
+
+    folder: RunFolder
+    summary: Mapping[str, Any] | None  # as in summary.json; None if the run was stopped before its first version
+    interrupted: bool  # a stop was requested
+
+
 def run_up(given: Given, results: TextIO | None = None) -> int:
     """Start a run, follow it to its end and evaluate its policy. Returns the exit code.
 
     The results are written to `results` as one line of JSON; None: only in words, on standard error.
+    """
+    end = run_locally(given, _process_start_ms())
+    if end.summary is None:
+        return INTERRUPTED
+    if results is not None:
+        results.write(json.dumps(end.summary, allow_nan=False) + "\n")
+        results.flush()
+    if end.interrupted:
+        return INTERRUPTED
+    return NotSolved.exit_code if given.get("until_return") is not None and not end.summary["solved"] else 0
+
+
+def run_locally(given: Given, began_ms: int, goes_on: Callable[[RunFolder], bool] = lambda _: True) -> LocalRunEnd:
+    """Start a run, follow it to its end, evaluate its policy, and write and show its summary.
+
+    Args:
+        given: the settings.
+        began_ms: when it began, in milliseconds since 1970.
+        goes_on: called ten times a second; if it returns False, the run is stopped.
+
+    Raises:
+        ConfigError: if the settings do not fit together, or the folder has another run.
+        ProcessFailed: if the server ended, or another process failed too often.
     """
     check_local_run(given)
     given = for_local_run(given)
     config = effective(given)
     _check_game(config.game)
     url = server_url(given) if "redis" in given.values else None
-    began_ms, keys = _process_start_ms(), Keys(config.run)
-    folder = RunFolder(config.record.out or new_folder(config.run))
+    keys, folder = Keys(config.run), RunFolder(config.record.out or new_folder(config.run))
     check_folder(folder, config)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
@@ -79,10 +114,7 @@ def run_up(given: Given, results: TextIO | None = None) -> int:
             url = embedded.url
         else:
             _check_free(url, keys)
-        handed_over = hand_over(given.having(out=folder.path), url)
-        playing = 0 if config.local.client else config.actors.actors
-        actors = actor_slots(handed_over, config, playing, _NAME, folder.path)
-        supervisor = Supervisor([learner_slot(handed_over, folder.path), *actors])
+        supervisor = Supervisor(_slots(hand_over(given.having(out=folder.path), url), config, folder.path))
         stack.callback(supervisor.stop)
         supervisor.poll()
 
@@ -102,33 +134,18 @@ def run_up(given: Given, results: TextIO | None = None) -> int:
         run = LocalRun(config.run, config.game, config.goal)
         record = LiveRecord(folder, given, server, keys, began_ms)
         try:
-            seen = follow(server, keys, supervisor, embedded, stop, began_ms, run, record)
+            seen = follow(server, keys, supervisor, embedded, stop, began_ms, run, record, lambda: goes_on(folder))
+            supervisor.stop()
+
+            from .summary import conclude, evaluated
+
+            summary = evaluated(server, keys, config, folder, seen, began_ms)
         finally:
             supervisor.stop()
             record.finish()
-
-        from .summary import evaluated
-
-        summary = evaluated(server, keys, config, seen, began_ms)
-    if summary is None:  # stopped before the first commit
-        return INTERRUPTED
-    _tell(summary, given, config, folder, results)
-    if stop.requested:
-        return INTERRUPTED
-    return NotSolved.exit_code if config.goal.until_return is not None and not summary["solved"] else 0
-
-
-def _tell(summary: dict[str, Any], given: Given, config: Config, folder: RunFolder, results: TextIO | None) -> None:
-    """Write the summary of a run that has ended to its folder, in words, and to `results`."""
-    from ..records.learning_curve import draw_run
-    from .summary import about_run, report, write_summary
-
-    summary |= about_run(given, config, folder)
-    line = write_summary(folder, summary)
-    report(summary, draw_run(folder, f"{config.game}, run {config.run}"), folder)
-    if results is not None:
-        results.write(line)
-        results.flush()
+    if summary is not None:
+        conclude(summary, given, config, folder)
+    return LocalRunEnd(folder, summary, stop.requested)
 
 
 def check_local_run(given: Given) -> None:
@@ -167,6 +184,15 @@ def _check_game(name: str) -> None:
             "actors"
         )
     check_module(name)
+
+
+def _slots(given: Given, config: Config, logs: Path) -> list[Slot]:
+    """The run's processes, the learner first."""
+    playing = 0 if config.local.client else config.actors.actors
+    slots = [learner_slot(given, logs), *actor_slots(given, config, playing, _NAME, logs)]
+    if config.evaluation.eval_every != 0 and not config.local.client:  # nobody but the bots can play the game
+        slots.append(evaluator_slot(given, logs))
+    return slots
 
 
 def _check_free(url: str, keys: Keys) -> None:

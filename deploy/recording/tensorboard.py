@@ -104,7 +104,9 @@ class TensorBoardFiles:
             self._open().scalars(scalars, int(line["steps"]), self._time_of(line))
 
     def _time_of(self, evaluation: Mapping[str, Any]) -> float:
-        """The wall time of an evaluation, which has the run's seconds alone: by those of the newest update."""
+        """The wall time of an evaluation; where it has the run's seconds alone, by those of the newest update."""
+        if "time" in evaluation:
+            return float(evaluation["time"])
         if "time" not in self._newest:
             return time.time()
         ago_s = float(self._newest.get("seconds", 0.0)) - float(evaluation.get("seconds") or 0.0)

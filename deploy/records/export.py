@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
-from ...common.errors import ConfigError, LineageLost, WireError
+from ...common.errors import ConfigError, WireError
 from ...common.server.keys import Keys
 from ..config.effective import server_url
 from ..config.options import with_settings
 
 if TYPE_CHECKING:
-    from ...common.server.streams import Server
     from ...common.spec import RunSpec
     from ...common.wire.codec import Array
     from ...learner.persistence.run_snapshot import RunSnapshot
     from ..config.given import Given
 
-_LOOKS = 100  # how often a run is read at most until all of it is from one commit
 Layout = Literal["bot", "params"]
 
 
@@ -110,33 +108,17 @@ def _fits_the_bot(spec: RunSpec) -> bool:
 def _of_run(url: str, run: str) -> tuple[RunSnapshot, RunSpec]:
     from ...common.server.streams import Server
     from ...common.spec import READABLE, RunSpec
+    from ...learner.persistence.run_snapshot import read_snapshot
 
     keys, server = Keys(run), Server(url)
     try:
         raw = server.call("HGET", keys.spec, "json")
-        stored = _unmoved(server, keys) if raw else None
+        stored = read_snapshot(server, keys) if raw else None
     finally:
         server.close()
     if stored is None:
         raise ConfigError(f"run: {run!r}, expected the name of a run on this server")
     return stored, RunSpec.from_json(raw, formats=READABLE)
-
-
-def _unmoved(server: Server, keys: Keys) -> RunSnapshot | None:
-    """Read the run's snapshot. It is read again if the learner commits meanwhile, so that all is from one commit."""
-    from ...learner.persistence.run_snapshot import load_snapshot
-
-    for left in reversed(range(_LOOKS)):
-        try:
-            stored = load_snapshot(server, keys)
-            if stored is not None:
-                stored.trainer_state()
-        except LineageLost:
-            if not left:
-                raise
-        else:
-            return stored
-    return None
 
 
 def _float(raw: Any) -> float:  # noqa: ANN401 - an array as it travels

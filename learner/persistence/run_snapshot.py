@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _FORMAT = 1
 _MAX_BYTES = 2 << 30
 _MAX_ITEMS = 1 << 16  # cursors: one an actor
+_READS = 10  # of a run that commits so fast that its versions are deleted before they are read
 _FIELDS = {"format", "commit", "trainer", "history", "cursors", "lineage"}
 _OPTIONAL = {"evaluations"}
 
@@ -121,11 +122,29 @@ def load_snapshot(server: Server, keys: Keys) -> RunSnapshot | None:
         LineageLost: if there is a head, but not its weights or its learner state.
     """
     raw: list[bytes] = server.call("HGETALL", keys.head)
-    if not raw:
-        return None
+    return _snapshot(server, keys, raw, server.call("GET", keys.learner)) if raw else None
+
+
+def read_snapshot(server: Server, keys: Keys) -> RunSnapshot | None:
+    """Like `load_snapshot`, for those who do not hold the lease: all of the result is of one commit."""
+    for left in reversed(range(_READS)):
+        *_, replies = server.pipeline([("MULTI",), ("HGETALL", keys.head), ("GET", keys.learner), ("EXEC",)])
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        raw, learner = replies
+        try:
+            return _snapshot(server, keys, raw, learner) if raw else None
+        except LineageLost:  # commits have deleted the version meanwhile
+            if not left:
+                raise
+    raise AssertionError("the last read returns or raises")
+
+
+def _snapshot(server: Server, keys: Keys, raw: list[bytes], learner: bytes | None) -> RunSnapshot:
     fields = {name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)}
     head = Head(int(fields["epoch"]), int(fields["version"]), fields["commit"])
-    learner, weights = server.call("GET", keys.learner), server.call("GET", keys.weights(head.epoch, head.version))
+    weights = server.call("GET", keys.weights(head.epoch, head.version))
     if learner is None or weights is None:
         missing = keys.learner if learner is None else keys.weights(head.epoch, head.version)
         raise LineageLost(f"{missing}: missing, expected what version {head.version} was committed with")

@@ -61,6 +61,7 @@ TESTED_IN = {
     "deploy/local/process_slots.py": "integration/deploy/local/test_up.py",
     "deploy/recording/evaluations_file.py": "integration/test_evaluation_games.py",
     "deploy/local/serve.py": "integration/actors/serve/test_server.py",
+    "deploy/policies/evaluator_command.py": "integration/deploy/policies/test_evaluator.py",
     "deploy/recording/live_record.py": "integration/deploy/local/test_up.py",
     "learner/algorithms/batch_predictions.py": "unit/learner/maths/test_popart.py",
     "learner/algorithms/hyperparameters.py": "unit/deploy/config/test_tree.py",

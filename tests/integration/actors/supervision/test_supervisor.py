@@ -285,6 +285,21 @@ def test_the_supervisor_ends_only_when_all_slots_have_fatal_errors(supervise, sl
     assert caught.value.exit_code == ConfigError.exit_code
 
 
+def test_what_is_not_essential_is_given_up_and_the_others_continue(supervise, slot, tmp_path):
+    extra = slot("    sys.exit(1)", "extra", log=tmp_path / "log", essential=False)
+    hopeless = slot(f"    sys.exit({ConfigError.exit_code})", "hopeless", essential=False)
+    good = slot(STEADY, "good")
+    supervisor = supervise([extra, hopeless, good], restart_s=(0.01, 0.01))
+    polled(supervisor, lambda: extra.given_up and hopeless.given_up)
+    assert extra.failures == 5
+    supervisor.poll()
+    assert (extra.attempt, hopeless.attempt, good.exit_code) == (None, None, None)
+    good.attempt.close()
+    good.command = slot(f"    sys.exit({ConfigError.exit_code})").command
+    with pytest.raises(ProcessFailed, match="good exited with code 3"):
+        polled(supervisor, lambda: False)
+
+
 def test_a_slot_that_cannot_be_started_or_recorded_does_not_stop_the_others(supervise, slot, tmp_path):
     absent, good, ended = Slot("absent", ["/nowhere/at/all"]), slot(STEADY, "good"), slot("    pass", "ended")
     (tmp_path / "records").mkdir()  # no file to write to

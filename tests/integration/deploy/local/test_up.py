@@ -13,6 +13,7 @@ from support.learners import counters
 from support.runs import broodmind, last_json, processes_of
 from support.servers import PATIENCE_S, wait_until
 
+from broodmind import load
 from broodmind.common.errors import ConfigError
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import Server
@@ -48,6 +49,11 @@ def test_up_learns_and_leaves_nothing_but_its_folder(folder):
     assert summary["env_steps"] >= 20000
     assert summary["evaluation"].keys() == {"mean", "std", "ci95", "length_mean", "episodes", "wins"}
     assert summary["evaluation"]["episodes"] == 10
+    last = {"epoch": summary["epoch"], "version": summary["version"]}
+    assert summary["evaluation_best"] == {**summary["evaluation"], **last}  # there was no time to evaluate another
+    (line,) = read_lines(out / "evaluations.jsonl")
+    assert line.items() >= {**last, "steps": summary["env_steps"], "episodes": 30}.items()
+    assert load(out).version == summary["version"]
     assert summary["peak_memory_mb"] > 50
     # An actor that the machine leaves waiting is rightly told that its play is stale.
     assert not any(count for reason, count in summary["rejected"].items() if reason != "stale")

@@ -29,7 +29,7 @@ def users(text):
 
 def test_each_role_has_a_user_and_the_default_user_is_off():
     found = users(run_acl("--actors", "box1, box2", "--server", "valkey-9").stdout)
-    roles = ["zerg~learner", "zerg~auditor", "zerg~monitor", "zerg~actor~box1", "zerg~actor~box2"]
+    roles = ["zerg~learner", "zerg~auditor", "zerg~evaluator", "zerg~monitor", "zerg~actor~box1", "zerg~actor~box2"]
     assert list(found) == ["default", *roles]
     assert found.pop("default") == ["off"]
     assert all(rules[0] == "on" and rules[2:4] == ["resetchannels", "-@all"] for rules in found.values())
@@ -41,7 +41,7 @@ def test_passwords_are_printed_once_and_the_file_has_their_hashes():
     told = dict(line.split() for line in result.stderr.splitlines())
     found = users(result.stdout)
     assert set(told) == set(found) - {"default"}
-    assert len(set(told.values())) == 4
+    assert len(set(told.values())) == 5
     for user, password in told.items():
         assert len(password) >= 32
         assert found[user][1] == "#" + hashlib.sha256(password.encode()).hexdigest()
@@ -86,7 +86,7 @@ def test_names_whose_key_patterns_overlap_are_refused(actors):
 
 def test_similar_names_whose_key_patterns_do_not_overlap_are_accepted():
     found = users(run_acl("--actors", "box,box-01,box-0001,box-001-002", "--server", "valkey-9").stdout)
-    assert len(found) == 8
+    assert len(found) == 9
 
 
 @pytest.mark.parametrize(("server", "known"), [("redis-7.0", False), ("redis-7.2", True), ("valkey-9", True)])

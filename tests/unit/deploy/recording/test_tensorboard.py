@@ -154,3 +154,10 @@ def test_damaged_state_of_an_earlier_process_costs_nothing_but_time(folder):
     (folder.tensorboard / "position.json").write_text('{"metrics": {"end": -5}}')
     derive(folder)
     assert set(steps(folder)) == {100}
+
+
+def test_an_evaluation_of_a_run_without_an_update_is_a_point(folder):
+    """It was stopped before its first; so it has no seconds of training."""
+    add(folder.evaluations, {"version": 1, "steps": 0, "seconds": None, "time": 1.7e9, "mean": 9.0, "episodes": 4})
+    derive(folder)
+    assert scalars(folder.tensorboard)["eval/mean_reward"][0][:2] == (0, 9.0)

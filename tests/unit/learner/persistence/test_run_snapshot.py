@@ -8,7 +8,7 @@ from broodmind.common.errors import LineageLost, WireError
 from broodmind.common.server.keys import Keys
 from broodmind.learner.ledger.counters import Counters
 from broodmind.learner.ledger.head import Head
-from broodmind.learner.persistence.run_snapshot import LearnerState, encode_learner, load_snapshot
+from broodmind.learner.persistence.run_snapshot import LearnerState, encode_learner, load_snapshot, read_snapshot
 
 KEYS = Keys("run")
 HEAD = Head(2, 7, "c0ffee")
@@ -30,6 +30,24 @@ class Stored:
 
     def call(self, _command, key):
         return self.values[key]
+
+    def pipeline(self, commands):
+        replies = [self.call(*command) for command in commands[1:-1]]
+        return [b"OK", *[b"QUEUED"] * len(replies), replies]
+
+
+class Moving(Stored):
+    """A server whose run commits so often that a version is deleted before it is read, a few times."""
+
+    def __init__(self, times):
+        super().__init__()
+        self._times = times
+
+    def call(self, command, key):
+        if key == KEYS.weights(2, 7) and self._times:
+            self._times -= 1
+            return None
+        return super().call(command, key)
 
 
 def test_a_run_is_loaded_with_all_that_its_head_names():
@@ -60,3 +78,10 @@ def test_a_learner_state_of_another_form_is_refused():
     state = encode_learner(HEAD, LearnerState({}, {}, {"a": ("x", 1)}, {}))
     with pytest.raises(WireError, match=r"learner state: .*expected what a learner of this version wrote"):
         load_snapshot(Stored(learner=state), KEYS).learner_state()
+
+
+def test_a_reader_without_the_lease_reads_again_while_versions_are_deleted():
+    assert read_snapshot(Moving(5), KEYS) == load_snapshot(Stored(), KEYS)
+    assert read_snapshot(Stored(head=[]), KEYS) is None
+    with pytest.raises(LineageLost, match="missing, expected what version 7"):
+        read_snapshot(Moving(10**6), KEYS)
