@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from broodmind.common.spec import GameSpec
     from broodmind.deploy.policies.loading import load
     from broodmind.deploy.policies.policy import Policy
+    from broodmind.deploy.training.train import Run, train
 
     __version__: str
 
@@ -38,12 +39,14 @@ _HOMES = {
     "Limits": ".actors.transport.send_queue",
     "MultiDiscrete": ".common.actions",
     "Policy": ".deploy.policies.policy",
+    "Run": ".deploy.training.train",
     "Status": ".actors.client.agent",
     "Step": ".actors.games.vector_game",
     "TwoPlayerGame": ".actors.games.two_player_game",
     "VectorGame": ".actors.games.vector_game",
     "connect": ".actors.client.agent",
     "load": ".deploy.policies.loading",
+    "train": ".deploy.training.train",
 }
 
 __all__ = [
@@ -57,6 +60,7 @@ __all__ = [
     "Limits",
     "MultiDiscrete",
     "Policy",
+    "Run",
     "Status",
     "Step",
     "TwoPlayerGame",
@@ -64,6 +68,7 @@ __all__ = [
     "__version__",
     "connect",
     "load",
+    "train",
 ]
 
 

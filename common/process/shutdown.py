@@ -38,9 +38,13 @@ class Stop:
 def stop_on_signal() -> Iterator[Stop]:
     """Yield a Stop that SIGINT and SIGTERM request. A second signal ends the process at once.
 
-    Must be entered in the main thread. The earlier signal handlers are restored at the end.
+    The earlier signal handlers are restored at the end. In another thread than the main one, which no signal reaches,
+    it is a plain Stop.
     """
     stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if stop.requested:

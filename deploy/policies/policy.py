@@ -9,17 +9,20 @@ import numpy as np
 from ...common.actions import Box, Discrete
 from ...common.errors import ConfigError
 from ...common.policy.distributions import distribution, scaled_to_bounds
+from ...common.policy.flat_observations import flatten
 from ...common.policy.network import LOG_STD, policy_outputs, prepare, value_outputs
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ...actors.inference.policy import Policy as ActorPolicy
+    from ...common.observation_parts import ObservationPart
     from ...common.policy.distributions import ActionArray, Distribution
     from ...common.policy.network import Params
     from ...common.spec import GameSpec, RunSpec
 
 _VALUE_BIAS = "value/b"
+_MASK = "action_mask"  # a key of observations that are dicts
 
 
 class Policy:
@@ -52,7 +55,7 @@ class Policy:
 
     def act(
         self,
-        observation: ArrayLike,
+        observation: Any,  # noqa: ANN401 - as the game has it
         greedy: bool = True,
         *,
         mask: ArrayLike | None = None,
@@ -61,28 +64,32 @@ class Policy:
         """The action for an observation, or the actions for a batch of them, in the game's units.
 
         Args:
-            observation: one, of the game's observation shape, or a batch, [B, *observation shape].
+            observation: one, of the game's observation shape, or a batch, [B, *observation shape]. Of a game whose
+                observations are dicts, tuples or options' numbers it may be in that form, a batch with B in each array.
             greedy: take the most probable action; False: draw it from the policy's distribution.
-            mask: the allowed actions, [A] for one observation or [B, A]; required if the game has masks. With several
-                choices A is the number of options of all of them, one after the other.
+            mask: the allowed actions, [A] for one observation or [B, A]; required if the game has masks, unless the
+                observation is a dict with an `action_mask`. With several choices A is the number of options of all of
+                them, one after the other.
             rng: draws the actions if `greedy` is False; None: a generator of the policy's own, freshly seeded.
 
         Returns:
             For a Discrete space an int, counted from 0 (add the space's `start`). For a MultiDiscrete space int32 [D],
-            counted from 0. For a Box float32 [D] (a space of more dimensions flattened), clipped to its bounds. For a
-            batch an array with B of these.
+            counted from 0. For a Box float32 [D], clipped to its bounds. Spaces of more dimensions, tuples and dicts
+            are flat, in the order of the space. For a batch an array with B of these.
 
         Raises:
             ConfigError: if the observation or the mask is not of the game's form.
         """
         observations, single = self._observations(observation)
+        if mask is None and isinstance(observation, dict):
+            mask = observation.get(_MASK)
         choice = self.distribution(observations, self._masks(mask, len(observations), single=single))
         actions = self._for_game(choice.best() if greedy else choice.sample(rng or self._rng))
         if not single:
             return actions
         return int(actions[0]) if isinstance(self.game.actions, Discrete) else actions[0]
 
-    def value(self, observation: ArrayLike) -> float | NDArray[np.float32]:
+    def value(self, observation: Any) -> float | NDArray[np.float32]:  # noqa: ANN401 - as the game has it
         """The estimated discounted return from an observation on; [B] for a batch of them.
 
         Raises:
@@ -108,8 +115,10 @@ class Policy:
 
         return ActorPolicy(Pointer(self.epoch, self.version, "", "", 0), self.params, self.spec)
 
-    def _observations(self, raw: ArrayLike) -> tuple[NDArray[Any], bool]:
+    def _observations(self, raw: Any) -> tuple[NDArray[Any], bool]:  # noqa: ANN401 - as the game has them
         """A batch of observations, and whether a single one was given."""
+        if self.game.observation_parts and _has_parts(raw, self.game.observation_parts):
+            return self._of_parts(raw)
         shape, dtype = self.game.observation_shape, self.game.observation_dtype
         found = np.asarray(raw)
         if found.dtype.kind not in "biuf" or (dtype == "uint8" and found.dtype != np.uint8):
@@ -122,9 +131,25 @@ class Policy:
             )
         with np.errstate(over="ignore"):
             observations = found.astype(dtype, copy=False)
-        if dtype != "uint8" and not np.isfinite(observations).all():
+        return self._finite(observations[None] if single else observations), single
+
+    def _of_parts(self, raw: Any) -> tuple[NDArray[Any], bool]:  # noqa: ANN401 - dicts and tuples of arrays
+        parts = self.game.observation_parts
+        try:
+            first = np.asarray(_at(raw, parts[0].path))
+            single = first.shape == parts[0].shape
+            batch = _batched(raw) if single else raw
+            rows = 1 if single else len(first)
+            with np.errstate(over="ignore"):
+                observations = flatten(parts, batch, rows, self.game.observation_dtype)
+        except (ValueError, TypeError, LookupError) as error:
+            raise ConfigError(f"observation: {error}, expected one of {self.game.name}") from error
+        return self._finite(observations.reshape(rows, *self.game.observation_shape)), single
+
+    def _finite(self, observations: NDArray[Any]) -> NDArray[Any]:
+        if observations.dtype != np.uint8 and not np.isfinite(observations).all():
             raise ConfigError("observation: not finite, expected finite numbers")
-        return (observations[None] if single else observations), single
+        return observations
 
     def _masks(self, raw: ArrayLike | None, batch: int, *, single: bool) -> NDArray[np.bool_] | None:
         sizes = self.game.actions.sizes
@@ -150,3 +175,25 @@ class Policy:
         if not isinstance(self.game.actions, Box):
             return actions
         return scaled_to_bounds(actions, self.game.actions.low, self.game.actions.high).astype(np.float32)
+
+
+def _has_parts(raw: Any, parts: tuple[ObservationPart, ...]) -> bool:  # noqa: ANN401
+    """Whether an observation is in the game's own form, and not flat: a dict, a tuple, or the numbers of options."""
+    if parts[0].path:
+        return isinstance(raw, dict | tuple)
+    return parts[0].kind == "one_hot" and np.asarray(raw).dtype.kind in "iu"
+
+
+def _batched(raw: Any) -> Any:  # noqa: ANN401 - dicts and tuples of arrays
+    """One observation as a batch of one."""
+    if isinstance(raw, dict):
+        return {name: _batched(each) for name, each in raw.items()}
+    if isinstance(raw, tuple):
+        return tuple(map(_batched, raw))
+    return np.asarray(raw)[None]
+
+
+def _at(raw: Any, path: tuple[str | int, ...]) -> Any:  # noqa: ANN401 - dicts and tuples of arrays
+    for key in path:
+        raw = raw[key]
+    return raw

@@ -14,7 +14,7 @@ from broodmind.common import deprecated
 # What is listed here may not be taken away without a deprecation.
 PUBLIC = {
     *("Agent", "Box", "BroodmindError", "ConfigError", "Discrete", "Episode", "GameSpec", "Limits", "MultiDiscrete"),
-    *("Policy", "Status", "Step", "TwoPlayerGame", "VectorGame", "__version__", "connect", "load"),
+    *("Policy", "Run", "Status", "Step", "TwoPlayerGame", "VectorGame", "__version__", "connect", "load", "train"),
 }
 
 

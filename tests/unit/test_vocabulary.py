@@ -48,7 +48,6 @@ REPLACED = {
     "set_aside": "reject_accepted",
     "Known": "LastKnownState",
     "lost_to": "may_have_lost",
-    "Run": "RunState",
     "Stored": "RunSnapshot",
     "Origin": "WarmStart",
     "Suspect": "PoisonCandidate",

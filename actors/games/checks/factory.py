@@ -8,6 +8,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ....common import deprecated
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ..vector_game import VectorGame
 
 BUILT_IN = ("TinyZerg", "ConnectFour", "starcraft2")
+_SCRIPT = ".py"
+_importing: list[str] = []  # scripts
 _NAMES_MAX = 8  # of a module's, in a message
 
 
@@ -27,13 +30,15 @@ def own_factory(name: str) -> Any:  # noqa: ANN401 - whatever a user's module ho
 
     None if the name is a Gymnasium id of the form module:Env-v0.
 
+    A module may be a script, by its path: games/script.py:attribute.
+
     Raises:
         ConfigError: naming the module, and what it has instead.
     """
-    module_name, _, attribute = name.partition(":")
+    module_name, _, attribute = name.rpartition(":")
     _search_the_current_folder()
     try:
-        module = importlib.import_module(module_name)
+        module = _script(name, module_name) if module_name.endswith(_SCRIPT) else importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (error.name == module_name or module_name.startswith(f"{error.name}.")):
             raise ConfigError(f"game: {name!r}, expected {module_name} to be an importable module") from error
@@ -59,6 +64,37 @@ def check_module(name: str) -> None:
     found = package and (importlib.util.find_spec(package) or importlib.machinery.PathFinder.find_spec(package, here))
     if not found:
         raise ConfigError(f"game: {name!r}, expected {package} to be an importable module")
+
+
+def _script(name: str, path: str) -> Any:  # noqa: ANN401 - a module
+    """Import a script as `multiprocessing` does: it is not `__main__`, and what it guards by that is not run."""
+    file = Path(path).resolve()
+    known = f"broodmind_script_{file.stem}"
+    if (loaded := sys.modules.get(known)) is not None and getattr(loaded, "__file__", None) == str(file):
+        return loaded
+    if not file.is_file():
+        raise ConfigError(f"game: {name!r}, expected {path} to be a script")
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))  # where a script finds the modules beside it
+    spec = importlib.util.spec_from_file_location(known, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[known] = module
+    _importing.append(known)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[known]
+        raise
+    finally:
+        _importing.pop()
+    return module
+
+
+def is_importing_script() -> bool:
+    """Whether this is called by a script that is being imported for its factory."""
+    return bool(_importing)
 
 
 def of_copies(name: str, made: object) -> VectorGame | TwoPlayerGame:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from broodmind import Box, BroodmindError, Discrete, GameSpec, MultiDiscrete
+from broodmind.actors.games.adapter.observation_space import observation_layout
 from broodmind.actors.inference.batched_inference import to_game_action
 from broodmind.actors.inference.policy import Policy as ActorPolicy
 from broodmind.common.policy.network import MEAN, SCALE, initial_params
@@ -112,7 +114,9 @@ def test_drawn_actions_differ_and_repeat_with_a_generator_of_the_same_seed():
     drawn = [policy.act(observation, greedy=False, rng=np.random.default_rng(seed)) for seed in (3, 3, 4)]
     np.testing.assert_array_equal(drawn[0], drawn[1])
     assert (drawn[0] != drawn[2]).any()
-    assert (policy.act(observation, greedy=False) != policy.act(observation, greedy=False)).any()
+    many = np.tile(observation, (50, 1, 1))
+    policy = Policy(made(spec := spec_of(Discrete(5))), spec)
+    assert len(set(policy.act(many, greedy=False).tolist())) > 1
 
 
 def test_values_are_one_number_for_each_observation():
@@ -161,3 +165,59 @@ def test_a_mask_for_numbers_is_refused():
     policy = Policy(made(spec := spec_of(ACTIONS["box"])), spec)
     with pytest.raises(BroodmindError, match="mask: given, expected none"):
         policy.act(np.zeros((2, 3)), mask=[True, True])
+
+
+MIXED = spaces.Dict(
+    {
+        "place": spaces.Box(-1, 1, (2,)),
+        "kind": spaces.Discrete(3, start=1),
+        "more": spaces.Tuple([spaces.MultiBinary(2)]),
+    }
+)
+
+
+def test_an_observation_of_several_parts_is_taken_in_the_games_own_form():
+    parts = observation_layout("toy", MIXED).parts
+    game = GameSpec("toy", (7,), Discrete(4), observation_parts=parts)
+    policy = Policy(made(spec := RunSpec(game, NetworkSpec((16, 8)))), spec)
+    MIXED.seed(3)
+    samples = [MIXED.sample() for _ in range(20)]
+    flat = np.array([spaces.utils.flatten(MIXED, each) for each in samples], np.float32)
+    batch = {
+        "place": np.stack([each["place"] for each in samples]),
+        "kind": np.array([each["kind"] for each in samples]),
+        "more": (np.stack([each["more"][0] for each in samples]),),
+    }
+    np.testing.assert_array_equal(policy.act(batch), policy.act(flat))
+    np.testing.assert_array_equal(policy.value(batch), policy.value(flat))
+    assert [policy.act(each) for each in samples] == [policy.act(row) for row in flat]
+    assert len(set(policy.act(flat).tolist())) > 1
+    for wrong, line in (
+        ({**samples[0], "kind": 0}, "kind: 0, expected 1 to 3"),
+        ({**samples[0], "place": np.zeros(3)}, r"place: shape \(3,\), expected \(2,\)"),
+        ({"kind": 1}, "missing from the observation"),
+    ):
+        with pytest.raises(BroodmindError, match=f"observation: .*{line}"):
+            policy.act(wrong)
+
+
+def test_the_mask_is_taken_from_an_observation_that_has_one():
+    layout = observation_layout(
+        "toy", spaces.Dict({"x": spaces.Box(-1, 1, (2,)), "action_mask": spaces.MultiBinary(3)})
+    )
+    game = GameSpec("toy", layout.shape, Discrete(3), masked=layout.masked, observation_parts=layout.parts)
+    policy = Policy(made(spec := RunSpec(game, NetworkSpec((16, 8)))), spec)
+    for action in range(3):
+        only = np.arange(3) == action
+        assert policy.act({"x": np.ones(2), "action_mask": only.astype(np.int8)}) == action
+        assert policy.act(np.ones(2), mask=only) == action
+
+
+def test_an_option_s_number_is_an_observation_by_itself():
+    parts = observation_layout("toy", spaces.Discrete(5, start=2)).parts
+    game = GameSpec("toy", (5,), Discrete(4), observation_parts=parts)
+    policy = Policy(made(spec := RunSpec(game, NetworkSpec((16, 8)))), spec)
+    flat = np.eye(5, dtype=np.float32)
+    assert [policy.act(number) for number in range(2, 7)] == policy.act(flat).tolist()
+    assert policy.act(np.arange(2, 7)).tolist() == policy.act(flat).tolist()
+    assert policy.act(flat[3]) == policy.act(5)

@@ -69,3 +69,17 @@ def test_a_missing_module_is_found_out_without_importing_anything(module):
 
 def test_a_registered_id_after_the_module_is_no_factory():
     assert own_factory("gymnasium:CartPole-v1") is None
+
+
+def test_a_script_is_found_by_its_path_and_what_it_guards_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "games").mkdir()
+    (tmp_path / "games" / "beside.py").write_text("VALUE = 5")
+    script = "import beside\ndef make():\n    return beside.VALUE\nif __name__ == '__main__':\n    raise SystemExit\n"
+    (tmp_path / "games" / "script.py").write_text(script)
+    assert own_factory("games/script.py:make")() == 5
+    assert own_factory(f"{tmp_path}/games/script.py:make") is own_factory("games/script.py:make")
+    with pytest.raises(ConfigError, match=r"module broodmind_script_script has no mak; it has make"):
+        own_factory("games/script.py:mak")
+    with pytest.raises(ConfigError, match=r"game: 'no.py:make', expected no.py to be a script"):
+        own_factory("no.py:make")
