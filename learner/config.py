@@ -204,7 +204,8 @@ class CheckpointConfig:
     init_from: Annotated[
         Path | None,
         Setting(
-            "File with the policy that a new run starts with: a model of the original bot, an export, or a checkpoint."
+            "What a new run starts with: a model of the original bot, an export, a checkpoint, or a run's folder with "
+            "its best version."
         ),
     ] = None
 

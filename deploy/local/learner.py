@@ -13,7 +13,7 @@ from ...common.process.shutdown import stop_on_signal, stop_with_parent
 from ..config.options import SettingsCommand, with_settings
 from ..recording.run_recorder import RunRecorder
 from ..recording.run_start import check_folder
-from ..records.run_folder import RunFolder
+from ..records.run_folder import RunFolder, policy_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def learner(given: Given, *, inherit: str | None) -> None:
     from ..config.game_of_run import check_game_spec, game_of_run
 
     check_game_spec(given)
-    given = keeping_checkpoints(given)
+    given = starting_from_a_file(keeping_checkpoints(given))
     check_record(effective(given))  # before a game is made, so that invalid settings are reported at once
     with stop_on_signal() as stop:
         if inherit is not None:
@@ -59,6 +59,12 @@ def keeping_checkpoints(given: Given) -> Given:
     """The settings, with checkpoints in the run's folder if there is one and no other place was given."""
     out = given.get("out")
     return given if out is None else given.defaulting(checkpoint_dir=RunFolder(out).checkpoints)
+
+
+def starting_from_a_file(given: Given) -> Given:
+    """The settings, with the best checkpoint where `init_from` is a run's folder. Raises ConfigError if it has none."""
+    init_from = given.get("init_from")
+    return given.having(init_from=policy_file(init_from)) if init_from is not None and init_from.is_dir() else given
 
 
 def check_record(config: Config) -> None:

@@ -46,11 +46,10 @@ def evaluated(
     if config.local.client:  # nobody but the bots can play the game
         counted = {"evaluation_games": int(view.head.get("evaluation_games", 0))}
         return {**summarise(view, began_ms, seen, None), **counted, **game_figures.summary(view.stats)}
-    from ..policies.evaluator import EvaluatorTask
+    from ..policies.evaluator import task_of
     from ..policies.final_evaluation import evaluate_at_the_end
 
-    task = EvaluatorTask(config.game, config.evaluation.choosing_episodes, 0, config.game_args)
-    played = evaluate_at_the_end(server, keys, folder, task, config.local.eval_episodes)
+    played = evaluate_at_the_end(server, keys, folder, task_of(config), config.local.eval_episodes)
     return None if played is None else summarise(view, began_ms, seen, played)
 
 
@@ -181,6 +180,5 @@ def _evaluations_in_words(summary: Mapping[str, Any]) -> Iterator[str]:
         for name, evaluation in of_version.items():
             by = f" by {name}" if name else ""
             wins = f", {evaluation['wins']} of {evaluation['episodes']} games won" if "wins" in evaluation else ""
-            yield (
-                f"greedy evaluation{by}, {which}: mean return {evaluation['mean']} over {evaluation['episodes']} games{wins}"
-            )
+            played = f"{evaluation['mean']} over {evaluation['episodes']} games{wins}"
+            yield f"greedy evaluation{by}, {which}: mean return {played}"

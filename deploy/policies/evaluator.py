@@ -20,13 +20,14 @@ from ...common.spec import READABLE, RunSpec
 from ...common.wire.weights import Pointer
 from ...learner.persistence.run_snapshot import read_snapshot
 from .best_version import BestVersion
-from .evaluation import Plan, evaluations
+from .evaluation import COPIES, Plan, evaluations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ...common.process.shutdown import Stop
     from ...learner.persistence.run_snapshot import RunSnapshot
+    from ..config.tree import Config
     from ..records.run_folder import RunFolder
     from .cpu_budget import CpuBudget
 
@@ -45,6 +46,19 @@ class EvaluatorTask:
     episodes: int  # of each evaluation
     every_steps: int  # trained between two evaluations; 0: as often as its CPU time allows
     game_args: Mapping[str, Any] = field(default_factory=dict)
+    copies: int = COPIES  # of the game at most; an actor has no more
+
+
+def task_of(config: Config) -> EvaluatorTask:
+    """What the settings say that an evaluator does."""
+    chosen = config.evaluation
+    return EvaluatorTask(
+        config.game,
+        chosen.choosing_episodes,
+        chosen.eval_every or 0,
+        config.game_args,
+        min(COPIES, config.actors.envs),
+    )
 
 
 class _Stopped(Exception):
@@ -106,7 +120,7 @@ def choose(
     between_steps: Callable[[], None] = lambda: None,
 ) -> bool:
     """Evaluate a version in the games that choose the best one, and record it. Returns whether it is the best now."""
-    plan = Plan(task.episodes, spec.seed, _CHOOSING)
+    plan = Plan(task.episodes, spec.seed, _CHOOSING, copies=task.copies)
     played = evaluations(policy_of(snapshot, spec), task.game, plan, task.game_args, between_steps)
     return best.add(snapshot, spec, played)
 

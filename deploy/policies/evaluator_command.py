@@ -21,7 +21,7 @@ _NICE = 10  # beside the learner and the actors, which the processor is for
 
 
 @click.command(cls=SettingsCommand)
-@with_settings("run", "game", "game_args", "connection", "evaluation", "out", inherits=True)
+@with_settings("run", "game", "game_args", "connection", "evaluation", "envs", "out", inherits=True)
 def evaluator(given: Given, *, inherit: str | None) -> None:
     """Evaluate versions of a run while it is trained, until Ctrl-C.
 
@@ -31,14 +31,13 @@ def evaluator(given: Given, *, inherit: str | None) -> None:
     prepare_to_compute()
     from ..records.run_folder import RunFolder
     from .cpu_budget import CpuBudget, cpu_of_local_run, cpu_of_one_core
-    from .evaluator import EvaluatorTask, evaluate_while_training
+    from .evaluator import evaluate_while_training, task_of
 
     config = effective(given)
     out = given.get("out")
     if out is None:
         raise ConfigError("out: none, expected a folder for evaluations.jsonl and the best version")
-    chosen = config.evaluation
-    task = EvaluatorTask(config.game, chosen.choosing_episodes, chosen.eval_every or 0, config.game_args)
+    task = task_of(config)
     with stop_on_signal() as stop:
         if inherit is not None:
             stop_with_parent(stop)
@@ -46,5 +45,5 @@ def evaluator(given: Given, *, inherit: str | None) -> None:
                 os.nice(_NICE)
         measure = cpu_of_local_run(os.getppid()) if inherit is not None else cpu_of_one_core()
         evaluate_while_training(
-            server_url(given), config.run, task, RunFolder(out), CpuBudget(chosen.eval_cpu, measure), stop
+            server_url(given), config.run, task, RunFolder(out), CpuBudget(config.evaluation.eval_cpu, measure), stop
         )

@@ -54,7 +54,7 @@ def evaluate_at_the_end(
     if found is None:
         return None
     snapshot, spec = found
-    plan, last = Plan(episodes, spec.seed), policy_of(snapshot, spec)
+    plan, last = Plan(episodes, spec.seed, copies=task.copies), policy_of(snapshot, spec)
 
     def evaluated(policy: Policy) -> dict[str, Evaluation]:
         return evaluations(policy, task.game, plan, task.game_args)

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-# Where a run is, and not how it goes: names, places and processes' own affairs.
-_PLACES = {"run", "name", "out", "checkpoint_dir", "archive", "journal", "records", "spool_dir", "serve"}
-_TABLES_OF_PLACES = {"connection", "lease", "supervision", "serve", "starcraft2"}
+# Where a run is, when it ends and how it is evaluated, and not how it goes.
+_BESIDE = {"run", "name", "journal"}
+_TABLES_BESIDE = {
+    *("connection", "goal", "checkpointing", "archive", "lease", "supervision"),
+    *("serve", "evaluation", "local", "record"),
+}
 SEED = "seed"
 _IDENTITY = ("game", "game_args", "algo")
 
@@ -37,7 +40,7 @@ def run_folders(paths: Iterable[Path]) -> list[RunFolder]:
 
 
 def settings_of(folder: RunFolder) -> dict[str, Any]:
-    """A run's settings by name, with game, algorithm and seed, and without places. Empty if there is no record."""
+    """A run's settings by name, with game, algorithm and seed: all that says how it goes. Empty if it has no record."""
     try:
         raw = tomllib.loads(folder.config.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -48,7 +51,11 @@ def settings_of(folder: RunFolder) -> dict[str, Any]:
 
 
 def differing(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of the settings in which runs differ, seeds apart, in the order of the first run's."""
+    """The names of the settings in which runs differ, seeds apart, in the order of the first run's.
+
+    Runs without settings, of which there is no record, are left out.
+    """
+    runs = [run for run in runs if run]
     names = dict.fromkeys(name for run in runs for name in run if name != SEED)
     return [name for name in names if any(run.get(name) != runs[0].get(name) for run in runs)]
 
@@ -61,7 +68,7 @@ def telling(runs: Sequence[Mapping[str, Any]], given: Collection[str]) -> list[s
         given: the names of the settings that were given to one of them. The others follow from these: an algorithm's
             own hyperparameters, and defaults that depend on the game.
     """
-    names = differing(runs)
+    names, runs = differing(runs), [run for run in runs if run]
     in_all = [name for name in names if all(name in run for run in runs)]
     for some in ([name for name in names if name in given or name in _IDENTITY], in_all):
         if some and _as_different(runs, some, names):
@@ -82,7 +89,9 @@ def _as_different(runs: Sequence[Mapping[str, Any]], some: Sequence[str], names:
 
 
 def in_words(settings: Mapping[str, Any], names: Iterable[str]) -> str:
-    """Settings as they would be typed: `learning_rate=0.001 algo=vtrace`."""
+    """Settings as they would be typed: `learning_rate=0.001 algo=vtrace`. Nothing for a run of which none are known."""
+    if not settings:
+        return ""
     return " ".join(f"{name}={shown(settings.get(name))}" for name in names)
 
 
@@ -101,7 +110,7 @@ def shown(value: Any) -> str:  # noqa: ANN401 - of TOML's types
 
 def _flat(table: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     for name, value in table.items():
-        if name in _PLACES or name in _TABLES_OF_PLACES:
+        if name in _BESIDE or name in _TABLES_BESIDE:
             continue
         if isinstance(value, dict) and name != "game_args":
             yield from _flat(value)

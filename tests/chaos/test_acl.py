@@ -31,194 +31,194 @@ RUN, ACTORS, OTHER_RUN = "zerg", ("box1", "box2"), "carts"
 KEYS = Keys(RUN)
 ADMIN = "user admin on >admin ~* &* +@all\n"  # of the tests, and of whoever runs a server
 
-# Who may (a: an actor, l: the learner, m: the monitor, v: the auditor, who verifies), and what. `own` and `other` are
-# actors, of which the actor at hand is the first.
+# Who may (a: an actor, l: the learner, m: the monitor, v: the auditor, who verifies, e: the evaluator), and what. `own`
+# and `other` are actors, of which the actor at hand is the first.
 MATRIX = """
-    a l - -  XADD {trajectories}own 9-1 v 1
-    a l - -  XADD {trajectories}own-007 9-1 v 1
-    - l - -  XADD {trajectories}other 9-1 v 1
-    - l - -  XADD {trajectories}other-007 9-1 v 1
-    - l - -  XADD {trajectories}own-1000 9-1 v 1
-    - l - -  XADD {trajectories}own2 9-1 v 1
-    - l - -  XADD {trajectories}other MAXLEN 0 * v 1
-    - l - -  XADD {trajectories}other 18446744073709551615-18446744073709551615 v 1
-    - l - -  XADD {P}versions * v 1
-    - l - -  XADD {P}rejected * v 1
-    a l m -  XLEN {trajectories}own
-    - l m -  XLEN {trajectories}other
-    - l m -  XLEN {P}versions
-    - - - v  XRANGE {trajectories}own - +
-    - - - v  XRANGE {trajectories}other - +
-    - - - -  XREVRANGE {trajectories}own + -
-    - - - -  XREAD STREAMS {trajectories}own 0
-    - - - -  XREAD STREAMS {trajectories}other 0
-    - - - -  XREAD STREAMS {P}versions {trajectories}own 0 0
-    - l - -  XREADGROUP GROUP learner mind STREAMS {trajectories}own >
-    - l - -  XREADGROUP GROUP learner mind STREAMS {trajectories}other >
-    - l - -  XGROUP CREATE {trajectories}own g 0
-    - - - -  XGROUP DESTROY {trajectories}own learner
-    - - - -  XGROUP SETID {trajectories}other learner $
-    - l - -  XACK {trajectories}own learner 1-1
-    - l - -  XDEL {trajectories}own 1-1
-    - l - -  XDEL {trajectories}other 1-1
-    - - - -  XTRIM {trajectories}own MAXLEN 0
-    - - - -  XTRIM {trajectories}other MAXLEN 0
-    - - - -  XSETID {trajectories}other 9-9
-    - l - -  XCLAIM {trajectories}other learner thief 0 1-1
-    - - - -  XAUTOCLAIM {trajectories}other learner thief 0 0
-    - l m v  XPENDING {trajectories}other learner
-    - - m v  XINFO GROUPS {trajectories}other
-    - - m -  XINFO CONSUMERS {trajectories}other learner
-    - - - v  XINFO STREAM {trajectories}own
-    - - - v  XINFO STREAM {trajectories}other FULL
-    a - m -  XREAD COUNT 1 STREAMS {P}versions 0
-    - - m v  XRANGE {P}versions - +
-    - - m v  XRANGE {P}ledger - +
-    - l - -  XADD {P}ledger * v 1
-    - - - -  XTRIM {P}ledger MAXLEN 0
-    - - m -  XREVRANGE {P}rejected + - COUNT 1
-    a l - -  HSET {actors}own state playing
-    a l - -  HSET {actors}own-007 state playing
-    - l - -  HSET {actors}other state playing
-    a l - -  PEXPIRE {actors}own 10000
-    - l - -  PEXPIRE {actors}other 10000
-    a l - -  DEL {actors}own
-    - l - -  DEL {actors}other
-    - l - -  DEL {actors}own {actors}other
-    - l - -  DEL {trajectories}own
-    - l - -  DEL {trajectories}other
-    - l - -  DEL {P}head
-    - l m v  HGETALL {actors}other
-    - l m v  HGETALL {actors}own
-    - - m -  HLEN {actors}own
-    - l m -  MEMORY USAGE {actors}own
-    - l - -  HSTRLEN {actors}own state
-    a l - -  SET {incarnation}own 9 GET
-    a l - -  SET {incarnation}own-007 9
-    a l - v  GETRANGE {incarnation}own 0 63
-    a l - -  SET {P}offer:own x PX 9
-    - l - -  SET {P}offer:other x
-    - l - v  GETRANGE {P}offer:own 0 9
-    - l - -  SET {incarnation}other 9
-    - l - -  SET {incarnation}own2 9
-    - l - v  GETRANGE {incarnation}other 0 63
-    - l - -  DEL {incarnation}own
-    - l - -  DEL {incarnation}other
-    - l - -  HSET {P}roster own 1
-    - l m -  HGET {P}roster own
-    - - m v  HKEYS {P}roster
-    - l - -  HDEL {P}roster other
-    - l - -  DEL {P}roster
-    a l m -  HGET {P}spec json
-    - l - -  HSET {P}spec json x
-    - l m v  HGETALL {P}head
-    - l - -  HSET {P}head version 99
-    - l m v  HGETALL {P}stats
-    - l - -  HSET {P}stats version 99
-    a l m v  GET {P}latest
-    - l - -  SET {P}latest x
-    a l m v  GET {P}demand
-    a l m v  GET {P}evaluation
-    a l m v  GETRANGE {P}candidate 0 9
-    a l m v  GETRANGE {P}best 0 9
-    - l - -  SET {P}evaluation x
-    - - - -  COPY {P}candidate {P}best REPLACE
-    - l - -  SET {P}demand x
-    a l m v  GET {P}weights:1-1
-    a l m v  GETRANGE {P}weights:1-1 0 9
-    - l - -  SET {P}weights:1-1 x
-    - l - -  DEL {P}weights:1-1
-    - l - -  UNLINK {P}weights:1-1
-    - l - -  RENAME {P}weights:1-1 {P}weights:1-2
-    - - - -  SETRANGE {P}weights:1-1 0 x
-    - - - -  APPEND {P}weights:1-1 x
-    - l - v  GET {P}learner
-    - l - -  SET {P}learner x
-    - l - v  GETRANGE {P}learner 0 9
-    - l - -  STRLEN {P}learner
-    - l m v  GET {P}lease
-    - - m -  PTTL {P}lease
-    - l - -  SET {P}lease x
-    - l - -  DEL {P}lease
-    - l - -  PEXPIRE {P}lease 1
-    - l - -  PERSIST {P}lease
-    - l - -  INCR {P}fence
-    - l - -  WATCH {P}fence
-    - l - v  EXISTS {P}lease
-    - l - v  EVAL return 0
-    - l - -  EVALSHA 0123456789012345678901234567890123456789 0
-    - - - -  EVAL_RO return 0
-    - - - -  SCRIPT LOAD return
-    - - - -  SCRIPT FLUSH
-    - - - -  SCRIPT KILL
-    - - - -  FUNCTION LIST
-    - - - -  FUNCTION FLUSH
-    - - - -  FCALL f 0
-    a l m v  PING
-    a l m v  HELLO 2
-    - l m -  INFO
-    - - - -  GET broodmind:{{carts}}:latest
-    - - - -  HGETALL broodmind:{{carts}}:head
-    - - - -  HSET broodmind:{{carts}}:roster own 1
-    - - - -  XADD broodmind:{{carts}}:trajectories:own 1-1 v 1
-    - - - -  SET elsewhere x
-    - - - -  GET elsewhere
-    - - - -  FLUSHALL
-    - - - -  FLUSHDB
-    - - - -  SWAPDB 0 1
-    - - - -  SELECT 1
-    - - - -  KEYS *
-    - l - -  SCAN 0
-    - - - -  RANDOMKEY
-    - - - -  DBSIZE
-    - - - -  TYPE {trajectories}own
-    - - - -  DUMP {trajectories}other
-    - - - -  RESTORE {P}latest 0 x REPLACE
-    - - - -  COPY {trajectories}other {trajectories}own
-    - - - -  MOVE {P}head 1
-    - - - -  MIGRATE 127.0.0.1 1 {P}head 0 10
-    - - - -  SORT {P}roster
-    - - - -  OBJECT ENCODING {P}head
-    - l - -  MEMORY USAGE {P}head
-    - - - -  MEMORY DOCTOR
-    - - - -  EXPIRE {P}head 1
-    - - - -  HINCRBY {P}head version 1
-    - l - -  HSCAN {P}roster 0
-    - - - -  HLEN {P}roster
-    - - - -  GETDEL {P}latest
-    - - - -  LPUSH {P}list x
-    - l - v  MULTI
-    - l - v  EXEC
-    - l - -  WATCH {P}head
-    - - - -  CONFIG GET *
-    - - - -  CONFIG SET maxmemory 1
-    - - - -  CONFIG REWRITE
-    - - - -  ACL LIST
-    - - - -  ACL WHOAMI
-    - - - -  ACL SETUSER own ~*
-    - - - -  CLIENT LIST
-    - - - -  CLIENT KILL TYPE normal
-    - - - -  CLIENT PAUSE 1000
-    - - - -  CLIENT TRACKING on
-    - - - -  CLIENT NO-EVICT on
-    - - - -  MONITOR
-    - - - -  SUBSCRIBE c
-    - - - -  PSUBSCRIBE *
-    - - - -  PUBLISH c x
-    - - - -  SHUTDOWN NOSAVE
-    - - - -  SAVE
-    - - - -  BGSAVE
-    - - - -  BGREWRITEAOF
-    - - - -  REPLICAOF NO ONE
-    - - - -  FAILOVER
-    - - - -  ROLE
-    - - - -  SLOWLOG GET
-    - - - -  LATENCY LATEST
-    - - - -  MODULE LIST
-    - - - -  CLUSTER INFO
-    - - - -  COMMAND COUNT
-    a l - -  TIME
-    - - - -  WAIT 0 0"""
+    a l - - -  XADD {trajectories}own 9-1 v 1
+    a l - - -  XADD {trajectories}own-007 9-1 v 1
+    - l - - -  XADD {trajectories}other 9-1 v 1
+    - l - - -  XADD {trajectories}other-007 9-1 v 1
+    - l - - -  XADD {trajectories}own-1000 9-1 v 1
+    - l - - -  XADD {trajectories}own2 9-1 v 1
+    - l - - -  XADD {trajectories}other MAXLEN 0 * v 1
+    - l - - -  XADD {trajectories}other 18446744073709551615-18446744073709551615 v 1
+    - l - - -  XADD {P}versions * v 1
+    - l - - -  XADD {P}rejected * v 1
+    a l m - -  XLEN {trajectories}own
+    - l m - -  XLEN {trajectories}other
+    - l m - -  XLEN {P}versions
+    - - - v -  XRANGE {trajectories}own - +
+    - - - v -  XRANGE {trajectories}other - +
+    - - - - -  XREVRANGE {trajectories}own + -
+    - - - - -  XREAD STREAMS {trajectories}own 0
+    - - - - -  XREAD STREAMS {trajectories}other 0
+    - - - - -  XREAD STREAMS {P}versions {trajectories}own 0 0
+    - l - - -  XREADGROUP GROUP learner mind STREAMS {trajectories}own >
+    - l - - -  XREADGROUP GROUP learner mind STREAMS {trajectories}other >
+    - l - - -  XGROUP CREATE {trajectories}own g 0
+    - - - - -  XGROUP DESTROY {trajectories}own learner
+    - - - - -  XGROUP SETID {trajectories}other learner $
+    - l - - -  XACK {trajectories}own learner 1-1
+    - l - - -  XDEL {trajectories}own 1-1
+    - l - - -  XDEL {trajectories}other 1-1
+    - - - - -  XTRIM {trajectories}own MAXLEN 0
+    - - - - -  XTRIM {trajectories}other MAXLEN 0
+    - - - - -  XSETID {trajectories}other 9-9
+    - l - - -  XCLAIM {trajectories}other learner thief 0 1-1
+    - - - - -  XAUTOCLAIM {trajectories}other learner thief 0 0
+    - l m v -  XPENDING {trajectories}other learner
+    - - m v -  XINFO GROUPS {trajectories}other
+    - - m - -  XINFO CONSUMERS {trajectories}other learner
+    - - - v -  XINFO STREAM {trajectories}own
+    - - - v -  XINFO STREAM {trajectories}other FULL
+    a - m - -  XREAD COUNT 1 STREAMS {P}versions 0
+    - - m v -  XRANGE {P}versions - +
+    - - m v -  XRANGE {P}ledger - +
+    - l - - -  XADD {P}ledger * v 1
+    - - - - -  XTRIM {P}ledger MAXLEN 0
+    - - m - -  XREVRANGE {P}rejected + - COUNT 1
+    a l - - -  HSET {actors}own state playing
+    a l - - -  HSET {actors}own-007 state playing
+    - l - - -  HSET {actors}other state playing
+    a l - - -  PEXPIRE {actors}own 10000
+    - l - - -  PEXPIRE {actors}other 10000
+    a l - - -  DEL {actors}own
+    - l - - -  DEL {actors}other
+    - l - - -  DEL {actors}own {actors}other
+    - l - - -  DEL {trajectories}own
+    - l - - -  DEL {trajectories}other
+    - l - - -  DEL {P}head
+    - l m v -  HGETALL {actors}other
+    - l m v -  HGETALL {actors}own
+    - - m - -  HLEN {actors}own
+    - l m - -  MEMORY USAGE {actors}own
+    - l - - -  HSTRLEN {actors}own state
+    a l - - -  SET {incarnation}own 9 GET
+    a l - - -  SET {incarnation}own-007 9
+    a l - v -  GETRANGE {incarnation}own 0 63
+    a l - - -  SET {P}offer:own x PX 9
+    - l - - -  SET {P}offer:other x
+    - l - v -  GETRANGE {P}offer:own 0 9
+    - l - - -  SET {incarnation}other 9
+    - l - - -  SET {incarnation}own2 9
+    - l - v -  GETRANGE {incarnation}other 0 63
+    - l - - -  DEL {incarnation}own
+    - l - - -  DEL {incarnation}other
+    - l - - -  HSET {P}roster own 1
+    - l m - -  HGET {P}roster own
+    - - m v -  HKEYS {P}roster
+    - l - - -  HDEL {P}roster other
+    - l - - -  DEL {P}roster
+    a l m - e  HGET {P}spec json
+    - l - - -  HSET {P}spec json x
+    - l m v e  HGETALL {P}head
+    - l - - -  HSET {P}head version 99
+    - l m v e  HGETALL {P}stats
+    - l - - -  HSET {P}stats version 99
+    a l m v -  GET {P}latest
+    - l - - -  SET {P}latest x
+    a l m v -  GET {P}demand
+    a l m v -  GET {P}evaluation
+    a l m v -  GETRANGE {P}candidate 0 9
+    a l m v -  GETRANGE {P}best 0 9
+    - l - - -  SET {P}evaluation x
+    - - - - -  COPY {P}candidate {P}best REPLACE
+    - l - - -  SET {P}demand x
+    a l m v e  GET {P}weights:1-1
+    a l m v -  GETRANGE {P}weights:1-1 0 9
+    - l - - -  SET {P}weights:1-1 x
+    - l - - -  DEL {P}weights:1-1
+    - l - - -  UNLINK {P}weights:1-1
+    - l - - -  RENAME {P}weights:1-1 {P}weights:1-2
+    - - - - -  SETRANGE {P}weights:1-1 0 x
+    - - - - -  APPEND {P}weights:1-1 x
+    - l - v e  GET {P}learner
+    - l - - -  SET {P}learner x
+    - l - v -  GETRANGE {P}learner 0 9
+    - l - - -  STRLEN {P}learner
+    - l m v -  GET {P}lease
+    - - m - -  PTTL {P}lease
+    - l - - -  SET {P}lease x
+    - l - - -  DEL {P}lease
+    - l - - -  PEXPIRE {P}lease 1
+    - l - - -  PERSIST {P}lease
+    - l - - -  INCR {P}fence
+    - l - - -  WATCH {P}fence
+    - l - v -  EXISTS {P}lease
+    - l - v -  EVAL return 0
+    - l - - -  EVALSHA 0123456789012345678901234567890123456789 0
+    - - - - -  EVAL_RO return 0
+    - - - - -  SCRIPT LOAD return
+    - - - - -  SCRIPT FLUSH
+    - - - - -  SCRIPT KILL
+    - - - - -  FUNCTION LIST
+    - - - - -  FUNCTION FLUSH
+    - - - - -  FCALL f 0
+    a l m v e  PING
+    a l m v e  HELLO 2
+    - l m - -  INFO
+    - - - - -  GET broodmind:{{carts}}:latest
+    - - - - -  HGETALL broodmind:{{carts}}:head
+    - - - - -  HSET broodmind:{{carts}}:roster own 1
+    - - - - -  XADD broodmind:{{carts}}:trajectories:own 1-1 v 1
+    - - - - -  SET elsewhere x
+    - - - - -  GET elsewhere
+    - - - - -  FLUSHALL
+    - - - - -  FLUSHDB
+    - - - - -  SWAPDB 0 1
+    - - - - -  SELECT 1
+    - - - - -  KEYS *
+    - l - - -  SCAN 0
+    - - - - -  RANDOMKEY
+    - - - - -  DBSIZE
+    - - - - -  TYPE {trajectories}own
+    - - - - -  DUMP {trajectories}other
+    - - - - -  RESTORE {P}latest 0 x REPLACE
+    - - - - -  COPY {trajectories}other {trajectories}own
+    - - - - -  MOVE {P}head 1
+    - - - - -  MIGRATE 127.0.0.1 1 {P}head 0 10
+    - - - - -  SORT {P}roster
+    - - - - -  OBJECT ENCODING {P}head
+    - l - - -  MEMORY USAGE {P}head
+    - - - - -  MEMORY DOCTOR
+    - - - - -  EXPIRE {P}head 1
+    - - - - -  HINCRBY {P}head version 1
+    - l - - -  HSCAN {P}roster 0
+    - - - - -  HLEN {P}roster
+    - - - - -  GETDEL {P}latest
+    - - - - -  LPUSH {P}list x
+    - l - v e  MULTI
+    - l - v e  EXEC
+    - l - - -  WATCH {P}head
+    - - - - -  CONFIG GET *
+    - - - - -  CONFIG SET maxmemory 1
+    - - - - -  CONFIG REWRITE
+    - - - - -  ACL LIST
+    - - - - -  ACL WHOAMI
+    - - - - -  ACL SETUSER own ~*
+    - - - - -  CLIENT LIST
+    - - - - -  CLIENT KILL TYPE normal
+    - - - - -  CLIENT PAUSE 1000
+    - - - - -  CLIENT TRACKING on
+    - - - - -  CLIENT NO-EVICT on
+    - - - - -  MONITOR
+    - - - - -  SUBSCRIBE c
+    - - - - -  PSUBSCRIBE *
+    - - - - -  PUBLISH c x
+    - - - - -  SHUTDOWN NOSAVE
+    - - - - -  SAVE
+    - - - - -  BGSAVE
+    - - - - -  BGREWRITEAOF
+    - - - - -  REPLICAOF NO ONE
+    - - - - -  FAILOVER
+    - - - - -  ROLE
+    - - - - -  SLOWLOG GET
+    - - - - -  LATENCY LATEST
+    - - - - -  MODULE LIST
+    - - - - -  CLUSTER INFO
+    - - - - -  COMMAND COUNT
+    a l - - -  TIME
+    - - - - -  WAIT 0 0"""
 
 
 @pytest.fixture(params=KINDS)
@@ -245,18 +245,21 @@ def rejections(admin):
     return [(each[b"username"], each[b"reason"], each[b"object"], each[b"client-info"]) for each in log]
 
 
-def test_a_whole_run_works_with_the_rights_of_the_acl_file(guarded):
-    """Learner, actors, status, verify: processes, each as a user of its own; and the server logged no refusal."""
+def test_a_whole_run_works_with_the_rights_of_the_acl_file(guarded, tmp_path):
+    """Learner, actors, evaluator, status, verify: each as a user of its own; and the server logged no refusal."""
     server, urls = guarded
     admin = server.connect()
     of_run = ("--run", RUN)
+    evaluating = ("--eval-cpu", "1", "--choosing-episodes", "2", "--out", str(tmp_path / "out"))
     with (
         running("learner", "--redis", urls[f"{RUN}~learner"], *of_run),
         running("actors", "--redis", urls[f"{RUN}~actor~box1"], *of_run, "--name", "box1", "--actors", "2"),
         running("actors", "--redis", urls[f"{RUN}~actor~box2"], *of_run, "--name", "box2"),
+        running("evaluator", "--redis", urls[f"{RUN}~evaluator"], *of_run, *evaluating),
     ):
         wait_until(lambda: {b"box1-000", b"box1-001", b"box2-000"} <= set(admin.call("HKEYS", KEYS.roster)))
         wait_until(lambda: int(hash_of(admin, KEYS.head)["steps"]) >= 8000)
+        wait_until(lambda: list((tmp_path / "out" / "best").glob("*.msgpack")))
         printed, _ = broodmind("status", "--redis", urls[f"{RUN}~monitor"], *of_run, "--json").communicate(
             timeout=PATIENCE_S
         )
@@ -323,7 +326,7 @@ def cases(actor, other):
     names = {"P": KEYS.pattern()[:-1], "trajectories": KEYS.trajectories(""), "actors": KEYS.heartbeat("")}
     names["incarnation"] = KEYS.incarnation("")
     for line in MATRIX.strip().splitlines():
-        may, command = set(line.split()[:4]) - {"-"}, line.split()[4:]
+        may, command = set(line.split()[:5]) - {"-"}, line.split()[5:]
         parts = [re.sub("other", other, re.sub("own", actor, part.format(**names))) for part in command]
         yield may, tuple([*parts[:1], " ".join(parts[1:]), "0"] if parts[0] in {"EVAL", "EVAL_RO"} else parts)
 
@@ -355,6 +358,7 @@ def fill(admin):
         (f"{RUN}~learner", "l", "box1", "box2"),
         (f"{RUN}~monitor", "m", "box1", "box2"),
         (f"{RUN}~auditor", "v", "box1", "box2"),
+        (f"{RUN}~evaluator", "e", "box1", "box2"),
     ],
 )
 def test_each_command_is_allowed_or_refused_as_listed(guarded, user, role, own, other):

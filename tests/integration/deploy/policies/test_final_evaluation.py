@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from support.runs import NEVER
 
+from broodmind.actors.config import ActorsConfig
 from broodmind.actors.games.tinyzerg import TinyZerg
 from broodmind.common.server.keys import Keys
 from broodmind.common.spec import NetworkSpec, RunSpec
+from broodmind.deploy.config.tree import Config, EvaluationConfig
 from broodmind.deploy.policies.best_version import BestVersion
 from broodmind.deploy.policies.evaluation import Evaluation
-from broodmind.deploy.policies.evaluator import EvaluatorTask
+from broodmind.deploy.policies.evaluator import EvaluatorTask, task_of
 from broodmind.deploy.policies.final_evaluation import evaluate_at_the_end
 from broodmind.deploy.records.run_folder import RunFolder, read_lines
 from broodmind.learner.commit.commit import send
@@ -72,6 +74,20 @@ def test_a_best_version_that_cannot_be_read_leaves_the_evaluation_of_the_last(re
     end = evaluate_at_the_end(redis, keys, folder, TASK, 6)
     assert end.best is None
     assert end.last["TinyZerg"].episodes == 6
+
+
+def test_no_more_copies_of_the_game_are_made_than_an_actor_has(redis, keys, tmp_path, monkeypatch):
+    made = []
+
+    def make(*arguments, **_):
+        made.append(arguments[1])
+        return TinyZerg(arguments[1])
+
+    monkeypatch.setattr("broodmind.deploy.policies.evaluation.make_game", make)
+    config = Config(actors=ActorsConfig(envs=2), evaluation=EvaluationConfig(choosing_episodes=3))
+    end = evaluate_at_the_end(redis, keys, RunFolder(tmp_path), task_of(config), 5)
+    assert end.last["TinyZerg"].episodes == 5
+    assert made == [2, 2]
 
 
 def test_a_run_without_a_version_has_no_evaluation(redis, run, tmp_path):

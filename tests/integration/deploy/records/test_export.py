@@ -108,14 +108,14 @@ def test_a_run_is_exported_while_it_learns(shared_server, redis, run, tmp_path):
         assert np.isfinite(probabilities(exported, STATES)).all()
 
 
-@pytest.mark.parametrize("source", ["checkpoint", "export"])
+@pytest.mark.parametrize("source", ["checkpoint", "export", "folder"])
 def test_a_new_run_starts_where_another_ended(shared_server, redis, run, tmp_path, source):
     url, common = shared_server.url, ("--redis", shared_server.url, "--run", run)
     with running("actors", *common, "--envs", "8"):
         ended("learner", *common, "--checkpoint-dir", tmp_path / "kept", "--batch-steps", "256", "--max-steps", "2000")
     (checkpoint, *_) = sorted((tmp_path / "kept").iterdir(), reverse=True)
     ended("export", "--checkpoint", checkpoint, "--to", tmp_path / "x.npz", "--layout", "params")
-    path = checkpoint if source == "checkpoint" else tmp_path / "x.npz"
+    path = {"checkpoint": checkpoint, "export": tmp_path / "x.npz", "folder": tmp_path / "kept"}[source]
     other = ("--redis", url, "--run", f"{run}-other")
     with running("learner", *other, "--seed", "8", "--init-from", path):
         wait_until(lambda: redis.call("EXISTS", Keys(f"{run}-other").latest))

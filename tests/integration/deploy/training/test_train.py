@@ -13,7 +13,7 @@ import pytest
 from support.servers import PATIENCE_S, WHOLE_RUN_S, wait_until
 
 import broodmind
-from broodmind.common.errors import ProcessFailed
+from broodmind.common.errors import ConfigError
 from broodmind.deploy.records.run_folder import RunFolder, read_lines
 
 SMALL = {"actors": 2, "envs": 8, "eval_episodes": 5, "choosing_episodes": 5}
@@ -96,7 +96,7 @@ def test_a_callback_stops_the_run_and_it_is_continued_in_its_folder(tmp_path):
 
 
 def test_a_game_that_cannot_be_made_is_an_exception(tmp_path):
-    with pytest.raises(ProcessFailed, match="nosuch"):
+    with pytest.raises(ConfigError, match="game: 'nosuch:make', expected nosuch to be an importable module"):
         broodmind.train("nosuch:make", SMALL, out=tmp_path / "run")
 
 

@@ -150,9 +150,11 @@ def test_a_policys_value_is_in_units_of_the_return_where_popart_scaled_it(tmp_pa
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
 @pytest.mark.parametrize("network", NETWORKS, ids=["own", "shared", "normalised"])
-def test_the_documented_forward_pass_computes_the_policys_numbers(tmp_path, network, monkeypatch):
-    spec = RunSpec(GameSpec("toy", (3,), Discrete(4)), network)
+def test_the_documented_forward_pass_computes_the_policys_numbers(tmp_path, network, dtype, monkeypatch):
+    spec = RunSpec(GameSpec("toy", (3,), Discrete(4), observation_dtype=dtype), network)
+    observations = OBSERVATIONS if dtype == "float32" else (OBSERVATIONS * 50).astype(np.int8).view(np.uint8)
     snapshot = stored(spec, 5)
     arrays = params_arrays(snapshot, spec)
     if network.normalize_observations:
@@ -161,8 +163,8 @@ def test_the_documented_forward_pass_computes_the_policys_numbers(tmp_path, netw
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "policy.md").read_text()
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "np.load" in block]
-    names = {"observations": OBSERVATIONS}
+    names = {"observations": observations}
     exec(code, names)  # the documentation's own code
     policy = broodmind.load("policy.npz")
-    np.testing.assert_array_equal(names["actions"], policy.act(OBSERVATIONS))
-    np.testing.assert_allclose(names["values"], policy.value(OBSERVATIONS), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(names["actions"], policy.act(observations))
+    np.testing.assert_allclose(names["values"], policy.value(observations), rtol=1e-5, atol=1e-6)

@@ -35,7 +35,7 @@ def test_settings_are_those_that_say_how_a_run_goes(tmp_path):
     settings = settings_of(recorded(tmp_path / "a", run="x", seed=3, learning_rate=0.01, redis="redis://h", actors=4))
     assert settings["learning_rate"] == 0.01
     assert (settings["seed"], settings["actors"], settings["game"]) == (3, 4, "TinyZerg")
-    assert not {"run", "redis", "checkpoint_dir", "lease_ttl", "out"} & settings.keys()
+    assert not {"run", "redis", "checkpoint_dir", "lease_ttl", "out", "max_steps", "eval_episodes"} & settings.keys()
     assert settings_of(RunFolder(tmp_path / "none")) == {}
 
 
@@ -45,6 +45,8 @@ def test_runs_that_differ_in_the_seed_alone_do_not_differ(tmp_path):
     runs.append(settings_of(recorded(tmp_path / "c", seed=1, learning_rate=0.01)))
     assert differing(runs) == ["learning_rate"]
     assert in_words(runs[2], ["learning_rate"]) == "learning_rate=0.01"
+    assert differing([*runs, {}]) == ["learning_rate"]
+    assert in_words({}, ["learning_rate"]) == ""
 
 
 def test_what_was_given_tells_runs_apart_and_not_what_follows_from_it(tmp_path):
