@@ -41,7 +41,7 @@ _LOGGED_AT_ONCE = 8  # names
 _EXCLUDED_MAX = 1 << 16  # names remembered
 _PENDING_MAX = 1 << 16  # far more than a learner reads ahead
 _NEW_S = 5.0  # so long a newcomer counts as contributing before its first entry
-_NEW_MAX, _NEW_PER_S = 256, 0.4  # so many do at once, and so many more in a second
+_NEW_MAX, _NEW_PER_S = 64, 0.4  # so many do at once, and so many more in a second
 _PENDING_FIRST, _NEW = "0-0", ">"  # ids to read after: all pending entries; entries that were never delivered
 
 
