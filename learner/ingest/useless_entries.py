@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHARE = 1 / 16  # of the time
 AT_ONCE_S = 0.05  # after a while without such entries
 BYTES_PER_S = 1e8  # of large ones, on the server and here: half of what was measured
-ENTRY_S = 5e-5
+ENTRY_S = 1.5e-4  # of each: to read, reject and commit it
 PROBATION = 16  # useful entries, after which an actor is read as the others are
 STARVED_S = 2.0  # without a useful entry, while the learner waits for one
 _ACTORS_MAX = 8192  # remembered

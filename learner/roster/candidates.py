@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from functools import lru_cache
 
 _NUMBERS = re.compile(r"(?:[-_.]?\d+)+$")
 QUEUED_MAX = 8192  # names
 _SAME_MAX = 1024  # names of one prefix
 
 
+@lru_cache(maxsize=1 << 14)
 def prefix_of(name: str) -> str:
     """What the names of one supervisor's actors have in common: the name without the numbers at its end."""
     return _NUMBERS.sub("", name) or name
