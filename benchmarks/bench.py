@@ -22,7 +22,18 @@ import click
 from results import Result, parse_result
 
 HERE = Path(__file__).parent
-SCRIPTS = ("wire", "commit", "update", "original", "footprint", "cartpole", "throughput", "scaling", "many_actors")
+SCRIPTS = (
+    "wire",
+    "commit",
+    "update",
+    "original",
+    "footprint",
+    "cartpole",
+    "throughput",
+    "scaling",
+    "many_actors",
+    "floods",
+)
 
 
 def run(script: str, out: Path | None) -> tuple[list[Result], int]:

@@ -20,7 +20,7 @@ AT_ONCE_S = 0.05  # after a while without such entries
 BYTES_PER_S = 1e8  # of large ones, on the server and here: half of what was measured
 ENTRY_S = 1.5e-4  # of each: to read, reject and commit it
 PROBATION = 16  # useful entries, after which an actor is read as the others are
-STARVED_S = 2.0  # without a useful entry, while the learner waits for one
+STARVED_S = 3.0  # without a useful entry, while the learner waits for one
 _ACTORS_MAX = 8192  # remembered
 # An honest actor sends none of these for long. What is merely too old is read: it may be fresh next time.
 USELESS: frozenset[Rejection] = frozenset({"invalid", "off_run", "wrong_epoch"})
