@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .run_view import RunView
 
 _LINE_EVERY_S = 2.0
+_DRAW_EVERY_S = 0.125
 _LABEL, _VALUE = 10, 11  # columns: "1,234,567" is nine
 _FRAME = 4  # the panel's border, and a column inside it on each side
 _BAR = 24  # at most
@@ -77,8 +78,10 @@ class Table:
         from rich.console import Console
         from rich.live import Live
 
-        self._run = run
-        self._live = Live(console=Console(stderr=True), refresh_per_second=8)
+        self._run, self._due = run, Every(_DRAW_EVERY_S)
+        self._shown: tuple[RunView, float] | None = None
+        # Drawn by this thread alone: one of rich's own, at the same time as a log line, could draw over what is above.
+        self._live = Live(console=Console(stderr=True), auto_refresh=False)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -87,10 +90,17 @@ class Table:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        if self._shown is not None:
+            self._draw(*self._shown)
         self._live.stop()
 
     def show(self, view: RunView, seconds: float) -> None:
         """See Progress."""
+        self._shown = view, seconds
+        if self._due.due():
+            self._draw(view, seconds)
+
+    def _draw(self, view: RunView, seconds: float) -> None:
         from rich.console import Group
         from rich.panel import Panel
         from rich.text import Text
@@ -98,7 +108,7 @@ class Table:
         run, width = self._run, self._live.console.width
         parts: list[Any] = [self._values(view, seconds, width), *self._goals(view, seconds, width)]
         parts += [Text(warning, style="yellow") for warning in warnings(view)]
-        self._live.update(Panel(Group(*parts), title=Text(f"run {run.name}, {run.game}"), width=width))
+        self._live.update(Panel(Group(*parts), title=Text(f"run {run.name}, {run.game}"), width=width), refresh=True)
 
     def note(self, text: str) -> None:
         """See Progress."""
