@@ -213,3 +213,14 @@ def test_a_state_of_before_there_were_own_metrics_is_read():
     successor = restored({"history": state})
     successor.arrive([("a", header(games=0))], "a", NOW)
     assert successor.metrics()["return_mean"] == 1.0
+
+
+def test_own_metrics_of_evaluations_are_in_no_figure_and_nothing_is_kept_of_them():
+    """As an actor may send them; a client sends none."""
+    history = History()
+    for value in (1.0, 5.0):
+        games = Episodes((value,), (1,), (NOW,), None, ((("supply", value),),))
+        history.arrive([("a", header(games=games, evaluation=value > 2))], "a", NOW)
+    assert history.own_means() == {"supply": 1.0}
+    assert history.metrics()["return_mean"] == 1.0
+    assert history.state()["begin_order"]["metrics"] == []
