@@ -88,7 +88,7 @@ def follow(
                     if not goes_on():
                         stop.request()
             time.sleep(_POLL_S)
-        progress.note("stopping: games in play are not waited for" if stop.requested else "goal reached")
+        progress.note("stopping" if stop.requested else "training is over")
     return seen
 
 

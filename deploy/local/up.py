@@ -20,7 +20,7 @@ import click
 from ...actors.games.checks.factory import check_module
 from ...actors.games.starcraft2_spec import NAME as STARCRAFT2
 from ...actors.supervision.supervisor import Supervisor
-from ...common.errors import ConfigError, NotSolved
+from ...common.errors import BroodmindError, ConfigError, NotSolved
 from ...common.process.clock import now_ms
 from ...common.process.process_setup import prepare_to_compute
 from ...common.process.shutdown import stop_on_signal
@@ -58,8 +58,13 @@ _SETTINGS = (
 def up(given: Given, *, as_json: bool) -> None:
     """Start a whole run on this machine (server, learner and actors), watch it to its end, and evaluate the policy."""
     prepare_to_compute()
-    results = take_standard_output()
-    sys.exit(run_up(given, results if as_json else None))
+    taken = take_standard_output()
+    results = taken if as_json else None
+    try:
+        sys.exit(run_up(given, results))
+    except BroodmindError as error:
+        _write(results, {"error": str(error), "exit_code": error.exit_code})
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +79,23 @@ class LocalRunEnd:
 def run_up(given: Given, results: TextIO | None = None) -> int:
     """Start a run, follow it to its end and evaluate its policy. Returns the exit code.
 
-    The results are written to `results` as one line of JSON; None: only in words, on standard error.
+    The results are written to `results` as one line of JSON, with the fields `error` and `exit_code` alone if there are
+    none; None: only in words, on standard error.
     """
     end = run_locally(given, _process_start_ms())
     if end.summary is None:
+        _write(results, {"error": "stopped before the first version", "exit_code": INTERRUPTED})
         return INTERRUPTED
-    if results is not None:
-        results.write(json.dumps(end.summary, allow_nan=False) + "\n")
-        results.flush()
+    _write(results, end.summary)
     if end.interrupted:
         return INTERRUPTED
     return NotSolved.exit_code if given.get("until_return") is not None and not end.summary["solved"] else 0
+
+
+def _write(results: TextIO | None, fields: Mapping[str, Any]) -> None:
+    if results is not None:
+        results.write(json.dumps(fields, allow_nan=False) + "\n")
+        results.flush()
 
 
 def run_locally(given: Given, began_ms: int, goes_on: Callable[[RunFolder], bool] = lambda _: True) -> LocalRunEnd:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tempfile
@@ -183,11 +184,14 @@ def test_up_and_all_guard_processes_killed_together_leave_no_process(folder, sta
 @pytest.mark.parametrize("part", ["valkey-server unixsocket:", "broodmind-guard"])
 def test_a_killed_server_ends_up_with_a_clear_error(folder, start, part):
     out = folder / "out"
-    process = start(out)
+    process = start(out, "--json")
     os.kill(pid_of(part), signal.SIGKILL)
-    _, shown = process.communicate(timeout=PATIENCE_S)
+    printed, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 11
     assert "embedded server: ended with code" in shown
+    ended = json.loads(printed)
+    assert ended.keys() == {"error", "exit_code"}
+    assert (ended["error"] in shown, ended["exit_code"]) == (True, 11)
     check_nothing_is_left(out)
 
 
