@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv
+from support.servers import PATIENCE_S
 
 from broodmind.actors.games.gymnasium_adapter import GymnasiumGame
 from broodmind.common.errors import GameCrashed, GameError
@@ -30,17 +31,25 @@ class Dies(gymnasium.Env):
 
 
 @pytest.fixture
-def game():
-    made = GymnasiumGame("dies", AsyncVectorEnv([Dies] * 2), masked=False)
+def env():
+    return AsyncVectorEnv([Dies] * 2)
+
+
+@pytest.fixture
+def game(env):
+    made = GymnasiumGame("dies", env, masked=False)
     made.reset(1)
     made.step(np.zeros(2, np.int32))
     yield made
     made.close()
 
 
-def test_a_worker_that_dies_is_named_with_its_exit_code(game):
+def test_a_worker_that_dies_is_named_with_its_exit_code_and_the_others_are_ended(game, env):
     with pytest.raises(GameCrashed, match=r"^game dies: worker process 1 ended with exit code 8$"):
         game.step(np.array([0, 1], np.int32))
+    for worker in env.processes:
+        worker.join(PATIENCE_S)
+        assert not worker.is_alive()
 
 
 @pytest.mark.filterwarnings("ignore")  # Gymnasium's, with the worker's traceback
