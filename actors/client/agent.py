@@ -114,6 +114,7 @@ def connect(
     greedy: bool = False,
     learn: bool = True,
     version: Version = None,
+    restarts: bool = False,
 ) -> Agent:
     """Begin to play for a run. Returns at once, even if Redis cannot be reached yet.
 
@@ -140,6 +141,8 @@ def connect(
         learn: whether the games are sent to the learner. False: the agent only plays, and writes nothing to the run.
         version: what an agent plays that only plays: "best", the best version so far by the greedy games that
             `eval_share` asks for; the number of a version that the run keeps; or None, the newest.
+        restarts: another process of this name follows when this one ends, as where each game is a process of its own.
+            The learner waits for it for ten seconds before it trains on a batch that is incomplete.
 
     Raises:
         ConfigError: for invalid arguments; never for a problem of the network.
@@ -167,7 +170,11 @@ def connect(
         name = process_name() + (f"-{number}" if number else "")
     delivery, journals = Delivery(limits or Limits(), spool), Path(journal) if journal is not None else None
     agent = Agent(
-        ActorConnection(_with_password(url or default_url(run)), run, name, delivery, journals, evaluates=True),
+        ActorConnection(
+            *(_with_password(url or default_url(run)), run, name, delivery, journals),
+            evaluates=True,
+            comes_back=restarts,
+        ),
         delivery,
         game,
         actions if game is None else game.actions,

@@ -37,7 +37,7 @@ def play(url: str, run: str, name: str, match: Match, stop: Stop, progress: Prog
         SpecMismatch: before the game, if the run is for another game.
         RedisDenied: before the game, if the server denies access.
     """
-    with connect(url, run, name=name, game=SPEC) as agent:
+    with connect(url, run, name=name, game=SPEC, restarts=True) as agent:
         if not _wait_for_policy(agent, stop, progress):
             return
         with agent.episode(map=match.map, opponent=match.opponent) as game:

@@ -87,6 +87,7 @@ class ActorConnection:
         clock: Callable[[], float] = monotonic_s,
         server_clock: ServerClock | None = None,
         evaluates: bool = False,
+        comes_back: bool = False,
     ) -> None:
         """Prepare a connection that is made at the first call.
 
@@ -101,6 +102,7 @@ class ActorConnection:
             clock: seconds, by which entries become safe.
             server_clock: by which the times in entries are; by default measured against this machine's.
             evaluates: whether to ask for the plan of greedy games.
+            comes_back: another process of this name follows: `leave` keeps the heartbeat, which expires by itself.
         """
         self.actor = check_name("actor", actor)
         self._delivery, self._journals = delivery, journals
@@ -118,6 +120,7 @@ class ActorConnection:
         self._server_clock, self._clock_due = server_clock or ServerClock(), Every(MEASURE_EVERY_S)
         self._status = ActorStatus("starting")  # as of the last round trip
         self._in_parts = True  # how large weights are fetched
+        self._comes_back = comes_back
 
     @property
     def latest(self) -> Pointer | None:
@@ -262,7 +265,8 @@ class ActorConnection:
     def leave(self) -> None:
         """Remove the heartbeat: the learner strikes the actor off once its stream is empty."""
         try:
-            self._server.call("DEL", self._keys.heartbeat(self.actor))
+            if not self._comes_back:
+                self._server.call("DEL", self._keys.heartbeat(self.actor))
         except RedisUnreachable:
             _log.info("left without removing the heartbeat", actor=self.actor)  # it expires by itself
         finally:

@@ -528,20 +528,29 @@ def test_a_seed_makes_the_actions_reproducible(shared_server, redis, run):
 def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
     page = (DOCS / "client.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert code.count("timeout_s=30") == 2
-    (tmp_path / "bot.py").write_text(code.replace("timeout_s=30", f"timeout_s={PATIENCE_S}"))
+    # It plays as fast as it can, and far faster than a learner begins: to its end, if that is after some batches.
+    changes = {"timeout_s=30": f"timeout_s={PATIENCE_S}", "for _ in range(200):": "while agent.status.version < 6:"}
+    for ours, theirs in changes.items():
+        assert ours in code
+        code = code.replace(ours, theirs)
+    (tmp_path / "bot.py").write_text(code)
     redis.call("DEL", *redis.call("KEYS", "broodmind:{corridor}:*"), "none")
     here = {"cwd": tmp_path, "env": {**os.environ, "BROODMIND_REDIS": shared_server.url}}
-    arguments = ("--run", "corridor", "--game", "bot:SPEC", "--batch-steps", "200")
+    arguments = ("--run", "corridor", "--game", "bot:SPEC", "--batch-steps", "256")
+    keys = Keys("corridor")
     with running("learner", *arguments, **here):
         bot = subprocess.run([sys.executable, "bot.py"], timeout=PATIENCE_S, stdout=subprocess.PIPE, check=True, **here)
-        head = Keys("corridor").head
-        # How many games arrive depends on how fast the learner starts: the bot plays as fast as it can.
-        wait_until(lambda: int(hash_of(redis, head).get("version", 0)) > 1)
-    counts = dict(re.findall(rb"(sent|overflow|lost)=(\d+)", bot.stdout))
-    assert int(counts[b"sent"]) + int(counts[b"overflow"]) == 200, bot.stdout
-    assert (hash_of(redis, head)["invalid"], hash_of(redis, head)["lost"]) == ("0", "0")
-    assert len((tmp_path / "attempts.jsonl").read_text().splitlines()) == 200
+        head, versions = hash_of(redis, keys.head), redis.call("XRANGE", keys.versions, "-", "1-6")
+    counts = {name: int(number) for name, number in re.findall(rb"(sent|overflow|lost)=(\d+)", bot.stdout)}
+    games = len((tmp_path / "attempts.jsonl").read_text().splitlines())
+    assert (counts[b"sent"] + counts[b"overflow"], counts[b"lost"]) == (games, 0)
+    assert [head[name] for name in ("invalid", "stale", "lost", "short_batches")] == ["0"] * 4
+    metrics = [dict(zip(fields[::2], fields[1::2], strict=True)) for _, fields in versions]
+    sizes = [(float(each[b"batch_steps"]), float(each[b"batch_games"])) for each in metrics if b"batch_steps" in each]
+    assert len(sizes) == 5
+    # A step that only resets a game counts in the batch, and not in the metric.
+    assert all(steps + games >= 256 for steps, games in sizes), sizes
+    assert all(steps <= 256 * 9 / 8 for steps, _ in sizes), sizes
 
 
 @pytest.mark.parametrize("first_refused", [0, 1, 3])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from support.learners import CONFIG, learning
 from support.runs import hash_of
@@ -87,6 +89,30 @@ def test_a_client_that_is_idle_does_not_stop_a_run(shared_server, redis, run, ke
                 wait_until(lambda: version_of(redis, keys) > began + 8)
                 assert agent.status.connection == "connected"
                 assert hash_of(redis, keys.head)["short_batches"] == "0"
+
+
+@pytest.mark.parametrize("shared_server", ["valkey"], indirect=True)
+def test_a_batch_waits_for_the_next_process_of_a_bot_that_has_one_for_each_game(shared_server, redis, run, keys):
+    steps = BATCH // 4
+
+    def play_a_game():
+        with connect(shared_server.url, run, name="bot", game=SPEC.game, restarts=True) as agent:
+            assert agent.wait_until_ready(PATIENCE_S), agent.status
+            with agent.episode() as game:
+                for _ in range(steps):
+                    game.act(np.zeros(SPEC.game.observation_shape))
+                game.end("win")
+            assert agent.flush(PATIENCE_S)
+
+    with learning(shared_server.url, run, config(), SPEC):
+        play_a_game()
+        time.sleep(3.0)  # nobody is connected: for longer than the learner waits for actors that have left
+        assert not batches(redis, keys)
+        while not batches(redis, keys):
+            play_a_game()
+    (size,) = batches(redis, keys)
+    assert 0.9 * BATCH <= size <= BATCH + steps
+    assert hash_of(redis, keys.head)["short_batches"] == "0"
 
 
 def test_an_actor_whose_fellows_vanish_gets_all_the_credit(shared_server, redis, run, keys):
