@@ -205,14 +205,15 @@ class ActorConnection:
             asked.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, known))
         asked += [("GET", self._keys.evaluation)] if self._evaluates else []
         asked += [("GET", self._keys.latest), ("GET", self._keys.demand), ("XLEN", self._stream)]
-        entries = self._delivery.start_sending()
+        entries, asked_s = self._delivery.start_sending(), self._clock()
         replies = self._replies([*(self._command(entry) for entry in entries), *asked])
         answers = [_answer(reply) for reply in replies[: len(entries)]]
         self._acknowledged(self._delivery.answered(answers, self._clock()))
         if any(isinstance(reply, NotNow) for reply in replies):
             self._delivery.connection_lost()  # `Server` has closed it, and may connect to another server
         self._raise_first_error(replies, answers)
-        self._delivery.forget_safe(self._clock())
+        # Not as of now: the replies may have waited here while this process slept, and the server has crashed since.
+        self._delivery.forget_safe(asked_s)
         *before, latest, demand, stream_length = replies
         self.unconsumed.observe(stream_length)
         if latest is not None:

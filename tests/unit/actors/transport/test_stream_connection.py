@@ -313,3 +313,24 @@ def test_times_are_sent_by_the_servers_clock_also_of_what_is_sent_again(server, 
         assert header.created_ms - header.open_since_ms == 30
     told = next(command for command in server.commands if command[0] == "HSET" and "clock_skew_ms" in command)
     assert abs(told[told.index("clock_skew_ms") + 1] - ahead_ms) < 60_000
+
+
+def test_a_reply_that_was_read_late_makes_nothing_safe(connection, delivery, server, monkeypatch):
+    put(delivery, 1)
+    connection.round_trip(STATUS)
+    at_once = server.replies
+
+    def replies(commands):
+        found = at_once(commands)
+        server.now_s += REPLAY_S + 1  # the process sleeps, and the server crashes meanwhile
+        return found
+
+    monkeypatch.setattr(server, "replies", replies)
+    connection.round_trip(STATUS)
+    monkeypatch.undo()
+    server.entries.clear()
+    server.last, server.broken = (0, 0), True
+    with pytest.raises(RedisUnreachable):
+        connection.round_trip(STATUS)
+    connection.round_trip(STATUS)
+    assert len(server.entries) == 1
