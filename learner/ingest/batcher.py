@@ -76,7 +76,7 @@ class Batcher:
             self.rejected.append((entry, reason or "invalid"))
         else:
             self.accepted.append((entry.id, entry.actor, header, trajectory))
-            steps = _steps(header, trajectory)
+            steps = _steps(trajectory)
             self.steps += steps if fresh is None else min(steps, int(np.count_nonzero(fresh)))
             self.games += header.games
 
@@ -126,12 +126,16 @@ def _has_results(header: Header, reason: Rejection | None) -> bool:
     return reason is None if header.evaluation else not header.imported and reason in _ARRIVED
 
 
-def _steps(header: Header, trajectory: Trajectory) -> int:
+def _steps(trajectory: Trajectory) -> int:
     """The steps of an entry, with those that resets swallow and without padding.
 
-    After each game that ended in it, and at the end of each column, at most one step is not played.
+    A reset is one step that is not valid, after a game's end or where its column begins; what follows is padding.
     """
-    return min(trajectory.valid.size, header.steps + header.games + trajectory.valid.shape[1])
+    valid = trajectory.valid
+    played = int(np.count_nonzero(valid))
+    if played == valid.size:
+        return played
+    return played + int(np.count_nonzero(valid[:-1] & ~valid[1:]) + np.count_nonzero(~valid[0]))
 
 
 def _gap(last: EntryId | None, current: EntryId) -> IdRange | None:

@@ -115,6 +115,29 @@ def test_an_entry_whose_steps_are_all_too_stale_is_refused_whatever_its_header_s
     assert (reasons(made), made.accepted, made.steps) == (["stale"], [], 0)
 
 
+@pytest.mark.parametrize(
+    ("valid", "steps"),
+    [
+        ("11111111", 8),
+        ("11011111", 8),  # a reset counts
+        ("01111111", 8),  # of a game that ended before
+        ("11111000", 6),  # what follows a reset is padding
+        ("11011000", 6),
+        ("00000000", 1),
+    ],
+)
+def test_padding_does_not_fill_a_batch_and_resets_do(valid, steps):
+    flags = np.array([[letter == "1"] for letter in valid])
+    ended = valid.count("10")
+    played = dataclasses.replace(trajectory(8), valid=flags)
+    one = dataclasses.replace(
+        header(), steps=valid.count("1"), episodes=Episodes((1.0,) * ended, (1,) * ended, (1,) * ended)
+    )
+    made = a_batcher()
+    made.add(Entry("a", (1, 1), one, played), STANDING, NOW)
+    assert made.steps == steps
+
+
 def test_games_count_in_the_figures_if_they_are_the_runs_own_and_arrived():
     made = a_batcher({"b": (5, 7)}, accept_imported=True)
     headers = [
