@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ...common.server.streams import format_id
 from ...learner.ledger.counters import REJECTIONS, Counters
+from ...learner.ledger.id_ranges import merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -121,6 +122,7 @@ class Consumption:
     def __init__(self, actor: str, ledger: Sequence[LedgerEntry]) -> None:
         self._actor = actor
         self._ranges = sorted((ids, entry.commit) for entry in ledger for ids in entry.consumed.get(actor, ()))
+        self._first_time = sorted((ids, entry.commit) for entry in ledger for ids in _without_duplicates(entry, actor))
 
     @property
     def count(self) -> int:
@@ -142,8 +144,11 @@ class Consumption:
         return commit if ids.incarnation == incarnation and sequence <= ids.last else None
 
     def check_once(self) -> Iterator[Violation]:
-        """Check that no id was consumed by two commits, or twice by one commit."""
-        for (one, commit), (other, again) in pairwise(self._ranges):
+        """Check that no id was consumed by two commits, or twice by one commit, except as a duplicate.
+
+        An actor that was away for so long that its stream was deleted sends its last entries before that again.
+        """
+        for (one, commit), (other, again) in pairwise(self._first_time):
             if one.incarnation == other.incarnation and other.first <= one.last:
                 what = f"consumed by {commit} and by {again}"
                 yield Violation("twice", what, self._actor, format_id((other.incarnation, other.first)), again)
@@ -343,6 +348,13 @@ def evaluated_ids(entry: LedgerEntry) -> set[tuple[str, EntryId]]:
 def _pairs(ranges: Ranges) -> set[tuple[str, EntryId]]:
     """Ids by actor, as pairs of actor and id."""
     return {(actor, each) for actor, parts in ranges.items() for each in _ids(parts)}
+
+
+def _without_duplicates(entry: LedgerEntry, actor: str) -> Sequence[IdRange]:
+    """The ids of an actor that a commit consumed, without those that it rejected as duplicates."""
+    consumed = entry.consumed.get(actor, ())
+    duplicates = set(_ids(entry.rejected.get("duplicate", {}).get(actor, ())))
+    return merge([each for each in _ids(consumed) if each not in duplicates]) if duplicates else consumed
 
 
 def _of(entry: LedgerEntry, kind: str, what: str) -> Violation:

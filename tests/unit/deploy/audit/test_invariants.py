@@ -117,6 +117,24 @@ def test_no_violation_is_found_in_a_run_that_has_just_begun():
     assert judge(Snapshot(head, pointer, [first], {(1, 1): "c0"}, {}), {}).violations == []
 
 
+@pytest.mark.parametrize(("again", "expected"), [("duplicate", set()), ("stale", {"twice"})])
+def test_an_entry_that_came_again_is_no_violation_if_it_was_rejected_as_a_duplicate(again, expected):
+    counters = replace(SIX, **{again: getattr(SIX, again) + 1})
+    last = entry(
+        6,
+        version=5,
+        epoch=2,
+        token="2-bb",
+        published=False,
+        counters=counters,
+        consumed={"a": "7-8"},
+        rejected={again: {"a": "7-8"}},
+    )
+    head = {**GOOD.head, "commit": "c6", "parent": "c5", **counters.to_fields()}
+    found = kinds(replace(GOOD, ledger=[*LEDGER, last], head=head))
+    assert ("twice" in found) == bool(expected)
+
+
 @pytest.mark.parametrize("oldest", [1, 2, 3, 4, 5])
 def test_a_ledger_whose_beginning_was_trimmed_is_judged_from_there_on(oldest):
     snapshot = replace(GOOD, ledger=LEDGER[oldest:])
