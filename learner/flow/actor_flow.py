@@ -29,32 +29,35 @@ class ActorFlow:
     heard_s: float  # when it joined, or its last entry was read
     heard_batch: int  # the number of the batch then
     freed_s: float | None = None  # when it got room that it was waiting for
-    entries: deque[Size] = field(default_factory=deque)  # read, and not yet in a commit
-    unconsumed: Size = NOTHING
+    entries: deque[tuple[Size, bool]] = field(default_factory=deque)  # read, not yet in a commit; and whether of use
+    unconsumed: Size = NOTHING  # of those that are of use
+    useless: Size = NOTHING  # of the others, which the actor counts too: they may be all that it may have unconsumed
     push: Size = NOTHING  # what it added last at once
     idle: bool = False  # it has room, and delivers nothing of use while the learner waits
     _created_ms: int = 0  # when that was
     _first_batch: int | None = None  # of those that say what its rate is
     _parts: deque[tuple[int, Size]] = field(default_factory=lambda: deque(maxlen=BATCHES))  # number, what it had in it
 
-    def arrive(self, header: Header | None, now_s: float, batch: int) -> Size:
-        """Note an entry that was read while `batch` was collected; its size. `header` is None where it is of no use.
+    def arrive(self, header: Header | None, now_s: float, batch: int, *, useful: bool = True) -> Size:
+        """Note an entry that was read while `batch` was collected. `header` is None where it has none.
 
-        An actor that delivers such entries only has no share in what the others may deliver.
+        An actor that delivers only what is of no use has no share in what the others may deliver.
+
+        Returns:
+            Its size, if it is of use.
         """
-        if header is None:
-            self.entries.append(NOTHING)
-            self.idle = True
-            return NOTHING
-        if header.evaluation:  # in no batch: it takes no share, and says nothing of what the actor delivers
-            self.entries.append(NOTHING)
-            return NOTHING
         # As the batcher counts steps: with those that resets swallow.
-        steps, games = size = (header.steps + header.games, header.games)
+        steps, games = size = NOTHING if header is None else (header.steps + header.games, header.games)
+        evaluates = header is not None and header.evaluation  # in no batch: it says nothing of what the actor delivers
+        useful = useful and header is not None
+        self.entries.append((size, useful and not evaluates))
+        if header is None or not useful or evaluates:
+            self.useless = (self.useless[0] + steps, self.useless[1] + games)
+            self.idle = self.idle or not useful
+            return NOTHING
         if self._parts and self._parts[-1][0] < batch - BATCHES:  # it begins again
             self._first_batch = None
             self._parts.clear()
-        self.entries.append(size)
         before_steps, before_games = self.unconsumed
         self.unconsumed = (before_steps + steps, before_games + games)
         # The parts of a fragment that was too large for one entry have one time.
@@ -66,11 +69,18 @@ class ActorFlow:
         return size
 
     def consume(self, count: int, batch: int | None) -> Size:
-        """Note that its first `count` entries are consumed; their size. `batch` is None where none was trained on."""
+        """Note that its first `count` entries are consumed. `batch` is None where none was trained on.
+
+        Returns:
+            The size of those that are of use.
+        """
         taken_steps, taken_games = 0.0, 0.0
         for _ in range(count):
-            steps, games = self.entries.popleft()
-            taken_steps, taken_games = taken_steps + steps, taken_games + games
+            (steps, games), useful = self.entries.popleft()
+            if useful:
+                taken_steps, taken_games = taken_steps + steps, taken_games + games
+            else:
+                self.useless = (self.useless[0] - steps, self.useless[1] - games)
         self.unconsumed = (self.unconsumed[0] - taken_steps, self.unconsumed[1] - taken_games)
         if batch is not None and count:
             if self._first_batch is None:
@@ -80,7 +90,11 @@ class ActorFlow:
 
     def limited_by(self, unit: int, level: float) -> bool:
         """Whether a share of `level` steps (0) or games (1) limits it."""
-        return is_limited(self.unconsumed[unit], self.push[unit], level)
+        return is_limited(self.unconsumed[unit] + self.useless[unit], self.push[unit], level)
+
+    def is_stuck(self, unit: int, level: float) -> bool:
+        """Whether a share of `level` leaves it no room for a step more (0) or a game (1)."""
+        return is_limited(self.unconsumed[unit] + self.useless[unit], max(self.push[unit], 1), level)
 
     def contribution(self, unit: int, batch: int) -> Contribution:
         """What it contributes, in steps (0) or games (1), while `batch` is collected."""
@@ -88,4 +102,4 @@ class ActorFlow:
         if self._first_batch is not None and self._first_batch < batch:
             recent = sum(part[unit] for number, part in self._parts if number >= batch - BATCHES)
             mean = recent / min(BATCHES, batch - self._first_batch)
-        return Contribution(self.unconsumed[unit], self.push[unit], mean)
+        return Contribution(self.unconsumed[unit] + self.useless[unit], self.push[unit], mean)

@@ -60,16 +60,16 @@ class Flow:
             for name in [name for name, actor in self._actors.items() if name not in actors and not actor.entries]:
                 del self._actors[name]
 
-    def arrives(self, name: str, header: Header | None) -> None:
-        """Note an entry that was read, and that a commit will consume. `header` is None where it is of no use."""
+    def arrives(self, name: str, header: Header | None, *, useful: bool = True) -> None:
+        """Note an entry that was read, and that a commit will consume. `header` is None where it has none."""
         now_s = self._clock()
         with self._lock:
             actor = self._actors.get(name)
             if actor is None:
                 actor = self._actors[name] = ActorFlow(now_s, self._trained)
-            steps, games = actor.arrive(header, now_s, self._trained)
+            steps, games = actor.arrive(header, now_s, self._trained, useful=useful and header is not None)
             self._unconsumed = (self._unconsumed[0] + steps, self._unconsumed[1] + games)
-            if actor.freed_s is not None and header is not None:
+            if actor.freed_s is not None and useful and header is not None:
                 self._responses.append(now_s - actor.freed_s)
                 actor.freed_s = None
 
@@ -109,7 +109,7 @@ class Flow:
                 self._starving_since_s = now_s
             elif now_s - self._starving_since_s > self._patience_s:
                 self._starving_since_s = now_s
-                if not self._find_idle(now_s) and self._somebody_waits(now_s):
+                if not self._find_idle(now_s) and (self._somebody_waits(now_s) or self._somebody_is_stuck()):
                     self._ahead = min(2 * self._ahead, _AHEAD_MAX)
             return self._revised(now_s)
 
@@ -177,6 +177,14 @@ class Flow:
 
     def _somebody_waits(self, now_s: float) -> bool:
         return any(self._limited(actor) for actor in self._contributing(now_s))
+
+    def _somebody_is_stuck(self) -> bool:
+        """Whether what is of no use leaves an actor no room, while the commit that removes it waits for the batch."""
+        levels = self._levels()
+        return any(
+            actor.useless != NOTHING and all(actor.is_stuck(unit, levels[unit]) for unit in self._units)
+            for actor in self._actors.values()
+        )
 
     def _find_idle(self, now_s: float) -> bool:
         """Whether actors are found that have room and deliver nothing; from now on they have no share."""

@@ -269,7 +269,7 @@ class StreamReader:
         if entry.header is None or entry.rejected or not entry.header.evaluation:  # which costs little to read
             self._useless.arrived(entry.actor, entry.rejected, size)
         self.standstill.entry_arrives()
-        self._flow.arrives(entry.actor, None if entry.rejected in USELESS else entry.header)
+        self._flow.arrives(entry.actor, entry.header, useful=entry.rejected not in USELESS)
         self.queue.put(entry)
 
 

@@ -29,6 +29,16 @@ def test_what_arrives_is_unconsumed_until_a_commit_consumes_it():
     assert actor.unconsumed[STEPS] == 30
 
 
+def test_what_is_of_no_use_limits_the_actor_and_is_not_unconsumed():
+    actor = ActorFlow(0.0, 0)
+    actor.arrive(entry(10), 1.0, 0)
+    actor.arrive(entry(30), 1.0, 0, useful=False)
+    assert (actor.unconsumed[STEPS], actor.useless[STEPS]) == (10, 30)
+    assert [actor.limited_by(STEPS, level) for level in (49, 50)] == [True, False]  # it adds 10 at once
+    assert actor.consume(2, 0)[STEPS] == 10
+    assert (actor.unconsumed[STEPS], actor.useless[STEPS]) == (0, 0)
+
+
 def test_an_actor_has_no_rate_before_a_batch_had_a_part_of_it():
     actor = ActorFlow(0.0, 0)
     actor.arrive(entry(10), 1.0, 4)

@@ -155,9 +155,24 @@ def test_who_delivers_only_what_is_of_no_use_has_no_share():
     made.follow(["good", *(f"evil-{number}" for number in range(20))])
     made.arrives("good", make_header(1, 1, BATCH // 2, 0, 1))
     for number in range(20):
-        made.arrives(f"evil-{number}", None)
+        made.arrives(f"evil-{number}", make_header(1, 1, BATCH, 0, 1), useful=False)
     clock.now_s = 0.1
     assert made.revise(starving=False).steps == 2 * BATCH
+
+
+@pytest.mark.parametrize("who", ["a", "b", "ab"])
+def test_more_is_asked_for_where_what_is_of_no_use_leaves_actors_no_room(who):
+    """As after a server's crash: it is removed with a batch, and there is no batch before somebody has room."""
+    made, clock = flow()
+    made.follow(["a", "b"])
+    made.arrives("a", make_header(1, 1, 8, 0, 1))  # the batch's beginning
+    for actor in who:
+        for number in range(4 * BATCH // 8):
+            made.arrives(actor, make_header(1, 1, 8, 0, number), useful=False)
+    for _ in range(200):
+        clock.now_s += 0.05
+        made.revise(starving=True)
+    assert made.demand.steps > 4 * BATCH + 8
 
 
 def test_who_has_joined_and_delivers_nothing_has_no_share_after_a_second_in_which_the_learner_waits():
