@@ -113,17 +113,18 @@ class Session:
         Returns:
             False if a stop was requested while another learner held the lease.
         """
-        if not self.prepare(stop, warm_start):
+        if not self.prepare(stop, warm_start, keep_lease=True):
             return False
-        self._lease_keeper.start()
         self.ingest.start()
         return True
 
-    def prepare(self, stop: Stop, warm_start: WarmStart | None = None) -> bool:
-        """Like `open`, without starting to read."""
+    def prepare(self, stop: Stop, warm_start: WarmStart | None = None, *, keep_lease: bool = False) -> bool:
+        """Like `open`, without starting to read, and without renewing the lease unless `keep_lease` says so."""
         first = self.last_known.settled is None
         if not self.lease.acquire(self._server, stop, self._config.lease.wait_s):
             return False
+        if keep_lease:  # from now on: over a slow link the first commit may take longer than the lease lives
+            self._lease_keeper.start()
         self.clock.measure(self._server.call)
         agree_on_spec(self._server, self._keys, self._spec)
         if self._config.record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 
 import pytest
 from support.books import audit
@@ -18,7 +19,7 @@ from broodmind import connect
 from broodmind.common.errors import RedisUnreachable
 from broodmind.common.server.keys import Keys
 from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
-from broodmind.learner.config import IntakeConfig, LearnerConfig
+from broodmind.learner.config import IntakeConfig, LearnerConfig, LeaseConfig
 
 RECORDED = 60  # games, at least
 # Nothing is stale, and a batch takes several round trips of the client.
@@ -114,6 +115,14 @@ def test_a_run_over_1_mbit_per_second_learns_though_commits_take_longer_than_the
     with Link(shared_server.port, NARROW) as one, Link(shared_server.port, NARROW) as other:
         urls = [f"{link.url}?socket_timeout=1" for link in (one, other)]  # a fifth of the usual, and so are the weights
         check_a_run(shared_server, run, tmp_path, *urls)
+
+
+@one_kind
+def test_a_learner_keeps_its_lease_while_its_first_commit_takes_longer_than_that_lives(shared_server, redis, run):
+    with Link(shared_server.port, Conditions(bytes_per_s=62_500)) as link:  # the commit takes 4 seconds
+        with learning(link.url, run, replace(CONFIG, lease=LeaseConfig(lease_ttl=2.0)), SPEC):
+            wait_until(lambda: counters(redis, Keys(run)).get("version"))
+        assert redis.call("GET", Keys(run).fence) == b"1"
 
 
 def test_a_run_over_tls_stalls_no_game_and_counts_each_once(shared_server, run, tmp_path):
