@@ -67,19 +67,17 @@ class History:
         """
         self._games += sum(header.games for _, header in arrived if not header.evaluation)
         released = self._order.take(arrived, reading, now_ms, self._labels.code)
-        own = self._order.pop_metrics(released)
         evaluations: list[tuple[int, int, float, float | None]] = []
         if len(released) and released[:, EPOCH].any():
             evaluations = [
                 (int(game[EPOCH]), int(game[VERSION]), game[RETURN], _known(game[WON]))
                 for game in released[released[:, EPOCH] > 0].tolist()
             ]
-            trained = released[:, EPOCH] == 0
-            released, own = released[trained], [each for each, kept in zip(own, trained.tolist(), strict=False) if kept]
+            released = released[released[:, EPOCH] == 0]
         if len(released) and released[:, LABELS].any():
             for game in released.tolist():
                 self._labels.add(int(game[LABELS]), game[RETURN], _known(game[WON]))
-        self._own.add(own[-GAMES:], min(len(released), GAMES))
+        self._own.add(self._order.pop_metrics(released)[-GAMES:], min(len(released), GAMES))
         games = released[-GAMES:]
         self._returns.extend(games[:, RETURN].tolist())
         self._lengths.extend(map(int, games[:, LENGTH].tolist()))
