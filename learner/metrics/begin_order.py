@@ -7,6 +7,7 @@ before it may still be in play.
 from __future__ import annotations
 
 import math
+from operator import index
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,7 +108,7 @@ class BeginOrder:
             raise TypeError("open_since_ms: expected integers by actor")
         self._open_since_ms = dict(open_since_ms)
         # As an entry has them: names and finite numbers.
-        found = {int(key): metrics_of(each) for key, each in state.get("metrics", [])}  # type: ignore[attr-defined]
+        found = {index(key): metrics_of(each) for key, each in state.get("metrics", [])}  # type: ignore[attr-defined]
         self._metrics, self._key = found, max(found, default=0)
 
     def pop_metrics(self, games: NDArray[np.float64]) -> list[OwnMetrics]:

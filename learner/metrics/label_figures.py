@@ -7,9 +7,11 @@ VALUES_MAX values. Games with any other value count as `other`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from ...common.labels import LABELS_MAX
+from .stored_numbers import finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +102,7 @@ class LabelFigures:
         """Continue from a decoded result of `state`. Raises TypeError or ValueError if it is not one."""
         self._labels = {
             str(name): {
-                str(value): Recent(int(games), float(total), float(won), int(known))
+                str(value): Recent(index(games), finite(total), finite(won), index(known))
                 for value, games, total, won, known in values
             }
             for name, values in state.items()

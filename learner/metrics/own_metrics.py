@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from ...common.own_metrics import NAMES_MAX, VALUE_MAX
@@ -57,7 +58,7 @@ class OwnMetricsHistory:
             if not isinstance(name, str) or not all(value is None or abs(value) <= VALUE_MAX for value in values):
                 raise TypeError(f"{name!r:.40}: expected a finite number or nothing a game")
             self._values[name] = deque(values, maxlen=self._games)
-        self.ignored = int(state["ignored"])
+        self.ignored = index(state["ignored"])
         self._means = None
 
     def _begin(self, name: str) -> None:

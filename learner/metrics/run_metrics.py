@@ -13,6 +13,7 @@ from ...common.own_metrics import STATISTIC
 from .begin_order import EPOCH, LABELS, LENGTH, RETURN, UNKNOWN, VERSION, WON, BeginOrder
 from .label_figures import LABEL_FIGURES_OVER, LabelFigures
 from .own_metrics import OwnMetricsHistory
+from .stored_numbers import finite
 from .versions_passed import VersionsPassed
 from .weighted_percentiles import weighted_percentiles
 
@@ -173,21 +174,21 @@ class History:
         """Continue from a decoded result of `state`. Raises TypeError, KeyError or WireError if it is not one."""
         state = stored_fields(state)
         for name in ("returns", "lengths", "wins", "staleness", "age_s"):
-            getattr(self, f"_{name}").extend(_number(value) for value in state[name])
+            getattr(self, f"_{name}").extend(finite(value) for value in state[name])
         for name in ("rejected_by_lag", "rejected_by_length"):
-            getattr(self, f"_{name}").update({_number(key): _number(count) for key, count in state[name]})
+            getattr(self, f"_{name}").update({finite(key): finite(count) for key, count in state[name]})
         if "begin_order" not in state:  # stored by a version before 0.2
             self._staleness_steps.extend(1 for _ in self._staleness)
             return
-        self._staleness_steps.extend(_number(value) for value in state["staleness_steps"])
+        self._staleness_steps.extend(finite(value) for value in state["staleness_steps"])
         if len(self._staleness_steps) != len(self._staleness) or min(self._staleness_steps, default=1) < 1:
             raise TypeError("staleness_steps: expected a number of at least 1 for each staleness")
-        self._games = _number(state["games"])
+        self._games = finite(state["games"])
         self._order.restore(state["begin_order"])
         if "own_metrics" in state:  # not in a state of before there were any
             self._own.restore(state["own_metrics"])
         self._labels.restore(state.get("labels", {}))
-        self.versions_passed.restore([_number(value) for value in state["versions_passed"]])
+        self.versions_passed.restore([finite(value) for value in state["versions_passed"]])
 
 
 def _mean(values: Collection[float]) -> float | None:
@@ -196,10 +197,3 @@ def _mean(values: Collection[float]) -> float | None:
 
 def _known(won: float) -> float | None:
     return None if won == UNKNOWN else won
-
-
-def _number(value: Any) -> Any:  # noqa: ANN401 - from a decoded list
-    """The value, if it is a finite number. Raises TypeError."""
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise TypeError(f"{value!r:.40}, expected a finite number")
-    return value
