@@ -17,12 +17,24 @@ from broodmind.learner.persistence.checkpoints import Checkpoints
 
 
 def state(redis, keys):
-    """All that a commit changes; of the streams what is in them, as reading them changes who has read it."""
+    """All that a commit changes; of the streams what is in them, as reading them changes who has read it.
+
+    What the statistics say of streams that nobody reads is written between commits.
+    """
     found = everything(redis, keys)
     own = (keys.heartbeat("a"), keys.incarnation("a"), keys.trajectories("a"))
-    passing = (keys.lease, keys.fence, keys.demand, keys.roster, *own)  # the roster is written between commits
+    passing = (
+        keys.lease,
+        keys.fence,
+        keys.demand,
+        keys.roster,
+        keys.stats,
+        *own,
+    )  # the roster is written between commits
     kept = {key: value for key, value in found.items() if key.decode() not in passing and b":staged:" not in key}
-    return kept | {b"stream": redis.call("XRANGE", keys.trajectories("a"), "-", "+")}
+    fields = redis.call("HGETALL", keys.stats)
+    stats = {name: value for name, value in zip(fields[::2], fields[1::2], strict=True) if b"unread" not in name}
+    return kept | {b"stats": stats, b"stream": redis.call("XRANGE", keys.trajectories("a"), "-", "+")}
 
 
 def commits_of(redis, keys):
