@@ -53,6 +53,8 @@ def start(folder, monkeypatch):
             process = subprocess.Popen(
                 [str(COMMANDS / program), *arguments, *more],
                 cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                # As in a terminal: a shell lets what it starts in the background ignore Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other threads
             )  # fmt: skip
             started.append(process)
             return process

@@ -14,6 +14,9 @@ from support.servers import PATIENCE_S
 from broodmind.actors.games.gymnasium_adapter import GymnasiumGame
 from broodmind.common.errors import GameCrashed, GameError
 
+# Workers are forked here, where another test may have imported JAX, which warns of that.
+pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
+
 
 class Dies(gymnasium.Env):
     observation_space, action_space = spaces.Box(-1, 1, (2,)), spaces.Discrete(3)
