@@ -73,8 +73,9 @@ def test_batches_are_as_large_as_was_asked_for_whoever_plays(shared_server, redi
         wait_until(lambda: version_of(redis, keys) > 8)
     sizes = batches(redis, keys)
     assert len(sizes) >= 8
-    # A game's end swallows a step, and the games of TinyZerg are short: the batch counts these steps, the metric not.
-    assert all(0.9 * BATCH <= size <= 9 / 8 * BATCH for size in sizes)
+    # A game's end swallows a step, and the games of TinyZerg are short: the batch counts these steps, the metric not. A
+    # fragment may begin with one in each of its columns, up to 96 of 512.
+    assert all(0.75 * BATCH <= size <= 9 / 8 * BATCH for size in sizes), sizes
     assert hash_of(redis, keys.head)["short_batches"] == "0"
 
 
