@@ -69,8 +69,10 @@ def batches(redis, keys):
 
 @pytest.mark.parametrize("actors", [[("a", 8)], [("a", 2), ("b", 2), ("c", 2), ("d", 2)], [("a", 96)]], ids=len)
 def test_batches_are_as_large_as_was_asked_for_whoever_plays(shared_server, redis, run, keys, actors):
-    with learning(shared_server.url, run, config(), SPEC), acting(shared_server.url, run, *actors):
-        wait_until(lambda: version_of(redis, keys) > 8)
+    with learning(shared_server.url, run, config(), SPEC):
+        wait_until(lambda: redis.call("EXISTS", keys.demand))  # before an actor knows it, it sends whole fragments
+        with acting(shared_server.url, run, *actors):
+            wait_until(lambda: version_of(redis, keys) > 8)
     sizes = batches(redis, keys)
     assert len(sizes) >= 8
     # A game's end swallows a step, and the games of TinyZerg are short: the batch counts these steps, the metric not. A
