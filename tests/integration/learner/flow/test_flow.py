@@ -76,8 +76,9 @@ def test_batches_are_as_large_as_was_asked_for_whoever_plays(shared_server, redi
     sizes = batches(redis, keys)
     assert len(sizes) >= 8
     # A game's end swallows a step, and the games of TinyZerg are short: the batch counts these steps, the metric not. A
-    # fragment may begin with one in each of its columns, up to 96 of 512.
-    assert all(0.75 * BATCH <= size <= 9 / 8 * BATCH for size in sizes), sizes
+    # fragment may begin with one in each of its columns: of 96, with 96 of the 512.
+    least = 0.75 if actors == [("a", 96)] else 0.9
+    assert all(least * BATCH <= size <= 9 / 8 * BATCH for size in sizes), sizes
     assert hash_of(redis, keys.head)["short_batches"] == "0"
 
 
