@@ -16,7 +16,7 @@ from ...common.process.clock import Every
 from ...common.process.log import Log
 from ..policies.policy_source import state_after
 from ..transport.credit import Credit
-from ..transport.stream_connection import ActorStatus
+from ..transport.heartbeat import ActorStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +141,7 @@ class SenderThread:
             return
         assert self.spec is not None
         try:
-            self.policy = self._connection.fetch_policy(latest, self.spec)
+            self.policy = self._connection.versions.fetch_policy(latest, self.spec)
         except WireError as error:  # deleted meanwhile; or the run was created again, with another spec
             _log.info("weights not usable, trying again", error=error)
             spec = self._connection.ask_spec()
@@ -158,7 +158,7 @@ class SenderThread:
         elif known is None or (known[0], known[1].pointer) != (plan.share, plan.candidate):
             played = [each for each in (self.policy, known and known[1]) if each and each.pointer == plan.candidate]
             try:
-                policy = played[0] if played else self._connection.fetch_candidate(plan.candidate, spec)
+                policy = played[0] if played else self._connection.versions.fetch_candidate(plan.candidate, spec)
                 self.evaluation = (plan.share, policy)
             except WireError as error:  # replaced meanwhile; or the run was created again
                 self.evaluation = None

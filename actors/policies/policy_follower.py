@@ -104,17 +104,18 @@ class PolicyFollower:
             if self.policy is None:
                 self.policy = self._kept(self._version, spec)
             return ""
-        latest, plan = self._connection.ask_versions()
+        latest, plan = self._connection.versions.ask_latest()
         pointer = plan.best if self._version == BEST else latest
         if pointer is None:
             return "" if self._version is None else "version: 'best', and none has been chosen yet: see eval_share"
         if self.policy is None or self.policy.pointer != pointer:
-            fetch = self._connection.fetch_best if self._version == BEST else self._connection.fetch_policy
+            versions = self._connection.versions
+            fetch = versions.fetch_best if self._version == BEST else versions.fetch_policy
             self.policy = fetch(pointer, spec)
         return ""
 
     def _kept(self, version: int, spec: RunSpec) -> Policy:
-        kept = self._connection.kept_versions(spec)
+        kept = self._connection.versions.kept(spec)
         if version not in kept:
             there = ", ".join(map(str, sorted(kept)))
             raise ConfigError(f"version: {version}, expected one that the run keeps: {there}; or {BEST!r}")

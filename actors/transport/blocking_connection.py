@@ -15,7 +15,8 @@ from ...common.wire.trajectory import encode_trajectory
 from ..fragment_parts import split_for_batch
 from .credit import NOTHING, Credit, amount_of
 from .delivery import Delivery
-from .stream_connection import HEARTBEAT_S, ActorConnection, ActorStatus
+from .heartbeat import HEARTBEAT_S, ActorStatus
+from .stream_connection import ActorConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ...common.wire.weights import Pointer
     from ..inference.policy import Policy
     from ..rollout import Fragment
-    from .stream_connection import ActorState
+    from .heartbeat import ActorState
 
 _log = Log("actor")
 
@@ -141,7 +142,7 @@ class BlockingActorConnection:
                 return current
             if latest is not None:
                 try:
-                    return self._connection.fetch_policy(latest, self.spec)
+                    return self._connection.versions.fetch_policy(latest, self.spec)
                 except WireError as error:  # deleted meanwhile, or another lineage's: ask for the pointer again
                     _log.warning("weights not usable, trying again", error=error)
                 except RedisUnreachable as error:

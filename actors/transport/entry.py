@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 from typing import TYPE_CHECKING, Protocol
 
+from ...common.errors import BroodmindError
 from ...common.server.streams import format_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ...common.server.streams import Argument
+    from ...common.server.streams import Argument, Reply
     from ...common.wire.entry_header import Header
 
 EntryId = tuple[int, int]  # incarnation and sequence number
@@ -51,6 +52,13 @@ class Answer(Enum):
     TAKEN = auto()  # added
     EQUAL_OR_SMALLER = auto()  # refused: an entry with this id or a higher one has been added before
     REFUSED = auto()  # refused for another reason: the entry has not been added
+
+
+def answer_to_xadd(reply: Reply) -> Answer:
+    """Classify the reply to the XADD of one entry."""
+    if not isinstance(reply, BroodmindError):
+        return Answer.TAKEN
+    return Answer.EQUAL_OR_SMALLER if "equal or smaller" in str(reply) else Answer.REFUSED
 
 
 @dataclass(slots=True, eq=False)

@@ -6,33 +6,31 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import secrets
 from bisect import bisect_right
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ...common.errors import BroodmindError, NameTaken, RedisUnreachable
-from ...common.process.clock import Every, monotonic_s, now_ms
+from ...common.process.clock import Every, monotonic_s
 from ...common.process.log import Log
 from ...common.server.keys import Keys, check_name
 from ...common.server.server_clock import MEASURE_EVERY_S, ServerClock
-from ...common.server.streams import NotNow, ReplyError, Server, ServerFull
+from ...common.server.streams import NotNow, Server, ServerFull
 from ...common.spec import RunSpec
 from ...common.wire.demand import Demand
 from ...common.wire.evaluation_plan import EvaluationPlan
-from ...common.wire.weights import Pointer, check_length, decode_weights, digest, largest_length
-from ..inference.policy import Policy
+from ...common.wire.weights import Pointer
 from .ack_journal import Journal
 from .credit import Unconsumed, amount_of
-from .entry import Answer
-from .incarnation import LOOK_BYTES, incarnation_text, parse_incarnation
+from .entry import Answer, answer_to_xadd
+from .heartbeat import HEARTBEAT_S, ActorStatus, heartbeat_commands, heartbeat_fields
+from .incarnation import incarnation_text, take_incarnation
+from .stored_versions import NO_EVALUATION, StoredVersions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ...common.server.streams import Argument, Reply
@@ -41,12 +39,7 @@ if TYPE_CHECKING:
 
 _log = Log("actor")
 
-HEARTBEAT_S = 1.0
-_HEARTBEAT_TTL_MS = 10_000
 _OFFER_TTL_MS = 5_000
-NO_EVALUATION = EvaluationPlan(0.0)
-_LOOK_BACK = 16  # versions, twice as many as a learner keeps
-CHUNK_BYTES = 1 << 18  # weights are fetched in parts: for a client that stops reading, the server buffers a whole reply
 
 # Each round trip brings both texts, and they rarely change: most are not parsed again.
 _pointer, _demand = lru_cache(Pointer.from_json), lru_cache(Demand.from_json)
@@ -57,18 +50,6 @@ _plan = lru_cache(EvaluationPlan.from_json)
 _SLOW_S = 0.02
 _RESEND_S = 1.0
 _RESEND_BYTES = 1 << 18  # of several at once
-
-ActorState = Literal["starting", "playing", "waiting"]
-
-
-@dataclass(frozen=True, slots=True)
-class ActorStatus:
-    """What an actor reports about itself in its heartbeat."""
-
-    state: ActorState
-    credit_steps: int | None = None  # how many steps it may have unconsumed, if that is known
-    lock_step: bool = False  # it adds nothing more before the learner's next version
-    metrics: Mapping[str, str] = field(default_factory=dict)  # further fields
 
 
 class ActorConnection:
@@ -119,7 +100,7 @@ class ActorConnection:
         self._heartbeat_due = Every(heartbeat_s)
         self._server_clock, self._clock_due = server_clock or ServerClock(), Every(MEASURE_EVERY_S)
         self._status = ActorStatus("starting")  # as of the last round trip
-        self._in_parts = True  # how large weights are fetched
+        self.versions = StoredVersions(self._keys, self._server, self._call, self._beat)
         self._comes_back = comes_back
 
     @property
@@ -167,7 +148,7 @@ class ActorConnection:
         Returns:
             The previous incarnation, or 0 if the name is new.
         """
-        before, ours = self._take_incarnation()
+        before, ours = take_incarnation(self._call, self._keys.incarnation(self.actor), self._nonce)
         self._measure_clock()
         self._incarnation = self._delivery.begin(ours)
         self._close_journal()
@@ -199,69 +180,23 @@ class ActorConnection:
         for entry in self._delivery.number(most, most_bytes):
             self._steps += entry.header.steps
             self._games += entry.header.games
-        asked = self._heartbeat() if self._heartbeat_due.due() else []
-        if wait_ms and self._latest is not None:
-            known = f"{self._latest.epoch}-{self._latest.version}"
-            asked.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, known))
-        asked += [("GET", self._keys.evaluation)] if self._evaluates else []
-        asked += [("GET", self._keys.latest), ("GET", self._keys.demand), ("XLEN", self._stream)]
+        asked = [*(self._heartbeat() if self._heartbeat_due.due() else []), *self._queries(wait_ms)]
         entries, asked_s = self._delivery.start_sending(), self._clock()
         replies = self._replies([*(self._command(entry) for entry in entries), *asked])
-        answers = [_answer(reply) for reply in replies[: len(entries)]]
+        answers = [answer_to_xadd(reply) for reply in replies[: len(entries)]]
         self._acknowledged(self._delivery.answered(answers, self._clock()))
         if any(isinstance(reply, NotNow) for reply in replies):
             self._delivery.connection_lost()  # `Server` has closed it, and may connect to another server
-        self._raise_first_error(replies, answers)
+        if (failure := _reason_to_fail(replies, answers, self.actor)) is not None:
+            raise failure
         # Not as of now: the replies may have waited here while this process slept, and the server has crashed since.
         self._delivery.forget_safe(asked_s)
-        *before, latest, demand, stream_length = replies
-        self.unconsumed.observe(stream_length)
-        if latest is not None:
-            self._latest = _pointer(latest)
-        self._demand = None if demand is None else _demand(demand)
-        if self._evaluates:
-            self._plan = NO_EVALUATION if before[-1] is None else _plan(before[-1])
+        self._observe(replies)
         return len(entries)
-
-    def fetch_policy(self, pointer: Pointer, spec: RunSpec) -> Policy:
-        """Fetch a version's policy. Raises WireError if its weights are gone, or do not match the pointer."""
-        return self._fetched(pointer, spec, self._keys.weights(pointer.epoch, pointer.version))
-
-    def ask_versions(self) -> tuple[Pointer | None, EvaluationPlan]:
-        """The newest version, and the plan with the best one. For those who add nothing to the run."""
-        latest, plan = self._server.pipeline([("GET", self._keys.latest), ("GET", self._keys.evaluation)])
-        return (
-            None if latest is None else Pointer.from_json(latest),
-            NO_EVALUATION if plan is None else EvaluationPlan.from_json(plan),
-        )
-
-    def kept_versions(self, spec: RunSpec) -> dict[int, Callable[[], Policy]]:
-        """The versions whose weights are on the server, and for each a function that fetches it."""
-        latest, plan = self.ask_versions()
-        found: dict[int, Callable[[], Policy]] = {}
-        if latest is not None:
-            versions = range(max(latest.version - _LOOK_BACK, 0), latest.version + 1)
-            keys = [self._keys.weights(latest.epoch, version) for version in versions]
-            sizes = self._server.pipeline([("GETRANGE", key, 0, 0) for key in keys])
-            for version, key, first in zip(versions, keys, sizes, strict=True):
-                if first:
-                    found[version] = partial(self._fetch_unknown, latest.epoch, version, key, spec)
-        for pointer, key in ((plan.candidate, self._keys.candidate), (plan.best, self._keys.best)):
-            if pointer is not None:
-                found[pointer.version] = partial(self._fetched, pointer, spec, key)
-        return found
-
-    def fetch_best(self, pointer: Pointer, spec: RunSpec) -> Policy:
-        """Like `fetch_policy` for the best version, whose weights are kept as long as it is that."""
-        return self._fetched(pointer, spec, self._keys.best)
 
     def close(self) -> None:
         """Drop the connection, for those who have not entered."""
         self._server.close()
-
-    def fetch_candidate(self, pointer: Pointer, spec: RunSpec) -> Policy:
-        """The same for the version that greedy games evaluate, whose weights are kept as long as it is that."""
-        return self._fetched(pointer, spec, self._keys.candidate)
 
     def leave(self) -> None:
         """Remove the heartbeat: the learner strikes the actor off once its stream is empty."""
@@ -274,24 +209,23 @@ class ActorConnection:
             self._server.close()
             self._close_journal()
 
-    def _take_incarnation(self) -> tuple[int, int]:
-        """Raise the key to a start of our own; what is no start is replaced. Returns the one before, and ours."""
-        key = self._keys.incarnation(self.actor)
-        try:
-            raw = self._call("GETRANGE", key, 0, LOOK_BYTES - 1)
-            before = parse_incarnation(raw)
-            while before or not raw:
-                ours = max(now_ms(), before + 1)
-                found = parse_incarnation(self._call("SET", key, incarnation_text(ours, self._nonce), "GET"))
-                if found <= before:
-                    return before, ours
-                before = found  # another process of this name has entered in between
-        except ReplyError as error:
-            if error.code != "WRONGTYPE":
-                raise
-        ours = now_ms()
-        self._call("SET", key, incarnation_text(ours, self._nonce))
-        return 0, ours
+    def _queries(self, wait_ms: int) -> list[tuple[Argument, ...]]:
+        """The commands at the end of a round trip, whose replies `_observe` takes in."""
+        queries: list[tuple[Argument, ...]] = []
+        if wait_ms and self._latest is not None:
+            known = f"{self._latest.epoch}-{self._latest.version}"
+            queries.append(("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", self._keys.versions, known))
+        queries += [("GET", self._keys.evaluation)] if self._evaluates else []
+        return [*queries, ("GET", self._keys.latest), ("GET", self._keys.demand), ("XLEN", self._stream)]
+
+    def _observe(self, replies: Sequence[Reply]) -> None:
+        *before, latest, demand, stream_length = replies
+        self.unconsumed.observe(stream_length)
+        if latest is not None:
+            self._latest = _pointer(latest)
+        self._demand = None if demand is None else _demand(demand)
+        if self._evaluates:
+            self._plan = NO_EVALUATION if before[-1] is None else _plan(before[-1])
 
     def _call(self, *command: Argument) -> Reply:
         (reply,) = self._replies([command])
@@ -337,29 +271,12 @@ class ActorConnection:
     def _arrived(self, entries: Sequence[Entry], replies: Sequence[Reply]) -> None:
         """Take note of the replies to entries that were sent again, up to the first one that is refused."""
         for entry, reply in zip(entries, replies, strict=True):
-            if _answer(reply) is Answer.REFUSED:
+            if answer_to_xadd(reply) is Answer.REFUSED:
                 if isinstance(reply, NotNow):
                     self._delivery.connection_lost()
                 raise reply
             if self._delivery.arrived(entry, self._clock()):
                 self._acknowledged([entry])
-
-    def _raise_first_error(self, replies: list[Reply], answers: list[Answer]) -> None:
-        """Raise the first error that is a reason to wait, or else the first error, or else NameTaken.
-
-        NameTaken is raised if "equal or smaller" is the only error. Without an error nothing is raised.
-        """
-        if not any(isinstance(reply, BroodmindError) for reply in replies):
-            return
-        for reply in replies:
-            if isinstance(reply, (ServerFull, NotNow)):
-                raise reply
-        for at, reply in enumerate(replies):
-            known = at < len(answers) and answers[at] is Answer.EQUAL_OR_SMALLER
-            if isinstance(reply, BroodmindError) and not known:
-                raise reply
-        if Answer.EQUAL_OR_SMALLER in answers:
-            raise NameTaken(f"actor: {self.actor!r} is used by another process too, expected a name of its own")
 
     def _acknowledged(self, entries: list[Entry]) -> None:
         """Take note of what is known to be in the stream since now."""
@@ -381,31 +298,17 @@ class ActorConnection:
             self._journal = None
 
     def _heartbeat(self) -> list[tuple[Argument, ...]]:
-        key, status = self._keys.heartbeat(self.actor), self._status
-        elapsed_s = monotonic_s() - self._began_s
-        fields: dict[str, Argument] = {
-            "host": platform.node(),
-            "pid": os.getpid(),
-            "state": status.state,
-            "credit_steps": "" if status.credit_steps is None else status.credit_steps,
-            "unconsumed_steps": round(self.unconsumed.amount.steps),
-            "lock_step": int(status.lock_step),
-            "epoch": self._latest.epoch if self._latest else 0,
-            "version": self._latest.version if self._latest else 0,
-            "steps": self._steps,
-            "games": self._games,
-            "overflow": self._delivery.overflow_of_incarnation,
-            "steps_per_second": f"{self._steps / max(elapsed_s, 1e-9):.0f}",
-            "updated_ms": now_ms(),
-            "clock_skew_ms": self._server_clock.skew_ms,
-            **status.metrics,
-        }
-        return [
-            # Again: a learner removes it with the stream of an actor that was silent for long.
-            ("SET", self._keys.incarnation(self.actor), incarnation_text(self._incarnation, self._nonce)),
-            ("HSET", key, *(part for pair in fields.items() for part in pair)),
-            ("PEXPIRE", key, _HEARTBEAT_TTL_MS),
-        ]
+        fields = heartbeat_fields(
+            self._status,
+            latest=self._latest,
+            steps=self._steps,
+            games=self._games,
+            elapsed_s=monotonic_s() - self._began_s,
+            overflow=self._delivery.overflow_of_incarnation,
+            unconsumed_steps=round(self.unconsumed.amount.steps),
+            clock_skew_ms=self._server_clock.skew_ms,
+        )
+        return heartbeat_commands(self._keys, self.actor, incarnation_text(self._incarnation, self._nonce), fields)
 
     def _beat(self) -> None:
         """Send the heartbeat if it is due; without an incarnation there is none."""
@@ -414,39 +317,24 @@ class ActorConnection:
             if any(isinstance(reply, NotNow) for reply in replies):
                 self._delivery.connection_lost()
 
-    def _fetched(self, pointer: Pointer, spec: RunSpec, key: str) -> Policy:
-        check_length(pointer, spec)
-        return Policy(pointer, decode_weights(self._fetch(pointer, key), pointer.digest, spec), spec)
-
-    def _fetch_unknown(self, epoch: int, version: int, key: str, spec: RunSpec) -> Policy:
-        """Fetch a version of which no pointer is known. Raises WireError if its weights are gone."""
-        blob: bytes = self._call("GETRANGE", key, 0, largest_length(spec))  # one byte more than there may be
-        pointer = Pointer(epoch, version, "", digest(blob), len(blob))
-        check_length(pointer, spec)
-        return Policy(pointer, decode_weights(blob, pointer.digest, spec), spec)
-
-    def _fetch(self, pointer: Pointer, key: str) -> bytes:
-        if pointer.length <= CHUNK_BYTES or not self._in_parts:
-            return self._call("GET", key) or b""
-        chunks: list[bytes] = []
-        for start in range(0, pointer.length, CHUNK_BYTES):
-            self._beat()  # over a slow link all parts together may take longer than a heartbeat lives
-            chunks.append(self._call("GETRANGE", key, start, start + CHUNK_BYTES - 1))
-            if not chunks[-1]:
-                # Over a slow link the version was deleted meanwhile, and so would be the next one. In one reply it is
-                # whole, however long that takes to arrive.
-                self._in_parts = start == 0
-                break
-        return b"".join(chunks)
-
 
 def _fit(entries: Sequence[Entry]) -> int:
     """How many of the first entries are sent again at once at most, by their bytes."""
     return bisect_right(list(accumulate(entry.size for entry in entries)), _RESEND_BYTES)
 
 
-def _answer(reply: Reply) -> Answer:
-    """Classify the reply to an XADD."""
-    if not isinstance(reply, BroodmindError):
-        return Answer.TAKEN
-    return Answer.EQUAL_OR_SMALLER if "equal or smaller" in str(reply) else Answer.REFUSED
+def _reason_to_fail(replies: Sequence[Reply], answers: Sequence[Answer], actor: str) -> BroodmindError | None:
+    """The first error that is a reason to wait, or else the first error, or else NameTaken; None without an error.
+
+    It is NameTaken if "equal or smaller" is the only error.
+    """
+    errors = [(at, reply) for at, reply in enumerate(replies) if isinstance(reply, BroodmindError)]
+    for _, error in errors:
+        if isinstance(error, (ServerFull, NotNow)):
+            return error
+    for at, error in errors:
+        if at >= len(answers) or answers[at] is not Answer.EQUAL_OR_SMALLER:
+            return error
+    if errors:
+        return NameTaken(f"actor: {actor!r} is used by another process too, expected a name of its own")
+    return None

@@ -12,7 +12,9 @@ from support.runs import SPEC, broodmind, commit_after, entry, everything, hash_
 from support.servers import KINDS, PATIENCE_S, RealServer, wait_until
 
 from broodmind.actors.transport.delivery import Delivery
-from broodmind.actors.transport.stream_connection import CHUNK_BYTES, ActorConnection, ActorStatus
+from broodmind.actors.transport.heartbeat import ActorStatus
+from broodmind.actors.transport.stored_versions import CHUNK_BYTES
+from broodmind.actors.transport.stream_connection import ActorConnection
 from broodmind.common.errors import BroodmindError, WireError
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import GROUP, Keys
@@ -317,7 +319,7 @@ def joined_connection_as(url, actor):
     large = replace(spec, network=NetworkSpec(hidden=(512, 512)))
     # Longer than the blob is: two parts, the second empty, and a digest that fits neither.
     with pytest.raises(WireError, match="digest"):
-        connection.fetch_policy(Pointer(1, 1, "", "", 2 * CHUNK_BYTES), large)
+        connection.versions.fetch_policy(Pointer(1, 1, "", "", 2 * CHUNK_BYTES), large)
     return connection
 
 

@@ -13,7 +13,7 @@ from support.paths import TESTS
 from support.runs import SPEC, commit_after
 from support.servers import PATIENCE_S
 
-from broodmind.actors.transport.stream_connection import CHUNK_BYTES
+from broodmind.actors.transport.stored_versions import CHUNK_BYTES
 from broodmind.common.policy.network import shapes
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys

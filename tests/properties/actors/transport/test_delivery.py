@@ -21,8 +21,9 @@ from support.runs import make_header
 
 from broodmind.actors.client.spool import Spool
 from broodmind.actors.transport.delivery import REPLAY_S, Delivery
+from broodmind.actors.transport.heartbeat import ActorStatus
 from broodmind.actors.transport.send_queue import Limits
-from broodmind.actors.transport.stream_connection import ActorConnection, ActorStatus
+from broodmind.actors.transport.stream_connection import ActorConnection
 from broodmind.common.errors import BroodmindError, NameTaken
 
 SIZE = 20

@@ -50,7 +50,7 @@ def test_a_start_is_above_the_one_before_even_if_the_clock_went_back(server):
 
 
 def test_of_two_that_start_at_once_each_has_its_own(server, monkeypatch):
-    monkeypatch.setattr("broodmind.actors.transport.stream_connection.now_ms", lambda: NOW_MS)
+    monkeypatch.setattr("broodmind.actors.transport.incarnation.now_ms", lambda: NOW_MS)
     assert enter(server) == (0, NOW_MS)
     # The second one has read the key before the first one wrote to it.
     reply, stale = server.reply, [b""]

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from operator import attrgetter
 
-import numpy as np
 import pytest
 from support.fake_streams import FakeStreams
 from support.runs import SPEC, make_header
 
 from broodmind.actors.transport.ack_journal import read_journals
 from broodmind.actors.transport.delivery import REPLAY_S, Delivery
-from broodmind.actors.transport.stream_connection import CHUNK_BYTES, ActorConnection, ActorStatus
-from broodmind.common.errors import NameTaken, RedisUnreachable, WireError
-from broodmind.common.policy.network import initial_params
+from broodmind.actors.transport.heartbeat import ActorStatus
+from broodmind.actors.transport.stream_connection import ActorConnection
+from broodmind.common.errors import NameTaken, RedisUnreachable
 from broodmind.common.process.clock import now_ms
 from broodmind.common.server.server_clock import ServerClock
 from broodmind.common.server.streams import NotNow, ReplyError, ServerFull
-from broodmind.common.spec import NetworkSpec
 from broodmind.common.wire.entry_header import Episodes, parse_entry
-from broodmind.common.wire.weights import Pointer, digest, encode_weights
+from broodmind.common.wire.weights import Pointer
 
 STATUS = ActorStatus("playing")
 HEADER = make_header(3, 1, 10, 1, 1234)
@@ -75,50 +73,6 @@ def test_no_more_bytes_are_sent_at_once_than_the_caller_allows_and_one_entry(con
     assert [connection.round_trip(STATUS, most_bytes=most) for most in (150, 0, 100, 1)] == [2, 0, 1, 1]
 
 
-class Weights:
-    """What the server has of weights: `left` parts until the version is deleted."""
-
-    def __init__(self, server, blob, left):
-        self.blob, self.left, self.asked, self._others = blob, left, [], server.reply
-
-    def reply(self, command, answers):
-        if ":weights:" not in str(command[1]):
-            return self._others(command, answers)
-        self.asked.append(command[0])
-        if command[0] == "GET":
-            return self.blob
-        self.left -= 1
-        return self.blob[command[2] : command[3] + 1] if self.left >= 0 else b""
-
-
-LARGE = replace(SPEC, network=NetworkSpec(hidden=(256, 256)))
-BLOB = encode_weights(initial_params(LARGE.network, LARGE.game, np.random.default_rng(1)), LARGE)
-POINTER = Pointer(1, 3, "c", digest(BLOB), len(BLOB))
-
-
-def test_weights_that_are_deleted_before_all_parts_are_fetched_come_in_one_reply_next(connection, server, monkeypatch):
-    weights = Weights(server, BLOB, left=1)
-    monkeypatch.setattr(server, "reply", weights.reply)
-    with pytest.raises(WireError):
-        connection.fetch_policy(POINTER, LARGE)
-    assert connection.fetch_policy(POINTER, LARGE).pointer == POINTER
-    assert weights.asked == ["GETRANGE", "GETRANGE", "GET"]
-
-
-@pytest.mark.parametrize("entered", [True, False])
-def test_heartbeats_go_on_while_large_weights_are_fetched(server, delivery, monkeypatch, entered):
-    connection = ActorConnection("", "run", "a", delivery, server=server, heartbeat_s=0.0)
-    if entered:  # otherwise it only reads, and may have no right to more
-        connection.enter()
-        connection.round_trip(STATUS)
-    before = len(server.commands)
-    monkeypatch.setattr(server, "reply", Weights(server, BLOB, left=100).reply)
-    connection.fetch_policy(POINTER, LARGE)
-    parts = -(-len(BLOB) // CHUNK_BYTES)
-    beats = [command[0] for command in server.commands[before:]].count("HSET")
-    assert (parts > 1, beats) == (True, parts if entered else 0)
-
-
 def test_after_a_lost_reply_all_is_sent_again_one_by_one_and_new_entries_behind_it(connection, delivery, server):
     put(delivery, 2)
     connection.round_trip(STATUS)
@@ -171,7 +125,7 @@ def test_after_a_not_now_among_entries_that_are_sent_again_all_are_sent_again(co
     assert len(server.entries) == 2
 
 
-@pytest.mark.parametrize("call", ["ask_spec", "enter", "fetch_policy"])
+@pytest.mark.parametrize("call", ["ask_spec", "enter", "versions.fetch_policy"])
 def test_a_connection_lost_in_any_call_makes_the_next_round_trip_send_again(connection, delivery, server, call):
     put(delivery, 1)
     connection.round_trip(STATUS)
@@ -179,7 +133,7 @@ def test_a_connection_lost_in_any_call_makes_the_next_round_trip_send_again(conn
     server.last = (0, 0)
     server.script = ["request lost"]
     with pytest.raises(RedisUnreachable):
-        getattr(connection, call)(*([connection.latest, SPEC] if call == "fetch_policy" else []))
+        attrgetter(call)(connection)(*([connection.latest, SPEC] if call == "versions.fetch_policy" else []))
     assert connection.round_trip(STATUS) == 0
     assert len(server.entries) == 1
 
