@@ -17,6 +17,7 @@ from .commit.commit_thread import CommitThread
 from .commit.lease import fenced
 from .commit.lease_keeper import LeaseKeeper
 from .flow.flow import Flow
+from .ingest.admission import staleness_limit
 from .ingest.fenced_read import FencedReads
 from .ingest.ingest_thread import IngestThread
 from .ingest.stream_reader import StreamReader
@@ -188,7 +189,8 @@ class Session:
         commit, snapshot = self.state.commit(self.batcher, metrics, self.ingest.actors)
         self.commit_thread.submit(commit, snapshot, self._after(commit, metrics))
         counts = {actor: count for actor, (_, count) in self.batcher.consumed.items()}
-        self.flow.consumed(counts, trained=metrics is not None)
+        limit = staleness_limit(self.state.standing, self._config.intake)
+        self.flow.consumed(counts, trained=metrics is not None, staleness_limit=limit)
         if self._checkpoint_due.due():
             self._save_checkpoint()
         self.batcher = self.state.new_batcher()

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 _log = Log("client")
 
 _POLL_S = 1.0  # between two requests for the latest version; enough for games that take minutes
-_ROOM_S = (0.02, 0.4)  # first and longest pause where the learner wants no more
+# First and longest wait for a version where the learner wants no more. A version ends it; but a commit may make room
+# without publishing one, and so may a new demand.
+_ROOM_S = (0.02, 0.4)
 _ENTRIES_WITHOUT_DEMAND = 64
 _OFFER_EVERY_S = 1.0
 _RETRY_S = (0.1, 5.0)  # first and longest pause after a failure
@@ -67,6 +69,7 @@ class SenderThread:
         self._offer, self._offer_due = None if game is None else game_to_json(game), Every(_OFFER_EVERY_S)
         self._credit = Credit(_ENTRIES_WITHOUT_DEMAND)
         self._room, self._retry = Backoff(*_ROOM_S), Backoff(*_RETRY_S)
+        self._wait_s = 0.0  # of the server for a version, in the next round trip
         self._thread = threading.Thread(target=self._run, name="broodmind-sender", daemon=True)
 
     def start(self) -> None:
@@ -101,8 +104,8 @@ class SenderThread:
         if not self._delivery.ready:  # at the beginning, or after another process took the name
             self._connection.enter()
         # Entries that the learner does not want yet wait in the delivery's queue, not in Redis.
-        status = ActorStatus("playing", self._credit.steps)
-        sent = self._connection.round_trip(status, most=self._most(), most_bytes=_ROUND_TRIP_BYTES)
+        status, wait_ms = ActorStatus("playing", self._credit.steps), round(1000 * self._wait_s)
+        sent = self._connection.round_trip(status, most=self._most(), most_bytes=_ROUND_TRIP_BYTES, wait_ms=wait_ms)
         self._connected()
         self._learn_demand()
         self._adopt_latest()
@@ -165,12 +168,17 @@ class SenderThread:
                 _log.info("weights of the candidate not usable, trying again", error=error)
 
     def _wait(self, *, sent: bool) -> None:
-        """Wait for a game to send, for room for it, or until it is time to ask for the latest version."""
+        """Wait for a game to send, or until it is time to ask for the latest version.
+
+        Where there is no room for a game, the server waits in the next round trip: an update may take a few
+        milliseconds, and a learner whose actors hear of it later waits for them.
+        """
         if sent or self._most():
             self._room.reset()
+            self._wait_s = 0.0
             self._delivery.wait_for_work(_POLL_S * random.uniform(0.8, 1.2))  # noqa: S311 - not all at the same time
         else:
-            self._delivery.wait_until_closed(self._room.next_s())
+            self._wait_s = self._room.next_s()
 
     def _connected(self) -> None:
         if self.state != "connected":

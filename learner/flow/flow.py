@@ -26,6 +26,7 @@ _PATIENCE_S = (0.1, 5.0)  # least and most
 _FIRST_RESPONSE_S = 1.0  # as long as none has been seen
 _RESPONSES = 15
 _AHEAD_MAX = 64.0
+_UNSENT = 0.25  # so much of its share a client may have finished besides, see `actors/client/overflow.py`
 _FIRST_ACTORS = 8  # as many may begin before the learner has seen how many they are
 _AHEAD_STEP = 1.1
 
@@ -48,6 +49,7 @@ class Flow:
         self._starving_since_s: float | None = None
         self._trained, self._trained_s = 0, clock()  # batches, and when the last one was
         self._ahead = 1.0  # how many times the usual amount all actors together may have unconsumed
+        self._ahead_most = _AHEAD_MAX
         self._demand = Demand(0, 0, 0, 0, *self._batch)
 
     def follow(self, actors: Collection[str]) -> None:
@@ -73,12 +75,13 @@ class Flow:
                 self._responses.append(now_s - actor.freed_s)
                 actor.freed_s = None
 
-    def consumed(self, counts: Mapping[str, int], *, trained: bool) -> None:
+    def consumed(self, counts: Mapping[str, int], *, trained: bool, staleness_limit: int) -> None:
         """Note what a commit consumes.
 
         Args:
             counts: actor to the number of its entries.
             trained: whether a batch was, or the commit only removes rejected entries.
+            staleness_limit: in effect, in versions.
         """
         now_s = self._clock()
         with self._lock:
@@ -91,6 +94,9 @@ class Flow:
                     actor.freed_s = now_s
                 steps, games = actor.consume(count, self._trained if trained else None)
                 self._unconsumed = (self._unconsumed[0] - steps, self._unconsumed[1] - games)
+            # Each batch that waits before an entry makes it older by a version: what is stale by its turn is no help.
+            self._ahead_most = min(max(staleness_limit / (BATCHES_AHEAD * (1 + _UNSENT)), 1.0), _AHEAD_MAX)
+            self._ahead = min(self._ahead, self._ahead_most)
             if trained:
                 self._trained += 1
                 self._adapt(now_s, somebody_waits=somebody_waits)
@@ -109,8 +115,8 @@ class Flow:
                 self._starving_since_s = now_s
             elif now_s - self._starving_since_s > self._patience_s:
                 self._starving_since_s = now_s
-                if not self._find_idle(now_s) and (self._somebody_waits(now_s) or self._somebody_is_stuck()):
-                    self._ahead = min(2 * self._ahead, _AHEAD_MAX)
+                if not self._find_idle(now_s):
+                    self._ask_for_more(now_s)
             return self._revised(now_s)
 
     @property
@@ -197,13 +203,20 @@ class Flow:
             actor.idle = True
         return bool(found)
 
+    def _ask_for_more(self, now_s: float) -> None:
+        """Double what may be unconsumed, if actors wait for that."""
+        if self._somebody_is_stuck():  # what is of no use is not trained on: it makes nothing older
+            self._ahead = min(2 * self._ahead, _AHEAD_MAX)
+        elif self._somebody_waits(now_s):
+            self._ahead = max(self._ahead, min(2 * self._ahead, self._ahead_most))
+
     def _adapt(self, now_s: float, *, somebody_waits: bool) -> None:
         """Let more be unconsumed where actors wait and yet no full batch is on its way, and less where it is."""
         ready = min(self._unconsumed[unit] / self._batch[unit] for unit in self._units)
         step = _AHEAD_STEP ** min((now_s - self._trained_s) / max(self._response_s, 1e-3), 1.0)
         self._trained_s = now_s
         if ready < 1 and somebody_waits:
-            self._ahead = min(self._ahead * step, _AHEAD_MAX)
+            self._ahead = min(self._ahead * step, self._ahead_most)
         elif ready > 1.25 or not somebody_waits:
             self._ahead = max(self._ahead / step, 1.0)
 

@@ -12,6 +12,7 @@ from broodmind.actors.fragment_parts import number_of_parts
 from broodmind.actors.transport.credit import Amount, Credit, Unconsumed
 from broodmind.learner.config import IntakeConfig
 from broodmind.learner.flow.flow import Flow
+from broodmind.learner.metrics.versions_passed import VersionsPassed
 
 ROLLOUT = 32  # steps of a fragment
 _POLL_S = (0.05, 0.4)  # as BlockingActorConnection waits
@@ -37,14 +38,28 @@ class Actor:
 
 
 class Simulation:
-    """Time goes from event to event. `staleness` and `batches` are of what was trained on since `begin_to_count`."""
+    """Time goes from event to event. Counted since `begin_to_count`: `batches`, the `staleness` of what was trained on,
 
-    def __init__(self, actors, update_s, *, batch_steps=2048, idle=0, seed=0):
-        """Actors are pairs of copies and steps per second; `idle` is how many are connected and never deliver."""
+    and how many steps were `stale`, that is, beyond the automatic limit.
+    """
+
+    def __init__(self, actors, update_s, *, batch_steps=2048, idle=0, hear_s=0.001, seed=0):
+        """Prepare a run that begins now.
+
+        Args:
+            actors: pairs of copies and steps per second.
+            update_s: how long one takes.
+            batch_steps: the learner's.
+            idle: how many are connected and never deliver.
+            hear_s: after so long all that wait hear of a version.
+            seed: of all that is random.
+        """
         self._random = random.Random(seed)
         random.seed(seed)  # for the actors' turns
         self.now_s, self._events, self._order = 0.0, [], itertools.count()
-        self.batch_steps, self._update_s = batch_steps, update_s
+        self.batch_steps, self._update_s, self._hear_s = batch_steps, update_s, hear_s
+        self._passed = VersionsPassed()
+        self._passed.published(1, 0)
         self.flow = Flow(IntakeConfig(batch_steps=batch_steps), clock=lambda: self.now_s)
         self.actors = [
             Actor(f"a{at}", copies, rate, Credit(2, clock=lambda: self.now_s))
@@ -59,7 +74,7 @@ class Simulation:
         self.begin_to_count()
 
     def begin_to_count(self):
-        self.staleness, self.batches, self._counted_from_s = [], [], self.now_s
+        self.staleness, self.batches, self.stale, self._counted_from_s = [], [], 0, self.now_s
         for actor in self.actors:
             actor.consumed = 0
 
@@ -130,9 +145,11 @@ class Simulation:
             actor.stream.append((steps, actor.played_with))
             actor.unconsumed.add([Amount(steps)])
             self._queue.append((actor, steps, actor.played_with))
-            self.flow.arrives(
-                actor.name, SimpleNamespace(steps=steps, games=0, created_ms=self.now_s, evaluation=False)
+            header = SimpleNamespace(
+                steps=steps, games=0, created_ms=1000 * self.now_s, version=actor.played_with, evaluation=False
             )
+            self.flow.arrives(actor.name, header)
+            self._passed.arrive([header])
         actor.state = "waiting"
         self._ask(actor)
         self._learn()
@@ -143,6 +160,8 @@ class Simulation:
             steps = sum(each[1] for each in self._batch)
             if steps >= self.batch_steps:
                 self.staleness += [self.version - version for _, _, version in self._batch]
+                limit = self._passed.limit
+                self.stale += sum(each[1] for each in self._batch if self.version - each[2] > limit)
                 self.batches.append(steps)
                 self._training = True
                 self._after(self._update_s * self._random.uniform(0.9, 1.1), self._commit)
@@ -153,9 +172,10 @@ class Simulation:
             actor.stream.pop(0)
             actor.consumed += steps
             counts[actor.name] = counts.get(actor.name, 0) + 1
-        self.flow.consumed(counts, trained=True)
+        self.flow.consumed(counts, trained=True, staleness_limit=self._passed.limit)
         self._batch, self._training = [], False
         self.version += 1
+        self._passed.published(self.version, 1000 * self.now_s)
         for actor in self.actors:  # a version wakes all that wait
-            self._ask_after(0.001, actor)
+            self._ask_after(self._hear_s, actor)
         self._learn()

@@ -544,14 +544,32 @@ def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
     counts = {name: int(number) for name, number in re.findall(rb"(sent|overflow|lost)=(\d+)", bot.stdout)}
     games = len((tmp_path / "attempts.jsonl").read_text().splitlines())
     assert (counts[b"sent"] + counts[b"overflow"], counts[b"lost"]) == (games, 0)
-    # Much of what is played is stale: the bot hears of room for more later than so small a batch is trained on.
-    assert [head[name] for name in ("invalid", "lost", "short_batches")] == ["0"] * 3
+    assert [head[name] for name in ("invalid", "stale", "lost", "short_batches")] == ["0"] * 4
     metrics = [dict(zip(fields[::2], fields[1::2], strict=True)) for _, fields in versions]
     sizes = [(float(each[b"batch_steps"]), float(each[b"batch_games"])) for each in metrics if b"batch_steps" in each]
     assert len(sizes) == 5
     # A step that only resets a game counts in the batch, and not in the metric.
     assert all(steps + games >= 256 for steps, games in sizes), sizes
     assert all(steps <= 256 * 9 / 8 for steps, _ in sizes), sizes
+
+
+def test_a_client_without_room_is_told_of_a_version_when_it_is_published(shared_server, redis, run):
+    """And does not ask now and then: an update may take a few milliseconds, and the learner would wait for it."""
+
+    def waits():
+        return b"flags=b" in redis.call("CLIENT", "LIST")
+
+    publish(redis, run, games=1)
+    with connected(shared_server.url, run, name="a") as agent:
+        wait_until(lambda: not waits())
+        play(agent, 0)
+        assert agent.flush(PATIENCE_S)
+        wait_until(waits)
+        redis.call("XTRIM", Keys(run).trajectories("a"), "MAXLEN", 0)
+        wait_until(lambda: not waits())  # there is room again, and nothing to send
+        play(agent, 1)
+        assert agent.flush(PATIENCE_S)
+    assert arrived(redis, run, "a") == [1]
 
 
 @pytest.mark.parametrize("first_refused", [0, 1, 3])

@@ -137,7 +137,7 @@ def test_an_actor_that_is_silent_for_long_has_no_share():
     clock.now_s = 6.0
     for number in range(4):
         made.arrives("a", make_header(1, 1, BATCH, 0, number))
-        made.consumed({"a": 1}, trained=True)
+        made.consumed({"a": 1}, trained=True, staleness_limit=4)
     assert 2 * BATCH <= made.revise(starving=False).steps < 2.5 * BATCH
 
 
@@ -145,7 +145,7 @@ def test_what_is_rejected_without_a_header_counts_as_nothing_and_leaves_all_the_
     made, _ = flow()
     made.arrives("a", None)
     made.arrives("a", make_header(1, 1, 100, 2, 0))
-    made.consumed({"a": 2}, trained=False)
+    made.consumed({"a": 2}, trained=False, staleness_limit=4)
     made.follow([])
     assert made.revise(starving=False).steps == 2 * BATCH / 8  # nobody is there
 
@@ -165,6 +165,7 @@ def test_more_is_asked_for_where_what_is_of_no_use_leaves_actors_no_room(who):
     """As after a server's crash: it is removed with a batch, and there is no batch before somebody has room."""
     made, clock = flow()
     made.follow(["a", "b"])
+    made.consumed({}, trained=True, staleness_limit=4)
     made.arrives("a", make_header(1, 1, 8, 0, 1))  # the batch's beginning
     for actor in who:
         for number in range(4 * BATCH // 8):
@@ -175,11 +176,26 @@ def test_more_is_asked_for_where_what_is_of_no_use_leaves_actors_no_room(who):
     assert made.demand.steps > 4 * BATCH + 8
 
 
+@pytest.mark.parametrize(("staleness_limit", "batches"), [(1, 2), (4, 3.2), (20, 16)])
+def test_no_more_is_asked_for_than_is_trained_on_before_it_is_stale(staleness_limit, batches):
+    """However long the learner waits for an actor that hears of room late. A quarter more waits in a client."""
+    made, clock = flow()
+    made.follow(["a"])
+    made.revise(starving=False)
+    made.arrives("a", make_header(1, 1, 2 * BATCH, 0, 1))
+    made.consumed({"a": 1}, trained=True, staleness_limit=staleness_limit)
+    made.arrives("a", make_header(1, 1, 200 * BATCH, 0, 2))  # it waits, whatever is asked for
+    for _ in range(400):
+        clock.now_s += 0.05
+        made.revise(starving=True)
+    assert made.demand.steps == pytest.approx(batches * BATCH, rel=0.01)
+
+
 def test_who_has_joined_and_delivers_nothing_has_no_share_after_a_second_in_which_the_learner_waits():
     made, clock = flow()
     made.follow(["good", *(f"idle-{number}" for number in range(200))])
     made.arrives("good", make_header(1, 1, BATCH // 2, 0, 1))
-    made.consumed({"good": 1}, trained=False)
+    made.consumed({"good": 1}, trained=False, staleness_limit=4)
     for _ in range(25):
         clock.now_s += 0.05
         made.revise(starving=True)
