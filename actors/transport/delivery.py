@@ -55,18 +55,16 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ...common.errors import WireError
-from ...common.process.log import Log
 from .entry import Answer, Entry, State
 from .send_queue import Limits, SendQueue
+from .spooled_entries import SpooledEntries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...common.wire.entry_header import Header
-    from .entry import EntryFiles, EntryId
-
-_log = Log("client")
+    from .entry import EntryId
+    from .spooled_entries import EntryFiles
 
 # appendfsync everysec may lose up to two seconds of acknowledged writes; twice that covers a slow disk.
 REPLAY_S = 4.0
@@ -86,7 +84,7 @@ class Delivery:
             limits: how much may be queued; None: any amount.
             spool: where entries are kept on disk until they are safe; None keeps them in memory alone.
         """
-        self._spool = spool
+        self._files = SpooledEntries(spool)
         self.queue_games = (limits or Limits()).queue_games
         self._changed = threading.Condition()  # guards the queue, the gap and the counts
         self._queue = SendQueue(limits, spooled=spool is not None)
@@ -104,8 +102,7 @@ class Delivery:
         self._told_before = 0  # the same, when the incarnation began
         self.largest = 0  # bytes of one entry so far
         self.closed = False
-        if spool is not None:
-            self._resume(spool)
+        self._resume()
 
     # For the thread that puts entries in.
 
@@ -113,11 +110,7 @@ class Delivery:
         """Append an entry to the queue. If there is no room, the oldest entries are dropped."""
         steps = 0 if header.evaluation else header.steps  # which it takes of nobody's batch
         entry = Entry(len(payload), (header, payload), games=header.games, steps=steps)
-        if self._spool is not None:
-            try:
-                entry.file = entry.queued_as = self._spool.write(header, payload)
-            except OSError as error:
-                _log.warning("game not spooled, kept in memory", error=error)
+        self._files.write(entry)
         self._append(entry)
 
     # For the threads that play.
@@ -161,7 +154,7 @@ class Delivery:
         doubted = [entry for entry in self._acknowledged if entry.state is State.DOUBTED]
         sent: list[Entry] = []
         for entry in [entry for entry in self._unacknowledged if entry.state is State.SENT]:
-            if self._load(entry):
+            if self._files.load(entry):
                 sent.append(entry)
             else:
                 self._unacknowledged.remove(entry)
@@ -199,7 +192,7 @@ class Delivery:
                     break  # the other thread has just dropped it
                 entry = self._queue.pop()
                 entry.gap, self._gap = self._gap, 0
-            if not self._load(entry):
+            if not self._files.load(entry):
                 self._drop([entry])
                 continue
             self._sequence += entry.gap
@@ -261,7 +254,7 @@ class Delivery:
         ):
             entry = self._acknowledged.popleft()
             entry.move(State.SAFE)
-            self._discard(entry)
+            self._files.discard(entry)
 
     def skip(self, count: int) -> None:
         """Leave out so many numbers, for entries that were given up before they were put."""
@@ -296,11 +289,7 @@ class Delivery:
 
         Files of acknowledged entries are removed: this process ends normally, and the server has the entries.
         """
-        if self._spool is None:
-            return
-        for entry in self._acknowledged:
-            self._discard(entry)
-        self._spool.close()
+        self._files.release(self._acknowledged)
 
     @property
     def _in_doubt(self) -> bool:
@@ -310,16 +299,15 @@ class Delivery:
             (sent and sent[0].state is State.SENT) or (acknowledged and acknowledged[-1].state is State.DOUBTED)
         )
 
-    def _resume(self, spool: EntryFiles) -> None:
-        may_be_sent, new = spool.found()
-        for entry_id, file in may_be_sent.items():
-            size, games = file.stat().st_size, spool.games_in(file)
-            entry = Entry(size, None, file, state=State.SENT, entry_id=entry_id, games=games)
+    def _resume(self) -> None:
+        may_be_sent, new = self._files.of_earlier_process()
+        for entry in may_be_sent:
             self._unacknowledged.append(entry)
             self._count_queued(entry, 1)
-            self._incarnation = max(self._incarnation, entry_id[0])
-        for file in new:
-            self._append(Entry(file.stat().st_size, None, file, queued_as=file, games=spool.games_in(file)))
+            assert entry.entry_id is not None
+            self._incarnation = max(self._incarnation, entry.entry_id[0])
+        for entry in new:
+            self._append(entry)
 
     def _append(self, entry: Entry) -> None:
         with self._changed:
@@ -329,7 +317,7 @@ class Delivery:
                 self._drop(removed, discard=False)
             self._changed.notify_all()
         for oldest in removed:
-            self._discard(oldest)
+            self._files.discard(oldest)
 
     def _drop(self, entries: list[Entry], *, discard: bool = True) -> None:
         with self._changed:
@@ -341,7 +329,7 @@ class Delivery:
             self._changed.notify_all()
         if discard:
             for entry in entries:
-                self._discard(entry)
+                self._files.discard(entry)
 
     def _count_sent(self, entries: list[Entry]) -> None:
         if not entries:
@@ -363,7 +351,7 @@ class Delivery:
     def _take_back(self, entries: list[Entry]) -> None:
         for entry in entries:
             entry.entry_id = None
-            self._rename_back(entry)
+            self._files.unnumber(entry)
         with self._changed:
             for entry in entries:
                 self._gap += entry.gap
@@ -374,34 +362,6 @@ class Delivery:
         self._sequence += 1
         entry.entry_id = (self._incarnation, self._sequence)
         entry.overflow = self.overflow_of_incarnation
-        if self._spool is None or entry.file is None:
-            return
-        try:
-            entry.file = self._spool.number(entry.file, entry.entry_id)
-        except OSError as error:  # a later process would send it again under another id: keep no file of it
-            _log.warning("spooled game not renamed after its id, kept in memory", file=entry.file, error=error)
-            self._discard(entry)
+        if not self._files.number(entry):
             with self._changed:
                 self.spooled -= entry.games
-
-    def _rename_back(self, entry: Entry) -> None:
-        if self._spool is None or entry.file is None or entry.queued_as is None:
-            return
-        try:
-            entry.file = self._spool.unnumber(entry.file, entry.queued_as)
-        except OSError as error:  # a later process will treat the game as one that may have been sent
-            _log.warning("spooled game not renamed after it was taken back", file=entry.file, error=error)
-
-    def _load(self, entry: Entry) -> bool:
-        """Read an entry's content from its file unless it is in memory. Returns False if it is gone or damaged."""
-        if entry.content is None and entry.file is not None and self._spool is not None:
-            try:
-                entry.content = self._spool.read(entry.file)
-            except (OSError, WireError) as error:
-                _log.warning("spooled game not readable", file=entry.file, error=error)
-        return entry.content is not None
-
-    def _discard(self, entry: Entry) -> None:
-        if entry.file is not None and self._spool is not None:
-            self._spool.discard(entry.file)
-            entry.file = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ...common.errors import BroodmindError
 from ...common.server.streams import format_id
@@ -100,31 +100,3 @@ class Entry:
         assert self.entry_id is not None
         header, payload = self.content
         return ("XADD", stream, format_id(self.entry_id), *header.stamped(clock_offset_ms, overflow).fields(payload))
-
-
-class EntryFiles(Protocol):
-    """The methods of `Spool` that a delivery calls. All but `games_in`, `discard` and `close` may raise OSError."""
-
-    def found(self) -> tuple[dict[EntryId, Path], list[Path]]:
-        """The files of an earlier process: those it may have sent, by id, and those it has not sent."""
-
-    def games_in(self, file: Path) -> int:
-        """How many games ended in a file's entry."""
-
-    def write(self, header: Header, payload: bytes) -> Path:
-        """Write an entry that has no id yet to a file."""
-
-    def read(self, file: Path) -> tuple[Header, bytes]:
-        """Read an entry from its file. Raises WireError too, for a damaged file."""
-
-    def number(self, file: Path, entry_id: EntryId) -> Path:
-        """Rename a file after the id under which its entry will be sent."""
-
-    def unnumber(self, file: Path, queued_as: Path) -> Path:
-        """Give a file its first name back. Its entry is certainly not in the stream."""
-
-    def discard(self, file: Path) -> None:
-        """Remove a file."""
-
-    def close(self) -> None:
-        """Release the spool, so that another process can use it."""
