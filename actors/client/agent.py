@@ -149,32 +149,15 @@ def connect(
     """
     if isinstance(actions, int):
         actions = Discrete(actions)
-    if game is not None and actions not in {None, game.actions}:
-        raise ConfigError(f"actions: {actions}, expected {game.actions} as the game has, or none")
-    if update_policy not in get_args(UpdatePolicy):
-        raise ConfigError(f"update_policy: {update_policy!r}, expected one of {', '.join(get_args(UpdatePolicy))}")
-    if seed is not None and seed < 0:
-        raise ConfigError(f"seed: {seed}, expected at least 0")
-    _check_playing(version, greedy=greedy, learn=learn)
+    _check_game(game, actions)
+    _check_playing(update_policy, version, seed, greedy=greedy, learn=learn)
     if not learn and (spool_dir is not None or journal is not None):
         raise ConfigError("spool_dir, journal: given with learn=False, expected none: nothing is sent")
-    spool = None
-    if spool_dir is not None:
-        folder = Path(spool_dir) / check_name("run", run)
-        if name is None:
-            name, spool = first_free(folder, host_name())
-        else:
-            spool = Spool(folder / check_name("name", name))
-    elif name is None:
-        number = next(_names)
-        name = process_name() + (f"-{number}" if number else "")
+    name, spool = _name_and_spool(name, run, spool_dir)
     delivery, journals = Delivery(limits or Limits(), spool), Path(journal) if journal is not None else None
+    address = _with_password(url or default_url(run))
     agent = Agent(
-        ActorConnection(
-            *(_with_password(url or default_url(run)), run, name, delivery, journals),
-            evaluates=True,
-            comes_back=restarts,
-        ),
+        ActorConnection(address, run, name, delivery, journals, evaluates=True, comes_back=restarts),
         delivery,
         game,
         actions if game is None else game.actions,
@@ -188,14 +171,37 @@ def connect(
     return agent
 
 
-def _check_playing(version: Version, *, greedy: bool, learn: bool) -> None:
-    """Raise ConfigError for arguments that an agent whose games are trained on cannot have, and for no version."""
+def _check_game(game: GameSpec | None, actions: ActionSpace | None) -> None:
+    """Raise ConfigError for an action space that is not the game's."""
+    if game is not None and actions not in {None, game.actions}:
+        raise ConfigError(f"actions: {actions}, expected {game.actions} as the game has, or none")
+
+
+def _check_playing(
+    update_policy: UpdatePolicy, version: Version, seed: int | None, *, greedy: bool, learn: bool
+) -> None:
+    """Raise ConfigError for invalid arguments, and for those that an agent whose games are trained on cannot have."""
+    if update_policy not in get_args(UpdatePolicy):
+        raise ConfigError(f"update_policy: {update_policy!r}, expected one of {', '.join(get_args(UpdatePolicy))}")
+    if seed is not None and seed < 0:
+        raise ConfigError(f"seed: {seed}, expected at least 0")
     if learn and greedy:
         raise ConfigError("greedy: true with learn, expected learn=False: what is trained on must be drawn")
     if learn and version is not None:
         raise ConfigError(f"version: {version!r} with learn, expected learn=False: games for training need the newest")
     if not (version is None or version == BEST or (type(version) is int and version > 0)):
         raise ConfigError(f"version: {version!r}, expected {BEST!r}, the number of a version, or None for the newest")
+
+
+def _name_and_spool(name: str | None, run: str, spool_dir: str | Path | None) -> tuple[str, Spool | None]:
+    """The actor's name, by default one that no other process has; and its spool, if there is a folder for it."""
+    if spool_dir is not None:
+        folder = Path(spool_dir) / check_name("run", run)
+        return first_free(folder, host_name()) if name is None else (name, Spool(folder / check_name("name", name)))
+    if name is None:
+        number = next(_names)
+        name = process_name() + (f"-{number}" if number else "")
+    return name, None
 
 
 def _with_password(url: str) -> str:
