@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from ..common.process.shutdown import Stop
     from ..common.spec import RunSpec
-    from .rollout import Fragment
+    from .games.vector_game import VectorGame
+    from .inference.policy import Policy
+    from .rollout import Fragment, Rollout
 
 _log = Log("actor")
 _WARN_EVERY_S = 30.0
@@ -73,36 +75,62 @@ def act(
     try:
         game = fitted_game(game, spec)
         spec.check_game(game.spec)
-        seed_key = (name_key(actor), connection.join(spec))
-        rng = generator(spec.seed, Role.ACTIONS, *seed_key)
-        with game_code(game_name):
-            rollout = make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, *seed_key), rng, own_metrics)
+        rollout = _begin(game_name, game, spec, (name_key(actor), connection.join(spec)), own_metrics)
         tell = _Warnings(game_name, warn)
         for note in getattr(game, "notes", ()):
             tell(note)
-        unusable = _UnusablePlay(tell)
-        latest = connection.policy(None, stop)
-        recent = deque([latest], maxlen=policy_lag + 1)
+        first = connection.policy(None, stop)
         _log.info("playing", actor=actor, game=spec.game.name, envs=envs)
-        while latest is not None and not stop.requested:
-            policy = recent[0] or latest
-            metrics = None
-            if isinstance(game, SelfPlay):
-                game.opponents.on_policy(policy)
-                metrics = game.opponents.metrics()
-            with game_code(game_name):
-                fragments = rollout.play(policy)
-            connection.push(unusable.taken_out(fragments, spec), stop, metrics)
-            connection.wait_for_room(stop)
-            if spec.rollout.lock_step:
-                connection.wait_for_newer(latest.pointer, stop)
-            newest = connection.policy(latest, stop)
-            if newest is not latest:
-                latest = newest
-                recent.append(newest)
+        if first is not None:
+            _play_on(connection, _Play(game_name, game, rollout, spec, tell), first, policy_lag, stop)
     finally:
         game.close()
         connection.leave()
+
+
+def _begin(
+    game_name: str, game: VectorGame, spec: RunSpec, seed_key: tuple[int, int], own_metrics: Sequence[str]
+) -> Rollout:
+    """Begin the games, with random numbers that follow from the run's seed and the key."""
+    rng = generator(spec.seed, Role.ACTIONS, *seed_key)
+    with game_code(game_name):
+        return make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, *seed_key), rng, own_metrics)
+
+
+def _play_on(connection: BlockingActorConnection, play: _Play, first: Policy, policy_lag: int, stop: Stop) -> None:
+    """Play, push, wait for room, take the newest version, until `stop`; `first` is the version to begin with."""
+    latest = first
+    recent = deque([latest], maxlen=policy_lag + 1)
+    while not stop.requested:
+        fragments, metrics = play.next(recent[0])
+        connection.push(fragments, stop, metrics)
+        connection.wait_for_room(stop)
+        if connection.spec.rollout.lock_step:
+            connection.wait_for_newer(latest.pointer, stop)
+        newest = connection.policy(latest, stop)
+        if newest is not None and newest is not latest:
+            latest = newest
+            recent.append(newest)
+
+
+class _Play:
+    """The play of all copies of the game, ready to be sent."""
+
+    def __init__(
+        self, game_name: str, game: VectorGame, rollout: Rollout, spec: RunSpec, tell: Callable[[str], None]
+    ) -> None:
+        self._game_name, self._game, self._rollout, self._spec = game_name, game, rollout, spec
+        self._unusable = _UnusablePlay(tell)
+
+    def next(self, policy: Policy) -> tuple[list[Fragment], Mapping[str, str] | None]:
+        """Play on with a policy. Returns the fragments that were completed, and what else the heartbeat tells."""
+        metrics = None
+        if isinstance(self._game, SelfPlay):
+            self._game.opponents.on_policy(policy)
+            metrics = self._game.opponents.metrics()
+        with game_code(self._game_name):
+            fragments = self._rollout.play(policy)
+        return self._unusable.taken_out(fragments, self._spec), metrics
 
 
 class _Warnings:
