@@ -56,7 +56,8 @@ def make_rollout(
         metrics: names of numbers in the infos of games that ended, to be sent with their returns.
     """
     kind = StepRollout if spec.rollout.unroll == "steps" else GameRollout
-    return kind(game, spec.rollout.fragment_length, seed, rng, make_noise(spec.rollout), InfoMetrics(metrics))
+    games = GamesInProgress(game, seed, rng, make_noise(spec.rollout), InfoMetrics(metrics))
+    return kind(games, spec.rollout.fragment_length)
 
 
 def empty_actions(spec: GameSpec, shape: tuple[int, int]) -> ActionArray:
@@ -74,11 +75,28 @@ def empty_masks(spec: GameSpec, shape: tuple[int, int]) -> NDArray[np.bool_] | N
     return np.empty((*shape, sum(spec.actions.sizes)), np.bool_) if spec.masked else None
 
 
-class _Games:
+class GamesInProgress:
     """The games in progress: their current observations, and their returns and lengths so far."""
 
-    def __init__(self, game: VectorGame, seed: int, metrics: InfoMetrics) -> None:
-        self._game, self._metrics = game, metrics
+    def __init__(
+        self,
+        game: VectorGame,
+        seed: int,
+        rng: np.random.Generator,
+        noise: CorrelatedNoise | None = None,
+        metrics: InfoMetrics = NO_METRICS,
+    ) -> None:
+        """Begin all games.
+
+        Args:
+            game: is played.
+            seed: starts the games.
+            rng: draws the actions.
+            noise: by which consecutive actions are correlated; None: they are not.
+            metrics: numbers in the infos of games that ended.
+        """
+        self._game, self._rng, self._noise, self._metrics = game, rng, noise, metrics
+        self.spec, self.columns = game.spec, game.num_envs
         start = game.reset(seed)
         self.observations, self.masks = start.observations, start.masks
         self.starting = np.zeros(game.num_envs, np.bool_)  # columns whose next step only resets
@@ -86,6 +104,10 @@ class _Games:
         self._lengths = np.zeros(game.num_envs, np.int32)
         self._began_ms = np.full(game.num_envs, now_ms(), np.int64)
         self._wins = game.spec.wins
+
+    def act(self, policy: Policy) -> tuple[ActionArray, NDArray[np.float32]]:
+        """Draw the actions of all games, [B, *action shape], and their log-probabilities, [B]."""
+        return policy.act(self.observations, self.masks, self._rng, self._noise)
 
     def step(self, actions: ActionArray) -> tuple[Step, NDArray[np.bool_], NDArray[np.bool_]]:
         """Advance all games.
@@ -131,34 +153,25 @@ class _Games:
 class StepRollout:
     """Fragments of `length` steps of all columns; games end and begin within them."""
 
-    def __init__(
-        self,
-        game: VectorGame,
-        length: int,
-        seed: int,
-        rng: np.random.Generator,
-        noise: CorrelatedNoise | None = None,
-        metrics: InfoMetrics = NO_METRICS,
-    ) -> None:
-        self._spec, self._length, self._rng, self._noise = game.spec, length, rng, noise
-        self._games = _Games(game, seed, metrics)
-        self._columns = game.num_envs
+    def __init__(self, games: GamesInProgress, length: int) -> None:
+        self._games, self._length = games, length
 
     def play(self, policy: Policy) -> list[Fragment]:
         """Play one fragment."""
-        length, columns, games = self._length, self._columns, self._games
+        length, games = self._length, self._games
+        spec, columns = games.spec, games.columns
         shape = (length, columns)
-        observations = empty_observations(self._spec, (length + 1, columns))
-        actions, log_probs = empty_actions(self._spec, shape), np.empty(shape, np.float32)
+        observations = empty_observations(spec, (length + 1, columns))
+        actions, log_probs = empty_actions(spec, shape), np.empty(shape, np.float32)
         rewards, valid = np.empty(shape, np.float32), np.empty(shape, np.bool_)
         terminated, truncated = np.empty(shape, np.bool_), np.empty(shape, np.bool_)
-        masks = empty_masks(self._spec, shape)
-        episodes = Episodes(wins=() if self._spec.wins else None)
+        masks = empty_masks(spec, shape)
+        episodes = Episodes(wins=() if spec.wins else None)
         for t in range(length):
             observations[t] = games.observations
             if masks is not None:
                 masks[t] = games.masks
-            actions[t], log_probs[t] = policy.act(games.observations, games.masks, self._rng, self._noise)
+            actions[t], log_probs[t] = games.act(policy)
             step, valid[t], ended = games.step(actions[t])
             rewards[t], terminated[t], truncated[t] = step.rewards, step.terminated, step.truncated
             if ended.any():
@@ -184,29 +197,20 @@ class GameRollout:
     A game longer than `length` steps is truncated there. The rest of it is played and not recorded.
     """
 
-    def __init__(
-        self,
-        game: VectorGame,
-        length: int,
-        seed: int,
-        rng: np.random.Generator,
-        noise: CorrelatedNoise | None = None,
-        metrics: InfoMetrics = NO_METRICS,
-    ) -> None:
-        self._spec, self._length, self._rng, self._noise = game.spec, length, rng, noise
-        self._games = _Games(game, seed, metrics)
-        columns = game.num_envs
+    def __init__(self, games: GamesInProgress, length: int) -> None:
+        self._games, self._length = games, length
+        spec, columns = games.spec, games.columns
         self._columns = np.arange(columns)
         self._at = np.zeros(columns, np.int64)  # steps of each column's game recorded so far
         self._unrecorded = np.zeros(columns, np.bool_)  # truncated, and not yet over
         self._played_with: list[list[Pointer]] = [[] for _ in range(columns)]  # the versions, one after the other
         self._pointer: Pointer | None = None  # of the version that played the last step
         self._versions = np.zeros((length, columns), np.int64)  # of each step
-        self._observations = empty_observations(self._spec, (length + 1, columns))
-        self._actions = empty_actions(self._spec, (length, columns))
+        self._observations = empty_observations(spec, (length + 1, columns))
+        self._actions = empty_actions(spec, (length, columns))
         self._log_probs = np.empty((length, columns), np.float32)
         self._rewards = np.empty((length, columns), np.float32)
-        self._masks = empty_masks(self._spec, (length, columns))
+        self._masks = empty_masks(spec, (length, columns))
 
     def play(self, policy: Policy) -> list[Fragment]:
         """Play one step of all columns; returns a fragment for each game that it ended."""
@@ -217,7 +221,7 @@ class GameRollout:
         self._observations[rows] = games.observations[recorded]
         if self._masks is not None and games.masks is not None:
             self._masks[rows] = games.masks[recorded]
-        actions, log_probs = policy.act(games.observations, games.masks, self._rng, self._noise)
+        actions, log_probs = games.act(policy)
         step, _, ended = games.step(actions)
         self._actions[rows] = actions[recorded]
         self._log_probs[rows] = log_probs[recorded]

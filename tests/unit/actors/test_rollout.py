@@ -13,7 +13,7 @@ import pytest
 from support.runs import make_header
 
 from broodmind.actors.games.vector_game import Step
-from broodmind.actors.rollout import GameRollout, StepRollout, make_rollout
+from broodmind.actors.rollout import GameRollout, GamesInProgress, StepRollout, make_rollout
 from broodmind.common.actions import Discrete
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
 from broodmind.common.wire.entry_header import Episodes
@@ -97,7 +97,7 @@ class CountingPolicy:
 
 
 def make(kind, game, length):
-    return kind(game, length, 7, np.random.default_rng(0))
+    return kind(GamesInProgress(game, 7, np.random.default_rng(0)), length)
 
 
 def columns_of(array):

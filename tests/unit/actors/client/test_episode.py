@@ -16,7 +16,7 @@ from broodmind.actors.client.episode_record import EpisodeRecord
 from broodmind.actors.client.packing import to_trajectory
 from broodmind.actors.games.tinyzerg import TinyZerg
 from broodmind.actors.inference.policy import Policy
-from broodmind.actors.rollout import GameRollout, StepRollout
+from broodmind.actors.rollout import GameRollout, GamesInProgress, StepRollout
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.errors import ConfigError
 from broodmind.common.policy.network import initial_params
@@ -93,7 +93,7 @@ FIELDS = ("observations", "actions", "log_probs", "rewards", "terminated", "trun
 
 def test_whole_games_equal_those_of_a_rollout_with_the_same_steps():
     table = Table(run_spec(TinyZerg.spec, "games", 200))
-    rollout = GameRollout(TinyZerg(1), 200, 11, np.random.default_rng(5))
+    rollout = GameRollout(GamesInProgress(TinyZerg(1), 11, np.random.default_rng(5)), 200)
     play_tinyzerg(table, 5)
     fragments = []
     while len(fragments) < 5:
@@ -110,7 +110,7 @@ def test_fragments_in_columns_equal_those_of_a_rollout_with_the_same_steps():
     length = 8
     table = Table(run_spec(TinyZerg.spec, "steps", length))
     play_tinyzerg(table, 4)
-    rollout = StepRollout(TinyZerg(1), 2000, 11, np.random.default_rng(5))
+    rollout = StepRollout(GamesInProgress(TinyZerg(1), 11, np.random.default_rng(5)), 2000)
     (whole,) = rollout.play(table.policy)
     reference, first = whole.trajectory, 0
     for index, ours in enumerate(trajectories(table)):

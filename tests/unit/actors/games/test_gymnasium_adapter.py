@@ -16,7 +16,7 @@ from broodmind.actors.games.gymnasium_adapter import GymnasiumGame, from_factory
 from broodmind.actors.games.registry import make_game
 from broodmind.actors.games.tinyzerg import TinyZerg
 from broodmind.actors.inference.policy import Policy
-from broodmind.actors.rollout import StepRollout
+from broodmind.actors.rollout import GamesInProgress, StepRollout
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.errors import ConfigError, GameError
 from broodmind.common.policy.network import initial_params, prepare
@@ -173,7 +173,7 @@ def test_bytes_are_sent_as_such_and_trained_on_as_numbers_of_0_to_1():
     game, _ = recorded(None, spaces.Box(0, 255, (2, 3), np.uint8))
     spec = RunSpec(game.spec, NetworkSpec((4,)), RolloutSpec(fragment_length=5))
     params = initial_params(spec.network, spec.game, np.random.default_rng(1))
-    rollout = StepRollout(game, 5, 7, np.random.default_rng(2))
+    rollout = StepRollout(GamesInProgress(game, 7, np.random.default_rng(2)), 5)
     (fragment,) = rollout.play(Policy(Pointer(1, 3, "c", "d", 1), params, spec))
     played = fragment.trajectory
     payload = encode_trajectory(played, "a", spec)

@@ -14,7 +14,7 @@ from broodmind.actors.games.registry import evaluation_games, make_game
 from broodmind.actors.games.self_play import MAX_OPENING_MOVES, SelfPlay
 from broodmind.actors.games.two_player_game import random_player
 from broodmind.actors.inference.policy import Policy
-from broodmind.actors.rollout import StepRollout
+from broodmind.actors.rollout import GamesInProgress, StepRollout
 from broodmind.common.errors import ConfigError
 from broodmind.common.policy.network import initial_params
 from broodmind.common.spec import NetworkSpec, RunSpec
@@ -167,7 +167,7 @@ def test_the_same_seed_and_actions_give_the_same_games():
 
 def test_a_fragment_is_labelled_with_our_own_version_for_every_opponent():
     game = SelfPlay(ConnectFour(8))
-    rollout = StepRollout(game, 40, 0, np.random.default_rng(0))
+    rollout = StepRollout(GamesInProgress(game, 0, np.random.default_rng(0)), 40)
     for version in (1, 2, 9):
         policy = untrained(version, seed=version)
         game.opponents.on_policy(policy)
