@@ -59,12 +59,12 @@ def version_of(redis, keys):
     return int(hash_of(redis, keys.head).get("version", 0))
 
 
-def batches(redis, keys):
+def batches(redis, keys, column="batch_steps"):
     """The sizes of all batches, in order, as the versions' entries say."""
     found = [
         dict(zip(fields[::2], fields[1::2], strict=True)) for _, fields in redis.call("XRANGE", keys.versions, "-", "+")
     ]
-    return [float(each[b"batch_steps"]) for each in found if b"batch_steps" in each]
+    return [float(each[column.encode()]) for each in found if b"batch_steps" in each]
 
 
 @pytest.mark.parametrize("actors", [[("a", 8)], [("a", 2), ("b", 2), ("c", 2), ("d", 2)], [("a", 96)]], ids=len)
@@ -73,12 +73,14 @@ def test_batches_are_as_large_as_was_asked_for_whoever_plays(shared_server, redi
         wait_until(lambda: redis.call("EXISTS", keys.demand))  # before an actor knows it, it sends whole fragments
         with acting(shared_server.url, run, *actors):
             wait_until(lambda: version_of(redis, keys) > 8)
-    sizes = batches(redis, keys)
+    sizes, games = batches(redis, keys), batches(redis, keys, "batch_games")
     assert len(sizes) >= 8
-    # A game's end swallows a step, and the games of TinyZerg are short: the batch counts these steps, the metric not. A
-    # fragment may begin with one in each of its columns: of 96, with 96 of the 512.
-    least = 0.75 if actors == [("a", 96)] else 0.9
-    assert all(least * BATCH <= size <= 9 / 8 * BATCH for size in sizes), sizes
+    # After a game's end a step only resets it: the batch counts these steps, the metric does not. There is at most one
+    # for each game that ends, and one at the beginning of each column of the fragments.
+    most = 9 / 8 * BATCH
+    columns = most / SPEC.rollout.fragment_length
+    for steps, ended in zip(sizes, games, strict=True):
+        assert BATCH - ended - columns <= steps <= most, sizes
     assert hash_of(redis, keys.head)["short_batches"] == "0"
 
 
