@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from support import doomed
-from support.paths import TESTS
 from support.runs import entry, hash_of
 from support.servers import PATIENCE_S, wait_until
 
@@ -20,11 +16,6 @@ def keys(run):
     return Keys(run)
 
 
-def learner(server, run, where):
-    """A learner process of its own, which a certain trajectory kills."""
-    return subprocess.Popen([sys.executable, "-m", "support.doomed", server.url, run, where], cwd=TESTS)
-
-
 def push(redis, keys, actor, entries, *, first=1):
     redis.call("HSET", keys.heartbeat(actor), "state", "playing")
     for sequence, fields in enumerate(entries, first):
@@ -34,10 +25,8 @@ def push(redis, keys, actor, entries, *, first=1):
 @pytest.fixture
 def started(shared_server, redis, run, keys):
     """A run with its first version, and no learner."""
-    process = learner(shared_server, run, "nowhere")
-    wait_until(lambda: hash_of(redis, keys.head).get("version") == "1")
-    process.kill()
-    process.wait()
+    with doomed.learner(shared_server.url, run, "nowhere"):
+        wait_until(lambda: hash_of(redis, keys.head).get("version") == "1")
     redis.call("DEL", keys.lease)
 
 
@@ -47,18 +36,14 @@ def test_an_entry_that_kills_learners_is_rejected_and_the_run_continues(
 ):
     push(redis, keys, "good", [entry("good", seed=seed) for seed in range(3)])
     push(redis, keys, "bad", [entry("bad"), doomed.deadly("bad"), entry("bad")])
-    deaths = 0
-    while True:
-        process = learner(shared_server, run, where)
-        done = wait_until(lambda p=process: p.poll() is not None or hash_of(redis, keys.head).get("poison") == "1")
-        assert done
-        if process.poll() is None:
-            break
-        deaths += 1
-        assert process.returncode == doomed.EXIT_CODE
+    for _ in range(DELIVERIES + 1):
+        with doomed.learner(shared_server.url, run, where) as process:
+            process.join(PATIENCE_S)
+        assert process.exitcode == doomed.EXIT_CODE
         redis.call("DEL", keys.lease)  # it runs out
-    try:
-        assert deaths == DELIVERIES + 1
+    with doomed.learner(shared_server.url, run, where) as process:
+        wait_until(lambda: process.exitcode is not None or hash_of(redis, keys.head).get("poison") == "1")
+        assert process.exitcode is None
         wait_until(lambda: hash_of(redis, keys.head)["accepted"] == "5")
         push(redis, keys, "good", [entry("good", seed=seed) for seed in range(6)], first=4)
         head = wait_until(lambda: (head := hash_of(redis, keys.head))["accepted"] == "11" and head)
@@ -70,26 +55,17 @@ def test_an_entry_that_kills_learners_is_rejected_and_the_run_continues(
         rejected = dict(zip(fields[::2], fields[1::2], strict=True))
         assert (rejected[b"actor"], rejected[b"id"], rejected[b"reason"]) == (b"bad", b"7-2", b"poison")
         assert rejected[b"payload"]
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_no_valid_trajectory_is_lost_when_learners_are_killed_repeatedly(shared_server, redis, run, keys, started):
     """By its operator, say, with entries in hand that had nothing to do with it: these are only tried one by one."""
     push(redis, keys, "a", [entry("a", seed=seed) for seed in range(3)])
     for killed in range(1, DELIVERIES + 1):
-        process = learner(shared_server, run, "never takes")
-        wait_until(lambda n=killed: [times for *_, times in pending(redis, keys, "a")] == [n] * 3)
-        process.kill()
-        process.wait()
+        with doomed.learner(shared_server.url, run, "never takes"):
+            wait_until(lambda n=killed: [times for *_, times in pending(redis, keys, "a")] == [n] * 3)
         redis.call("DEL", keys.lease)
-    process = learner(shared_server, run, "nowhere")
-    try:
+    with doomed.learner(shared_server.url, run, "nowhere"):
         wait_until(lambda: hash_of(redis, keys.head)["accepted"] == "3")
-    finally:
-        process.kill()
-        process.wait()
     head = hash_of(redis, keys.head)
     assert (head["poison"], head["updates"]) == ("0", "3")
 
@@ -99,10 +75,11 @@ def test_a_learner_that_ends_normally_leaves_no_poison_candidates(shared_server,
     redis.call("XGROUP", "CREATE", keys.trajectories("a"), GROUP, "0")
     redis.call("XREADGROUP", "GROUP", GROUP, CONSUMER, "STREAMS", keys.trajectories("a"), ">")
     redis.call("XCLAIM", keys.trajectories("a"), GROUP, CONSUMER, 0, "7-1", "RETRYCOUNT", DELIVERIES)
-    process = learner(shared_server, run, "never takes")
-    wait_until(lambda: pending(redis, keys, "a")[0][1] == SOLO_CONSUMER.encode())
-    process.terminate()
-    assert process.wait(PATIENCE_S) == 0
+    with doomed.learner(shared_server.url, run, "never takes") as process:
+        wait_until(lambda: pending(redis, keys, "a")[0][1] == SOLO_CONSUMER.encode())
+        process.terminate()
+        process.join(PATIENCE_S)
+    assert process.exitcode == 0
     assert pending(redis, keys, "a")[0][1] == CONSUMER.encode()
 
 

@@ -1,12 +1,13 @@
-"""A learner that a certain trajectory kills: `python -m support.doomed URL RUN decode|train|never takes|nowhere`.
+"""A learner in a process of its own that a certain trajectory kills.
 
 It ends like a process that crashes in native code: at once, without a message and without releasing the lease.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,9 @@ from broodmind.learner.run import training_step
 
 EXIT_CODE = 139
 _MARK = 666.0
+# Forks of a process that has imported everything: a learner that dies is started again and again.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["broodmind.learner.loop", "broodmind.actors.transport.blocking_connection"])
 
 
 def deadly(actor):
@@ -43,7 +47,22 @@ def dies_of_it(function, rewards_of):
     return wrapped
 
 
-def main(url, name, where):
+@contextmanager
+def learner(url, run, where):
+    """Run a learner that dies in "decode" or in "train", that "never takes" what it has read, or that dies "nowhere".
+
+    It is killed at the end of the block.
+    """
+    process = _processes.Process(target=_learn, args=(url, run, where), daemon=True)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def _learn(url, name, where):
     if where == "decode":
         whole = CachedLayoutDecoder.decode
         CachedLayoutDecoder.decode = dies_of_it(whole, lambda decoded: decoded.rewards)
@@ -55,7 +74,3 @@ def main(url, name, where):
     intake = IntakeConfig(batch_steps=48 if where in {"decode", "train"} else 8, max_staleness=1000, max_age=1e12)
     with stop_on_signal() as stop:
         loop.learn(url, name, SPEC, LearnerConfig(intake=intake, lease=LeaseConfig(lease_ttl=60)), stop)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
