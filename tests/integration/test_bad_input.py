@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.marks import one_kind
 from support.runs import SPEC, broodmind, hash_of, running
 from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
 
@@ -21,6 +22,7 @@ def ends(*arguments, code, **options):
     return shown.strip().splitlines()[-1]
 
 
+@one_kind
 @pytest.mark.parametrize(
     ("game", "expected"),
     [

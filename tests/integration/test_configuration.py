@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.learners import counters
+from support.marks import one_kind
 from support.paths import ROOT
 from support.runs import broodmind, hash_of, last_json, running
 from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
@@ -88,6 +89,7 @@ def stored_with(redis, run):
     return json.loads(redis.call("HGET", Keys(run).spec, "config"))
 
 
+@one_kind
 def test_a_setting_added_in_one_place_appears_in_every_form(copy, shared_server, redis, run):
     copy.insert("learner/config.py", "    accept_imported: Annotated[", NEW)
 
@@ -115,6 +117,7 @@ def test_a_setting_added_in_one_place_appears_in_every_form(copy, shared_server,
     assert stored_with(redis, run)["intake"]["patience"] == 11
 
 
+@one_kind
 def test_an_algorithm_is_added_by_its_module_and_one_entry(copy, shared_server, redis, run):
     (copy.package / "learner/algorithms/calm.py").write_text(ALGORITHM)
     copy.insert(
@@ -128,6 +131,7 @@ def test_an_algorithm_is_added_by_its_module_and_one_entry(copy, shared_server, 
     assert stored_with(redis, run)["algorithm"]["calm"] == 0.75
 
 
+@one_kind
 def test_up_runs_with_what_config_prints_for_a_local_run(shared_server, redis, run, tmp_path):
     """With the file that it prints, a run is made as without it."""
     options = ("--run", run, "--envs", "4", "--actors", "1", "--max-steps", "200", "--eval-episodes", "1")
@@ -144,6 +148,7 @@ def test_up_runs_with_what_config_prints_for_a_local_run(shared_server, redis, r
     assert first == second
 
 
+@one_kind
 def test_a_learners_configuration_is_stored_with_the_run(shared_server, redis, run, tmp_path):
     (tmp_path / "run.toml").write_text("[intake]\nmax_staleness = 6\n[algorithm]\ngamma = 0.5\n")
     environment = {**os.environ, "BROODMIND_GAMMA": "0.75", "BROODMIND_REDIS": shared_server.url, "BROODMIND_RUN": run}
@@ -159,6 +164,7 @@ def test_a_learners_configuration_is_stored_with_the_run(shared_server, redis, r
     assert (config["algo"], config["run"], config["rollout"]["fragment_length"]) == ("ppo", run, 32)
 
 
+@one_kind
 def test_status_keeps_the_old_keys_of_its_json(shared_server, redis, run):
     common = ("--redis", shared_server.url, "--run", run)
     with running("learner", *common), running("actors", *common, "--envs", "4"):
@@ -196,7 +202,17 @@ def logged(path, *arguments, **options):
         yield process
 
 
-@pytest.mark.parametrize("form", ["url", "url in the environment", "password in the environment", "password file"])
+# What is looked at is of our processes: each kind of server is met by a secret in a URL and by one beside it.
+@pytest.mark.parametrize(
+    ("guarded", "form"),
+    [
+        ("redis", "url"),
+        ("valkey", "url in the environment"),
+        ("redis", "password in the environment"),
+        ("valkey", "password file"),
+    ],
+    indirect=["guarded"],
+)
 def test_no_secret_is_on_a_command_line_of_a_child_or_in_a_log(guarded, tmp_path, form):
     secret, plain = "S3c/r?e#t@:x", guarded.url
     with_secret = plain.replace("://", f"://:{secret}@")
@@ -235,6 +251,7 @@ def test_no_secret_is_stored_with_the_run(guarded, run, tmp_path):
     server.close()
 
 
+@pytest.mark.parametrize("guarded", ["redis"], indirect=True)  # test_bad_input.py has what each kind says
 def test_a_wrong_password_is_not_in_the_error(guarded, tmp_path):
     url = guarded.url.replace("://", "://:hunter/2@")
     for command in (
@@ -265,6 +282,7 @@ def test_an_unusable_address_gives_a_one_line_error_without_its_secret(options):
     assert ("'foo'" in shown) == ("foo" in url)
 
 
+@one_kind
 def test_deprecated_option_names_start_a_whole_run(shared_server, redis, run, tmp_path):
     old = ("--rate", "1e-3", "--unroll", "16", "--normalise", "--hold-back", "0", "--set", "clip=0.1")
     arguments = ("--redis", shared_server.url, "--run", run, "--actors", "1", "--envs", "4", "--max-steps", "200")

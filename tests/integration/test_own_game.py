@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.event_files import scalars
+from support.marks import one_kind
 from support.paths import ROOT
 from support.runs import last_json
 from support.servers import PATIENCE_S, wait_until
@@ -97,6 +98,7 @@ def test_json_is_alone_on_standard_output_whatever_the_game_prints_and_its_own_m
         assert '{"loud": "in C"}' in text
 
 
+@one_kind
 def test_learner_and_actors_import_a_users_own_game_from_the_current_folder(
     folder, environment, shared_server, redis, run
 ):

@@ -8,6 +8,7 @@ import sys
 import venv
 
 import pytest
+from support.marks import one_kind
 from support.paths import ROOT
 from support.servers import PATIENCE_S
 
@@ -41,6 +42,7 @@ def run(python, folder, *arguments):
     )
 
 
+@one_kind
 def test_the_wheel_works_in_a_folder_whose_modules_have_the_names_of_our_packages(
     python, hostile, shared_server, redis
 ):
@@ -74,6 +76,7 @@ def test_a_bot_imports_the_wheel_beside_its_own_modules_of_the_same_names(python
         assert result.stdout.strip() == "the bot", result.stderr
 
 
+@one_kind
 def test_the_base_install_names_the_missing_extra(python, hostile, shared_server):
     command = python.with_name("broodmind")
     environment = {**os.environ, "BROODMIND_REDIS": shared_server.url}

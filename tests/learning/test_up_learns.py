@@ -26,6 +26,7 @@ def test_cartpole_is_solved_on_the_embedded_server(tmp_path, seed):
     assert summary["evaluation"]["mean"] >= 300
 
 
+@pytest.mark.parametrize("shared_server", ["redis"], indirect=True)  # the embedded one is a Valkey
 def test_cartpole_is_solved_on_a_server_of_its_own(tmp_path, shared_server, run):
     summary = up(*CARTPOLE, "--redis", shared_server.url, "--run", run, "--out", str(tmp_path))
     assert summary["solved"]

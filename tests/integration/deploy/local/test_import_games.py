@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.bot_files import REAL, write_game, write_games, write_model
+from support.marks import one_kind
 from support.runs import SPEC, broodmind, hash_of, joined_connection, last_json, make_header, running, stopped
 from support.servers import PATIENCE_S, wait_until
 
@@ -110,6 +111,7 @@ def test_a_learner_without_accept_imported_rejects_and_counts_imported_games(sha
     assert redis.call("XLEN", keys.trajectories("bot")) == 0
 
 
+@one_kind
 def test_invalid_files_are_refused_by_name_and_the_others_imported(shared_server, redis, run, tmp_path):
     keys, url = Keys(run), shared_server.url
     good = write_game(tmp_path / "exp_20260125_120000_ep0.npz", 20)
@@ -150,6 +152,7 @@ def test_every_real_file_is_imported_or_refused_as_its_folder_name_says(shared_s
     assert counters(redis, keys)["games"] == 14
 
 
+@one_kind
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

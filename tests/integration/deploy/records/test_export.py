@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.bot_files import ENTRIES, model_arrays, probabilities, write_games, write_model
+from support.marks import one_kind
 from support.runs import broodmind, hash_of, last_json, running
 from support.servers import PATIENCE_S, wait_until
 
@@ -70,6 +71,7 @@ def test_the_exported_baseline_is_reinforces_moving_average(shared_server, redis
         assert exported["baseline"][0] != 0
 
 
+@one_kind
 @pytest.mark.parametrize(
     ("options", "field"),
     [
@@ -108,22 +110,24 @@ def test_a_run_is_exported_while_it_learns(shared_server, redis, run, tmp_path):
         assert np.isfinite(probabilities(exported, STATES)).all()
 
 
-@pytest.mark.parametrize("source", ["checkpoint", "export", "folder"])
-def test_a_new_run_starts_where_another_ended(shared_server, redis, run, tmp_path, source):
+@one_kind
+def test_a_new_run_starts_where_another_ended(shared_server, redis, run, tmp_path):
+    """From a checkpoint, from an export, and from a folder of checkpoints."""
     url, common = shared_server.url, ("--redis", shared_server.url, "--run", run)
     with running("actors", *common, "--envs", "8"):
         ended("learner", *common, "--checkpoint-dir", tmp_path / "kept", "--batch-steps", "256", "--max-steps", "2000")
     (checkpoint, *_) = sorted((tmp_path / "kept").iterdir(), reverse=True)
     ended("export", "--checkpoint", checkpoint, "--to", tmp_path / "x.npz", "--layout", "params")
-    path = {"checkpoint": checkpoint, "export": tmp_path / "x.npz", "folder": tmp_path / "kept"}[source]
-    other = ("--redis", url, "--run", f"{run}-other")
-    with running("learner", *other, "--seed", "8", "--init-from", path):
-        wait_until(lambda: redis.call("EXISTS", Keys(f"{run}-other").latest))
-        head = hash_of(redis, Keys(f"{run}-other").head)
-        assert (head["epoch"], head["version"], head["steps"]) == ("1", "1", "0")
-        np.testing.assert_array_equal(of_the_run(url, f"{run}-other"), of_the_run(url, run))
+    for source in (checkpoint, tmp_path / "x.npz", tmp_path / "kept"):
+        name = f"{run}-{source.name}"
+        with running("learner", "--redis", url, "--run", name, "--seed", "8", "--init-from", source):
+            wait_until(lambda name=name: redis.call("EXISTS", Keys(name).latest))
+            head = hash_of(redis, Keys(name).head)
+            assert (head["epoch"], head["version"], head["steps"]) == ("1", "1", "0")
+            np.testing.assert_array_equal(of_the_run(url, name), of_the_run(url, run))
 
 
+@one_kind
 def test_a_run_that_exists_cannot_start_from_a_file(shared_server, redis, run, tmp_path):
     common = ("--redis", shared_server.url, "--run", run, *RELU, "--lease-ttl", "3")
     model, kept = write_model(tmp_path / "m.npz"), ("--checkpoint-dir", str(tmp_path / "kept"))
@@ -139,6 +143,7 @@ def test_a_run_that_exists_cannot_start_from_a_file(shared_server, redis, run, t
     assert "expected a new one" in ended(*again, *kept, code=ConfigError.exit_code)
 
 
+@one_kind
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
