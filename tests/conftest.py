@@ -53,6 +53,15 @@ def shared_server(request, shared_servers):
     return shared_servers[kind]
 
 
+@pytest.fixture(scope="session")
+def each_server(shared_servers):
+    """The shared servers, one of each kind, for a test that compares what it did with them."""
+    for kind in KINDS:
+        if kind not in shared_servers:
+            shared_servers[kind] = RealServer(kind)
+    return [shared_servers[kind] for kind in KINDS]
+
+
 @pytest.fixture
 def run() -> str:
     """A run's name that no other test has."""

@@ -6,8 +6,10 @@ import itertools
 import json
 import signal
 import subprocess
+from contextlib import closing
 
 import pytest
+from support.marks import one_kind
 from support.runs import broodmind, hash_of, lock_step_run, running
 from support.servers import PATIENCE_S, wait_until
 
@@ -15,8 +17,6 @@ from broodmind.common.errors import LeaseLost
 from broodmind.common.server.keys import Keys
 from broodmind.common.wire import codec
 from broodmind.deploy.audit.verify import verify
-
-pytestmark = pytest.mark.usefixtures("redis")
 
 
 def options(server, run):
@@ -86,16 +86,21 @@ def test_status_shows_the_run(shared_server, redis, run):
     assert "a-000" in text
 
 
-def test_lock_step_with_a_seed_is_reproducible_bit_for_bit(shared_server, redis, run):
-    def play(name, seed):
-        keys, batch = Keys(name), ("--fragment-length", "16", "--batch-steps", "128")
-        lock_step_run(redis, shared_server, name, *batch, "--seed", seed, "--max-steps", "2000")
-        head = counters(redis, keys)
-        assert head["steps"] >= 2000
-        assert head["stale"] == 0
-        return redis.call("GET", keys.weights(1, head["version"]))
+def test_lock_step_with_a_seed_is_reproducible_bit_for_bit(each_server, run):
+    """On a server of another kind, too."""
 
-    first, again, other = play(f"{run}-1", "5"), play(f"{run}-2", "5"), play(f"{run}-3", "6")
+    def play(server, name, seed):
+        keys, batch = Keys(name), ("--fragment-length", "16", "--batch-steps", "128")
+        with closing(server.connect()) as redis:
+            lock_step_run(redis, server, name, *batch, "--seed", seed, "--max-steps", "2000")
+            head = counters(redis, keys)
+            assert head["steps"] >= 2000
+            assert head["stale"] == 0
+            return redis.call("GET", keys.weights(1, head["version"]))
+
+    one, another = each_server
+    first, again = play(one, f"{run}-1", "5"), play(another, f"{run}-2", "5")
+    other = play(one, f"{run}-3", "6")
     assert first == again
     assert first != other
 
@@ -170,6 +175,7 @@ def test_a_learner_paused_past_its_lease_goes_on_where_nobody_took_it(shared_ser
     assert verify(shared_server.url, run).violations == []
 
 
+@one_kind
 def test_actors_and_restarts_of_an_actor_play_different_games(shared_server, redis, run):
     """Else more actors would mean more copies of the same games."""
     keys, common = Keys(run), options(shared_server, run)

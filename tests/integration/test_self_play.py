@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 
+from support.marks import one_kind
 from support.runs import broodmind, hash_of, lock_step_run, running
 from support.servers import PATIENCE_S, wait_until
 
@@ -15,6 +17,7 @@ def options(server, run):
     return ("--redis", server.url, "--run", run, "--game", "ConnectFour")
 
 
+@one_kind
 def test_status_shows_how_each_actors_version_is_rated(shared_server, redis, run):
     """Within some versions it beats the random player, whose rating is 0."""
     keys, common = Keys(run), options(shared_server, run)
@@ -30,14 +33,17 @@ def test_status_shows_how_each_actors_version_is_rated(shared_server, redis, run
     assert re.search(r"a-000 .*  elo -?\d+$", text, re.MULTILINE)
 
 
-def test_self_play_in_lock_step_is_reproducible_bit_for_bit(shared_server, redis, run):
-    """The pool's drawing included."""
+def test_self_play_in_lock_step_is_reproducible_bit_for_bit(each_server, run):
+    """The pool's drawing included; on a server of another kind, too."""
 
-    def play(name, seed):
+    def play(server, name, seed):
         keys, batch = Keys(name), ("--fragment-length", "16", "--batch-steps", "128")
-        lock_step_run(redis, shared_server, name, *batch, "--seed", seed, "--max-steps", "6000", game="ConnectFour")
-        return redis.call("GET", keys.weights(1, int(hash_of(redis, keys.head)["version"])))
+        with closing(server.connect()) as redis:
+            lock_step_run(redis, server, name, *batch, "--seed", seed, "--max-steps", "6000", game="ConnectFour")
+            return redis.call("GET", keys.weights(1, int(hash_of(redis, keys.head)["version"])))
 
-    first, again, other = play(f"{run}-1", "5"), play(f"{run}-2", "5"), play(f"{run}-3", "6")
+    one, another = each_server
+    first, again = play(one, f"{run}-1", "5"), play(another, f"{run}-2", "5")
+    other = play(one, f"{run}-3", "6")
     assert first == again
     assert first != other

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from click.testing import CliRunner
 from support.learners import counters
 from support.runs import NEVER, SPEC, broodmind, lock_step_run, running
@@ -42,18 +44,22 @@ def test_it_evaluates_a_run_that_is_trained_and_keeps_the_best_version(shared_se
     assert (policy.epoch, policy.version) == (best["epoch"], best["version"])
 
 
-def test_a_run_in_lock_step_is_the_same_with_an_evaluator_bit_for_bit(shared_server, redis, run, tmp_path):
-    def play(name):
-        keys, batch = Keys(name), ("--fragment-length", "16", "--batch-steps", "128")
-        lock_step_run(redis, shared_server, name, *batch, "--seed", "5", "--max-steps", "3000")
-        return redis.call("GET", keys.weights(1, counters(redis, keys)["version"]))
+def test_a_run_in_lock_step_is_the_same_with_an_evaluator_bit_for_bit(each_server, run, tmp_path):
+    """With one, on each kind of server, as without one."""
 
-    alone = play(f"{run}-1")
-    folder = RunFolder(tmp_path / "out")
-    watched = ("--redis", shared_server.url, "--run", f"{run}-2", *FAST, "--out", str(folder.path))
-    with running("evaluator", *watched):
-        assert play(f"{run}-2") == alone
-        wait_until(lambda: read_lines(folder.evaluations))
+    def play(server, name):
+        keys, batch = Keys(name), ("--fragment-length", "16", "--batch-steps", "128")
+        with closing(server.connect()) as redis:
+            lock_step_run(redis, server, name, *batch, "--seed", "5", "--max-steps", "3000")
+            return redis.call("GET", keys.weights(1, counters(redis, keys)["version"]))
+
+    alone = play(each_server[0], f"{run}-1")
+    for server in each_server:
+        folder = RunFolder(tmp_path / server.kind)
+        watched = ("--redis", server.url, "--run", f"{run}-2", *FAST, "--out", str(folder.path))
+        with running("evaluator", *watched):
+            assert play(server, f"{run}-2") == alone
+            wait_until(lambda folder=folder: read_lines(folder.evaluations))
 
 
 def test_its_user_in_the_acl_file_may_read_the_run_and_write_nothing(run):
