@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from support.paths import ROOT
+from support.documents import documented
 from support.runs import hash_of, last_json, stopped
 from support.servers import PATIENCE_S, wait_until
 
@@ -23,7 +23,8 @@ from broodmind.common.server.streams import Server
 from broodmind.deploy.records.run_folder import RunFolder, read_lines
 
 COMMANDS = Path(sys.executable).parent  # as installed: their own folder is where Python looks first
-SECTION = (ROOT / "README.md").read_text().partition("## A bot that owns its loop")[2].partition("\n## ")[0]
+UP = documented("README.md", "broodmind up --client")
+BOT = documented("README.md", "python bot.py")
 HEAD = Keys("corridor").head
 SMALL = ("--batch-steps", "500")
 MORE = 15_000  # steps: one game of ten is greedy, and 20 of these are wanted even if each takes 30 steps
@@ -32,14 +33,13 @@ MORE = 15_000  # steps: one game of ten is greedy, and 20 of these are wanted ev
 @pytest.fixture
 def folder(tmp_path):
     """The user's folder, with the bot of the README."""
-    (code,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
-    (tmp_path / "bot.py").write_text(code)
+    (tmp_path / "bot.py").write_text(documented("README.md", "import random"))
     return tmp_path
 
 
 @pytest.fixture
 def start(folder, monkeypatch):
-    """Starts the documented line that begins so, with further options, in the user's folder."""
+    """Starts a documented line, with further options, in the user's folder."""
     started = []
     with tempfile.TemporaryDirectory(prefix="cl-") as short:  # for sockets
         monkeypatch.setenv("TMPDIR", short)
@@ -48,8 +48,7 @@ def start(folder, monkeypatch):
             name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "BROODMIND_REDIS"}
         }
 
-        def start(beginning, *more):
-            (line,) = re.findall(rf"^    ({beginning}.*?)(?:  +#.*)?$", SECTION, re.MULTILINE)
+        def start(line, *more):
             program, *arguments = shlex.split(line)
             process = subprocess.Popen(
                 [str(COMMANDS / program), *arguments, *more],
@@ -96,10 +95,10 @@ def ended(process, *, code=0):
 
 def player(folder):
     """Play a game by the documented line of a bot that only plays. Returns what it says of the version."""
-    (line,) = re.findall(r"^    (connect\(.*learn=False.*\))$", SECTION, re.MULTILINE)
     code = f"""
 from broodmind import connect
-with {line} as agent:
+{documented("README.md", "agent = connect(run")}
+with agent:
     assert agent.wait_until_ready({PATIENCE_S}), agent.status
     with agent.episode() as game:
         game.act([0.0, 1.0])
@@ -111,13 +110,13 @@ with {line} as agent:
 
 
 def test_bots_come_and_go_and_the_run_is_stopped_and_continued(folder, start, redis):
-    early = start("python bot.py")  # before there is anything to connect to
-    up = start("broodmind up --client", *SMALL)
+    early = start(BOT)  # before there is anything to connect to
+    up = start(UP, *SMALL)
     first = trained(redis, 0)
-    doomed = start("python bot.py")
+    doomed = start(BOT)
     wait_until(lambda: redis.call("HLEN", Keys("corridor").roster) == 2)
     doomed.kill()
-    late = start("python bot.py")
+    late = start(BOT)
     trained(redis, first)
     record = RunFolder(folder / "runs" / "corridor")
     wait_until(record.about_best.exists)
@@ -130,7 +129,7 @@ def test_bots_come_and_go_and_the_run_is_stopped_and_continued(folder, start, re
 
     # The bots are still there. They stand still until the one that only plays has played, or the run might be over.
     with stopped(early), stopped(late):
-        up = start("broodmind up --client", *SMALL, "--max-steps", str(before + MORE), "--json")
+        up = start(UP, *SMALL, "--max-steps", str(before + MORE), "--json")
         best = player(folder)  # which the new server has from the record
     printed, shown = ended(up)
     summary = last_json(printed)
@@ -157,7 +156,7 @@ def test_bots_come_and_go_and_the_run_is_stopped_and_continued(folder, start, re
 
 
 def test_the_game_is_offered_by_the_bot_where_none_was_given(folder, start, redis):
-    bot = start("python bot.py")
+    bot = start(BOT)
     up = subprocess.run(
         [COMMANDS / "broodmind", *shlex.split("up --client --run corridor --max-steps 2000 --json --out out")],
         cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False,

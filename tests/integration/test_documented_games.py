@@ -1,4 +1,4 @@
-"""The commands and files in docs/games.md, and the README's lines on a game of one's own, work as they stand."""
+"""The commands and files in docs/games.md and docs/self_play.md, and the README's lines on games, work."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.paths import DOCS, ROOT
+from support.documents import all_documented, documented
 from support.servers import PATIENCE_S
 
 from broodmind.deploy.config.given import of_file
 
 COMMAND = Path(sys.executable).with_name("broodmind")
-PAGE = (DOCS / "games.md").read_text()
 MODULE = """
 import gymnasium
+from broodmind.actors.games.connect_four import ConnectFour as make_game
 
 
 def make_env(size=3, map="4x4"):
@@ -32,18 +32,6 @@ SHORTER = {
     "broodmind up ": ("--max-steps", "2000", "--eval-episodes", "1", "--actors", "1"),
     "broodmind check-game ": ("--seconds", "0.2"),
 }
-
-
-def commands(text):
-    """The indented lines that are commands of ours, without comments."""
-    return [line.partition("  #")[0].strip() for line in re.findall(r"^    (broodmind [^\n]*)$", text, re.MULTILINE)]
-
-
-def own_game_commands():
-    readme = (ROOT / "README.md").read_text()
-    section = readme.partition("## Your game")[2].partition("\n## ")[0]
-    about = ("my_module:make_env", "--game-arg")
-    return [line.partition(" #")[0].strip() for line in commands(section) if any(words in line for words in about)]
 
 
 @pytest.fixture
@@ -65,25 +53,27 @@ def run(tmp_path):
 
 
 def test_the_commands_work(run):
-    lines = list(dict.fromkeys([*commands(PAGE), *own_game_commands()]))
-    assert len(lines) >= 5
-    for line in lines:
+    for line in (
+        documented("README.md", "broodmind up --game my_module:make_env"),
+        documented("README.md", "broodmind up --game FrozenLake-v1"),
+        documented("README.md", "broodmind check-game"),
+        *all_documented("docs/games.md", "broodmind up"),
+        *all_documented("docs/self_play.md", "broodmind up"),
+    ):
         run(line)
 
 
 def test_the_report_of_a_check_is_that_of_the_page(run):
     """Its figures differ from machine to machine."""
-    line = next(each for each in commands(PAGE) if each.startswith("broodmind check-game"))
-    shown = re.findall(r"^    ((?:OK|warning|error) .*)$", PAGE, re.MULTILINE)
+    line, shown = documented("docs/games.md", "broodmind check-game"), documented("docs/games.md", "OK ")
 
-    def without_figures(lines):
-        return [re.sub(r"[\d.,]+", "0", text) for text in lines]
+    def without_figures(text):
+        return re.sub(r"[\d.,]+", "0", text)
 
-    assert without_figures(run(line, whole=True).splitlines()) == without_figures(shown)
+    assert without_figures(run(line, whole=True)) == without_figures(shown)
 
 
 def test_the_file_with_arguments_is_one_that_a_command_takes(run, tmp_path):
-    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    (tmp_path / "run.toml").write_text(text)
+    (tmp_path / "run.toml").write_text(documented("docs/games.md", "game = "))
     assert of_file(tmp_path / "run.toml").get("game_args") == {"size": 5, "map": "8x8"}
     assert 'game_args = {"size" = 5, "map" = "8x8"}' in run("broodmind config --config run.toml")

@@ -9,50 +9,50 @@ import sys
 
 import numpy as np
 import pytest
-from support.paths import ROOT
+from support.documents import all_documented, documented
 from support.servers import WHOLE_RUN_S
 
-from broodmind import load
+import broodmind
 
-# Of a run on many machines, which tests of their own run with a server: test_evaluator.py, test_export.py.
-NEEDS_A_SERVER = "redis://10.0.0.5"
 RUN = re.compile(r"runs/(default-\d+-\d+|mine)")
-OF_README = ("broodmind evaluate ", "broodmind play ", "broodmind plot ")
+LIMIT_CAME_FIRST = 10  # the exit code of a run that ended before it reached `--until-return`
 
 
-def code_of(page, language):
-    text = (ROOT / "docs" / page).read_text()
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-
-
-def commands_of(page):
-    """The indented lines of a page that are commands of ours, without comments."""
-    lines = re.findall(r"^    (broodmind [^\n]*)$", (ROOT / "docs" / page).read_text(), re.MULTILINE)
-    return [line.partition("  #")[0].strip() for line in lines]
-
-
-def run(*command, cwd):
+def run(*command, cwd, code=0):
     ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=WHOLE_RUN_S, check=False)
-    assert ended.returncode == 0, f"{shlex.join(command)}\n{ended.stdout}{ended.stderr}"
+    assert ended.returncode == code, f"{shlex.join(command)}\n{ended.stdout}{ended.stderr}"
     return ended.stdout
+
+
+def execute(line, *options, cwd, code=0):
+    """Run a documented command, with further options."""
+    command = [sys.executable, "-P", "-m", "broodmind.deploy.cli", *shlex.split(line)[1:], *options]
+    return run(*command, cwd=cwd, code=code)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with two runs of a Gymnasium game: runs/a and runs/b."""
     folder = tmp_path_factory.mktemp("documented")
+    line = documented("README.md", "broodmind up --game CartPole-v1")
     for name in ("a", "b"):
-        options = ("--game", "CartPole-v1", "--max-steps", "6000", "--eval-episodes", "2", "--out", f"runs/{name}")
-        run(sys.executable, "-P", "-m", "broodmind.deploy.cli", "up", *options, cwd=folder)
+        options = ("--max-steps", "6000", "--eval-episodes", "2", "--out", f"runs/{name}")
+        execute(line, *options, cwd=folder, code=LIMIT_CAME_FIRST)
     return folder
 
 
 def test_each_command_about_a_policy_works(folder):
-    commands = [RUN.sub("runs/a", line) for line in commands_of("policy.md") if NEEDS_A_SERVER not in line]
-    commands += [RUN.sub("runs/a", line) for line in commands_of("../README.md") if line.startswith(OF_README)]
-    assert len(commands) >= 11
-    for line in commands:
-        run(sys.executable, "-P", "-m", "broodmind.deploy.cli", *shlex.split(line)[1:], cwd=folder)
+    for line in (
+        *all_documented("docs/policy.md", "broodmind evaluate "),
+        *all_documented("docs/policy.md", "broodmind play "),
+        *all_documented("docs/policy.md", "broodmind plot "),
+        *all_documented("docs/policy.md", "broodmind runs "),
+        *all_documented("docs/policy.md", "broodmind export --checkpoint"),
+        *all_documented("README.md", "broodmind evaluate "),
+        *all_documented("README.md", "broodmind play "),
+        *all_documented("README.md", "broodmind plot "),
+    ):
+        execute(RUN.sub("runs/a", line), cwd=folder)
     made = {"best.mp4", "curves.png", "policy.npz"}
     assert made <= {path.name for path in folder.iterdir()}
     assert list(folder.glob("CartPole-v1-*.gif"))
@@ -60,15 +60,15 @@ def test_each_command_about_a_policy_works(folder):
 
 def test_the_lines_of_a_script_that_loads_a_policy_work(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    first, *_ = code_of("policy.md", "python")
-    names = {"observation": np.zeros(4, np.float32)}
-    exec(RUN.sub("runs/a", first), names)
-    assert names["action"] in {0, 1}
-    assert names["value"] == load("runs/a").value(np.zeros(4))
+    for code in (documented("docs/policy.md", "import broodmind"), documented("README.md", "action = broodmind.load")):
+        names = {"broodmind": broodmind, "observation": np.zeros(4, np.float32)}
+        exec(RUN.sub("runs/a", code), names)
+        assert names["action"] in {0, 1}
+        assert names.get("value") in {None, broodmind.load("runs/a").value(np.zeros(4))}
 
 
 def test_the_script_that_trains_works(tmp_path):
-    (script,) = code_of("python.md", "python")
+    script = documented("docs/python.md", "import broodmind")
     (tmp_path / "mine.py").write_text(script)
     path, mean, action = run(sys.executable, "mine.py", cwd=tmp_path).splitlines()[-1].split()
     assert path == "runs/mine"

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.documents import documented
 from support.event_files import scalars
 from support.marks import one_kind
-from support.paths import ROOT
 from support.runs import last_json
 from support.servers import PATIENCE_S, wait_until
 
@@ -77,12 +77,11 @@ def test_json_is_alone_on_standard_output_whatever_the_game_prints_and_its_own_m
 ):
     """By the line of docs/run_folder.md."""
     (folder / "my_module.py").write_text(_LOUD)
-    lines = (ROOT / "docs" / "run_folder.md").read_text().splitlines()
-    (documented,) = [line.split() for line in lines if line.startswith("    broodmind up")]
-    assert documented[-4:] == ["--metric", "supply", "--metric", "scouted"]
+    line = documented("docs/run_folder.md", "broodmind up").split()
+    assert line[-4:] == ["--metric", "supply", "--metric", "scouted"]
     small = ["--actors", "1", "--envs", "2", "--max-steps", "1000", "--eval-episodes", "3"]
     result = subprocess.run(
-        [COMMAND, *documented[1:], *small, "--json", "--out", "run"],
+        [COMMAND, *line[1:], *small, "--json", "--out", "run"],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

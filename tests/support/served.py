@@ -96,5 +96,5 @@ def served(agent, batch=None, **options):
 
 def example(text: str) -> list[tuple[str, bytes, dict]]:
     """The example messages in a document: the direction, the bytes, and the decoded message."""
-    found = re.findall(r"^    ([<>]) ((?:[0-9a-f]{2}\s+)+)(\{.*\})$", text, re.MULTILINE)
+    found = re.findall(r"^([<>]) ((?:[0-9a-f]{2}\s+)+)(\{.*\})$", text, re.MULTILINE)
     return [(way, bytes.fromhex(hexadecimal), json.loads(meaning)) for way, hexadecimal, meaning in found]

@@ -17,8 +17,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.clients import GAME, SPEC, arrived, play, play_through, publish
+from support.documents import documented
 from support.faulty_server import FaultyServer
-from support.paths import DOCS
 from support.runs import hash_of, make_header, running
 from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
 
@@ -526,8 +526,7 @@ def test_a_seed_makes_the_actions_reproducible(shared_server, redis, run):
 
 
 def test_the_bot_of_the_documentation_learns(shared_server, redis, tmp_path):
-    page = (DOCS / "client.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code = documented("docs/client.md", '"""A game with a loop of its own')
     # It plays as fast as it can, and far faster than a learner begins: to its end, if that is after some batches.
     changes = {"timeout_s=30": f"timeout_s={PATIENCE_S}", "for _ in range(200):": "while agent.status.version < 6:"}
     for ours, theirs in changes.items():

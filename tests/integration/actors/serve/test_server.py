@@ -14,7 +14,7 @@ import msgpack
 import numpy as np
 import pytest
 from support.clients import SPEC, arrived, own_metrics_of, played_by, publish
-from support.paths import DOCS
+from support.documents import documented, replaced
 from support.runs import broodmind, hash_of, running
 from support.served import client, compiled, example, framed, served
 from support.servers import KINDS, PATIENCE_S, RealServer, free_port, wait_until
@@ -71,11 +71,14 @@ def test_a_client_in_c_plays_games_that_are_learnt_from(shared_server, redis, ru
         "1e-3",
     )
     where = ("--redis", shared_server.url, "--run", run)
+    line = documented("docs/serve.md", "broodmind actors --serve")
+    line = replaced(line, {"127.0.0.1:7777": "127.0.0.1:0", "redis://10.0.0.5:6379": shared_server.url, "zerg": run})
     program = compiled(tmp_path)
     with (
         running(*learner, *where, "--max-staleness", "1000", cwd=tmp_path),
-        serve_command(*where, "--records", str(tmp_path / "records.jsonl")) as (_, place),
+        running(*line.split()[1:], "--records", "records.jsonl", cwd=tmp_path) as server,
     ):
+        place = json.loads(server.stdout.readline())
         clients = [
             subprocess.Popen([program, str(place["port"]), "20"], stdout=subprocess.PIPE, text=True) for _ in range(2)
         ]
@@ -208,7 +211,7 @@ def test_an_episode_keeps_its_version_while_others_play_a_newer_one(shared_serve
 
 
 def test_the_documented_example_is_the_actual_exchange(shared_server, redis, run):
-    messages = example((DOCS / "serve.md").read_text())
+    messages = example(documented("docs/serve.md", "> 00 00"))
     assert [meaning["type"] for way, _, meaning in messages if way == ">"] == [
         *("hello", "episode", "act", "reward", "end", "act")
     ]

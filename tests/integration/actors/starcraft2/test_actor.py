@@ -15,14 +15,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import textwrap
 import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.paths import DOCS
+from support.documents import documented, replaced
 from support.runs import broodmind, hash_of, processes_of, running
 from support.servers import PATIENCE_S, RealServer, free_port, wait_until
 from support.standin import MAP, install
@@ -61,15 +60,21 @@ class Table:
         self.server, self.run, self.keys = server, run, Keys(run)
         self.sc2 = install(folder / "StarCraftII")
         self.records_path = folder / "records"
+        self.names = {"redis://10.0.0.5:6379": server.url, "zerg": run}  # for those in the document
         self.common = ("--redis", server.url, "--run", run, "--game", "starcraft2")
         self.redis = server.connect()
         self.temporary = Path(tempfile.mkdtemp(dir=folder))
 
     @contextmanager
     def actors(self, *arguments, **environment):
-        options = ("--map", MAP, "--opponent", "zerg:veryeasy", "--name", "a", "--records", str(self.records_path))
-        settings = {**os.environ, "SC2PATH": str(self.sc2), "TMPDIR": str(self.temporary), **environment}
-        with running("actors", *self.common, *options, *arguments, env=settings) as process:
+        """By the document's lines, with one slot and an easy opponent, unless the arguments say otherwise."""
+        line = replaced(documented("docs/starcraft2.md", "broodmind actors"), self.names)
+        line = replaced(line, {"AcropolisLE": MAP, "terran:hard": "zerg:veryeasy", "--actors 4": "--actors 1"})
+        line = replaced(line, {"games.jsonl": str(self.records_path)})
+        name, path = documented("docs/starcraft2.md", "export ").removeprefix("export ").split("=")
+        path = replaced(path, {"~/StarCraftII": str(self.sc2)})
+        settings = {**os.environ, name: path, "TMPDIR": str(self.temporary), **environment}
+        with running(*line.split()[1:], "--name", "a", *arguments, env=settings) as process:
             yield process
 
     def records(self, at_least=1):
@@ -104,7 +109,9 @@ class Table:
 @contextmanager
 def laid(server, run, folder):
     table = Table(server, run, folder)
-    with running("learner", *table.common, "--batch-steps", "32", "--max-staleness", "100"):
+    line = replaced(documented("docs/starcraft2.md", "broodmind learner"), table.names)
+    line = replaced(line, {"--batch-steps 2048": "--batch-steps 32", "--max-staleness 16": "--max-staleness 100"})
+    with running(*line.split()[1:]):
         wait_until(lambda: table.redis.call("EXISTS", table.keys.latest))
         yield table
     table.redis.close()
@@ -129,6 +136,8 @@ def test_whole_games_are_played_recorded_and_trained_on(either_table):
         table.records(4)
         wait_until(lambda: table.counters()["version"] > 3)
     lines = table.records(4)
+    documents_own = json.loads(documented("docs/starcraft2.md", '{"id"'))
+    assert all(line.keys() == documents_own.keys() for line in lines)
     assert {line["slot"] for line in lines} == {"a-000", "a-001"}
     for slot in ("a-000", "a-001"):
         *whole, last = (line for line in lines if line["slot"] == slot)
@@ -360,17 +369,8 @@ def test_a_game_at_its_time_limit_is_truncated_with_its_final_observation(play):
 
 
 def test_the_bot_of_the_documentation_plays_and_is_trained_on(table):
-    text = (DOCS / "starcraft2.md").read_text()
-    block = next(part for part in text.split("\n\n    ") if part.startswith("from broodmind import connect"))
-    start = text.index(block)
-    example = textwrap.dedent("    " + text[start : text.index("\nThe features and the reward")])
-    assert '"AcropolisLE"' in example
-    for ours, theirs in {
-        "AcropolisLE": MAP,
-        "redis://10.0.0.5:6379": table.server.url,
-        '"zerg"': f'"{table.run}"',
-    }.items():
-        example = example.replace(ours, theirs)
+    example = documented("docs/starcraft2.md", "from broodmind import connect")
+    example = replaced(example, {"AcropolisLE": MAP, **table.names})
     code = f"""
 from sc2 import bot_ai, maps
 from sc2.data import Difficulty, Race

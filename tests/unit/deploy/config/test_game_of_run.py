@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.documents import documented
 
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import ConfigError
@@ -29,7 +30,7 @@ def test_a_spec_in_a_module_of_the_current_folder_is_the_game(tmp_path, monkeypa
 
 def test_a_table_in_a_file_is_the_game(tmp_path):
     file = tmp_path / "run.toml"
-    file.write_text('[game_spec]\nname = "corridor"\nobservation_shape = [2]\nactions = 3\nwins = true\n')
+    file.write_text(documented("docs/client.md", "[game_spec]"))
     assert known_game(of_file(file)) == SPEC
     file.write_text('[game_spec]\nobservation_shape = [2]\nactions = {kind = "multi_discrete", sizes = [3, 2]}\n')
     assert known_game(of_file(file)).actions.sizes == (3, 2)

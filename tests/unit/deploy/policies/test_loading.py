@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.bot_files import model_arrays, probabilities, write_model
-from support.paths import ROOT
+from support.documents import documented
 from support.runs import SPEC
 
 import broodmind
@@ -161,10 +161,8 @@ def test_the_documented_forward_pass_computes_the_policys_numbers(tmp_path, netw
         arrays |= {MEAN: np.array([0.5, -0.2, 0.1], np.float32), SCALE: np.array([2, 1, 0.5], np.float32)}
     write_npz(tmp_path / "policy.npz", arrays)
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "docs" / "policy.md").read_text()
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "np.load" in block]
     names = {"observations": observations}
-    exec(code, names)  # the documentation's own code
+    exec(documented("docs/policy.md", "import json\nimport numpy"), names)
     policy = broodmind.load("policy.npz")
     np.testing.assert_array_equal(names["actions"], policy.act(observations))
     np.testing.assert_allclose(names["values"], policy.value(observations), rtol=1e-5, atol=1e-6)
