@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.documents import documented
 from support.learners import counters
 from support.marks import one_kind
 from support.paths import ROOT
@@ -133,12 +134,15 @@ def test_an_algorithm_is_added_by_its_module_and_one_entry(copy, shared_server, 
 
 @one_kind
 def test_up_runs_with_what_config_prints_for_a_local_run(shared_server, redis, run, tmp_path):
-    """With the file that it prints, a run is made as without it."""
+    """With the file that it prints, a run is made as without it. By the README's lines."""
     options = ("--run", run, "--envs", "4", "--actors", "1", "--max-steps", "200", "--eval-episodes", "1")
-    printed, shown = broodmind("config", "--up", *options).communicate(timeout=PATIENCE_S)
-    (tmp_path / "run.toml").write_text(printed)
+    line, _, file = documented("README.md", "broodmind config --up").partition(" > ")
+    printed, shown = broodmind(*line.split()[1:], *options).communicate(timeout=PATIENCE_S)
+    (tmp_path / file).write_text(printed)
     assert "# redis =\n" in printed, shown
-    for name, arguments in ((f"{run}-1", ("--config", "run.toml")), (f"{run}-2", options)):
+    with_file = documented("README.md", "broodmind up --config").split()[2:]
+    options = ("--game", "CartPole-v1", "--gamma", "0.98", *options)
+    for name, arguments in ((f"{run}-1", with_file), (f"{run}-2", options)):
         process = broodmind("up", *arguments, "--redis", shared_server.url, "--run", name, "--out", "out", cwd=tmp_path)
         _, shown = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, shown

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from support.documents import all_documented, documented
+from support.documents import all_documented, documented, replaced
 from support.servers import WHOLE_RUN_S
 
 import broodmind
@@ -68,8 +68,11 @@ def test_the_lines_of_a_script_that_loads_a_policy_work(folder, monkeypatch):
 
 
 def test_the_script_that_trains_works(tmp_path):
-    script = documented("docs/python.md", "import broodmind")
-    (tmp_path / "mine.py").write_text(script)
+    """First to a goal that is reached at once, by the README's line, and then on in the same folder."""
+    head, main = documented("docs/python.md", "import broodmind").split('if __name__ == "__main__":\n')
+    call = documented("README.md", "run = broodmind.train")
+    call = replaced(call, {'"until_return": 475': '"until_return": 5, "eval_episodes": 1'})
+    (tmp_path / "mine.py").write_text(f'{head}if __name__ == "__main__":\n    {call}{main}')
     path, mean, action = run(sys.executable, "mine.py", cwd=tmp_path).splitlines()[-1].split()
     assert path == "runs/mine"
     assert float(mean) > 20

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import venv
 
 import pytest
+from support.documents import documented, replaced
 from support.marks import one_kind
 from support.paths import ROOT
 from support.servers import PATIENCE_S
@@ -16,15 +18,22 @@ pytestmark = pytest.mark.xdist_group("wheel")  # built once, by the worker that 
 
 
 @pytest.fixture(scope="session")
-def python(tmp_path_factory):
-    """The interpreter of a fresh environment with the wheel and the base install alone."""
+def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def python(wheel):
+    """The interpreter of a fresh environment with the wheel and the base install alone."""
+    folder = wheel.parent
     venv.create(folder / "venv", with_pip=True)
     interpreter = folder / "venv" / "bin" / "python"
-    subprocess.run([interpreter, "-m", "pip", "install", "--quiet", wheel], check=True, capture_output=True)
+    command = replaced(documented("docs/starcraft2.md", "pip install broodmind"), {"broodmind": str(wheel)}).split()
+    subprocess.run([interpreter, "-m", *command, "--quiet"], check=True, capture_output=True)
     return interpreter
 
 
@@ -64,6 +73,19 @@ def test_the_wheel_works_in_a_folder_whose_modules_have_the_names_of_our_package
     assert learner.returncode == 0, learner.stderr
     status = subprocess.run([command, "status", *common], cwd=hostile, capture_output=True, text=True, check=False)
     assert f"run {name}" in status.stdout, status.stderr
+
+
+def test_the_wheel_has_the_extras_that_the_documents_install(python, wheel, tmp_path):
+    """The packages that they consist of are not fetched: these tests run with them."""
+    for line in (
+        documented("README.md", "pip install"),
+        documented("docs/starcraft2.md", "pip install 'broodmind[starcraft2]'"),
+        documented("benchmarks/README.md", "pip install"),
+    ):
+        command = shlex.split(replaced(line, {"broodmind": str(wheel)}))
+        result = run(python, tmp_path, "-m", *command, "--dry-run", "--no-deps")
+        assert result.returncode == 0, result.stderr
+        assert "does not provide the extra" not in result.stderr
 
 
 def test_a_bot_imports_the_wheel_beside_its_own_modules_of_the_same_names(python, hostile):

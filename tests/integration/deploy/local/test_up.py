@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from support.documents import documented
 from support.event_files import scalars
 from support.learners import counters
+from support.paths import ROOT
 from support.runs import broodmind, last_json, processes_of
 from support.servers import PATIENCE_S, wait_until
 
@@ -40,15 +44,17 @@ def check_nothing_is_left(out):
 
 
 def test_up_learns_and_leaves_nothing_but_its_folder(folder):
+    """By the README's line, whose JSON object another program reads a field of."""
     out = folder / "out"
-    process = broodmind("up", *SMALL, "--max-steps", "20000", "--json", "--out", str(out))
+    command, _, field = documented("README.md", "broodmind up --json").partition(" | jq .")
+    process = broodmind(*command.split()[1:], *SMALL, "--max-steps", "20000", "--out", str(out))
     printed, shown = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, shown
     summary = last_json(printed)
     assert printed.count("\n") == 1
     assert {"solved", "seconds", "env_steps", "steps_per_second", "games", "version", "rejected"} <= summary.keys()
     assert summary["env_steps"] >= 20000
-    assert summary["evaluation"].keys() == {"mean", "std", "ci95", "length_mean", "episodes", "wins"}
+    assert summary[field].keys() == {"mean", "std", "ci95", "length_mean", "episodes", "wins"}
     assert summary["evaluation"]["episodes"] == 10
     last = {"epoch": summary["epoch"], "version": summary["version"]}
     assert summary["evaluation_best"] == {**summary["evaluation"], **last}  # there was no time to evaluate another
@@ -76,6 +82,16 @@ def test_up_learns_and_leaves_nothing_but_its_folder(folder):
     assert "run default created" in shown
     assert f"tensorboard --logdir {out}" in shown
     check_nothing_is_left(out)
+
+
+def test_make_up_starts_it(folder):
+    """As by the README's line, from an environment that is there already."""
+    options = f"--max-steps 2000 --actors 1 --eval-episodes 1 --out {folder}/out"
+    environment = ("-o", f"{sys.prefix}/.up", f"VENV={sys.prefix}")
+    command = [*documented("README.md", "make up").split(), *environment, f"UP_ARGS={options}"]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert made.returncode == 0, made.stderr
+    assert read_object(folder / "out" / "summary.json")["env_steps"] >= 2000
 
 
 def test_up_resumes_from_the_checkpoints_in_its_folder(folder):

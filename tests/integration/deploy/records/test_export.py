@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 import numpy as np
 import pytest
 from support.bot_files import ENTRIES, model_arrays, probabilities, write_games, write_model
+from support.documents import documented, replaced
 from support.marks import one_kind
 from support.runs import broodmind, hash_of, last_json, running
 from support.servers import PATIENCE_S, wait_until
@@ -21,8 +25,8 @@ RELU = ("--game", "ZergMacro", "--activation", "relu")
 STATES = np.random.default_rng(5).uniform(0, 2, (300, 15)).astype(np.float32)
 
 
-def ended(*arguments, code=0):
-    process = broodmind(*map(str, arguments))
+def ended(*arguments, code=0, **options):
+    process = broodmind(*map(str, arguments), **options)
     try:
         printed, shown = process.communicate(timeout=PATIENCE_S)
     finally:
@@ -41,17 +45,33 @@ def of_the_run(url, run):
 
 
 def test_the_original_bot_plays_the_policy_trained_from_its_model_and_games(shared_server, redis, run, tmp_path):
-    """The whole move: its model starts the run, its games train it, and it loads the outcome by plain numpy."""
-    url, keys, common = shared_server.url, Keys(run), ("--redis", shared_server.url, "--run", run)
-    model = write_model(tmp_path / "rl_agent_model.tmp.npz")
-    files, target = write_games(tmp_path / "games", 40, 60), tmp_path / "rl_agent_model.npz"
-    with running("learner", *common, *RELU, "--algo", "vtrace", "--accept-imported", "--init-from", model):
+    """The whole move: its model starts the run, its games train it, and it loads the outcome by plain numpy.
+
+    By the lines of docs/migrating.md.
+    """
+    url, keys = shared_server.url, Keys(run)
+    here = {"cwd": tmp_path, "env": {**os.environ, "BROODMIND_REDIS": url}}
+    (tmp_path / "models").mkdir()
+    model = write_model(tmp_path / "models" / "rl_agent_model.npz")
+    write_games(tmp_path / "experience", 40, 60)
+    start = replaced(documented("docs/migrating.md", "broodmind learner --redis"), {"redis://127.0.0.1:6379": url})
+    others = (
+        documented("docs/migrating.md", "broodmind import experience"),
+        documented("docs/migrating.md", "broodmind status"),
+        documented("docs/migrating.md", "broodmind export"),
+    )
+    start, importing, showing, exporting = (
+        replaced(line, {"--run zerg": f"--run {run}"}).split()[1:] for line in (start, *others)
+    )
+    with running(*start, **here):
         wait_until(lambda: redis.call("EXISTS", keys.latest))
         np.testing.assert_allclose(of_the_run(url, run), probabilities(model_arrays(), STATES), atol=1e-6)
-        report = last_json(ended("import", *common, *files, "--behaviour", "uniform", "--json"))
+        report = last_json(ended(*importing, "--json", **here))
         wait_until(lambda: int(hash_of(redis, keys.head)["steps"]) == report["steps"])
-    ended("export", *common, "--to", target)
-    with np.load(target) as exported:
+        head = json.loads(ended(*showing, **here))["head"]
+        assert head["accepted"] == head["imported"] == str(report["entries"])
+    ended(*exporting, **here)
+    with np.load(model) as exported:
         assert set(exported.files) == {*ENTRIES, "baseline", "episode_count"}
         assert exported["episode_count"][0] == 40
         played = probabilities(exported, STATES)
