@@ -16,6 +16,7 @@ MIRRORED_LANES = ("unit", "properties", "reference", "integration")
 
 # Files in tests/unit that are about the repository as a whole, or about a subject that crosses modules.
 WHOLE_PACKAGE = {
+    "test_documents.py",
     "test_earlier_versions.py",  # what version 0.1 stored is read
     "test_layout_of_tests.py",
     "test_public_package.py",
