@@ -204,11 +204,14 @@ class Flow:
         return bool(found)
 
     def _ask_for_more(self, now_s: float) -> None:
-        """Double what may be unconsumed, if actors wait for that."""
-        if self._somebody_is_stuck():  # what is of no use is not trained on: it makes nothing older
-            self._ahead = min(2 * self._ahead, _AHEAD_MAX)
-        elif self._somebody_waits(now_s):
-            self._ahead = max(self._ahead, min(2 * self._ahead, self._ahead_most))
+        """Let more be unconsumed, if actors wait for that, while the learner waits for them.
+
+        Nothing becomes older then. So this goes beyond `_ahead_most` for the one batch, of which much may be stale or
+        of no use: a batch that cannot be filled would stop the run.
+        """
+        if self._somebody_waits(now_s) or self._somebody_is_stuck():
+            growth = 2.0 if self._ahead < self._ahead_most else 1.5
+            self._ahead = min(growth * self._ahead, _AHEAD_MAX)
 
     def _adapt(self, now_s: float, *, somebody_waits: bool) -> None:
         """Let more be unconsumed where actors wait and yet no full batch is on its way, and less where it is."""

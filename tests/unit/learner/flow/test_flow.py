@@ -178,7 +178,7 @@ def test_more_is_asked_for_where_what_is_of_no_use_leaves_actors_no_room(who):
 
 @pytest.mark.parametrize(("staleness_limit", "batches"), [(1, 2), (4, 3.2), (20, 16)])
 def test_no_more_is_asked_for_than_is_trained_on_before_it_is_stale(staleness_limit, batches):
-    """However long the learner waits for an actor that hears of room late. A quarter more waits in a client."""
+    """However long the learner waited for an actor that hears of room late. A quarter more waits in a client."""
     made, clock = flow()
     made.follow(["a"])
     made.revise(starving=False)
@@ -188,6 +188,10 @@ def test_no_more_is_asked_for_than_is_trained_on_before_it_is_stale(staleness_li
     for _ in range(400):
         clock.now_s += 0.05
         made.revise(starving=True)
+    assert made.demand.steps > 32 * BATCH  # or a batch of which most is stale would stop the run
+    made.consumed({"a": 1}, trained=True, staleness_limit=staleness_limit)
+    made.arrives("a", make_header(1, 1, 200 * BATCH, 0, 3))
+    made.revise(starving=False)
     assert made.demand.steps == pytest.approx(batches * BATCH, rel=0.01)
 
 
