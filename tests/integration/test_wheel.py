@@ -20,8 +20,8 @@ pytestmark = pytest.mark.xdist_group("wheel")  # built once, by the worker that 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
+    command = documented("README.md", "pip wheel").split()
+    subprocess.run([sys.executable, "-m", *command, "--wheel-dir", folder], cwd=ROOT, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -32,7 +32,7 @@ def python(wheel):
     folder = wheel.parent
     venv.create(folder / "venv", with_pip=True)
     interpreter = folder / "venv" / "bin" / "python"
-    command = replaced(documented("docs/starcraft2.md", "pip install broodmind"), {"broodmind": str(wheel)}).split()
+    command = replaced(documented("docs/starcraft2.md", "pip install ."), {" .": f" {wheel}"}).split()
     subprocess.run([interpreter, "-m", *command, "--quiet"], check=True, capture_output=True)
     return interpreter
 
@@ -79,10 +79,11 @@ def test_the_wheel_has_the_extras_that_the_documents_install(python, wheel, tmp_
     """The packages that they consist of are not fetched: these tests run with them."""
     for line in (
         documented("README.md", "pip install"),
-        documented("docs/starcraft2.md", "pip install 'broodmind[starcraft2]'"),
+        documented("docs/starcraft2.md", "pip install '.[starcraft2]'"),
+        documented("docs/migrating.md", "pip install"),
         documented("benchmarks/README.md", "pip install"),
     ):
-        command = shlex.split(replaced(line, {"broodmind": str(wheel)}))
+        command = shlex.split(replaced(line, {"'.[": f"'{wheel}["}))
         result = run(python, tmp_path, "-m", *command, "--dry-run", "--no-deps")
         assert result.returncode == 0, result.stderr
         assert "does not provide the extra" not in result.stderr
