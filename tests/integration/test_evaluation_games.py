@@ -159,3 +159,4 @@ def test_what_a_client_cannot_use_of_the_plan_does_not_stop_its_games(shared_ser
         wait_until(lambda: agent.status.problem or agent.status.connection == "connected", lambda: agent.status)
         for number in range(20):
             assert not play(agent, number)[0]
+        agent.close(0.1)  # no learner makes room for all of them, which would be waited for
