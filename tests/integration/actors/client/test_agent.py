@@ -310,7 +310,7 @@ def test_without_a_fallback_actions_are_drawn_from_what_is_known(run, options, m
 def test_games_continue_while_the_server_hangs_and_arrive_once(server):
     redis = server.connect()
     publish(redis, "run")
-    with connected(server.url, "run") as agent:
+    with connected(f"{server.url}?socket_timeout=1", "run") as agent:
         play_on(agent, 5)
         server.process.send_signal(signal.SIGSTOP)
         play_on(agent, 20, first=5)  # more than one in flight when the reply does not come

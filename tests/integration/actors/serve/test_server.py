@@ -483,7 +483,7 @@ def test_games_continue_while_redis_hangs_and_arrive_once(kind):
             async with client(port) as it:
                 return [await it.play(number) for number in numbers]
 
-        with serving(server.url, "run") as (agent, port):
+        with serving(f"{server.url}?socket_timeout=1", "run") as (agent, port):
             asyncio.run(play(port, range(3)))
             assert agent.flush(PATIENCE_S)
             server.process.send_signal(signal.SIGSTOP)
