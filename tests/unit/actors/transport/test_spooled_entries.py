@@ -17,13 +17,8 @@ def new_entry():
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "run" / "a"
-
-
-@pytest.fixture
-def files(folder):
-    files = SpooledEntries(Spool(folder))
+def files(tmp_path):
+    files = SpooledEntries(Spool(tmp_path))
     yield files
     files.release([])
 
@@ -43,41 +38,41 @@ def test_without_a_spool_entries_stay_in_memory():
     assert (entry.file, files.load(entry), files.of_earlier_process()) == (None, True, ([], []))
 
 
-def test_a_file_follows_its_entry(files, folder):
+def test_a_file_follows_its_entry(files, tmp_path):
     entry = new_entry()
     files.write(entry)
-    (queued_as,) = names(folder)
+    (queued_as,) = names(tmp_path)
     entry.entry_id = (7, 1)
     assert files.number(entry)
-    assert names(folder) == ["sent-7-1.2-games.game"]
+    assert names(tmp_path) == ["sent-7-1.2-games.game"]
     files.unnumber(entry)
-    assert names(folder) == [queued_as]
+    assert names(tmp_path) == [queued_as]
     entry.content = None
     assert files.load(entry)
     assert entry.content == (HEADER, b"play")
     files.discard(entry)
-    assert (names(folder), entry.file) == ([], None)
+    assert (names(tmp_path), entry.file) == ([], None)
 
 
-def test_an_entry_whose_file_is_gone_cannot_be_loaded(files, folder, caplog):
+def test_an_entry_whose_file_is_gone_cannot_be_loaded(files, tmp_path, caplog):
     entry = new_entry()
     files.write(entry)
     entry.content = None
-    (folder / names(folder)[0]).unlink()
+    (tmp_path / names(tmp_path)[0]).unlink()
     assert not files.load(entry)
     assert "spooled game not readable" in caplog.text
 
 
-def test_a_file_that_cannot_be_named_after_its_id_is_removed(files, folder):
+def test_a_file_that_cannot_be_named_after_its_id_is_removed(files, tmp_path):
     entry = new_entry()
     files.write(entry)
-    (folder / "sent-7-1.2-games.game").mkdir()
+    (tmp_path / "sent-7-1.2-games.game").mkdir()
     entry.entry_id = (7, 1)
     assert not files.number(entry)
-    assert (entry.file, names(folder)) == (None, ["sent-7-1.2-games.game"])
+    assert (entry.file, names(tmp_path)) == (None, ["sent-7-1.2-games.game"])
 
 
-def test_the_files_of_an_earlier_process_become_entries(files, folder):
+def test_the_files_of_an_earlier_process_become_entries(files, tmp_path):
     sent, queued, acknowledged = new_entry(), new_entry(), new_entry()
     for number, entry in enumerate((sent, queued, acknowledged)):
         files.write(entry)
@@ -85,7 +80,7 @@ def test_the_files_of_an_earlier_process_become_entries(files, folder):
             entry.entry_id = (7, number)
             files.number(entry)
     files.release([acknowledged])
-    later = SpooledEntries(Spool(folder))
+    later = SpooledEntries(Spool(tmp_path))
     (resent,), (new,) = later.of_earlier_process()
     assert (resent.state, resent.entry_id, resent.games, resent.content) == (State.SENT, (7, 0), 2, None)
     assert (new.state, new.entry_id, new.games, new.queued_as) == (State.QUEUED, None, 2, queued.file)

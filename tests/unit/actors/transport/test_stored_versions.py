@@ -22,7 +22,7 @@ from broodmind.common.wire.weights import Pointer, digest, encode_weights
 
 @pytest.fixture
 def server():
-    return FakeStreams(latest=Pointer(1, 3, "c", "d", 10).to_json())
+    return FakeStreams()
 
 
 class Weights:
