@@ -36,8 +36,9 @@ STATUS = ActorStatus("playing")
 class OneActor(RuleBasedStateMachine):
     """An actor that puts numbered payloads, and a server in memory."""
 
-    def __init__(self, *, spooled):
+    def __init__(self, seen, *, spooled):
         super().__init__()
+        self.seen = seen  # what has happened in any run of the machine
         self.folder = Path(tempfile.mkdtemp()) if spooled else None
         self.server = FakeStreams()
         self.games = []  # in each payload so far
@@ -51,6 +52,7 @@ class OneActor(RuleBasedStateMachine):
     def teardown(self):
         try:
             self.drain()
+            self.note_what_happened()
         finally:
             if self.spool is not None:
                 self.spool.close()
@@ -110,6 +112,17 @@ class OneActor(RuleBasedStateMachine):
             pass
         self.numbers_are_left_out_for_what_was_dropped_or_overtaken()
         self.all_that_was_given_up_is_told()
+
+    def note_what_happened(self):
+        added = [command[-1] for command in self.server.commands if command[0] == "XADD"]
+        happened = {
+            "in the stream": bool(self.in_stream()),
+            "sent again": len(added) > len(set(added)),
+            "dropped": self.lost_before + self.delivery.lost > 0,
+            "given up": self.delivery.overflow > 0,
+            "overtaken": self.server.overtaken > 0,
+        }
+        self.seen.update(name for name, has in happened.items() if has)
 
     # What happens.
 
@@ -234,6 +247,9 @@ class OneActor(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("spooled", [False, True])
 def test_each_entry_arrives_once_or_is_dropped_and_counted(spooled):
+    """The machine asserts what holds; the end of this test, that everything that endangers it has happened."""
+    seen = set()
     run_state_machine_as_test(
-        lambda: OneActor(spooled=spooled), settings=settings(max_examples=100, stateful_step_count=25)
+        lambda: OneActor(seen, spooled=spooled), settings=settings(max_examples=100, stateful_step_count=25)
     )
+    assert seen == {"in the stream", "sent again", "dropped", "given up", "overtaken"}

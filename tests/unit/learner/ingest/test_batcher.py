@@ -515,7 +515,9 @@ def test_another_game_is_rejected_by_the_fields_name_with_both_values(name, ours
 
 def test_the_same_game_under_another_name_is_the_same_game():
     *_, spec = specs()
-    spec.check_game(dataclasses.replace(spec.game, name="mine"))
+    game = dataclasses.replace(spec.game, name="mine")
+    assert game != spec.game
+    spec.check_game(game)  # raises nothing
 
 
 @pytest.mark.parametrize(
