@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.servers import KINDS, RealServer
 
+from broodmind.common.server.keys import Keys
+
 # Before numpy is imported anywhere: tests start several processes on few cores.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
@@ -66,6 +68,12 @@ def each_server(shared_servers):
 def run() -> str:
     """A run's name that no other test has."""
     return f"run-{os.getpid()}-{next(_runs)}"
+
+
+@pytest.fixture
+def keys(run) -> Keys:
+    """The keys of the run that `run` names."""
+    return Keys(run)
 
 
 @pytest.fixture

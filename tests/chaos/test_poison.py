@@ -7,13 +7,8 @@ from support import doomed
 from support.runs import entry, hash_of
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind.common.server.keys import CONSUMER, GROUP, SOLO_CONSUMER, Keys
+from broodmind.common.server.keys import CONSUMER, GROUP, SOLO_CONSUMER
 from broodmind.learner.ingest.quarantine import DELIVERIES
-
-
-@pytest.fixture
-def keys(run):
-    return Keys(run)
 
 
 def push(redis, keys, actor, entries, *, first=1):

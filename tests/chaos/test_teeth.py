@@ -12,12 +12,12 @@ from dataclasses import replace
 import pytest
 from support.learners import ONE_PIECE
 from support.proxy import Proxy
-from support.runs import NEVER, SPEC, commit_after, entry, fragment, hash_of, joined_connection
+from support.runs import NEVER, SPEC, commit_after, entry, fragment, hash_of, joined_connection, taken_lease
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.actors.transport.entry import Entry
 from broodmind.common.errors import LeaseLost, LineageLost, RedisUnreachable
-from broodmind.common.server.keys import CONSUMER, GROUP, Keys
+from broodmind.common.server.keys import CONSUMER, GROUP
 from broodmind.common.server.streams import Script, Server
 from broodmind.deploy.audit.verify import verify
 from broodmind.learner.commit import commit as commit_module
@@ -41,11 +41,6 @@ ALREADY_CHECK = "if head[1] == c.commit then"
 HEAD_WRITE = "redis.call('HSET', KEYS[2], unpack(c.head))"
 
 
-@pytest.fixture
-def keys(run):
-    return Keys(run)
-
-
 def plant(monkeypatch, module, name, *changes):
     """Change a script's text; what is to be replaced must be there, or the fault would not be planted."""
     source = getattr(module, name).source
@@ -58,12 +53,6 @@ def plant(monkeypatch, module, name, *changes):
 def found(server, run, journals=None):
     """The kinds of what the oracle finds wrong."""
     return {violation.kind for violation in verify(server.url, run, journals).violations}
-
-
-def leased(redis, keys):
-    lease = Lease(keys, 60_000)
-    assert lease.acquire(redis, NEVER, 0)
-    return lease
 
 
 def opened(server, run, redis, keys):
@@ -144,7 +133,7 @@ def test_counters_that_are_incremented_are_noticed(shared_server, redis, run, ke
         )
         fields = "redis.call('HSET', KEYS[2], 'commit', c.commit, 'parent', c.parent, 'version', c.version + 1)"
         changes = ((ALREADY_CHECK, f"{increments} {ALREADY_CHECK}"), (HEAD_WRITE, fields))
-    lease = leased(redis, keys)
+    lease = taken_lease(redis, keys)
     send(redis, keys, lease, first)
     read(redis, keys, "a", 1, 2)
     commit = trained(first.head, Counters(), 2, consumed={"a": ((7, 2), 2)})
@@ -168,14 +157,14 @@ def test_a_commit_without_a_fence_is_noticed(shared_server, redis, run, keys, mo
     if fault:
         never = "if false then"
         plant(monkeypatch, commit_module, "COMMIT_SCRIPT", (LEASE_CHECK, never), (PARENT_CHECK, never))
-    sleeper = leased(redis, keys)
+    sleeper = taken_lease(redis, keys)
     first = replace(commit_after(Head()), counters=Counters().to_fields())
     send(redis, keys, sleeper, first)
     read(redis, keys, "a", 1, 2)
     read(redis, keys, "b", 1)
     late = trained(first.head, Counters(), 2, consumed={"a": ((7, 2), 2)})
     redis.call("DEL", keys.lease)  # it ran out
-    heir = leased(redis, keys)
+    heir = taken_lease(redis, keys)
     commit = commit_after(first.head, publish=False, consumed={"b": ((7, 1), 1)})
     stale = Counters().add(stale=1).to_fields()
     send(redis, keys, heir, replace(commit, counters=stale, rejected_ids={"stale": {"b": "7-1"}}))

@@ -10,17 +10,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.paths import TESTS
-from support.runs import SPEC, commit_after
+from support.runs import SPEC, commit_after, taken_lease
 from support.servers import PATIENCE_S
 
 from broodmind.actors.transport.stored_versions import CHUNK_BYTES
 from broodmind.common.policy.network import shapes
-from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
 from broodmind.common.spec import NetworkSpec
 from broodmind.common.wire.weights import encode_weights
 from broodmind.learner.commit.commit import WEIGHTS_KEPT, send
-from broodmind.learner.commit.lease import Lease
 from broodmind.learner.ledger.head import Head
 
 PUBLISHES, READERS, PROCESSES = 1000, 50, 2
@@ -46,8 +44,7 @@ def test_a_reader_never_gets_weights_of_two_versions_mixed(shared_server, redis,
     keys, last = Keys(run), max(times(PUBLISHES), 4 * WEIGHTS_KEPT)
     assert (len(filled_with(1, spec)) > CHUNK_BYTES) == (spec is LARGE)
     redis.call("HSET", keys.spec, "json", spec.to_json())
-    lease = Lease(keys, 60_000)
-    lease.acquire(redis, Stop(), 0)
+    lease = taken_lease(redis, keys)
     head = publish(redis, keys, lease, Head(), spec)
     command = [sys.executable, "-m", "support.readers", shared_server.url, run, str(READERS // PROCESSES), str(last)]
     processes = [subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True) for _ in range(PROCESSES)]

@@ -13,7 +13,6 @@ from support.runs import NEVER, SPEC, entry, hash_of, make_header, trajectory
 
 from broodmind.actors.transport.blocking_connection import BlockingActorConnection
 from broodmind.common.errors import ConfigError
-from broodmind.common.server.keys import Keys
 from broodmind.common.wire import codec
 from broodmind.common.wire.trajectory import encode_trajectory
 from broodmind.deploy.audit.verify import verify
@@ -73,11 +72,6 @@ def push(redis, keys, entries, first):
             *(("XADD", keys.trajectories("a"), f"7-{number}", *fields) for number, fields in enumerate(entries, first)),
         ]
     )
-
-
-@pytest.fixture
-def keys(run):
-    return Keys(run)
 
 
 def shown(server, run, *command):

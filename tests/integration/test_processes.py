@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 from support.marks import one_kind
-from support.runs import broodmind, hash_of, lock_step_run, running
+from support.runs import broodmind, counters, hash_of, lock_step_run, running
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import LeaseLost
@@ -21,10 +21,6 @@ from broodmind.deploy.audit.verify import verify
 
 def options(server, run):
     return ("--redis", server.url, "--run", run)
-
-
-def counters(redis, keys):
-    return {name: int(value) for name, value in hash_of(redis, keys.head).items() if value.isdigit()}
 
 
 def test_a_killed_learner_resumes_from_its_last_version_with_exact_counters(shared_server, redis, run):

@@ -26,11 +26,6 @@ from broodmind.learner.persistence.checkpoints import Checkpoints, read_checkpoi
 from broodmind.learner.persistence.last_known_state import LastKnownState
 
 
-@pytest.fixture
-def keys(run):
-    return Keys(run)
-
-
 @pytest.fixture(params=KINDS)
 def server(request):
     """A server of the test's own, to be stopped and started; without a file, it comes back empty."""

@@ -25,6 +25,7 @@ from broodmind.common.wire.entry_header import Episodes, Header
 from broodmind.common.wire.trajectory import Trajectory, encode_trajectory
 from broodmind.common.wire.weights import Pointer, encode_weights
 from broodmind.learner.commit.commit import Commit
+from broodmind.learner.commit.lease import Lease
 from broodmind.learner.ledger.head import Head, next_head
 
 SPEC = RunSpec(GameSpec("toy", (3,), Discrete(2)), NetworkSpec(hidden=(8,)), RolloutSpec(fragment_length=4))
@@ -125,6 +126,18 @@ def contents(server, keys: Keys) -> dict[str, object]:
 def hash_of(server, key: str) -> dict[str, str]:
     raw = server.call("HGETALL", key)
     return {name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)}
+
+
+def counters(server, keys: Keys) -> dict[str, int]:
+    """The numbers of the head: version and counters."""
+    return {name: int(value) for name, value in hash_of(server, keys.head).items() if value.isdigit()}
+
+
+def taken_lease(server, keys: Keys) -> Lease:
+    """The run's lease, taken for a minute."""
+    lease = Lease(keys, 60_000)
+    assert lease.acquire(server, NEVER, 0)
+    return lease
 
 
 def broodmind(*arguments: str, **options) -> subprocess.Popen[str]:

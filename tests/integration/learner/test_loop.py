@@ -29,11 +29,6 @@ from broodmind.learner.config import CheckpointConfig, Goal, LeaseConfig
 from broodmind.learner.loop import learn
 
 
-@pytest.fixture
-def keys(run):
-    return Keys(run)
-
-
 def faulty_connection(url, run, actor, **options):
     """An actor and its way to the server, which fails as told.
 

@@ -33,18 +33,6 @@ from broodmind.learner.persistence.last_known_state import LastKnownState
 from broodmind.learner.session import Session
 
 
-@pytest.fixture
-def keys(run):
-    return Keys(run)
-
-
-@pytest.fixture
-def lease(redis, keys):
-    lease = Lease(keys, 60_000)
-    assert lease.acquire(redis, NEVER, 0)
-    return lease
-
-
 def push_and_read(redis, keys, actor, ids):
     stream = keys.trajectories(actor)
     redis.replies([("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")])

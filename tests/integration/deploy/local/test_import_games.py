@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.bot_files import REAL, write_game, write_games, write_model
 from support.marks import one_kind
-from support.runs import SPEC, broodmind, hash_of, joined_connection, last_json, make_header, running, stopped
+from support.runs import SPEC, broodmind, counters, hash_of, joined_connection, last_json, make_header, running, stopped
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.actors.offline.importer import import_files
@@ -22,10 +22,6 @@ from broodmind.common.wire.codec import decode, take_array
 from broodmind.common.wire.demand import Demand
 from broodmind.common.wire.entry_header import parse_entry
 from broodmind.learner.ledger.counters import REJECTIONS
-
-
-def counters(redis, keys):
-    return {name: int(value) for name, value in hash_of(redis, keys.head).items() if value.isdigit()}
 
 
 @contextmanager

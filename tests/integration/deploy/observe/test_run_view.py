@@ -6,16 +6,10 @@ import re
 
 import pytest
 
-from broodmind.common.server.keys import Keys
 from broodmind.deploy.observe.run_view import HEARTBEAT_BYTES_MAX, HEARTBEAT_FIELDS_MAX, look
 
 LARGE = b"x" * (16 << 20)
 TOO_MANY = [part for number in range(HEARTBEAT_FIELDS_MAX + 1) for part in (f"f{number}", "x")]
-
-
-@pytest.fixture
-def keys(run):
-    return Keys(run)
 
 
 def sent_by(redis):

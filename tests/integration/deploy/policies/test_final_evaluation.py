@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.runs import NEVER
+from support.runs import taken_lease
 
 from broodmind.actors.config import ActorsConfig
 from broodmind.actors.games.tinyzerg import TinyZerg
@@ -19,7 +19,6 @@ from broodmind.deploy.policies.evaluator import EvaluatorTask, task_of
 from broodmind.deploy.policies.final_evaluation import evaluate_at_the_end
 from broodmind.deploy.records.run_folder import RunFolder, read_lines
 from broodmind.learner.commit.commit import send
-from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import LearnerConfig
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.run.run_state import RunState
@@ -39,9 +38,7 @@ def keys(redis, run):
     """Those of a run that has ended, with one version."""
     keys, (commit, _, spec) = Keys(run), state(1)
     redis.call("HSET", keys.spec, "json", spec.to_json())
-    lease = Lease(keys, 60_000)
-    lease.acquire(redis, NEVER, 0)
-    send(redis, keys, lease, commit)
+    send(redis, keys, taken_lease(redis, keys), commit)
     return keys
 
 

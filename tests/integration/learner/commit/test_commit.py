@@ -6,25 +6,13 @@ import pytest
 from support.runs import NEVER, commit_after, entry, everything, hash_of
 
 from broodmind.common.errors import LeaseHeld, LeaseLost, LineageLost
-from broodmind.common.server.keys import CONSUMER, GROUP, Keys
+from broodmind.common.server.keys import CONSUMER, GROUP
 from broodmind.common.server.streams import ReplyError
 from broodmind.common.wire.weights import Pointer, digest
 from broodmind.learner.commit import commit as commit_module
 from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.ledger.head import Head
-
-
-@pytest.fixture
-def keys(run):
-    return Keys(run)
-
-
-@pytest.fixture
-def lease(redis, keys):
-    lease = Lease(keys, 60_000)
-    lease.acquire(redis, NEVER, 0)
-    return lease
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from broodmind import connect
 from broodmind.actors.games.tinyzerg import TinyZerg
 from broodmind.actors.loop import act
 from broodmind.common.process.shutdown import Stop
-from broodmind.common.server.keys import Keys
 from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
 from broodmind.common.wire.demand import Demand
 from broodmind.learner.algorithms.ppo.config import PPOConfig
@@ -28,11 +27,6 @@ BATCH = 512
 
 def config(**intake):
     return replace(CONFIG, algorithm=PPOConfig(n_epochs=1), intake=replace(CONFIG.intake, batch_steps=BATCH, **intake))
-
-
-@pytest.fixture
-def keys(run):
-    return Keys(run)
 
 
 @contextmanager

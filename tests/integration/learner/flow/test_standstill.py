@@ -6,13 +6,7 @@ import re
 
 import pytest
 
-from broodmind.common.server.keys import Keys
 from broodmind.learner.flow.standstill import StandstillWatch
-
-
-@pytest.fixture
-def keys(run):
-    return Keys(run)
 
 
 def is_blocked(redis, keys, actors, *, lock_step):

@@ -6,18 +6,13 @@ import pytest
 from support.runs import NEVER, SPEC, entry
 
 from broodmind.common.errors import LeaseLost
-from broodmind.common.server.keys import GROUP, Keys
+from broodmind.common.server.keys import GROUP
 from broodmind.common.server.streams import ReplyError
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig
 from broodmind.learner.flow.flow import Flow
 from broodmind.learner.ingest.fenced_read import FencedReads, Wanted
 from broodmind.learner.ingest.stream_reader import StreamReader
-
-
-@pytest.fixture
-def keys(run):
-    return Keys(run)
 
 
 def test_a_learner_without_the_lease_reads_nothing(shared_server, redis, run, keys):

@@ -10,7 +10,7 @@ from support.learners import CONFIG, head_of, learning
 from support.runs import NEVER, SPEC, entry
 from support.servers import RealServer, wait_until
 
-from broodmind.common.server.keys import GROUP, Keys
+from broodmind.common.server.keys import GROUP
 from broodmind.learner.commit.lease import Lease
 from broodmind.learner.config import IntakeConfig, LeaseConfig
 from broodmind.learner.flow.flow import Flow
@@ -18,11 +18,6 @@ from broodmind.learner.ingest.entry_decoder import ENTRY_BYTES_MAX
 from broodmind.learner.ingest.fenced_read import FencedReads
 from broodmind.learner.ingest.stream_reader import BYTES_PER_READ, StreamReader
 from broodmind.learner.ingest.useless_entries import BYTES_PER_S, SHARE
-
-
-@pytest.fixture
-def keys(run):
-    return Keys(run)
 
 
 @pytest.fixture(params=["redis", "valkey"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.runs import broodmind, hash_of, last_json, running, stopped
+from support.runs import broodmind, counters, last_json, running, stopped
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.server.keys import Keys
@@ -12,10 +12,6 @@ from broodmind.common.wire.archive_format import SUFFIX, read_segment
 from broodmind.common.wire.entry_header import parse_entry
 from broodmind.common.wire.trajectory import decode_trajectory
 from broodmind.learner.ledger.counters import REJECTIONS
-
-
-def counters(redis, keys):
-    return {name: int(value) for name, value in hash_of(redis, keys.head).items() if value.isdigit()}
 
 
 def archived_in(folder):

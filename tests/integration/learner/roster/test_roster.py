@@ -22,11 +22,6 @@ from broodmind.learner.roster.roster import Roster
 NAMES = [f"aaa{number:06}" for number in range(5000)]  # more than a roster has
 
 
-@pytest.fixture
-def keys(run):
-    return Keys(run)
-
-
 def beat(redis, keys, *actors):
     redis.pipeline([("HSET", keys.heartbeat(actor), "state", "playing") for actor in actors])
 

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from support.runs import NEVER, hash_of
+from support.runs import hash_of
 
 from broodmind.common.errors import LeaseLost
-from broodmind.common.server.keys import GROUP, Keys
-from broodmind.learner.commit.lease import Lease
+from broodmind.common.server.keys import GROUP
 from broodmind.learner.roster.unread_streams import UnreadStreams
 
 ACTORS = ("nobody", "once-read", "alive", "lived", "on-the-roster", "unlisted", "empty", "no-stream")
-
-
-@pytest.fixture
-def keys(run):
-    return Keys(run)
-
-
-@pytest.fixture
-def lease(redis, keys):
-    lease = Lease(keys, 60_000)
-    lease.acquire(redis, NEVER, 0)
-    return lease
 
 
 @pytest.fixture

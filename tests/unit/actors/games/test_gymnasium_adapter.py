@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from support.environments import Plain
 from support.runs import make_header
 
 from broodmind.actors.games.gymnasium_adapter import GymnasiumGame, from_factory, from_id
@@ -389,17 +390,7 @@ def test_a_factory_of_single_environments_is_called_once_for_each_copy():
 
 
 def test_a_class_is_a_factory_too():
-    class Own(gymnasium.Env):
-        observation_space, action_space = Recorder.observation_space, Recorder.action_space
-
-        def __init__(self):
-            pass
-
-        def reset(self, *, seed=None, options=None):
-            super().reset(seed=seed, options=options)
-            return np.zeros(2, np.float32), {}
-
-    assert from_factory("mine:Own", Own, 2).num_envs == 2
+    assert from_factory("mine:Plain", Plain, 2).num_envs == 2
 
 
 def test_a_factory_that_takes_the_number_of_copies_makes_them_all_itself():

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import gymnasium
 import numpy as np
 import pytest
-from gymnasium import spaces
+from support.environments import Plain
 
 from broodmind.common.errors import GameError
 from broodmind.deploy.check_game.single_env import of_gymnasium, of_steps
-
-
-class Plain(gymnasium.Env):
-    observation_space, action_space = spaces.Box(-1, 1, (2,), np.float32), spaces.Discrete(2)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed, options=options)
-        return np.zeros(2, np.float32), {}
-
-    def step(self, action):  # noqa: ARG002 - nothing follows from it
-        return np.zeros(2, np.float32), 0.0, False, False, {}
 
 
 def returning(*, reset=None, step=None):
@@ -34,7 +22,7 @@ def returning(*, reset=None, step=None):
     return Env
 
 
-SEEN, MASK = np.zeros(2, np.float32), {"action_mask": np.array([1, 0])}
+SEEN, MASK = np.zeros(2, np.float32), {"action_mask": np.array([1, 0, 0])}
 
 
 AT_EVERY_STEP = "expected one at every step or none"
@@ -61,7 +49,7 @@ def test_a_sound_environment_has_no_error():
         (returning(step=(SEEN, 0.0, False, False, MASK)), f"action_mask: in the info of step, {AT_EVERY_STEP}"),
         (returning(reset=(SEEN, MASK)), f"action_mask: missing from the info of step, {AT_EVERY_STEP}"),
         (
-            returning(reset=(SEEN, MASK), step=(SEEN, 0.0, False, False, {"action_mask": np.zeros(2)})),
+            returning(reset=(SEEN, MASK), step=(SEEN, 0.0, False, False, {"action_mask": np.zeros(3)})),
             "action_mask: all zeros while the game goes on, expected at least one legal action",
         ),
     ],

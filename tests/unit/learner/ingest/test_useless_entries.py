@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.fake_clock import FakeClock
 
 from broodmind.learner.ingest.useless_entries import (
     AT_ONCE_S,
@@ -17,16 +18,9 @@ from broodmind.learner.ingest.useless_entries import (
 LARGE = 50 << 20
 
 
-class Clock:
-    now_s = 0.0
-
-    def __call__(self):
-        return self.now_s
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeClock()
 
 
 @pytest.fixture

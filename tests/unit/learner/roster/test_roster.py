@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.fake_clock import FakeClock
 
 from broodmind.common.errors import LeaseLost
 from broodmind.common.server.keys import Keys
@@ -81,18 +82,13 @@ def _of(key):
     return key.rpartition(":")[2]
 
 
-class Clock:
+def ticking():
     """A clock that moves on a little at each look, and as told."""
-
-    now_s = 0.0
-
-    def __call__(self):
-        self.now_s += 1e-6
-        return self.now_s
+    return FakeClock(look_s=1e-6)
 
 
 def a_roster(server, **options):
-    return Roster(server, KEYS, LEASE, **{"clock": Clock(), "most": MOST, **options})
+    return Roster(server, KEYS, LEASE, **{"clock": ticking(), "most": MOST, **options})
 
 
 def follow(roster, clock=None, *, times=1):
@@ -155,7 +151,7 @@ def test_whom_the_configuration_does_not_list_is_not_admitted():
 
 
 def test_no_more_are_admitted_at_once_than_a_bound_and_no_more_are_read_than_another():
-    clock = Clock()
+    clock = ticking()
     roster = a_roster(Redis(*(f"a{number:06}" for number in range(MOST + 10))), clock=clock)
     follow(roster, clock)
     assert len(roster.actors) == ADMITTED_AT_ONCE
@@ -164,7 +160,7 @@ def test_no_more_are_admitted_at_once_than_a_bound_and_no_more_are_read_than_ano
 
 
 def test_a_full_roster_admits_a_newcomer_in_the_place_of_one_of_many_that_deliver_nothing():
-    clock = Clock()
+    clock = ticking()
     server = Redis(*(f"a{number:06}" for number in range(MOST + 10)))
     roster = a_roster(server, clock=clock)
     follow(roster, clock, times=2 * MOST // ADMITTED_AT_ONCE)
@@ -175,7 +171,7 @@ def test_a_full_roster_admits_a_newcomer_in_the_place_of_one_of_many_that_delive
 
 
 def test_a_full_roster_of_those_that_delivered_admits_nobody():
-    clock = Clock()
+    clock = ticking()
     server = Redis(*(f"a{number:06}" for number in range(MOST)))
     roster = a_roster(server, clock=clock)
     follow(roster, clock, times=2 * MOST // ADMITTED_AT_ONCE)
@@ -240,7 +236,7 @@ def test_of_the_silent_those_whose_stream_is_drained_are_struck_off():
 
 
 def test_an_actor_contributes_when_it_is_new_and_when_it_has_delivered():
-    clock = Clock()
+    clock = ticking()
     roster = a_roster(Redis("a", "b"), clock=clock)
     follow(roster, clock)
     assert roster.contributing == {"a", "b"}
@@ -251,7 +247,7 @@ def test_an_actor_contributes_when_it_is_new_and_when_it_has_delivered():
 
 
 def test_a_stream_of_nobody_is_unread_when_two_searches_have_found_it():
-    clock, server = Clock(), Redis("a")
+    clock, server = ticking(), Redis("a")
     server.lengths = {"a": 1, "nobody": 2}
     roster = a_roster(server, clock=clock)
     follow(roster, clock)
@@ -274,7 +270,7 @@ def test_of_whom_the_configuration_does_not_list_the_stream_is_deleted_if_told_s
 
 
 def test_who_waits_for_its_turn_to_be_admitted_is_not_unread_and_who_finds_no_room_is():
-    clock, names = Clock(), [f"a{number:06}" for number in range(MOST + 10)]
+    clock, names = ticking(), [f"a{number:06}" for number in range(MOST + 10)]
     server = Redis(*names)
     server.lengths = dict.fromkeys(names, 1)
     roster = a_roster(server, clock=clock)
@@ -290,7 +286,7 @@ def test_who_waits_for_its_turn_to_be_admitted_is_not_unread_and_who_finds_no_ro
 
 
 def test_of_thousands_that_join_some_dozens_are_expected_to_deliver():
-    clock, names = Clock(), [f"a{number:06}" for number in range(2000)]
+    clock, names = ticking(), [f"a{number:06}" for number in range(2000)]
     roster = a_roster(Redis(*names), clock=clock, most=4096)
     expected = set()
     for _ in range(50):  # ten seconds

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from support.fake_clock import FakeClock
 
 from broodmind.learner.roster.rotation import ACTIVE_MAX, ACTIVE_S, FEW, PER_SECOND, ROUND_S, Rotation
 
 
-class Clock:
-    now_s = 0.0
-
-    def __call__(self):
-        return self.now_s
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeClock()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.fake_clock import FakeClock
 
 from broodmind.common.errors import LeaseLost
 from broodmind.common.server.keys import Keys
@@ -40,15 +41,8 @@ class Server:
         return entries, entries << 10, int(deleted)
 
 
-class Clock:
-    now_s = 0.0
-
-    def __call__(self):
-        return self.now_s
-
-
 def watch(server, clock=None, *, trim=False, admits=lambda _: True):
-    return UnreadStreams(server, KEYS, LEASE, admits, clock or Clock(), trim=trim)
+    return UnreadStreams(server, KEYS, LEASE, admits, clock or FakeClock(), trim=trim)
 
 
 def test_they_are_counted_and_the_largest_are_named():
@@ -64,7 +58,7 @@ def test_they_are_counted_and_the_largest_are_named():
 
 
 def test_where_none_is_left_the_warning_ends():
-    server, clock = Server(a=2), Clock()
+    server, clock = Server(a=2), FakeClock()
     unread = watch(server, clock)
     unread.found(["a"])
     unread.look()
@@ -75,7 +69,7 @@ def test_where_none_is_left_the_warning_ends():
 
 
 def test_that_there_is_none_is_said_once():
-    server, clock = Server(), Clock()
+    server, clock = Server(), FakeClock()
     unread = watch(server, clock)
     for _ in range(5):
         unread.found([])
@@ -97,7 +91,7 @@ def test_of_many_a_few_are_looked_at_at_a_time_and_nothing_is_said_before_all_we
 
 
 def test_they_are_deleted_only_if_told_so_and_what_may_still_be_admitted_is_kept():
-    server, clock = Server(evil=3, waiting=2, unlisted=1), Clock()
+    server, clock = Server(evil=3, waiting=2, unlisted=1), FakeClock()
     server.nobodys = {"evil"}
     admits = {"evil", "waiting"}.__contains__
     kept = watch(server, clock, admits=admits)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 
-import gymnasium
 import numpy as np
 import pytest
-from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv
+from support.environments import Plain
 from support.servers import PATIENCE_S
 
 from broodmind.actors.games.gymnasium_adapter import GymnasiumGame
@@ -18,19 +17,13 @@ from broodmind.common.errors import GameCrashed, GameError
 pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
 
 
-class Dies(gymnasium.Env):
-    observation_space, action_space = spaces.Box(-1, 1, (2,)), spaces.Discrete(3)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed, options=options)
-        return np.zeros(2, np.float32), {}
-
+class Dies(Plain):
     def step(self, action):
         if action == 1:
             os._exit(8)
         if action == 2:
             raise RuntimeError("no such door")
-        return np.zeros(2, np.float32), 0.0, False, False, {}
+        return super().step(action)
 
 
 @pytest.fixture
