@@ -130,6 +130,8 @@ class Session:
         agree_on_spec(self._server, self._keys, self._spec)
         if self._config.record:
             store_configuration(self._server, self._keys, self._config.record)
+        # Before a version: who finds one and no demand would send more than is trained on before it is stale.
+        self.ingest.reader.publish_demand()
         snapshot = load_snapshot(self._server, self._keys)
         if first and warm_start is not None:
             self._start_from(warm_start, snapshot)

@@ -37,7 +37,7 @@ from .encoder_thread import EncoderThread
 from .episode import Episode, ErrorPolicy, FinishedEpisode
 from .fallback_policy import as_flags, uniform
 from .open_games import OpenGames
-from .overflow import Unsent, hint, is_ahead
+from .overflow import NOTHING, Unsent, hint, is_ahead
 from .packing import PackLimit
 from .sender_thread import SenderThread
 from .spool import Spool, first_free
@@ -364,10 +364,13 @@ class Agent:
         self.close()
 
     def _is_ahead(self) -> bool:
-        """Whether the next game is to be given up; never while the server is away, as it waits then, within limits."""
-        delivery = self._delivery
-        unsent = Unsent(delivery.queued, delivery.queued_steps, delivery.queued_bytes)
-        ahead = self._sender.state == "connected" and is_ahead(unsent, self._sender.demand)
+        """Whether the next game is to be given up.
+
+        Never because the server is away, or takes long to answer: then games wait, within limits.
+        """
+        sender, delivery = self._sender, self._delivery
+        unsent = Unsent(delivery.queued, delivery.queued_steps, delivery.queued_bytes) if sender.behind else NOTHING
+        ahead = sender.state == "connected" and is_ahead(unsent, self._encoder.unencoded, sender.demand)
         if ahead and not delivery.overflow:  # once, and not for each game
             _log.warning("ahead of the learner, giving up games before their first step", actor=self.actor)
         return ahead

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ...common.process.clock import now_ms
 from ...common.process.log import Log
 from ...common.wire.trajectory import encode_trajectory
+from .overflow import Unsent
 from .packing import PackLimit, grouped, grouped_evaluations, to_evaluation_header, to_header, to_trajectory
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class EncoderThread:
         self._open_games, self._limit = open_games, limit
         # A SimpleQueue's put never blocks, and may be called from a signal handler during another put.
         self._inbox: queue.SimpleQueue[FinishedEpisode | threading.Event | None] = queue.SimpleQueue()
+        self._unencoded: dict[str, tuple[int, int]] = {}  # steps and bytes of each game that is in no entry yet, by id
         self._hurry = threading.Event()  # somebody waits for what has been handed over
         self._thread = threading.Thread(target=self._run, name="broodmind-encoder", daemon=True)
 
@@ -66,7 +68,15 @@ class EncoderThread:
 
     def put(self, finished: FinishedEpisode) -> None:
         """Hand an episode over; returns at once."""
+        if finished.game is not None:
+            self._unencoded[finished.game.id] = (finished.game.steps, finished.game.bytes)
         self._inbox.put(finished)
+
+    @property
+    def unencoded(self) -> Unsent:
+        """The games that were handed over and are in no entry yet: many, if a game never sleeps."""
+        sizes = list(self._unencoded.values())
+        return Unsent(len(sizes), sum(steps for steps, _ in sizes), sum(payload_bytes for _, payload_bytes in sizes))
 
     def flush(self, timeout_s: float) -> bool:
         """Wait up to `timeout_s` until what was handed over before now is queued. Returns True if all of it is."""
@@ -141,6 +151,7 @@ class EncoderThread:
                 for game in games:
                     self._keep([game])
             else:
+                self._unencoded.pop(games[0].id, None)
                 _log.warning("game not kept", episode=games[0].id, error=repr(error))
 
     def _encode(self, games: Sequence[RecordedGame]) -> None:
@@ -148,6 +159,7 @@ class EncoderThread:
         payload = encode_trajectory(trajectory, self._actor, games[0].spec)
         for game in games:
             self._open_games.remove(game.id)
+            self._unencoded.pop(game.id, None)
         self._delivery.put(to_header(games, trajectory, now_ms(), self._open_games.since_ms), payload)
 
     def _keep_evaluations(self, games: Sequence[EvaluationGame]) -> None:

@@ -62,6 +62,7 @@ class SenderThread:
         self.policy: Policy | None = None  # the newest one; other threads only read this reference
         self.spec: RunSpec | None = None
         self.demand: Demand | None = None  # the learner's, as of the last exchange
+        self.behind = False
         self.evaluation: tuple[float, Policy] | None = None  # the share of greedy games, and what they are played with
         self.state: ConnectionState = "connecting"
         self.problem = ""  # the last error, until an attempt succeeds
@@ -107,6 +108,7 @@ class SenderThread:
         status, wait_ms = ActorStatus("playing", self._credit.steps), round(1000 * self._wait_s)
         sent = self._connection.round_trip(status, most=self._most(), most_bytes=_ROUND_TRIP_BYTES, wait_ms=wait_ms)
         self._connected()
+        self.behind = self._delivery.queued > 0
         self._learn_demand()
         self._adopt_latest()
         self._adopt_candidate()

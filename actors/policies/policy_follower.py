@@ -53,6 +53,7 @@ class PolicyFollower:
         self.policy: Policy | None = None
         self.spec: RunSpec | None = None
         self.demand: Demand | None = None
+        self.behind = False
         self.evaluation: tuple[float, Policy] | None = None
         self.state: ConnectionState = "connecting"
         self.problem = ""

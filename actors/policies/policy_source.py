@@ -21,6 +21,7 @@ class PolicySource(Protocol):
     policy: Policy | None  # for the games that begin now
     spec: RunSpec | None  # the run's
     demand: Demand | None  # the learner's; None where it is not known, or of no interest
+    behind: bool  # whether the last exchange left something: the learner wants no more, or the link is slow
     evaluation: tuple[float, Policy] | None  # the share of greedy games, and what they are played with
     state: ConnectionState
     problem: str  # the last error, until an attempt succeeds

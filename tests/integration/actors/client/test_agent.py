@@ -309,18 +309,21 @@ def test_without_a_fallback_actions_are_drawn_from_what_is_known(run, options, m
 
 def test_games_continue_while_the_server_hangs_and_arrive_once(server):
     redis = server.connect()
-    publish(redis, "run")
+    publish(redis, "run", games=200)
     with connected(f"{server.url}?socket_timeout=1", "run") as agent:
         play_on(agent, 5)
+        assert agent.flush(PATIENCE_S)
         server.process.send_signal(signal.SIGSTOP)
-        play_on(agent, 20, first=5)  # more than one in flight when the reply does not come
+        for first in range(5, 75, 10):  # more than a learner that is too slow would get
+            play_on(agent, 10, first)
+            wait_until(lambda ended=first + 10: agent.status.queued + agent.status.sent == ended)
         wait_until(lambda: agent.status.connection == "unreachable")
-        play_on(agent, 5, first=25)
+        play_on(agent, 5, first=75)
         assert not agent.flush(0.1)
         server.process.send_signal(signal.SIGCONT)
         assert agent.flush(PATIENCE_S)
-        assert arrived(redis, "run", agent.actor) == list(range(30))
-        assert agent.status.sent == 30
+        assert arrived(redis, "run", agent.actor) == list(range(80))
+        assert (agent.status.sent, agent.status.overflow) == (80, 0)
     redis.close()
 
 

@@ -20,6 +20,9 @@ from broodmind.common.process.shutdown import Stop
 from broodmind.common.spec import NetworkSpec, RolloutSpec, RunSpec
 from broodmind.common.wire.demand import Demand
 from broodmind.learner.algorithms.ppo.config import PPOConfig
+from broodmind.learner.commit.lease import Lease
+from broodmind.learner.persistence.last_known_state import LastKnownState
+from broodmind.learner.session import Session
 
 SPEC = RunSpec(TinyZerg.spec, NetworkSpec(hidden=(8,)), RolloutSpec(fragment_length=16))
 BATCH = 512
@@ -76,6 +79,15 @@ def test_batches_are_as_large_as_was_asked_for_whoever_plays(shared_server, redi
     for steps, ended in zip(sizes, games, strict=True):
         assert BATCH - ended - columns <= steps <= most, sizes
     assert hash_of(redis, keys.head)["short_batches"] == "0"
+
+
+def test_who_finds_a_version_finds_a_demand(shared_server, redis, run, keys):
+    """Or a fast client would send more than is trained on before it is stale."""
+    session = Session(shared_server.url, run, SPEC, config(), Lease(keys, 10_000), LastKnownState())
+    assert session.prepare(Stop())  # and nothing is read yet
+    assert redis.call("EXISTS", keys.latest)
+    assert Demand.from_json(redis.call("GET", keys.demand)).batch_steps == BATCH
+    session.close()
 
 
 def test_a_client_that_is_idle_does_not_stop_a_run(shared_server, redis, run, keys):

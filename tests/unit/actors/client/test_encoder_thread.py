@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from broodmind.actors.client.encoder_thread import EncoderThread
 from broodmind.actors.client.episode import Episode, ErrorPolicy
 from broodmind.actors.client.open_games import OpenGames
+from broodmind.actors.client.overflow import NOTHING
 from broodmind.actors.inference.policy import Policy
 from broodmind.common.actions import Discrete
 from broodmind.common.policy.network import initial_params
@@ -55,6 +58,32 @@ def play(encoder, *, policy=True):
         episode.act([0.1, 0.2, 0.3])
         episode.end("win")
     assert encoder.flush(TIMEOUT_S)
+
+
+@pytest.mark.parametrize("errors", [[], [OSError("no space"), OSError("no space")]])
+def test_a_game_counts_as_unencoded_until_it_is_in_an_entry_or_given_up(encoder, errors):
+    began, held = threading.Event(), threading.Event()
+
+    class Slow(Delivery):
+        def put(self, header, payload):
+            began.set()
+            held.wait(TIMEOUT_S)
+            super().put(header, payload)
+
+    thread = encoder(Slow(*errors))
+    assert thread.unencoded == NOTHING
+    threads = [threading.Thread(target=play, args=(thread,)) for _ in range(2)]
+    threads[0].start()
+    assert began.wait(TIMEOUT_S)
+    threads[1].start()  # it waits behind the first one
+    while thread.unencoded == NOTHING:
+        time.sleep(0.001)
+    assert (thread.unencoded.games, thread.unencoded.steps) == (1, 1)
+    assert thread.unencoded.payload_bytes > 0
+    held.set()
+    for each in threads:
+        each.join(TIMEOUT_S)
+    assert thread.unencoded == NOTHING
 
 
 def test_a_game_is_encoded_under_the_version_that_played_it(encoder):

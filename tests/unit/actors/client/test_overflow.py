@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from broodmind.actors.client.agent import Agent
-from broodmind.actors.client.overflow import REASON, Unsent, hint, is_ahead
+from broodmind.actors.client.overflow import NOTHING, REASON, Unsent, hint, is_ahead
 from broodmind.actors.inference.policy import Policy
 from broodmind.actors.transport.delivery import Delivery
 from broodmind.actors.transport.entry import Answer
@@ -44,7 +44,13 @@ STEPS = Demand(1, steps=100, games=0, payload_bytes=1000, batch_steps=8, batch_g
     ],
 )
 def test_who_has_a_quarter_of_its_credit_unsent_is_ahead(unsent, demand, ahead):
-    assert is_ahead(unsent, demand) == ahead
+    assert is_ahead(unsent, NOTHING, demand) == ahead
+
+
+@pytest.mark.parametrize(("steps", "ahead"), [(49, False), (50, True)])
+def test_who_has_half_of_its_credit_in_no_entry_yet_is_ahead(steps, ahead):
+    assert is_ahead(NOTHING, Unsent(1, steps, 10), STEPS) == ahead
+    assert not is_ahead(NOTHING, Unsent(1, steps, 10), None)
 
 
 def test_who_gives_up_much_is_told_what_to_change():
@@ -56,7 +62,7 @@ def test_who_gives_up_much_is_told_what_to_change():
 class Sender:
     """Takes the place of the agent's sender thread: the test says what it knows, and sends."""
 
-    policy, spec, problem, evaluation = POLICY, SPEC, "", None
+    policy, spec, problem, evaluation, behind = POLICY, SPEC, "", None, True
 
     def __init__(self, demand=STEPS):
         self.state, self.demand = "connected", demand
@@ -163,6 +169,16 @@ def test_while_the_server_is_away_no_game_is_given_up_but_the_oldest_are_lost_be
     sender.state = "connected"
     assert not play(agent, delivery).recorded
     assert [each.entry_id for each in send(delivery, None)] == [(7, n) for n in range(5, 10)]  # with a gap of four
+    agent.close(0)
+
+
+def test_games_that_wait_for_an_answer_of_the_server_are_not_given_up():
+    sender = Sender(Demand(1, 16, 0, 10**6, 8, 0))
+    sender.behind = False  # the last exchange left nothing, and the next one takes long
+    agent, delivery = an_agent(sender)
+    assert all(play(agent, delivery).recorded for _ in range(9))
+    sender.behind = True
+    assert not play(agent, delivery).recorded
     agent.close(0)
 
 
