@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import gymnasium
     from gymnasium import spaces
+    from numpy.typing import NDArray
 
     from .findings import Finding
 
@@ -86,6 +87,10 @@ def _problems(name: str, env: gymnasium.Env[Any, Any], seed: int) -> Iterator[st
         yield from _result_problems(*results)
         ended = any(map(bool, results[1:]))
         masked = MASK in info if masked is None else masked
+        flags, options = _legal(info), sum(adapter.actions.sizes)
+        if flags is not None and options and len(flags) != options:
+            yield f"{MASK}: {len(flags)} values in the info of {call}, expected {options}, one for each option"
+            return
         if not ended:
             yield from _mask_problems(info, call, masked=masked)
         fresh = ended
@@ -117,16 +122,20 @@ def _choices(mask: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as the environment
     return mask if isinstance(mask, tuple) else (mask,)
 
 
+def _legal(info: dict[str, Any]) -> NDArray[Any] | None:
+    """The flags of all choices one after the other; None without a mask."""
+    mask = info.get(MASK)
+    return None if mask is None else np.concatenate([np.ravel(each) for each in _choices(mask)])
+
+
 def _action(adapter: ActionAdapter, space: spaces.Space[Any], info: dict[str, Any], rng: np.random.Generator) -> Any:  # noqa: ANN401
     """A random action as the policy gives it, legal where the info has a mask."""
-    sizes, mask = adapter.actions.sizes, info.get(MASK)
-    legal = (
-        np.ones(sum(sizes), np.bool_) if mask is None else np.concatenate([np.ravel(each) for each in _choices(mask)])
-    )
+    sizes, legal = adapter.actions.sizes, _legal(info)
     if not sizes:
         chosen = rng.standard_normal((1, adapter.actions.outputs), dtype=np.float32)
     else:
-        options = np.split(rng.random(sum(sizes)) + (legal != 0), np.cumsum(sizes)[:-1])
+        drawn = rng.random(sum(sizes)) + (0 if legal is None else legal != 0)
+        options = np.split(drawn, np.cumsum(sizes)[:-1])
         chosen = np.array([[each.argmax() for each in options]], np.int32)
     actions = chosen.reshape(1, *adapter.actions.shape)
     return next(iter(iterate(batch_space(space, 1), adapter.to_env(actions))))

@@ -49,6 +49,10 @@ def test_a_sound_environment_has_no_error():
         (returning(step=(SEEN, 0.0, False, False, MASK)), f"action_mask: in the info of step, {AT_EVERY_STEP}"),
         (returning(reset=(SEEN, MASK)), f"action_mask: missing from the info of step, {AT_EVERY_STEP}"),
         (
+            returning(reset=(SEEN, {"action_mask": np.ones(5)})),
+            "action_mask: 5 values in the info of reset, expected 3, one for each option",
+        ),
+        (
             returning(reset=(SEEN, MASK), step=(SEEN, 0.0, False, False, {"action_mask": np.zeros(3)})),
             "action_mask: all zeros while the game goes on, expected at least one legal action",
         ),
