@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from .server_place import ServerPlace
 
+KEPT_DATA = "server.rdb"
 _START_S = 10.0
 _POLL_S = 0.005
+_PAUSE_MS = 600_000  # to the server's end
 
 # This shell script starts the server as its child. Its standard input is a pipe from our process. However our process
 # ends, the pipe ends with it; the background process `watcher` then stops the server and removes the folder. If the
@@ -47,11 +49,12 @@ exit $code
 class EmbeddedServer:
     """A server for this process and its children, as a context manager. It listens at `url` soon after its creation."""
 
-    def __init__(self, place: ServerPlace | None = None) -> None:
+    def __init__(self, place: ServerPlace | None = None, data: Path | None = None) -> None:
         """Start the server.
 
         Args:
             place: where other processes reach it; None: only this process and its children know where it is.
+            data: a folder for what `keep` writes, which is loaded if it is there; None: the data ends with the server.
         """
         binary = _binary()
         # A short prefix, because the path of a socket may have 107 bytes at most.
@@ -63,12 +66,14 @@ class EmbeddedServer:
         # In a file that nobody else can read, as everybody can read a command line.
         configuration.touch(0o600)
         configuration.write_text(f"requirepass {_quoted(password)}\n" if password else "", encoding="utf-8")
+        self._kept = None if data is None else data.absolute() / KEPT_DATA
         options = {
             "port": place.port if place else 0,
             "bind": place.host if place and place.host else "127.0.0.1",
             "unixsocket": self.socket,
             "unixsocketperm": 700,
-            "dir": self._folder,
+            "dir": self._kept.parent if self._kept else self._folder,
+            "dbfilename": KEPT_DATA,
             "save": "",
             "proto-max-bulk-len": "256mb",  # as in deploy/files/redis.conf
             "appendonly": "no",  # a run that is to be kept needs another server, given with --redis
@@ -107,6 +112,24 @@ class EmbeddedServer:
             self._guard.wait(5)
         kill_session(self._guard)
         shutil.rmtree(self._folder, ignore_errors=True)  # it still exists if the guard was killed
+
+    def keep(self) -> None:
+        """Write all data to the folder for the next start. Later writes are not answered: they would not be in it."""
+        from ...common.server.streams import Server
+
+        server = Server(self.url)
+        try:
+            server.call("CLIENT", "PAUSE", _PAUSE_MS, "WRITE")
+            server.call("SAVE")
+        finally:
+            server.close()
+
+    def forget_kept(self) -> bool:
+        """Remove what was loaded, as soon as it is out of date. Returns whether something was loaded."""
+        if self._kept is None or not self._kept.exists():
+            return False
+        self._kept.unlink()
+        return True
 
     def wait_until_up(self, timeout_s: float = _START_S) -> None:
         """Wait until it answers. Raises ProcessFailed if it ends instead, RedisUnreachable if the time is over."""

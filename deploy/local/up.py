@@ -33,6 +33,7 @@ from ..config.options import SettingsCommand, with_settings
 from ..recording.run_start import check_folder
 from ..records.run_folder import RunFolder
 from .embedded_server import EmbeddedServer
+from .kept_data import continue_from_kept, keep
 from .process_slots import actor_slots, evaluator_slot, learner_slot
 
 if TYPE_CHECKING:
@@ -121,8 +122,10 @@ def run_locally(given: Given, began_ms: int, goes_on: Callable[[RunFolder], bool
         stop = stack.enter_context(stop_on_signal())
         embedded, place = None, _place(given, config, folder.path) if url is None else None
         if url is None:
-            embedded = stack.enter_context(EmbeddedServer(place))
+            embedded = stack.enter_context(EmbeddedServer(place, folder.path if place else None))
             url = embedded.url
+            if place is not None:
+                continue_from_kept(embedded, keys)
         else:
             _check_free(url, keys)
         supervisor = Supervisor(_slots(hand_over(given.having(out=folder.path), url), config, folder.path))
@@ -154,6 +157,8 @@ def run_locally(given: Given, began_ms: int, goes_on: Callable[[RunFolder], bool
         finally:
             supervisor.stop()
             record.finish()
+            if place is not None:
+                keep(embedded, keys)
     if summary is not None:
         conclude(summary, given, config, folder)
     return LocalRunEnd(folder, summary, stop.requested)

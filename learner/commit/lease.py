@@ -53,13 +53,13 @@ class Lease:
             RedisUnreachable: if the first attempt fails, or an attempt after `wait_s`.
         """
         if self.token and self._still_ours(server):
-            self.server_id = _server_id(server)
+            self.server_id = server_id_of(server)
             return True
         deadline, holder = time.monotonic() + wait_s, None
         while not stop.requested:
             try:
                 if self._take(server):
-                    self.server_id = _server_id(server)
+                    self.server_id = server_id_of(server)
                     return True
                 holder = self._holder(server, holder)
                 if time.monotonic() > deadline:
@@ -110,7 +110,7 @@ class Lease:
         return True
 
 
-def _server_id(server: Server) -> str:
+def server_id_of(server: Server) -> str:
     """The run_id of a server process. It changes at each restart, and a replica has another one."""
     found = re.search(rb"run_id:(\w+)", server.call("INFO", "server"))
     return found[1].decode() if found else ""

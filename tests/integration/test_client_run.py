@@ -17,9 +17,10 @@ from support.documents import documented
 from support.runs import hash_of, last_json, stopped
 from support.servers import PATIENCE_S, wait_until
 
-from broodmind import load
+from broodmind import BroodmindError, load
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import Server
+from broodmind.deploy.local.embedded_server import KEPT_DATA
 from broodmind.deploy.records.run_folder import RunFolder, read_lines
 
 COMMANDS = Path(sys.executable).parent  # as installed: their own folder is where Python looks first
@@ -137,7 +138,8 @@ def test_bots_come_and_go_and_the_run_is_stopped_and_continued(folder, start, re
     assert summary["resumed_steps"] == before
     assert f"({before:,} of them before this start)" in shown
     # What bots send again after the stop, as they cannot know that it was consumed, is recognised.
-    assert not any(summary["rejected"][name] for name in ("invalid", "non_finite", "poison"))
+    # What they dropped meanwhile, as their queues were full, is counted as lost.
+    assert not any(summary["rejected"][name] for name in ("invalid", "wrong_epoch", "non_finite", "poison"))
     # Greedy games have chosen a best version; it is kept, and its evaluation is by others.
     assert best in {line["version"] for line in read_lines(record.evaluations)}
     assert read_lines(record.evaluations)[: len(evaluated)] == evaluated
@@ -153,6 +155,41 @@ def test_bots_come_and_go_and_the_run_is_stopped_and_continued(folder, start, re
         bot.send_signal(signal.SIGINT)
     for bot in (early, late):  # each tries for some seconds to send what is left
         bot.communicate(timeout=PATIENCE_S)
+
+
+def test_games_that_redis_has_when_the_run_is_stopped_are_trained_on_when_it_goes_on(folder, start, redis):
+    """Their bot has ended, and nobody else has them."""
+    bot = """
+from bot import SPEC
+from broodmind import connect
+with connect(run="corridor", game=SPEC) as agent:
+    assert agent.wait_until_ready(60), agent.status
+    for _ in range(30):
+        with agent.episode() as game:
+            for _ in range(4):
+                game.act([0.0, 1.0])
+            game.end("win")
+        assert agent.flush(60), agent.status
+"""
+    options = ("--eval-share", "0", "--batch-wait", "600")
+    up = start(UP, *options, "--batch-steps", "10000")
+    subprocess.run([sys.executable, "-c", bot], cwd=folder, timeout=2 * PATIENCE_S, check=True)
+    up.send_signal(signal.SIGINT)
+    ended(up, code=130)
+    up = start(UP, *options, "--batch-steps", "100")
+
+    def games():
+        try:
+            return hash_of(redis, HEAD).get("games")
+        except BroodmindError:  # the server starts
+            return None
+
+    wait_until(lambda: games() == "30", games)
+    head = hash_of(redis, HEAD)
+    assert (head["epoch"], head["wrong_epoch"], head["lost"], head["duplicate"]) == ("1", "0", "0", "0")
+    assert not (folder / "runs" / "corridor" / KEPT_DATA).exists()  # it would be out of date after a crash
+    up.send_signal(signal.SIGINT)
+    ended(up, code=130)
 
 
 def test_the_game_is_offered_by_the_bot_where_none_was_given(folder, start, redis):

@@ -58,6 +58,7 @@ TESTED_IN = {
     "common/wire/policy_npz.py": "unit/deploy/policies/test_loading.py",
     "deploy/check_game/child.py": "unit/deploy/check_game/test_check_game.py",
     "deploy/check_game/findings.py": "unit/deploy/check_game/test_check_game.py",
+    "deploy/local/kept_data.py": "integration/test_client_run.py",
     "deploy/local/learner.py": "integration/test_processes.py",
     "deploy/local/process_slots.py": "integration/deploy/local/test_up.py",
     "deploy/recording/evaluations_file.py": "integration/test_evaluation_games.py",
