@@ -29,9 +29,11 @@ class ActorFlow:
     heard_s: float  # when it joined, or its last entry was read
     heard_batch: int  # the number of the batch then
     freed_s: float | None = None  # when it got room that it was waiting for
-    entries: deque[tuple[Size, bool]] = field(default_factory=deque)  # read, not yet in a commit; and whether of use
+    # Read, not yet in a commit: the size, None where it is unknown, and whether it is of use.
+    entries: deque[tuple[Size | None, bool]] = field(default_factory=deque)
     unconsumed: Size = NOTHING  # of those that are of use
     useless: Size = NOTHING  # of the others, which the actor counts too: they may be all that it may have unconsumed
+    unknown: int = 0  # entries that are of no use, and whose size only the actor knows
     push: Size = NOTHING  # what it added last at once
     idle: bool = False  # it has room, and delivers nothing of use while the learner waits
     _created_ms: int = 0  # when that was
@@ -50,7 +52,8 @@ class ActorFlow:
         steps, games = size = NOTHING if header is None else (header.steps + header.games, header.games)
         evaluates = header is not None and header.evaluation  # in no batch: it says nothing of what the actor delivers
         useful = useful and header is not None
-        self.entries.append((size, useful and not evaluates))
+        self.entries.append((None if header is None else size, useful and not evaluates))
+        self.unknown += header is None
         if header is None or not useful or evaluates:
             self.useless = (self.useless[0] + steps, self.useless[1] + games)
             self.idle = self.idle or not useful
@@ -76,7 +79,9 @@ class ActorFlow:
         """
         taken_steps, taken_games = 0.0, 0.0
         for _ in range(count):
-            (steps, games), useful = self.entries.popleft()
+            size, useful = self.entries.popleft()
+            self.unknown -= size is None
+            steps, games = size or NOTHING
             if useful:
                 taken_steps, taken_games = taken_steps + steps, taken_games + games
             else:
@@ -93,8 +98,10 @@ class ActorFlow:
         return is_limited(self.unconsumed[unit] + self.useless[unit], self.push[unit], level)
 
     def is_stuck(self, unit: int, level: float) -> bool:
-        """Whether a share of `level` leaves it no room for a step more (0) or a game (1)."""
-        return is_limited(self.unconsumed[unit] + self.useless[unit], max(self.push[unit], 1), level)
+        """Whether a share of `level` leaves it no room for a step more (0) or a game (1), or may do so."""
+        return bool(self.unknown) or is_limited(
+            self.unconsumed[unit] + self.useless[unit], max(self.push[unit], 1), level
+        )
 
     def contribution(self, unit: int, batch: int) -> Contribution:
         """What it contributes, in steps (0) or games (1), while `batch` is collected."""

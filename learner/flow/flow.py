@@ -188,7 +188,8 @@ class Flow:
         """Whether what is of no use leaves an actor no room, while the commit that removes it waits for the batch."""
         levels = self._levels()
         return any(
-            actor.useless != NOTHING and all(actor.is_stuck(unit, levels[unit]) for unit in self._units)
+            (actor.unknown or actor.useless != NOTHING)
+            and all(actor.is_stuck(unit, levels[unit]) for unit in self._units)
             for actor in self._actors.values()
         )
 

@@ -160,6 +160,22 @@ def test_who_delivers_only_what_is_of_no_use_has_no_share():
     assert made.revise(starving=False).steps == 2 * BATCH
 
 
+def test_more_is_asked_for_where_nobody_can_tell_how_much_is_of_no_use():
+    """As where a game's return is NaN, so that its entry has no header that could be read."""
+    made, clock = flow()
+    made.follow(["a", "b"])
+    for actor in "ab":
+        made.arrives(actor, make_header(1, 1, 96, 0, 1))
+        made.arrives(actor, None)
+    for _ in range(200):
+        clock.now_s += 0.05
+        made.revise(starving=True)
+    assert made.demand.steps > 4 * BATCH
+    made.consumed({"a": 2, "b": 2}, trained=True, staleness_limit=4)
+    made.revise(starving=False)
+    assert made.demand.steps < 4 * BATCH
+
+
 @pytest.mark.parametrize("who", ["a", "b", "ab"])
 def test_more_is_asked_for_where_what_is_of_no_use_leaves_actors_no_room(who):
     """As after a server's crash: it is removed with a batch, and there is no batch before somebody has room."""
