@@ -168,7 +168,8 @@ def check_local_run(given: Given) -> None:
     """Raise ConfigError for settings of `broodmind up` that have no effect together."""
     client = given.get("client")
     check_game_spec(given)
-    if client and "actors" in given.values:
+    # A file with the effective configuration has the default.
+    if client and given.values.get("actors", 1) != 1:
         raise ConfigError(f"actors: {given.values['actors']} with client, expected none: bots play instead")
     if client and given.get("lock_step"):
         raise ConfigError("lock_step: true with client, expected false: a game that owns its loop cannot wait")

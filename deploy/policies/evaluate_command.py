@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...common.process.process_setup import prepare_to_compute
+from ...common.process.standard_output import take_standard_output
 from ..config.options import SettingsCommand, with_settings
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def evaluate(
     The game is that of the policy's run, if --game names no other. The same seed plays the same games.
     """
     prepare_to_compute()
+    output = take_standard_output()  # whatever the game prints
     from .evaluation import Plan, evaluations
     from .loading import load
     from .run_game import run_game
@@ -72,14 +74,15 @@ def evaluate(
     if as_json:
         found = {name: each.to_json() for name, each in played.items()}
         more = {"evaluations": found} if len(found) > 1 else {}
-        click.echo(json.dumps({**about, **next(iter(found.values())), **more}))
+        click.echo(json.dumps({**about, **next(iter(found.values())), **more}), output)
         return
     click.echo(
         f"version {policy.version} of epoch {policy.epoch}, {game.name}, {'sampled' if sample else 'greedy'}, "
-        f"seed {plan.seed}"
+        f"seed {plan.seed}",
+        output,
     )
     for name, each in played.items():
-        click.echo(in_words(each, by=f" by {name}" if len(played) > 1 else ""))
+        click.echo(in_words(each, by=f" by {name}" if len(played) > 1 else ""), output)
 
 
 def in_words(evaluation: Evaluation, by: str = "") -> str:

@@ -146,6 +146,8 @@ def _frames(policy: ActorPolicy, game: VectorGame, render: Callable[[], Any], pl
 def _rendered(render: Callable[[], Any]) -> Any:  # noqa: ANN401 - an image, text or nothing
     try:
         return render()
+    except NotImplementedError:  # Gymnasium's, of an environment without the method
+        return None
     except ModuleNotFoundError as error:
         raise ConfigError(f"game: rendering needs {error.name}, expected it to be installed") from error
     except Exception as error:

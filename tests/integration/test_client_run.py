@@ -176,7 +176,8 @@ with connect(run="corridor", game=SPEC) as agent:
     subprocess.run([sys.executable, "-c", bot], cwd=folder, timeout=2 * PATIENCE_S, check=True)
     up.send_signal(signal.SIGINT)
     ended(up, code=130)
-    up = start(UP, *options, "--batch-steps", "100")
+    # Its own configuration starts it again.
+    up = start(UP, "--config", "runs/corridor/config.toml", *options, "--batch-steps", "100")
 
     def games():
         try:

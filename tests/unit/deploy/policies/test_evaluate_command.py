@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +51,23 @@ def test_the_results_are_one_json_object_and_a_seed_repeats_them(exported):
     assert first.items() >= {**about, "greedy": True, "episodes": 20}.items()
     low, high = first["ci95"]
     assert low < first["mean"] < high
+
+
+def test_what_the_game_prints_is_not_in_the_json(exported, tmp_path):
+    (tmp_path / "loud.py").write_text("""
+import gymnasium
+
+def make():
+    print("loud")
+    return gymnasium.make("CartPole-v1")
+""")
+    command = [Path(sys.executable).with_name("broodmind"), "evaluate", exported("CartPole-v1"), "--json"]
+    done = subprocess.run(
+        [*command, "--episodes", "2", "--game", "loud:make"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["episodes"] == 2
+    assert "loud" in done.stderr
 
 
 def test_the_text_has_mean_interval_and_what_was_cut_off(exported):

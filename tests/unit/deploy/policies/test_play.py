@@ -44,6 +44,9 @@ class Dark(Shades):
 
     def render(self):
         return None
+
+class Blind(Shades):
+    render = gymnasium.Env.render
 """
 
 
@@ -114,9 +117,10 @@ def test_tinyzerg_is_shown_as_text(exported):
 
 
 @pytest.mark.filterwarnings("ignore:.*render:UserWarning")
-def test_a_game_that_shows_nothing_is_refused_with_what_is_needed(exported):
-    with pytest.raises(ConfigError, match=r"game: 'shades:Dark' shows nothing, expected render_mode='rgb_array' or"):
-        run(exported("shades:Dark"))
+@pytest.mark.parametrize("game", ["shades:Dark", "shades:Blind"])
+def test_a_game_that_shows_nothing_is_refused_with_what_is_needed(exported, game):
+    with pytest.raises(ConfigError, match=rf"game: '{game}' shows nothing, expected render_mode='rgb_array' or"):
+        run(exported(game))
 
 
 def test_out_is_checked_before_anything_is_loaded(tmp_path):
