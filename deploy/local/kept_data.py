@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 _log = Log("up")
 
 
-def keep(embedded: EmbeddedServer | None, keys: Keys) -> None:
+def keep(embedded: EmbeddedServer, keys: Keys) -> None:
     """Keep the server's data for the next start, after the learner has ended. Without it the checkpoints are left."""
     from ...common.server.streams import Server
 
-    if embedded is None:
-        return
     try:
         with closing(Server(embedded.url)) as server:
             begun = server.call("EXISTS", keys.head)

@@ -126,6 +126,7 @@ def run_locally(given: Given, began_ms: int, goes_on: Callable[[RunFolder], bool
             url = embedded.url
             if place is not None:
                 continue_from_kept(embedded, keys)
+                stack.callback(keep, embedded, keys)  # whatever comes: nobody else has it any more
         else:
             _check_free(url, keys)
         supervisor = Supervisor(_slots(hand_over(given.having(out=folder.path), url), config, folder.path))
@@ -157,8 +158,6 @@ def run_locally(given: Given, began_ms: int, goes_on: Callable[[RunFolder], bool
         finally:
             supervisor.stop()
             record.finish()
-            if place is not None:
-                keep(embedded, keys)
     if summary is not None:
         conclude(summary, given, config, folder)
     return LocalRunEnd(folder, summary, stop.requested)
