@@ -80,8 +80,10 @@ class RunStatistics:
             **counters.to_fields(),
             **printed(metrics),
         }
-        solved = self.solved
-        if self._gauges_due.due() or solved:
+        solved, max_steps = self.solved, self._config.goal.max_steps
+        # A run's summary shows what its last commit wrote, beside counters that are in every commit.
+        last = max_steps is not None and counters.steps >= max_steps
+        if self._gauges_due.due() or solved or last:
             self._gauges = self._history.metrics()
             stats |= {
                 **printed(self._gauges),

@@ -51,6 +51,13 @@ def test_gauges_are_only_in_some_commits(clock):
     assert made.fields(HEAD, counters, {}, actors=3)["actors"] == 3
 
 
+def test_gauges_are_in_the_commit_that_ends_a_run(clock):
+    made = statistics(goal=Goal(max_steps=100))
+    made.fields(HEAD, Counters(steps=50), {}, actors=2)
+    assert "actors" not in made.fields(HEAD, Counters(steps=99), {}, actors=2)
+    assert made.fields(HEAD, Counters(steps=100), {}, actors=3)["actors"] == 3
+
+
 def test_a_run_is_solved_once_its_last_games_reach_the_goal(clock):
     history = History()
     made = statistics(history, Goal(until_return=1.0))
