@@ -10,15 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...common.wire.demand import UNSENT_SHARE
+
 if TYPE_CHECKING:
     from ...common.wire.demand import Demand
 
-# Of its credit, so much of which is in the stream at the same time: each update that a game waits for makes it older by
-# a version. In a run each of 16 clients beside a learner of 1.5 updates a second, on a busy machine, 16 % of what
-# arrived was stale with a half, and nothing with a quarter.
-_PART = 0.25
-# The same for games that are not in an entry yet. They are soon, unless the game takes all of the process's time; with
-# a quarter the learner trained on a third less of such a game.
+# As UNSENT_SHARE, for games that are not in an entry yet. They are soon, unless the game takes all of the process's
+# time; with a quarter the learner trained on a third less of such a game.
 _PART_UNENCODED = 0.5
 _MUCH = 0.05  # of the games: who gives up more is told what to change
 
@@ -45,7 +43,9 @@ def is_ahead(unsent: Unsent, unencoded: Unsent, demand: Demand | None) -> bool:
         unencoded: what is in no entry yet.
         demand: the learner's; None where it is not known.
     """
-    return demand is not None and (_is_much(unsent, demand, _PART) or _is_much(unencoded, demand, _PART_UNENCODED))
+    return demand is not None and (
+        _is_much(unsent, demand, UNSENT_SHARE) or _is_much(unencoded, demand, _PART_UNENCODED)
+    )
 
 
 def _is_much(waiting: Unsent, demand: Demand, part: float) -> bool:

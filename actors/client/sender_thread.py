@@ -180,7 +180,7 @@ class SenderThread:
             self._wait_s = 0.0
             self._delivery.wait_for_work(_POLL_S * random.uniform(0.8, 1.2))  # noqa: S311 - not all at the same time
         else:
-            self._wait_s = self._room.next_s()
+            self._wait_s = min(self._room.next_s(), self._credit.longest_wait_s)
 
     def _connected(self) -> None:
         if self.state != "connected":

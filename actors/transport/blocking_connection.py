@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -153,7 +154,10 @@ class BlockingActorConnection:
     def wait_for_room(self, stop: Stop) -> None:
         """Wait until the learner's demand leaves room for as much as was pushed last. Nobody waits in lock step."""
         if not self.spec.rollout.lock_step:
-            self._wait(lambda: not self._credit.allows(self._connection.unconsumed, self._usual), stop)
+            credit = self._credit
+            self._wait(
+                lambda: not credit.allows(self._connection.unconsumed, self._usual), stop, lambda: credit.longest_wait_s
+            )
 
     def wait_for_newer(self, pointer: Pointer, stop: Stop) -> None:
         """Wait until the newest version is another one than this."""
@@ -198,11 +202,11 @@ class BlockingActorConnection:
             for part in ([fragment] if fragment.played_with is None else split_for_batch(fragment, batch_steps))
         ]
 
-    def _wait(self, blocked: Callable[[], bool], stop: Stop) -> None:
+    def _wait(self, blocked: Callable[[], bool], stop: Stop, longest_s: Callable[[], float] = lambda: math.inf) -> None:
         self._state = "waiting"
         waits = Backoff(*_WAIT_S)
         while not stop.requested and blocked():
-            self.exchange(stop, wait_s=waits.next_s())
+            self.exchange(stop, wait_s=min(waits.next_s(), longest_s()))
         self._state = "playing"
 
     def _round_trip(self, wait_s: float = 0.0) -> None:

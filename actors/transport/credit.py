@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _FIRST_S = 1.0
 # By which part of its share an actor's turn moves on with each version, where the share is less than what it adds at
 # once. Much faster, and actors would begin before what others added in their turn has been consumed.
 _TURN = 0.125
+_WAIT_S = 0.05, 0.4
+_ASKED_PER_S = 300.0  # for room, by all actors together, where half of their shares are a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,24 @@ class Credit:
     def steps(self) -> int | None:
         """The actor's share in steps; None where the demand is not known, or not in steps."""
         return self._demand.steps or None if self._demand is not None else None
+
+    @property
+    def longest_wait_s(self) -> float:
+        """How long to wait at most before asking again for room, where no new version ends the wait.
+
+        More may be wanted meanwhile, of those who are left: a learner that waits for one actor of a few should not wait
+        for long, and many actors that ask often would keep the server busy.
+        """
+        least, most = _WAIT_S
+        demand = self._demand
+        if demand is None:
+            return most
+        shares = [
+            batch / share
+            for batch, share in ((demand.batch_steps, demand.steps), (demand.batch_games, demand.games))
+            if batch and share
+        ]
+        return min(max(min(shares, default=math.inf) / _ASKED_PER_S, least), most)
 
     @property
     def batch_steps(self) -> int | None:

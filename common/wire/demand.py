@@ -7,6 +7,10 @@ from dataclasses import asdict, dataclass, fields
 
 from ..errors import WireError
 
+# Of its share, so much of which a client may have finished and not sent, before it gives up games: each update that a
+# game waits for makes it older by a version. In a run each of 16 clients beside a learner of 1.5 updates a second, on a
+# busy machine, 16 % of what arrived was stale with a half, and nothing with a quarter.
+UNSENT_SHARE = 0.25
 _MAX = 2**53
 
 

@@ -35,6 +35,7 @@ class ActorFlow:
     useless: Size = NOTHING  # of the others, which the actor counts too: they may be all that it may have unconsumed
     unknown: int = 0  # entries that are of no use, and whose size only the actor knows
     push: Size = NOTHING  # what it added last at once
+    pushed_s: float | None = None  # when that was read; None before the first time
     idle: bool = False  # it has room, and delivers nothing of use while the learner waits
     _created_ms: int = 0  # when that was
     _first_batch: int | None = None  # of those that say what its rate is
@@ -67,7 +68,7 @@ class ActorFlow:
         if header.created_ms == self._created_ms:
             self.push = (self.push[0] + steps, self.push[1] + games)
         else:
-            self.push, self._created_ms = size, header.created_ms
+            self.push, self.pushed_s, self._created_ms = size, now_s, header.created_ms
         self.heard_s, self.heard_batch, self.idle = now_s, batch, False
         return size
 

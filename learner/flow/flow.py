@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
 from ...common.process.clock import monotonic_s
-from ...common.wire.demand import Demand
+from ...common.wire.demand import UNSENT_SHARE, Demand
 from .actor_flow import BATCHES, NOTHING, ActorFlow
 from .shares import BATCHES_AHEAD, next_level
 
@@ -25,8 +26,10 @@ _TURNS = 32
 _PATIENCE_S = (0.1, 5.0)  # least and most
 _FIRST_RESPONSE_S = 1.0  # as long as none has been seen
 _RESPONSES = 15
+# How much more the next newcomers are trusted to deliver after one that did, and how much less after one that was idle.
+# After a dozen that were idle, a hundred more of their kind lower nobody's share.
+_TRUST_GAINED, _TRUST_LEFT = 0.25, 0.75
 _AHEAD_MAX = 64.0
-_UNSENT = 0.25  # so much of its share a client may have finished besides, see `actors/client/overflow.py`
 _FIRST_ACTORS = 8  # as many may begin before the learner has seen how many they are
 _AHEAD_STEP = 1.1
 
@@ -46,6 +49,8 @@ class Flow:
         self._actors: dict[str, ActorFlow] = {}
         self._unconsumed: Size = (0, 0)  # of all actors together
         self._responses: deque[float] = deque(maxlen=_RESPONSES)  # seconds from room to the next entry
+        self._intervals: deque[float] = deque(maxlen=_RESPONSES)  # seconds between two pushes of an actor
+        self._trust = 1.0  # which part of the newcomers is expected to deliver
         self._starving_since_s: float | None = None
         self._trained, self._trained_s = 0, clock()  # batches, and when the last one was
         self._ahead = 1.0  # how many times the usual amount all actors together may have unconsumed
@@ -69,7 +74,12 @@ class Flow:
             actor = self._actors.get(name)
             if actor is None:
                 actor = self._actors[name] = ActorFlow(now_s, self._trained)
+            pushed_s = actor.pushed_s
             steps, games = actor.arrive(header, now_s, self._trained, useful=useful and header is not None)
+            if actor.pushed_s is not None and pushed_s is None:
+                self._trust += _TRUST_GAINED * (1 - self._trust)
+            elif actor.pushed_s is not None and pushed_s is not None and actor.pushed_s > pushed_s:
+                self._intervals.append(actor.pushed_s - pushed_s)
             self._unconsumed = (self._unconsumed[0] + steps, self._unconsumed[1] + games)
             if actor.freed_s is not None and useful and header is not None:
                 self._responses.append(now_s - actor.freed_s)
@@ -95,7 +105,7 @@ class Flow:
                 steps, games = actor.consume(count, self._trained if trained else None)
                 self._unconsumed = (self._unconsumed[0] - steps, self._unconsumed[1] - games)
             # Each batch that waits before an entry makes it older by a version: what is stale by its turn is no help.
-            self._ahead_most = min(max(staleness_limit / (BATCHES_AHEAD * (1 + _UNSENT)), 1.0), _AHEAD_MAX)
+            self._ahead_most = min(max(staleness_limit / (BATCHES_AHEAD * (1 + UNSENT_SHARE)), 1.0), _AHEAD_MAX)
             self._ahead = min(self._ahead, self._ahead_most)
             if trained:
                 self._trained += 1
@@ -133,10 +143,11 @@ class Flow:
     def _patience_s(self) -> float:
         """How long to wait for what actors may send before more is asked for.
 
-        By the quickest quarter of the responses: most of the last ones may be of a time in which all had to wait.
+        By the quickest quarter of the responses: most of the last ones may be of a time in which all had to wait. Where
+        nobody had to wait yet, by the time that actors take from one push to the next.
         """
         least, most = _PATIENCE_S
-        responses = sorted(self._responses)
+        responses = sorted(self._responses or self._intervals)
         response_s = responses[len(responses) // 4] if responses else _FIRST_RESPONSE_S
         return min(max(1.5 * response_s, least), most)
 
@@ -144,7 +155,7 @@ class Flow:
         return self._demand.steps, self._demand.games
 
     def _revised(self, now_s: float) -> Demand | None:
-        actors, levels = list(self._contributing(now_s)), [0, 0]
+        actors, levels = self._sharing(now_s), [0, 0]
         for unit in self._units:
             total = BATCHES_AHEAD * self._batch[unit] * self._ahead
             level = next_level([each.contribution(unit, self._trained) for each in actors], total, self._levels()[unit])
@@ -157,6 +168,14 @@ class Flow:
             return None
         self._demand = Demand(self._demand.serial + 1, steps, games, payload_bytes, *self._batch)
         return self._demand
+
+    def _sharing(self, now_s: float) -> list[ActorFlow]:
+        """Those among whom the total is shared: who contributes; of newcomers only as many as are likely to."""
+        delivering: list[ActorFlow] = []
+        newcomers: list[ActorFlow] = []
+        for actor in self._contributing(now_s):
+            (newcomers if actor.pushed_s is None and actor.unconsumed == NOTHING else delivering).append(actor)
+        return delivering + newcomers[: math.ceil(self._trust * len(newcomers) - 0.5)]
 
     def _contributing(self, now_s: float) -> Iterator[ActorFlow]:
         largest = None
@@ -202,6 +221,8 @@ class Flow:
         ]
         for actor in found:
             actor.idle = True
+            if actor.pushed_s is None:
+                self._trust *= _TRUST_LEFT
         return bool(found)
 
     def _ask_for_more(self, now_s: float) -> None:

@@ -149,8 +149,8 @@ class StreamReader:
         self._server.close()
 
     def _read_all(self) -> bool:
-        began_s = time.thread_time()
         came = bool(self._large) and self._read_large()
+        began_s = time.thread_time()  # of the request alone: the pause that follows from it would be seconds
         if not self.reads.under_way and not self._ask(self._take_seen() or self._look()):
             self.asking_s = time.thread_time() - began_s
             return came

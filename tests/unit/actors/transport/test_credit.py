@@ -152,3 +152,19 @@ def test_what_it_says_about_itself():
     assert (Credit(2).steps, Credit(2).batch_steps) == (None, None)
     assert (credit(of_steps(7)).steps, credit(of_steps(7)).batch_steps) == (7, 2048)
     assert credit(demand(games=7, batch_games=16)).steps is None
+
+
+@pytest.mark.parametrize(
+    ("demand", "seconds"),
+    [
+        (None, 0.4),
+        (of_steps(4096), 0.05),  # one actor
+        (of_steps(4096 / 64), 32 / 300),
+        (of_steps(4), 0.4),  # a thousand
+        (demand(games=1, batch_games=16), 16 / 300),
+        (demand(steps=4, batch_steps=2048, games=1, batch_games=16), 16 / 300),
+        (demand(), 0.4),
+    ],
+)
+def test_the_fewer_share_what_is_wanted_the_sooner_each_asks_again(demand, seconds):
+    assert credit(demand).longest_wait_s == pytest.approx(seconds)

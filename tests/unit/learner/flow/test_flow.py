@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.fake_clock import FakeClock
 from support.flow_simulation import Simulation
 from support.runs import make_header
 
@@ -86,15 +87,8 @@ def test_actors_that_come_back_all_at_once_do_not_flood_the_learner():
     assert simulation.staleness_at(0.95) <= 5
 
 
-class Clock:
-    now_s = 0.0
-
-    def __call__(self):
-        return self.now_s
-
-
 def flow(**intake):
-    clock = Clock()
+    clock = FakeClock()
     return Flow(IntakeConfig(**{"batch_steps": BATCH, **intake}), clock), clock
 
 
@@ -220,3 +214,51 @@ def test_who_has_joined_and_delivers_nothing_has_no_share_after_a_second_in_whic
         clock.now_s += 0.05
         made.revise(starving=True)
     assert made.demand.steps >= 2 * BATCH
+
+
+def playing(seconds=0.2, every_s=0.01):
+    """A flow with an actor that plays, and never had to wait for room."""
+    made, clock = flow()
+    made.follow(["good"])
+    made.revise(starving=False)
+    for number in range(round(seconds / every_s)):
+        clock.now_s += every_s
+        made.arrives("good", make_header(1, 1, BATCH // 4, 0, number))
+        made.consumed({"good": 1}, trained=number % 4 == 3, staleness_limit=4)
+    return made, clock
+
+
+def waiting(made, clock, seconds):
+    for _ in range(round(seconds / 0.01)):
+        clock.now_s += 0.01
+        made.revise(starving=True)
+    return made.demand.steps
+
+
+def test_where_an_actor_plays_fast_the_learner_does_not_wait_long_for_newcomers_that_are_idle():
+    made, clock = playing()
+    made.follow(["good", *(f"idle-{number}" for number in range(20))])
+    assert made.revise(starving=False).steps < BATCH / 4
+    assert waiting(made, clock, 0.15) >= 2 * BATCH
+
+
+def test_where_it_plays_slowly_the_learner_waits_as_long_as_it_takes():
+    made, clock = playing(seconds=20, every_s=2.0)
+    made.follow(["good", *(f"idle-{number}" for number in range(20))])
+    assert waiting(made, clock, 2.5) < BATCH / 4
+    assert waiting(made, clock, 1.0) >= 2 * BATCH
+
+
+def test_newcomers_lower_no_share_after_many_that_were_idle_until_some_deliver():
+    made, clock = playing()
+    idle = [f"idle-{number}" for number in range(20)]
+    made.follow(["good", *idle])
+    waiting(made, clock, 0.3)
+    more = [f"more-{number}" for number in range(64)]
+    made.follow(["good", *idle, *more])
+    made.revise(starving=False)
+    assert made.demand.steps >= 2 * BATCH
+    for name in more[:20]:
+        made.arrives(name, make_header(1, 1, 1, 0, 1))
+    made.revise(starving=False)
+    assert made.demand.steps <= 2 * BATCH / 60  # all of these are counted, and those who have not delivered too

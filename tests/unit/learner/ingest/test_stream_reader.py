@@ -35,12 +35,12 @@ class Reads:
     under_way, error, looked_at = False, None, 1
 
     def __init__(self, clock):
-        self._clock, self.wanted, self.looks = clock, [], 0
-        self.entries, self.read = 1, 0
+        self.clock, self.wanted, self.looks = clock, [], 0
+        self.entries, self.read, self.stream_bytes = 1, 0, 1000
 
     @property
     def unread(self):
-        return [Unread(STREAM, self.entries, 1000)] if self.entries else []
+        return [Unread(STREAM, self.entries, self.stream_bytes)] if self.entries else []
 
     def look(self, streams):
         assert list(streams) == [STREAM]
@@ -54,7 +54,7 @@ class Reads:
 
     def take(self):
         self.under_way = False
-        self._clock.now_s += ASKING_S
+        self.clock.now_s += ASKING_S
         if self.error is not None:
             raise self.error
         found = [[b"1-%d" % (self.read + number), [b"no", b"entry"]] for number in range(1, self.wanted[-1].count + 1)]
@@ -103,6 +103,22 @@ def test_after_a_small_reply_asking_s_is_the_time_spent_asking(reads):
     assert reader.read()
     assert reader.asking_s == pytest.approx(ASKING_S)
     assert reader.queue.take(0).rejected == "invalid"
+
+
+def test_a_large_entry_is_followed_by_no_rest_for_the_time_that_it_took(reads):
+    class Large(OneActor):
+        def script(self, script, *_):
+            if "XREADGROUP" not in script.source:
+                return [self.answer]
+            reads.clock.now_s += 1.0
+            reads.entries = 0
+            return [[b"1-1", [b"no", b"entry"], 0]]
+
+    reader, reads.stream_bytes = a_reader(reads, server=Large(known=False)), 1 << 30
+    assert not reader.read()  # only looks
+    assert reader.read()
+    assert reader.queue.take(0).rejected == "invalid"
+    assert reader.asking_s < ASKING_S
 
 
 def test_of_a_stream_that_has_nothing_nothing_is_read(reads):
