@@ -14,6 +14,7 @@ from ..common.server.server_clock import MEASURE_EVERY_S, ServerClock
 from ..common.server.streams import Script, Server
 from ..common.wire.weights import digest
 from .commit.commit_thread import CommitThread
+from .commit.gauges import write_gauges
 from .commit.lease import fenced
 from .commit.lease_keeper import LeaseKeeper
 from .flow.flow import Flow
@@ -215,19 +216,22 @@ class Session:
         if self._waits_since_s is None:
             self._waits_since_s = monotonic_s()
         waited_s, most_s = monotonic_s() - self._waits_since_s, self._config.intake.wait_s
-        if waited_s < most_s and self.ingest.blocked_s <= _NOBODY_LEFT_S:
+        nobody_left = self.ingest.blocked_s > _NOBODY_LEFT_S
+        if waited_s < most_s and not nobody_left:
             return False
-        self.state.note_short_batch(self.batcher)
+        self.state.note_short_batch(self.batcher, waited_s, nobody_left=nobody_left)
         return True
 
     def close(self) -> None:
-        """Finish the commit under way, stop reading, write a checkpoint and release the lease, in this order.
+        """Finish the commit under way, stop reading, write the last gauges and a checkpoint, and release the lease.
 
         The lease is released last, so that a successor finds everything finished.
         """
         self.commit_thread.settle()
         self.ingest.close()
         self.ingest.reader.give_back()
+        # Else a run's summary has figures of an earlier update beside the counters of the last one.
+        write_gauges(self._server, self._keys, self.lease, self.state.gauges(len(self.ingest.actors)))
         self._save_checkpoint()
         if self._archive is not None:
             self._archive.close()

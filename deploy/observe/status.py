@@ -15,7 +15,7 @@ from ...common.server.keys import Keys
 from ...common.server.server_clock import SKEW_MAX_MS
 from ...common.server.streams import Server
 from ...learner.ledger.counters import REJECTION_COUNTERS
-from ..config.effective import server_url
+from ..config.effective import server_url_of_run
 from ..config.options import with_settings
 from ..config.tree import Config
 from .game_figures import lines as lines_of_games
@@ -38,7 +38,8 @@ _TEXT_MAX = 80  # characters of what an actor says of itself
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(given: Given, *, as_json: bool) -> None:
     """Show the state of a run: version, counters, actors and the lag of each stream."""
-    show_status(server_url(given), given.get("run", Config().run), as_json=as_json)
+    run = given.get("run", Config().run)
+    show_status(server_url_of_run(given, run), run, as_json=as_json)
 
 
 def show_status(url: str, run: str, *, as_json: bool) -> None:
@@ -60,12 +61,14 @@ def to_json(view: RunView) -> dict[str, Any]:
 
 def _advice(head: dict[str, str], stats: dict[str, str]) -> list[str]:
     """What to change, where games are given up or batches are trained on before they are complete."""
-    lines = []
-    if advice := hint(int(head.get("overflow", 0)), int(head.get("games", 0))):
-        lines.append(advice)
+    given_up = hint(int(head.get("overflow", 0)), int(head.get("games", 0)))
+    lines = [given_up] if given_up else []
     if short := int(stats.get("short_batches", 0)):
-        remedy = "choose a smaller batch_steps or batch_games, run more actors, or raise batch_wait"
-        lines.append(f"short batches   {short}, trained on before they were complete: {remedy}")
+        # Where actors are ahead of the learner, batches are short only when all of them have left.
+        remedy = (
+            "" if given_up else ": choose a smaller batch_steps or batch_games, run more actors, or raise batch_wait"
+        )
+        lines.append(f"short batches   {short}, trained on before they were complete{remedy}")
     return lines
 
 

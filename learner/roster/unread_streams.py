@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ...common.process.clock import monotonic_s
 from ...common.process.log import Log
 from ...common.server.streams import Script
+from ..commit.gauges import write_gauges
 from ..commit.lease import fenced
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ..commit.lease import Lease
 
 _LOOK = Script(files(__package__).joinpath("unread.lua").read_text())
-_GAUGES = Script(files(__package__).joinpath("gauges.lua").read_text())
 _log = Log("ingest")
 
 LOOKED_AT_ONCE = 64  # streams: some 0.5 ms
@@ -124,8 +124,7 @@ class UnreadStreams:
             return
         if gauges["warning_unread"] and not self._published.get("warning_unread"):
             _log.warning(str(gauges["warning_unread"]))
-        fields = [part for pair in gauges.items() for part in pair]
-        fenced(self._server, _GAUGES, [self._keys.lease, self._keys.stats], self._lease.token, *fields)
+        write_gauges(self._server, self._keys, self._lease, gauges)
         self._published, self._published_s = gauges, self._clock()
 
     def _warning(self) -> str:

@@ -16,6 +16,7 @@ from ..ledger.counters import REJECTIONS, Counters
 from ..ledger.head import Head, Standing, next_head
 from ..metrics.rejected_share import Arrived, RejectedShare
 from ..metrics.run_metrics import History
+from ..metrics.stale_actors import StaleActors
 from ..persistence.run_snapshot import LearnerState, RunSnapshot, encode_learner, expect_learner_state
 from .best_version import BestVersion
 from .commit_builder import build_commit
@@ -25,6 +26,7 @@ from .training_step import train
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from ...common.server.streams import Argument
     from ...common.spec import RunSpec
     from ...common.wire.entry_header import Header
     from ..algorithms.trainer import WarmStart
@@ -56,7 +58,7 @@ class RunState:
         self.trainer = Trainer(spec, config.algorithm)
         self._spec, self._config, self._clock = spec, config, clock or ServerClock()
         self._history = History()
-        self._rejected_share = RejectedShare()
+        self._rejected_share, self._stale_actors = RejectedShare(), StaleActors()
         self._stale_steps = 0  # of the update that the next commit publishes
         self._statistics = RunStatistics(name, config, self.trainer, self._history, self._clock)
         self._weights = b""  # of the last version
@@ -136,18 +138,32 @@ class RunState:
         """The update that the last commit is of, for the run's record; see `RunStatistics.update`."""
         return self._statistics.update(self.head, self.counters, metrics)
 
-    def note_short_batch(self, batcher: Batcher) -> None:
-        """The next update is on less than was asked for; to be called before `train`."""
+    def gauges(self, actors: int) -> dict[str, Argument]:
+        """The fields of `stats` that commits write only now and then, as of the last commit."""
+        return self._statistics.gauges(actors, self._more_gauges, self._best)
+
+    def note_short_batch(self, batcher: Batcher, waited_s: float, *, nobody_left: bool) -> None:
+        """The next update is on less than was asked for; to be called before `train`.
+
+        Args:
+            batcher: what it is on.
+            waited_s: for how long the rest was waited for.
+            nobody_left: whether no actor is left that could send it; else it took too long.
+        """
         intake = self._config.intake
         if not self.counters.short_batches:
+            reason = (
+                "no actor is left"
+                if nobody_left
+                else "choose a smaller batch_steps or batch_games, run more actors, or raise batch_wait"
+            )
             _log.warning(
-                "batch trained on before it was complete; choose a smaller batch_steps or batch_games, run more "
-                "actors, or raise batch_wait",
+                f"batch trained on before it was complete: {reason}",
                 steps=batcher.steps,
                 batch_steps=intake.batch_steps,
                 games=batcher.games,
                 batch_games=intake.batch_games,
-                waited_s=intake.wait_s,
+                waited_s=round(waited_s, 1),
             )
         self.counters = self.counters.add(short_batches=1)
 
@@ -172,7 +188,7 @@ class RunState:
         Returns:
             The commit, and the run's state after the commit.
         """
-        self._note_rejected(batcher)
+        self._note_rejected(batcher, actors)
         chosen = self._best.arrive(self._history.arrive(batcher.arrived, actors, self._clock.now_ms()))
         self.chosen = None if chosen is None else (chosen, self._candidate if chosen.is_best else None)
         ours = [header for _, header in batcher.arrived if not header.evaluation and header.epoch == self.head.epoch]
@@ -191,7 +207,7 @@ class RunState:
         head = next_head(self.head, publish=publish)
         return self._commit(self.head, head, batcher, metrics or {}, publish=publish, actors=len(actors))
 
-    def _note_rejected(self, batcher: Batcher) -> None:
+    def _note_rejected(self, batcher: Batcher, actors: Collection[str]) -> None:
         """Note how much of what arrived is too old, for a warning where it is much."""
         steps = {"stale": self._stale_steps, "too_old": 0}
         for entry, reason in batcher.rejected:
@@ -200,11 +216,22 @@ class RunState:
                 self._history.reject(entry.header, self.head.version)
         arrived = sum(header.steps for _, header in batcher.arrived if not header.evaluation)
         self._rejected_share.add(Arrived(arrived, **steps), self._staleness_limit, self._config.intake.max_age)
+        results = [(actor, False) for _, actor, *_ in batcher.accepted]
+        results += [(entry.actor, True) for entry, reason in batcher.rejected if reason == "stale"]
+        self._stale_actors.add(results, actors, self._staleness_limit)
         self._stale_steps = 0
 
     @property
     def _staleness_limit(self) -> int:
         return staleness_limit(self.standing, self._config.intake)
+
+    @property
+    def _more_gauges(self) -> dict[str, Argument]:
+        return {
+            "staleness_limit": self._staleness_limit,
+            "warning_rejected": self._rejected_share.warning,
+            "warning_stale_actors": self._stale_actors.warning,
+        }
 
     def _commit(
         self, parent: Head, head: Head, batcher: Batcher, metrics: Metrics, *, publish: bool, actors: int
@@ -225,11 +252,7 @@ class RunState:
             learner=learner,
             weights=self._weights if publish else None,
             counters=self.counters,
-            stats=self._statistics.fields(
-                *(head, self.counters, metrics, actors),
-                {"staleness_limit": self._staleness_limit, "warning_rejected": self._rejected_share.warning},
-                self._best,
-            ),
+            stats=self._statistics.fields(head, self.counters, metrics, actors, self._more_gauges, self._best),
             plan=plan,
         )
         snapshot = RunSnapshot(head, self.counters, learner, self._weights)

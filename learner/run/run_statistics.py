@@ -80,25 +80,28 @@ class RunStatistics:
             **counters.to_fields(),
             **printed(metrics),
         }
-        solved, max_steps = self.solved, self._config.goal.max_steps
-        # A run's summary shows what its last commit wrote, beside counters that are in every commit.
-        last = max_steps is not None and counters.steps >= max_steps
-        if self._gauges_due.due() or solved or last:
-            self._gauges = self._history.metrics()
-            stats |= {
-                **printed(self._gauges),
-                "steps_per_second": f"{self._throughput.per_second():.0f}",
-                "figures_over": FIGURES_OVER,
-                "clock_skew_ms": self._clock.skew_ms,
-                "actors": actors,
-                **(gauges or {}),
-                **{name: json.dumps(value) for name, value in self._history.rejections().items()},
-                **_of_games(self._history, best),
-                **{name: str(value) for name, value in self._trainer.describe().items()},
-            }
-        if solved:
+        if self._gauges_due.due():
+            stats |= self.gauges(actors, gauges, best)
+        if self.solved:
             stats["solved_ms"] = now_ms()
         return stats
+
+    def gauges(
+        self, actors: int, more: Mapping[str, Argument] | None = None, best: BestVersion | None = None
+    ) -> dict[str, Argument]:
+        """The gauges, all as of now; `more` of them, and the other arguments of `fields`."""
+        self._gauges = self._history.metrics()
+        return {
+            **printed(self._gauges),
+            "steps_per_second": f"{self._throughput.per_second():.0f}",
+            "figures_over": FIGURES_OVER,
+            "clock_skew_ms": self._clock.skew_ms,
+            "actors": actors,
+            **(more or {}),
+            **{name: json.dumps(value) for name, value in self._history.rejections().items()},
+            **_of_games(self._history, best),
+            **{name: str(value) for name, value in self._trainer.describe().items()},
+        }
 
     def update(self, head: Head, counters: Counters, metrics: Metrics) -> dict[str, Any]:
         """One update, for the run's record: JSON whose numbers have six significant digits.

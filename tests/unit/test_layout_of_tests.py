@@ -76,6 +76,7 @@ TESTED_IN = {
     "learner/algorithms/vtrace_actor_critic/config.py": "unit/deploy/config/test_tree.py",
     "learner/algorithms/vtrace_actor_critic/update.py": "reference/test_gradients.py",
     "learner/commit/commit_thread.py": "unit/learner/persistence/test_archive_writer.py",
+    "learner/commit/gauges.py": "unit/learner/roster/test_unread_streams.py",
     "learner/commit/lease.py": "integration/learner/commit/test_commit.py",
     "learner/config.py": "unit/learner/ingest/test_batcher.py",
     "learner/ledger/counters.py": "unit/learner/ingest/test_batcher.py",

@@ -204,6 +204,19 @@ def test_a_goal_that_needs_less_than_a_batch_is_reached(shared_server, redis, ru
     assert hash_of(redis, keys.head)["short_batches"] == "0"
 
 
+def test_a_learner_that_is_stopped_leaves_the_figures_of_its_last_commit(shared_server, redis, run, keys):
+    """Else a run's summary has the return of an earlier update beside the version and the games of the last one."""
+    config = replace(CONFIG, intervals=replace(CONFIG.intervals, gauges_s=1e9))
+    sent = [entry("a", seed=seed) for seed in range(4)]
+    with learning(shared_server.url, run, config):
+        push(redis, keys, "a", sent)
+        head_of(redis, keys, version=3)
+        assert "return_mean" not in hash_of(redis, keys.stats)
+    returns = [float(each) for fields in sent for each in fields[fields.index(b"returns") + 1].split()]
+    assert int(hash_of(redis, keys.head)["games"]) == len(returns)
+    assert float(hash_of(redis, keys.stats)["return_mean"]) == pytest.approx(np.mean(returns), rel=1e-5)
+
+
 def test_a_successor_continues_the_same_sequence(shared_server, redis, run, keys):
     """Two learners one after the other leave bit for bit the weights that one alone leaves."""
     plan = [[entry("a", version=v, seed=10 * v), entry("a", version=v, seed=10 * v + 1)] for v in (1, 2, 3)]

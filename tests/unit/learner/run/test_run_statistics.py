@@ -51,11 +51,13 @@ def test_gauges_are_only_in_some_commits(clock):
     assert made.fields(HEAD, counters, {}, actors=3)["actors"] == 3
 
 
-def test_gauges_are_in_the_commit_that_ends_a_run(clock):
-    made = statistics(goal=Goal(max_steps=100))
-    made.fields(HEAD, Counters(steps=50), {}, actors=2)
-    assert "actors" not in made.fields(HEAD, Counters(steps=99), {}, actors=2)
-    assert made.fields(HEAD, Counters(steps=100), {}, actors=3)["actors"] == 3
+def test_gauges_are_those_of_now_whenever_they_are_due(clock):
+    history = History()
+    made = statistics(history)
+    made.fields(HEAD, Counters(), {}, actors=2)
+    history.arrive([("a", make_header(20, 1, 8, 1, NOW))], "a", NOW)
+    gauges = made.gauges(3, {"staleness_limit": 4})
+    assert (gauges["return_mean"], gauges["actors"], gauges["staleness_limit"]) == ("1", 3, 4)
 
 
 def test_a_run_is_solved_once_its_last_games_reach_the_goal(clock):
@@ -71,5 +73,4 @@ def test_a_run_is_solved_once_its_last_games_reach_the_goal(clock):
     assert made.solved
     fields = made.fields(HEAD, Counters(), {}, actors=1)
     assert fields["solved_ms"] > 0
-    assert fields["return_mean"] == "1"  # gauges come with it, whenever it is
     assert not statistics(history).solved
