@@ -74,7 +74,7 @@ def findings(name: str, args: Mapping[str, Any], seed: int, seconds: float) -> I
     if (make_one := _single(name, args)) is not None:
         from . import single_env
 
-        yield from single_env.of_gymnasium(make_one)
+        yield from single_env.of_gymnasium(make_one, masked=spec.masked)
         yield from single_env.of_steps(name, make_one, seed)
     copies, problem = _COPIES, ""
     try:

@@ -6,6 +6,7 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import gymnasium
 import numpy as np
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector.utils import batch_space, iterate
@@ -19,7 +20,6 @@ from .findings import error, ok, warning
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import gymnasium
     from gymnasium import spaces
     from numpy.typing import NDArray
 
@@ -34,14 +34,37 @@ _NO_MATTER = (
 )
 
 
-def of_gymnasium(make: Callable[[], gymnasium.Env[Any, Any]]) -> Iterator[Finding]:
+class _Legal(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Replaces actions that the mask forbids: the checker knows no masks, and an environment may raise at such ones."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self._mask: Any = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """See Env."""
+        returned = self.env.reset(seed=seed, options=options)
+        self._mask = _mask_in(returned)
+        return returned
+
+    def step(self, action: Any) -> Any:  # noqa: ANN401 - as the environment has it
+        """See Env. The same action and mask always give the same action."""
+        if self._mask is not None:
+            adapter = ActionAdapter("", self.action_space)
+            action = _action(adapter, self.action_space, self._mask, np.random.default_rng(0))
+        returned = self.env.step(action)
+        self._mask = _mask_in(returned)
+        return returned
+
+
+def of_gymnasium(make: Callable[[], gymnasium.Env[Any, Any]], *, masked: bool) -> Iterator[Finding]:
     """What Gymnasium's `check_env` says. These are warnings: what ends a run is found by playing."""
-    env = make()
+    env = make().unwrapped
     said: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            check_env(env.unwrapped, skip_render_check=True)
+            check_env(_Legal(env) if masked else env, skip_render_check=True)
         except Exception as raised:  # noqa: BLE001 - whatever a user's code raises
             said.append(in_words(raised))
     said += [str(each.message) for each in caught]
@@ -68,14 +91,14 @@ def of_steps(name: str, make: Callable[[], gymnasium.Env[Any, Any]], seed: int) 
 def _problems(name: str, env: gymnasium.Env[Any, Any], seed: int) -> Iterator[str]:
     rng, adapter = np.random.default_rng(seed), ActionAdapter(name, env.action_space)
     masked: bool | None = None
-    info: dict[str, Any] = {}
+    mask: Any = None
     fresh = True
     for step in range(_STEPS):
         with game_code(name):
             if fresh:
                 returned: Any = env.reset(seed=seed if step == 0 else None)
             else:
-                returned = env.step(_action(adapter, env.action_space, info, rng))
+                returned = env.step(_action(adapter, env.action_space, mask, rng))
         call, length = ("reset", 2) if fresh else ("step", 5)
         if not isinstance(returned, tuple) or len(returned) != length or not isinstance(returned[-1], dict):
             yield f"{call}: {_in_words(returned)}, expected {length} values, the last of them a dict"
@@ -87,7 +110,8 @@ def _problems(name: str, env: gymnasium.Env[Any, Any], seed: int) -> Iterator[st
         yield from _result_problems(*results)
         ended = any(map(bool, results[1:]))
         masked = MASK in info if masked is None else masked
-        flags, options = _legal(info), sum(adapter.actions.sizes)
+        mask = _mask_in(returned)
+        flags, options = _legal(mask), sum(adapter.actions.sizes)
         if flags is not None and options and len(flags) != options:
             yield f"{MASK}: {len(flags)} values in the info of {call}, expected {options}, one for each option"
             return
@@ -122,15 +146,24 @@ def _choices(mask: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as the environment
     return mask if isinstance(mask, tuple) else (mask,)
 
 
-def _legal(info: dict[str, Any]) -> NDArray[Any] | None:
+def _mask_in(returned: Any) -> Any:  # noqa: ANN401 - whatever a user's code returns
+    """The mask in the infos of a step or a reset, or in its observation; None if there is none."""
+    if not isinstance(returned, tuple) or not returned:
+        return None
+    in_info, in_observation = (
+        each.get(MASK) if isinstance(each, dict) else None for each in (returned[-1], returned[0])
+    )
+    return in_observation if in_info is None else in_info
+
+
+def _legal(mask: Any) -> NDArray[Any] | None:  # noqa: ANN401 - as the environment gave it
     """The flags of all choices one after the other; None without a mask."""
-    mask = info.get(MASK)
     return None if mask is None else np.concatenate([np.ravel(each) for each in _choices(mask)])
 
 
-def _action(adapter: ActionAdapter, space: spaces.Space[Any], info: dict[str, Any], rng: np.random.Generator) -> Any:  # noqa: ANN401
-    """A random action as the policy gives it, legal where the info has a mask."""
-    sizes, legal = adapter.actions.sizes, _legal(info)
+def _action(adapter: ActionAdapter, space: spaces.Space[Any], mask: Any, rng: np.random.Generator) -> Any:  # noqa: ANN401
+    """A random action as the policy gives it, legal where there is a mask."""
+    sizes, legal = adapter.actions.sizes, _legal(mask)
     if not sizes:
         chosen = rng.standard_normal((1, adapter.actions.outputs), dtype=np.float32)
     else:

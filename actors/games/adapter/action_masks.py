@@ -23,17 +23,27 @@ def masks_of(source: dict[str, Any], actions: ActionSpace, ended: NDArray[np.boo
         ended: the games [N] that have just ended.
 
     Raises:
-        ValueError: if a game that goes on has no mask, or one of another length.
+        ValueError: if a game that goes on has no mask, one of another length, or one that allows nothing.
     """
     shape = (len(ended), sum(actions.sizes))
     raw, given = source.get(MASK), np.asarray(source.get(f"_{MASK}", True))
     if (~ended & (~given if raw is not None else True)).any():
         raise ValueError(f"{MASK}: missing, expected one at every step, as reset gave one")
     masks = np.zeros(shape, np.bool_) if raw is None else _one_array(raw, shape)
+    starts = np.cumsum([0, *actions.sizes[:-1]])
+    nothing = ~np.logical_or.reduceat(masks, starts, axis=1)
+    if (stuck := nothing & ~ended[:, None]).any():
+        raise ValueError(f"{MASK}: {nothing_legal(stuck)}")
     # At a game's end some environments give a mask of zeros, or no mask. All actions are then marked as legal: the
     # action of that step is ignored anyway.
-    choices = np.split(masks, np.cumsum(actions.sizes)[:-1], axis=1)
-    return np.concatenate([each | ~each.any(axis=1, keepdims=True) for each in choices], axis=1)
+    return masks | np.repeat(nothing, actions.sizes, axis=1)
+
+
+def nothing_legal(stuck: NDArray[np.bool_]) -> str:
+    """What is wrong with the first mask that allows no option of a choice; `stuck` [N, choices] is where."""
+    copy, choice = np.argwhere(stuck)[0].tolist()
+    of = f" of choice {choice}" if stuck.shape[1] > 1 else ""
+    return f"allows no option{of} in copy {copy}, expected at least one while the game goes on"
 
 
 def _one_array(raw: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:  # noqa: ANN401 - as the environment gave it

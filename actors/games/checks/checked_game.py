@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....common.errors import GameError
+from ..adapter.action_masks import nothing_legal
 from .game_errors import game_code, told_by_game
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ....common.policy.distributions import ActionArray
     from ....common.spec import GameSpec
     from ..vector_game import Step, VectorGame
+
+_NOWHERE = np.zeros((0, 1), np.bool_)
 
 
 class CheckedGame:
@@ -73,6 +78,9 @@ class StepCheck:
         self._observations = (num_envs, *spec.observation_shape)
         self._column = (num_envs,)
         self._masks = (num_envs, sum(spec.actions.sizes))
+        self._choices = (
+            np.cumsum([0, *spec.actions.sizes[:-1]]) if spec.masked else None
+        )  # where each one's options begin
 
     def __call__(self, step: Step) -> str | None:
         """The field that does not fit, its value and what is expected; None if all fits."""
@@ -83,6 +91,7 @@ class StepCheck:
             and (step.observations.dtype == np.uint8) is self._of_bytes
             and (step.masks is not None) is self._masked
             and (step.masks is None or (step.masks.shape == self._masks and step.masks.dtype == np.bool_))
+            and not self._stuck(step).any()
         )
         return None if fits else self._problem(step)
 
@@ -100,4 +109,13 @@ class StepCheck:
                 return f"{field}: shape {array.shape}, expected {shape}"
             if array is not None and field not in {"observations", "rewards"} and array.dtype != np.bool_:
                 return f"{field}: dtype {array.dtype}, expected bool"
+        if (stuck := self._stuck(step)).any():
+            return f"masks: {nothing_legal(stuck)}"
         return f"observations: dtype {step.observations.dtype}, expected {'uint8' if self._of_bytes else 'float32'}"
+
+    def _stuck(self, step: Step) -> NDArray[np.bool_]:
+        """Of which choice [B, choices] nothing is legal in a game that goes on."""
+        if step.masks is None or self._choices is None:
+            return _NOWHERE
+        goes_on = ~(step.terminated | step.truncated)
+        return goes_on[:, None] & ~np.logical_or.reduceat(step.masks, self._choices, axis=1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 from support.environments import Plain
 
 from broodmind.common.errors import GameError
@@ -34,7 +36,7 @@ def errors(env):
 
 def test_a_sound_environment_has_no_error():
     assert not errors(Plain)
-    assert [each.level for each in of_gymnasium(Plain)] == ["OK"]
+    assert [each.level for each in of_gymnasium(Plain, masked=False)] == ["OK"]
 
 
 @pytest.mark.parametrize(
@@ -63,9 +65,49 @@ def test_what_it_must_not_return_is_an_error_that_is_said_once(env, text):
 
 
 def test_what_gymnasiums_checker_says_is_a_warning():
-    found = list(of_gymnasium(returning(step=(SEEN, None, False, False, {}))))
+    found = list(of_gymnasium(returning(step=(SEEN, None, False, False, {})), masked=False))
     assert {(each.level, each.subject) for each in found} == {("warning", "gymnasium")}
     assert any("reward" in each.text for each in found)
+
+
+class Strict(gymnasium.Env):
+    """Raises at an action that its mask forbids: all but that of the step's number."""
+
+    action_space = spaces.Discrete(3)
+    observation_space = spaces.Box(-1, 1, (2,))
+
+    def seen(self):
+        return SEEN.copy(), {"action_mask": np.eye(3, dtype=np.int8)[self.at % 3]}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed, options=options)
+        self.at = 0
+        return self.seen()
+
+    def step(self, action):
+        assert action == self.at % 3
+        self.at += 1
+        observation, info = self.seen()
+        return observation, 1.0, self.at == 50, False, info
+
+
+class StrictDict(Strict):
+    """The same with the mask in its observation."""
+
+    observation_space = spaces.Dict(
+        {"observation": Strict.observation_space, "action_mask": spaces.Box(0, 1, (3,), np.int8)}
+    )
+
+    def seen(self):
+        return {"observation": SEEN.copy(), **super().seen()[1]}, {}
+
+
+@pytest.mark.parametrize("env", [Strict, StrictDict])
+def test_an_environment_that_raises_at_illegal_actions_is_sound(env):
+    assert not errors(env)
+    assert [each.level for each in of_gymnasium(env, masked=True)] == ["OK"]
+    said = " ".join(each.text for each in of_gymnasium(env, masked=False))
+    assert "AssertionError" in said  # as Gymnasium's checker knows no masks
 
 
 def test_an_error_of_close_is_a_warning():

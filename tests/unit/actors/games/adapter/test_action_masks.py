@@ -34,6 +34,21 @@ def test_a_mask_of_another_length_is_refused():
         masks_of({"action_mask": np.ones((2, 3))}, Discrete(2), GOES_ON)
 
 
+@pytest.mark.parametrize(
+    ("actions", "masks", "where"),
+    [
+        (Discrete(2), [[1, 0], [0, 0]], "in copy 1"),
+        (MultiDiscrete((2, 3)), [[1, 0, 0, 0, 0], [1, 1, 1, 1, 1]], "of choice 1 in copy 0"),
+    ],
+)
+def test_a_mask_that_allows_nothing_is_refused_while_the_game_goes_on(actions, masks, where):
+    with pytest.raises(ValueError, match=rf"^action_mask: allows no option {where}, expected at least one"):
+        masks_of({"action_mask": np.array(masks)}, actions, GOES_ON)
+    assert (
+        masks_of({"action_mask": np.array(masks)}, actions, np.array([True, True])).sum() == {2: 3, 5: 9}[len(masks[0])]
+    )
+
+
 def test_a_mask_for_each_of_several_choices():
     masks = np.empty(2, object)
     masks[:] = [(np.array([1, 0]), np.array([0, 1, 1])), (np.array([0, 1]), np.array([1, 0, 0]))]

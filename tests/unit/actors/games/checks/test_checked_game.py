@@ -51,12 +51,23 @@ def test_a_step_that_fits_is_passed_on():
         ({"masks": None}, "masks: none, expected some"),
         ({"masks": np.ones((3, 3), np.bool_)}, "masks: shape (3, 3), expected (3, 2)"),
         ({"masks": np.ones((3, 2), np.int8)}, "masks: dtype int8, expected bool"),
+        (
+            {"masks": np.array([[True, False], [True, True], [False, False]])},
+            "masks: allows no option in copy 2, expected at least one while the game goes on",
+        ),
     ],
 )
 def test_what_does_not_fit_is_an_error_that_names_it(change, problem):
     with pytest.raises(GameError) as raised:
         CheckedGame("mine", Own(replace(GOOD, **change))).step([0] * 3)
     assert str(raised.value) == f"game mine: step: {problem}"
+
+
+def test_a_game_that_has_ended_may_allow_nothing():
+    ended = np.array([False, False, True])
+    masks = np.array([[True, False], [True, True], [False, False]])
+    assert StepCheck(SPEC, 3)(replace(GOOD, masks=masks, terminated=ended)) is None
+    assert StepCheck(SPEC, 3)(replace(GOOD, masks=masks, truncated=ended)) is None
 
 
 def test_masks_of_a_game_without_them_are_refused():
