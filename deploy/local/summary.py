@@ -181,4 +181,6 @@ def _evaluations_in_words(summary: Mapping[str, Any]) -> Iterator[str]:
             by = f" by {name}" if name else ""
             wins = f", {evaluation['wins']} of {evaluation['episodes']} games won" if "wins" in evaluation else ""
             played = f"{evaluation['mean']} over {evaluation['episodes']} games{wins}"
+            if "not_finite" in evaluation:
+                played += f"; in {evaluation['not_finite']} of them the game gave rewards that are not finite numbers"
             yield f"greedy evaluation{by}, {which}: mean return {played}"

@@ -98,4 +98,6 @@ def in_words(evaluation: Evaluation, by: str = "") -> str:
         words += f", {evaluation.wins} won"
     if evaluation.cut_off:
         words += f"; {evaluation.cut_off} games did not end and were cut off, and their copies played no further one"
+    if evaluation.not_finite:
+        words += f"; no mean, as the game gave rewards that are not finite numbers in {evaluation.not_finite} games"
     return words

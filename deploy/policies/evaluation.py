@@ -75,6 +75,11 @@ class Evaluation:
         half = student_t(self.episodes - 1) * self.std / math.sqrt(self.episodes)
         return self.mean - half, self.mean + half
 
+    @property
+    def not_finite(self) -> int:
+        """The number of games whose return is not a number, because the game gave such a reward."""
+        return int((~np.isfinite(self.returns)).sum())
+
     def to_json(self) -> dict[str, Any]:
         """The JSON object of the results. Without `wins` if the game reports none; no number in it is NaN."""
         return {
@@ -85,6 +90,7 @@ class Evaluation:
             "length_mean": _finite(float(self.lengths.mean())),
             **({} if self.wins is None else {"wins": self.wins}),
             **({"cut_off": self.cut_off} if self.cut_off else {}),
+            **({"not_finite": not_finite} if (not_finite := self.not_finite) else {}),
         }
 
 

@@ -35,12 +35,12 @@ class Group:
     curves: list[Curve]
 
     def mean(self) -> tuple[Floats, Floats, Floats]:
-        """x, mean and standard deviation [P] over the runs, as far as all of them go."""
+        """x, mean and sample standard deviation [P] over two runs or more, as far as all of them go."""
         low = max(curve.x[0] for curve in self.curves)
         high = min(curve.x[-1] for curve in self.curves)
         x = np.linspace(low, max(low, high), _POINTS)
         values = np.stack([np.interp(x, curve.x, curve.y) for curve in self.curves])
-        return x, values.mean(axis=0), values.std(axis=0)
+        return x, values.mean(axis=0), values.std(axis=0, ddof=1)
 
 
 def curve_of(lines: Sequence[Mapping[str, Any]], x: str, y: str, smooth: float = 0.0) -> Curve | None:
@@ -49,16 +49,34 @@ def curve_of(lines: Sequence[Mapping[str, Any]], x: str, y: str, smooth: float =
     Args:
         lines: in the order in which they were written.
         x: the name of what rises: steps, games or seconds.
-        y: the name of what is shown.
+        y: the name of what is shown, as in `value_of`.
         smooth: the width of the window, as a share of the curve's own width, over which y is averaged.
     """
-    points = [(line[x], line[y]) for line in lines if _is_number(line.get(x)) and _is_number(line.get(y))]
+    both = ((line.get(x), value_of(line, y)) for line in lines)
+    points = [(across, shown) for across, shown in both if _is_number(across) and _is_number(shown)]
     if len(points) < 2:
         return None
     across, values = np.array(points, np.float64).T
     order = np.argsort(across, kind="stable")
     across, values = across[order], values[order]
     return Curve(across, smoothed(across, values, smooth * (across[-1] - across[0])))
+
+
+def value_of(line: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - of JSON's types
+    """What a line of the metrics has by a name: of its own; of the game's own metrics; or `rejected.stale`, a path."""
+    for inside in (line, line.get("metrics", {})):
+        if name in inside:
+            return inside[name]
+    found: Any = line
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def names_in(line: Mapping[str, Any]) -> list[str]:
+    """The names of the numbers in a line, as `value_of` takes them."""
+    own: Mapping[str, Any] = line.get("metrics", {})
+    return [name for name in {**line, **own} if not isinstance(line.get(name), dict)]
 
 
 def smoothed(x: Floats, y: Floats, width: float) -> Floats:

@@ -73,16 +73,17 @@ def draw(path: Path, title: str, updates: Sequence[dict[str, Any]], evaluations:
     top.plot(*_points(updates, "return_mean"), color="tab:blue", label="mean return, last 100 games")
     if (evaluated := _points(evaluations, "mean"))[0]:
         top.plot(*evaluated, "o-", color="tab:red", markersize=3, linewidth=1, label="greedy evaluation")
-    top.set_title(title)
+    figure.suptitle(title)
     top.set_ylabel("return")
     top.grid(alpha=0.3)
+    shown = top.get_lines()
     if (won := _points(updates, "win_rate"))[0]:
         wins = top.twinx()
-        wins.plot(*won, color="tab:green", label="wins")
+        shown = [*shown, *wins.plot(*won, color="tab:green", label="wins")]
         wins.set_ylim(0, 1)
         wins.set_ylabel("win rate")
-        wins.legend(loc="lower right")
-    top.legend(loc="upper left")
+    # Above the axes: inside, it would cover a curve somewhere.
+    top.legend(handles=shown, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
     bottom.plot(*_points(updates, "staleness_p95"), color="tab:orange")
     bottom.set_ylabel("staleness p95\n(versions)")
     bottom.set_xlabel("trained steps")

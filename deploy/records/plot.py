@@ -33,7 +33,7 @@ _LABELS = {"return_mean": "mean return", "length_mean": "mean length", "win_rate
     "shown",
     default="return",
     show_default=True,
-    help="What is shown: return, length, wins, or any name in metrics.jsonl.",
+    help="What is shown: return, length, wins, any name in metrics.jsonl, or a metric of the game's own.",
 )
 @click.option(
     "--smooth",
@@ -52,10 +52,10 @@ _LABELS = {"return_mean": "mean return", "length_mean": "mean length", "win_rate
 def plot(*, runs: tuple[Path, ...], across: str, shown: str, smooth: float, out: Path) -> None:
     """Draw the learning curves of RUNS: runs' folders, or folders with runs in them.
 
-    Runs with the same settings but for the seed are one curve, their mean, with a band of one standard deviation, as
-    far as all of them go. Each run is a thin line. Needs broodmind[watch].
+    Runs with the same settings but for the seed are one curve, their mean, with a band of one sample standard
+    deviation, as far as all of them go. Each run is a thin line. Needs broodmind[watch].
     """
-    from .curves import curve_of, groups_of
+    from .curves import curve_of, groups_of, names_in
 
     name, found, without = _SHORT.get(shown, shown), [], []
     known: dict[str, None] = {}
@@ -63,7 +63,7 @@ def plot(*, runs: tuple[Path, ...], across: str, shown: str, smooth: float, out:
     for folder in folders:
         lines = read_lines(folder.metrics)
         curve = curve_of(lines, across, name, smooth)
-        known |= dict.fromkeys(lines[-1] if lines else {})
+        known |= dict.fromkeys(names_in(lines[-1]) if lines else ())
         if curve is None:
             without.append(str(folder.path))
         else:

@@ -13,6 +13,7 @@ from broodmind.common.errors import SpecMismatch
 from broodmind.common.policy.network import initial_params
 from broodmind.common.spec import NetworkSpec, RunSpec
 from broodmind.common.wire.weights import Pointer
+from broodmind.deploy.policies.evaluate_command import in_words
 from broodmind.deploy.policies.evaluation import Evaluation, Plan, evaluate, play, student_t
 
 GAME = GameSpec("lengths", (1,), Discrete(2), wins=True)
@@ -121,8 +122,16 @@ def test_the_figures_are_those_of_the_returns():
 
 def test_one_game_has_no_interval_and_no_number_is_nan():
     found = Evaluation(np.array([np.nan]), np.array([1])).to_json()
-    assert found == {"mean": None, "std": 0.0, "ci95": None, "episodes": 1, "length_mean": 1.0}
+    assert found == {"mean": None, "std": 0.0, "ci95": None, "episodes": 1, "length_mean": 1.0, "not_finite": 1}
     json.dumps(found, allow_nan=False)
+
+
+def test_a_mean_that_is_missing_says_why():
+    found = Evaluation(np.array([1.0, np.nan, np.inf]), np.array([1, 2, 3]))
+    assert (found.not_finite, found.to_json()["not_finite"], found.to_json()["mean"]) == (2, 2, None)
+    reason = "no mean, as the game gave rewards that are not finite numbers in 2 games"
+    assert in_words(found).endswith(reason)
+    assert reason not in in_words(Evaluation(np.array([1.0]), np.array([1])))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from broodmind.deploy.records.curves import Curve, curve_of, groups_of, smoothed
+from broodmind.deploy.records.curves import Curve, curve_of, groups_of, names_in, smoothed, value_of
 
 LINES = [{"steps": 10 * n, "seconds": n, "return_mean": float(n), "win_rate": None} for n in range(5)]
 
@@ -21,6 +21,15 @@ def test_a_curve_is_made_of_the_lines_that_have_both_numbers():
     np.testing.assert_array_equal(curve.y, [0, 1, 2, 3, 4])
     assert curve_of(LINES, "steps", "win_rate") is None
     assert curve_of(LINES[:1], "steps", "return_mean") is None
+
+
+def test_own_metrics_and_what_is_inside_others_have_names_too():
+    line = {"steps": 5, "loss": 0.5, "rejected": {"stale": 3}, "metrics": {"supply": 7.0, "loss": 9.0}}
+    names = ("steps", "loss", "supply", "metrics.supply", "rejected.stale", "rejected.nosuch", "nosuch.stale", "nosuch")
+    assert [value_of(line, name) for name in names] == [5, 0.5, 7.0, 7.0, 3, None, None, None]
+    assert names_in(line) == ["steps", "loss", "supply"]
+    curve = curve_of([{"steps": n, "metrics": {"supply": 2.0 * n}} for n in range(3)], "steps", "supply")
+    np.testing.assert_array_equal(curve.y, [0, 2, 4])
 
 
 def test_the_moving_mean_is_over_a_window_of_x():
@@ -41,7 +50,7 @@ def test_runs_that_differ_in_their_seed_alone_are_one_group():
     x, mean, deviation = first.mean()
     assert (x[0], x[-1]) == (0, 50)  # as far as both go
     np.testing.assert_allclose(mean, 2 * x)
-    np.testing.assert_allclose(deviation, x)
+    np.testing.assert_allclose(deviation, np.sqrt(2) * x)  # of the samples x and 3x
 
 
 def test_groups_are_named_by_the_game_or_the_run_where_no_setting_differs():
