@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +28,17 @@ def local_socket(run: str) -> Path:
         raise ConfigError(
             f"run: {run!r}, expected a shorter name: the path of its socket may have {_PATH_BYTES} bytes ({path})"
         )
+    return path
+
+
+def running_socket(run: str) -> Path | None:
+    """The socket's path, if a server listens there now."""
+    try:
+        path = local_socket(run)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(os.fspath(path))
+    except (ConfigError, OSError):
+        return None
     return path
 
 

@@ -14,7 +14,7 @@ from ...common.errors import ConfigError, VerifyFailed
 from ...common.server.keys import Keys
 from ...common.server.streams import Server
 from ...learner.ledger.counters import REJECTION_COUNTERS
-from ..config.effective import server_url
+from ..config.effective import server_url_of_run
 from ..config.options import with_settings
 from ..config.tree import Config
 from .invariants import judge
@@ -37,7 +37,8 @@ def verify_command(given: Given, *, as_json: bool) -> None:
 
     The run may be in progress. With --journal it is also compared with the journals of its actors.
     """
-    verify_run(server_url(given), given.get("run", Config().run), given.get("journal"), as_json=as_json)
+    run = given.get("run", Config().run)
+    verify_run(server_url_of_run(given, run), run, given.get("journal"), as_json=as_json)
 
 
 def verify_run(url: str, run: str, journal: Path | None, *, as_json: bool) -> None:

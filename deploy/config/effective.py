@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...common.actions import Box
 from ...common.errors import ConfigError
 from ...common.server.address import redacted, with_password
+from ...common.server.local_socket import running_socket
 from ...common.setting import settings_of
 from ...common.spec import RunSpec
 from ...learner.algorithms import registry
@@ -98,11 +99,16 @@ def learner_config(config: Config) -> LearnerConfig:
 
 def server_url(given: Given) -> str:
     """The server's URL with its password, for connecting. It must never be shown. Raises ConfigError."""
-    url, password = given.get("redis", DEFAULT_URL), given.get("redis_password")
-    file = given.get("redis_password_file")
-    if file is not None and (password is None or given.sources["redis_password_file"] == ""):
-        password = _first_line(file)
-    return with_password(url, password or "")
+    return with_password(given.get("redis", DEFAULT_URL), _password(given))
+
+
+def server_url_of_run(given: Given, run: str) -> str:
+    """Like `server_url`, for a command that looks at a run.
+
+    If no server was given and `broodmind up --client` runs it on this machine, it is that one's.
+    """
+    path = None if "redis" in given.values else running_socket(run)
+    return server_url(given) if path is None else with_password(f"unix://{path}", _password(given))
 
 
 def to_plain(config: Any) -> dict[str, Any]:  # noqa: ANN401 - the tree, or a group of it
@@ -118,6 +124,13 @@ def to_plain(config: Any) -> dict[str, Any]:  # noqa: ANN401 - the tree, or a gr
         elif is_dataclass(value):
             found[each.name] = to_plain(value)
     return found
+
+
+def _password(given: Given) -> str:
+    password, file = given.get("redis_password"), given.get("redis_password_file")
+    if file is not None and (password is None or given.sources["redis_password_file"] == ""):
+        password = _first_line(file)
+    return password or ""
 
 
 def _of_steps(given: Given, algo: str) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def run_locally(given: Given, began_ms: int, goes_on: Callable[[RunFolder], bool
             embedded = stack.enter_context(EmbeddedServer(place, folder.path if place else None))
             url = embedded.url
             if place is not None:
-                continue_from_kept(embedded, keys)
+                continue_from_kept(embedded, keys, config.checkpointing.checkpoint_dir or folder.checkpoints)
                 stack.callback(keep, embedded, keys)  # whatever comes: nobody else has it any more
         else:
             _check_free(url, keys)

@@ -10,7 +10,7 @@ import click
 
 from ...common.errors import ConfigError, WireError
 from ...common.server.keys import Keys
-from ..config.effective import server_url
+from ..config.effective import server_url_of_run
 from ..config.options import with_settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,11 @@ def export(given: Given, *, checkpoint: Path | None, to: Path, layout: Layout | 
         raise ConfigError(
             f"export: --run {run or 'none'} and --checkpoint {checkpoint or 'none'}, expected exactly one of the two"
         )
-    stored, spec = read_checkpoint(policy_file(checkpoint)) if checkpoint else _of_run(server_url(given), str(run))
+    stored, spec = (
+        read_checkpoint(policy_file(checkpoint))
+        if checkpoint
+        else _of_run(server_url_of_run(given, str(run)), str(run))
+    )
     layout = layout or ("bot" if _fits_the_bot(spec) else "params")
     write_npz(to, bot_arrays(stored, spec) if layout == "bot" else params_arrays(stored, spec))
     click.echo(f"epoch {stored.head.epoch}, version {stored.head.version} written to {to}, layout {layout}", err=True)

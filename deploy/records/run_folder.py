@@ -126,6 +126,12 @@ def checkpoints_in(folder: Path) -> list[Path]:
     return sorted(folder.glob(_CHECKPOINTS))
 
 
+def head_of(checkpoint: Path) -> tuple[int, int]:
+    """Epoch and version of a checkpoint, as its name has them."""
+    _, epoch, version = checkpoint.stem.split("-")
+    return int(epoch), int(version)
+
+
 def policy_file(path: Path, version: str | int | None = None) -> Path:
     """The file that a path stands for: itself, or a checkpoint in it. Raises ConfigError."""
     if not path.is_dir():
@@ -181,4 +187,4 @@ def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _version(path: Path) -> str:
-    return str(int(path.stem.rpartition("-")[2]))
+    return str(head_of(path)[1])

@@ -20,7 +20,8 @@ from support.servers import PATIENCE_S, wait_until
 from broodmind import BroodmindError, load
 from broodmind.common.server.keys import Keys
 from broodmind.common.server.streams import Server
-from broodmind.deploy.local.embedded_server import KEPT_DATA
+from broodmind.deploy.local.embedded_server import KEPT_DATA, EmbeddedServer
+from broodmind.deploy.local.kept_data import continue_from_kept, keep
 from broodmind.deploy.records.run_folder import RunFolder, read_lines
 
 COMMANDS = Path(sys.executable).parent  # as installed: their own folder is where Python looks first
@@ -174,6 +175,8 @@ with connect(run="corridor", game=SPEC) as agent:
     options = ("--eval-share", "0", "--batch-wait", "600")
     up = start(UP, *options, "--batch-steps", "10000")
     subprocess.run([sys.executable, "-c", bot], cwd=folder, timeout=2 * PATIENCE_S, check=True)
+    for command in ("status --run corridor", "verify --run corridor"):  # which find the server by the run's name
+        subprocess.run([COMMANDS / "broodmind", *shlex.split(command)], timeout=PATIENCE_S, check=True)
     up.send_signal(signal.SIGINT)
     ended(up, code=130)
     # Its own configuration starts it again.
@@ -191,6 +194,27 @@ with connect(run="corridor", game=SPEC) as agent:
     assert not (folder / "runs" / "corridor" / KEPT_DATA).exists()  # it would be out of date after a crash
     up.send_signal(signal.SIGINT)
     ended(up, code=130)
+
+
+def test_data_that_was_kept_is_not_used_if_the_run_was_trained_elsewhere_since(tmp_path, caplog):
+    keys, checkpoints = Keys("corridor"), tmp_path / "checkpoints"
+    with EmbeddedServer(data=tmp_path) as embedded:
+        embedded.wait_until_up()
+        server = Server(embedded.url)
+        server.call("HSET", keys.head, "epoch", 1, "version", 7)
+        server.close()
+        keep(embedded, keys)
+    checkpoints.mkdir()
+    for version, used in ((7, True), (8, False)):
+        (checkpoints / f"checkpoint-0001-{version:09}.msgpack").touch()
+        data = (tmp_path / KEPT_DATA).read_bytes()
+        with EmbeddedServer(data=tmp_path) as embedded:
+            continue_from_kept(embedded, keys, checkpoints)
+            server = Server(embedded.url)
+            assert (server.call("EXISTS", keys.head) == 1) is used
+            server.close()
+        (tmp_path / KEPT_DATA).write_bytes(data)  # it was removed
+    assert [record.getMessage() for record in caplog.records if "older than the newest checkpoint" in record.message]
 
 
 def test_the_game_is_offered_by_the_bot_where_none_was_given(folder, start, redis):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,15 @@ from broodmind.common.actions import Box, Discrete
 from broodmind.common.errors import ConfigError
 from broodmind.common.server.address import read_address
 from broodmind.common.spec import GameSpec
-from broodmind.deploy.config.effective import effective, for_local_run, learner_config, run_spec, server_url, to_plain
+from broodmind.deploy.config.effective import (
+    effective,
+    for_local_run,
+    learner_config,
+    run_spec,
+    server_url,
+    server_url_of_run,
+    to_plain,
+)
 from broodmind.deploy.config.given import Given, of_values
 
 CARDS, ARM = GameSpec("cards", (3,), Discrete(2)), GameSpec("arm", (3,), Box((-1.0,), (1.0,)))
@@ -159,3 +168,12 @@ class TestServerUrl:
     def test_a_missing_password_file_is_an_error(self, tmp_path):
         with pytest.raises(ConfigError, match=r"redis_password_file: .*expected a file that can be read"):
             server_url(of_values({"redis_password_file": tmp_path / "absent"}, ""))
+
+    def test_a_run_of_up_client_on_this_machine_is_found_unless_a_server_is_given(self, monkeypatch):
+        sockets = {"corridor": Path("/tmp/corridor.sock")}
+        monkeypatch.setattr("broodmind.deploy.config.effective.running_socket", sockets.get)
+        assert server_url_of_run(Given(), "corridor") == "unix:///tmp/corridor.sock"
+        assert server_url_of_run(Given(), "another") == "redis://127.0.0.1:6379"
+        assert server_url_of_run(of_values({"redis": "redis://h"}, ""), "corridor") == "redis://h"
+        found = read_address(server_url_of_run(of_values({"redis_password": "p/w"}, ""), "corridor"))
+        assert (found.place, found.password) == ("/tmp/corridor.sock", "p/w")
