@@ -13,7 +13,7 @@ import secrets
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from ...common.server.keys import check_name
 from ...common.server.local_socket import default_url
 from ..games.observation_fit import fitted_spec
 from ..policies.evaluation_share import is_evaluation
-from ..policies.policy_follower import BEST, PolicyFollower, Version
+from ..policies.policy_follower import PolicyFollower, Version
 from ..transport.actor_names import host_name, process_name
 from ..transport.delivery import Delivery
 from ..transport.send_queue import Limits
@@ -41,6 +41,7 @@ from .overflow import NOTHING, Unsent, hint, is_ahead
 from .packing import PackLimit
 from .sender_thread import SenderThread
 from .spool import Spool, first_free
+from .validation import check_actions, check_playing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,11 +51,10 @@ if TYPE_CHECKING:
     from ...common.spec import GameSpec, RunSpec
     from ..inference.batched_inference import Action
     from ..policies.policy_source import ConnectionState, PolicySource
+    from .validation import UpdatePolicy
 
 _log = Log("client")
 _names = itertools.count()
-
-UpdatePolicy = Literal["episode", "step"]
 
 _EXIT_S = 2.0  # how long a process that exits may go on sending
 _POLL_S = 0.01
@@ -149,8 +149,8 @@ def connect(
     """
     if isinstance(actions, int):
         actions = Discrete(actions)
-    _check_game(game, actions)
-    _check_playing(update_policy, version, seed, greedy=greedy, learn=learn)
+    check_actions(game, actions)
+    check_playing(update_policy, version, seed, greedy=greedy, learn=learn)
     if not learn and (spool_dir is not None or journal is not None):
         raise ConfigError("spool_dir, journal: given with learn=False, expected none: nothing is sent")
     name, spool = _name_and_spool(name, run, spool_dir)
@@ -169,28 +169,6 @@ def connect(
     )
     agent.start()
     return agent
-
-
-def _check_game(game: GameSpec | None, actions: ActionSpace | None) -> None:
-    """Raise ConfigError for an action space that is not the game's."""
-    if game is not None and actions not in {None, game.actions}:
-        raise ConfigError(f"actions: {actions}, expected {game.actions} as the game has, or none")
-
-
-def _check_playing(
-    update_policy: UpdatePolicy, version: Version, seed: int | None, *, greedy: bool, learn: bool
-) -> None:
-    """Raise ConfigError for invalid arguments, and for those that an agent whose games are trained on cannot have."""
-    if update_policy not in get_args(UpdatePolicy):
-        raise ConfigError(f"update_policy: {update_policy!r}, expected one of {', '.join(get_args(UpdatePolicy))}")
-    if seed is not None and seed < 0:
-        raise ConfigError(f"seed: {seed}, expected at least 0")
-    if learn and greedy:
-        raise ConfigError("greedy: true with learn, expected learn=False: what is trained on must be drawn")
-    if learn and version is not None:
-        raise ConfigError(f"version: {version!r} with learn, expected learn=False: games for training need the newest")
-    if not (version is None or version == BEST or (type(version) is int and version > 0)):
-        raise ConfigError(f"version: {version!r}, expected {BEST!r}, the number of a version, or None for the newest")
 
 
 def _name_and_spool(name: str | None, run: str, spool_dir: str | Path | None) -> tuple[str, Spool | None]:

@@ -60,15 +60,23 @@ class ErrorPolicy:
     """Decides whether a mistake in the calling code raises an error or is only logged.
 
     It raises an error until one game with a policy has ended, because a mistake in a bot's code shows in its first
-    game. A bot that has played a whole game must not crash in a later one.
+    game, and in that one also after its end. A bot that has played a whole game must not crash in a later one.
     """
 
     def __init__(self) -> None:
-        self.strict = True
+        self._first: object = None  # the first game with a policy that has ended
 
-    def raise_or_log(self, message: str) -> None:
+    def game_ended(self, game: object) -> None:
+        """A game with a policy has ended as it should."""
+        self._first = self._first or game
+
+    def is_strict(self, game: object = None) -> bool:
+        """Whether a mistake raises an error that was made in this game, or in none."""
+        return self._first is None or self._first is game
+
+    def raise_or_log(self, message: str, game: object = None) -> None:
         """Raise ConfigError with this message, or log the message."""
-        if self.strict:
+        if self.is_strict(game):
             raise ConfigError(message)
         _log.warning("mistake in the calling code", error=message)
 
@@ -158,6 +166,9 @@ class Episode:
         Returns:
             A request for `run_inference`; or the action, if the policy is not asked.
         """
+        if self.over:
+            self._report(ConfigError("act: called after the end of the game, expected a new episode"))
+            return self._fall_back(observation, mask)
         self._steps += 1
         policy = self._policy
         if policy is None:
@@ -166,8 +177,6 @@ class Episode:
             policy = self._policy = self._take_up(policy, self._newest())
         game, fit = policy.spec.game, policy.spec.rollout.observation_fit
         try:
-            if self.over:
-                raise ConfigError("act: called after the end of the game, expected a new episode")  # noqa: TRY301
             valid_observation = validate_observation(observation, game.observation_shape, fit, game.observation_dtype)
             valid_mask = validate_mask(mask, game)
         except ConfigError as error:
@@ -225,7 +234,7 @@ class Episode:
             if name not in self._metrics and len(self._metrics) == NAMES_MAX:
                 raise ConfigError(f"metric {name}: one more name, expected at most {NAMES_MAX} in a game")  # noqa: TRY301
         except ConfigError as error:
-            self._error_policy.raise_or_log(str(error))
+            self._error_policy.raise_or_log(str(error), self)
             return
         total = self._metrics.setdefault(name, [0.0, 0])
         total[0] += amount
@@ -260,7 +269,7 @@ class Episode:
         if self._policy is None:
             self._close(outcome, self._unusable)
             return
-        self._error_policy.strict = False
+        self._error_policy.game_ended(self)
         self._finish(outcome, final)
 
     def abort(self, reason: str) -> None:
@@ -328,9 +337,10 @@ class Episode:
         return FallbackAction(self._fallback(observation, mask))
 
     def _report(self, error: ConfigError) -> None:
-        """Raise or log a mistake in the calling code, and exclude the episode's data from training."""
-        self._error_policy.raise_or_log(str(error))
-        self._make_unusable(str(error))
+        """Raise or log a mistake in the calling code, and exclude the data of an episode that goes on from training."""
+        self._error_policy.raise_or_log(str(error), self)
+        if not self.over:
+            self._make_unusable(str(error))
 
     def _make_unusable(self, reason: str) -> None:
         if not self._unusable:

@@ -1,23 +1,52 @@
-"""Checks of what a game hands in. A mistake in the calling code is a ConfigError, an unusable number is not."""
+"""Checks of the arguments of `connect`, and of what a game hands in.
+
+A mistake in the calling code is a ConfigError, an unusable number is not.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from ...common.errors import BroodmindError, ConfigError, WireError
 from ..games.observation_fit import fit_states
+from ..policies.policy_follower import BEST, Version
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from ...common.actions import ActionSpace
     from ...common.spec import GameSpec, ObservationDtype, ObservationFit
+
+UpdatePolicy = Literal["episode", "step"]
 
 
 class UnusableValue(BroodmindError):
     """A number from the game that cannot be trained on; the episode's data is not used, and the game goes on."""
+
+
+def check_actions(game: GameSpec | None, actions: ActionSpace | None) -> None:
+    """Raise ConfigError for an action space that is not the game's."""
+    if game is not None and actions not in {None, game.actions}:
+        raise ConfigError(f"actions: {actions}, expected {game.actions} as the game has, or none")
+
+
+def check_playing(
+    update_policy: UpdatePolicy, version: Version, seed: int | None, *, greedy: bool, learn: bool
+) -> None:
+    """Raise ConfigError for invalid arguments, and for those that an agent whose games are trained on cannot have."""
+    if update_policy not in get_args(UpdatePolicy):
+        raise ConfigError(f"update_policy: {update_policy!r}, expected one of {', '.join(get_args(UpdatePolicy))}")
+    if seed is not None and seed < 0:
+        raise ConfigError(f"seed: {seed}, expected at least 0")
+    if learn and greedy:
+        raise ConfigError("greedy: true with learn, expected learn=False: what is trained on must be drawn")
+    if learn and version is not None:
+        raise ConfigError(f"version: {version!r} with learn, expected learn=False: games for training need the newest")
+    if not (version is None or version == BEST or (type(version) is int and version > 0)):
+        raise ConfigError(f"version: {version!r}, expected {BEST!r}, the number of a version, or None for the newest")
 
 
 def validate_observation(

@@ -47,7 +47,7 @@ class Table:
         self.policy = policy_of(spec) if spec else None
         self.error_policy = ErrorPolicy()
         if not strict:
-            self.error_policy.strict = False
+            self.error_policy.game_ended("an earlier one")
 
     def begin(self, seed=5, rng=None, newest=None, **labels):
         rng = rng or np.random.default_rng(seed)
@@ -354,7 +354,7 @@ def test_a_game_without_a_policy_is_played_by_the_fallback_and_not_trained_on():
         total_reward=1.0,
         trained_on=False,
     )
-    assert table.error_policy.strict
+    assert table.error_policy.is_strict()
 
 
 def test_a_game_without_an_action_is_not_trained_on():
@@ -535,15 +535,22 @@ def test_a_calling_error_in_a_later_game_only_excludes_it_from_training(mistake,
 @pytest.mark.parametrize("late", [lambda game: game.act(SEEN), lambda game: game.end("loss")])
 def test_calls_after_the_end_of_an_episode_are_errors(late):
     table = Table(run_spec())
-    for _ in range(2):
-        episode = table.begin()
+    first, second = table.begin(), table.begin()
+    for episode in (first, second):
         episode.act(SEEN)
         episode.end("win")
-        late(episode)  # not the first game any more
-    assert [ended.record.outcome for ended in table.left] == ["win", "win"]
-    table.error_policy.strict = True
-    with pytest.raises(ConfigError, match="end of the game"):
-        late(episode)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="end of the game"):
+            late(first)
+        late(second)  # not the first game any more
+    assert [(ended.record.outcome, ended.record.steps) for ended in table.left] == [("win", 1), ("win", 1)]
+
+
+def test_an_act_after_the_end_of_a_game_without_a_policy_is_an_error_too():
+    episode = Table().begin()
+    episode.end("win")
+    with pytest.raises(ConfigError, match="act: called after the end of the game"):
+        episode.act(SEEN)
 
 
 # The game's own metrics.
