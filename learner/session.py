@@ -10,7 +10,7 @@ from ..common.errors import ConfigError
 from ..common.process.clock import Every, monotonic_s
 from ..common.process.log import Log
 from ..common.server.keys import Keys
-from ..common.server.server_clock import MEASURE_EVERY_S, ServerClock
+from ..common.server.server_clock import ServerClock
 from ..common.server.streams import Script, Server
 from ..common.wire.weights import digest
 from .commit.commit_thread import CommitThread
@@ -73,7 +73,7 @@ class Session:
         recorder: Recorder | None = None,
     ) -> None:
         self.lease, self.last_known = lease, last_known
-        self.clock, self._clock_due = ServerClock(), Every(MEASURE_EVERY_S)
+        self.clock = ServerClock()
         self.state = RunState(run, spec, config, self.clock)
         self.batcher = self.state.new_batcher()
         self.commit_thread = CommitThread(Server(url), Keys(run), lease, last_known)
@@ -149,8 +149,7 @@ class Session:
         """Take in the next entry, if there is one. Train and commit if there are enough entries for an update."""
         self._lease_keeper.check()
         self.commit_thread.look()
-        if self._clock_due.due():
-            self.clock.measure(self._server.call)
+        self.clock.keep(self._server.call)
         entry = self.ingest.take(_TAKE_S)
         if entry is not None and entry.processed_solo:
             self._commit_solo(entry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,8 @@ if TYPE_CHECKING:
 _log = Log("actor")
 
 # First and longest wait for an entry in the versions stream. A new version ends the wait, but a commit may make room
-# without publishing one. The waits get longer, because a thousand actors with short waits would keep the server busy.
+# without publishing one. The waits for room get longer, because a thousand actors with short waits would keep the
+# server busy; who waits for a version waits the longest time at once.
 _WAIT_S = (0.05, 0.4)
 _RECONNECT_S = (0.05, 2.0)  # first and longest wait between attempts after a broken connection
 _ENTRIES_WITHOUT_DEMAND = 2
@@ -153,15 +153,18 @@ class BlockingActorConnection:
 
     def wait_for_room(self, stop: Stop) -> None:
         """Wait until the learner's demand leaves room for as much as was pushed last. Nobody waits in lock step."""
-        if not self.spec.rollout.lock_step:
-            credit = self._credit
-            self._wait(
-                lambda: not credit.allows(self._connection.unconsumed, self._usual), stop, lambda: credit.longest_wait_s
-            )
+        if self.spec.rollout.lock_step:
+            return
+        credit, waits = self._credit, Backoff(*_WAIT_S)
+        self._wait(
+            lambda: not credit.allows(self._connection.unconsumed, self._usual),
+            lambda: min(waits.next_s(), credit.longest_wait_s),
+            stop,
+        )
 
     def wait_for_newer(self, pointer: Pointer, stop: Stop) -> None:
         """Wait until the newest version is another one than this."""
-        self._wait(lambda: self.latest in {None, pointer}, stop)
+        self._wait(lambda: self.latest in {None, pointer}, lambda: _WAIT_S[1], stop)
 
     def exchange(self, stop: Stop, *, wait_s: float = 0.0) -> None:
         """Make one round trip. If it fails, try again until it succeeds.
@@ -202,11 +205,10 @@ class BlockingActorConnection:
             for part in ([fragment] if fragment.played_with is None else split_for_batch(fragment, batch_steps))
         ]
 
-    def _wait(self, blocked: Callable[[], bool], stop: Stop, longest_s: Callable[[], float] = lambda: math.inf) -> None:
+    def _wait(self, blocked: Callable[[], bool], wait_s: Callable[[], float], stop: Stop) -> None:
         self._state = "waiting"
-        waits = Backoff(*_WAIT_S)
         while not stop.requested and blocked():
-            self.exchange(stop, wait_s=min(waits.next_s(), longest_s()))
+            self.exchange(stop, wait_s=wait_s())
         self._state = "playing"
 
     def _round_trip(self, wait_s: float = 0.0) -> None:

@@ -16,7 +16,7 @@ from ...common.errors import BroodmindError, NameTaken, RedisUnreachable
 from ...common.process.clock import Every, monotonic_s
 from ...common.process.log import Log
 from ...common.server.keys import Keys, check_name
-from ...common.server.server_clock import MEASURE_EVERY_S, ServerClock
+from ...common.server.server_clock import ServerClock
 from ...common.server.streams import NotNow, Server, ServerFull
 from ...common.spec import RunSpec
 from ...common.wire.demand import Demand
@@ -98,7 +98,7 @@ class ActorConnection:
         self._incarnation, self._nonce = 0, secrets.token_hex(4)
         self._steps, self._games, self._began_s = 0, 0, monotonic_s()
         self._heartbeat_due = Every(heartbeat_s)
-        self._server_clock, self._clock_due = server_clock or ServerClock(), Every(MEASURE_EVERY_S)
+        self._server_clock = server_clock or ServerClock()
         self._status = ActorStatus("starting")  # as of the last round trip
         self.versions = StoredVersions(self._keys, self._server, self._call, self._beat)
         self._comes_back = comes_back
@@ -149,7 +149,7 @@ class ActorConnection:
             The previous incarnation, or 0 if the name is new.
         """
         before, ours = take_incarnation(self._call, self._keys.incarnation(self.actor), self._nonce)
-        self._measure_clock()
+        self._server_clock.keep(self._call)
         self._incarnation = self._delivery.begin(ours)
         self._close_journal()
         if self._journals is not None:
@@ -175,7 +175,7 @@ class ActorConnection:
             NameTaken: another process adds entries under this name. Call `enter` before the next attempt.
         """
         self._status = status
-        self._measure_clock()
+        self._server_clock.keep(self._call)
         self._send_again()
         for entry in self._delivery.number(most, most_bytes):
             self._steps += entry.header.steps
@@ -241,12 +241,8 @@ class ActorConnection:
             return self._server.replies(commands)
         except BaseException:
             self._delivery.connection_lost()  # `Server` closes it, whatever was raised
-            self._clock_due = Every(MEASURE_EVERY_S)  # the next server may have another clock
+            self._server_clock.doubt()
             raise
-
-    def _measure_clock(self) -> None:
-        if self._clock_due.due():
-            self._server_clock.measure(self._call)
 
     def _command(self, entry: Entry) -> tuple[Argument, ...]:
         return entry.command(self._stream, self._server_clock.offset_ms, entry.overflow)

@@ -5,11 +5,12 @@ Clocks of different machines differ. By its own clock an actor that is a day beh
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RedisDenied
-from ..process.clock import now_ms
+from ..process.clock import monotonic_s, now_ms
 from ..process.log import Log
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 _log = Log("clock")
 
-MEASURE_EVERY_S = 5.0
+# A round trip of its own each: of a thousand actors in lock step, one every 5 s took a twentieth of the time.
+_FIRST_EVERY_S, _FIRST = 5.0, 4
+_EVERY_S = 30.0
 SKEW_MAX_MS = 5000  # more is worth a warning
 _MEASUREMENTS = 8  # of these the one with the shortest round trip counts
 _RESOLUTION_MS = 1
@@ -35,6 +38,8 @@ class ServerClock:
         self._local_ms = local_ms or now_ms
         self._measured: deque[tuple[int, int]] = deque(maxlen=_MEASUREMENTS)  # round trip, and what it says
         self._warned = self._denied = False
+        self._count, self._due_s = 0, -math.inf
+        self._apart_ms = 0.0  # this machine's clock minus its monotonic one, as of the last measurement
         self.offset_ms = 0  # the server's clock minus this machine's; 0 before it is measured
 
     def now_ms(self) -> int:
@@ -45,6 +50,19 @@ class ServerClock:
     def skew_ms(self) -> int:
         """By how much this machine's clock is ahead of the server's."""
         return -self.offset_ms
+
+    def keep(self, call: Callable[..., Any]) -> None:
+        """Measure if it is time to, or if this machine's clock was set since. `call` is as in `measure`."""
+        if monotonic_s() < self._due_s and abs(self._apart() - self._apart_ms) <= _DRIFT_MS:
+            return
+        self.measure(call)
+        self._count += 1
+        self._due_s = monotonic_s() + (_FIRST_EVERY_S if self._count < _FIRST else _EVERY_S)
+        self._apart_ms = self._apart()
+
+    def doubt(self) -> None:
+        """Let it be measured next time: the next server may have another clock."""
+        self._count, self._due_s = 0, -math.inf
 
     def measure(self, call: Callable[..., Any]) -> None:
         """Ask for the time, in a round trip of its own.
@@ -82,6 +100,9 @@ class ServerClock:
         self._measured.append((round_trip_ms, offset_ms))
         _, self.offset_ms = self._best()
         self._warn()
+
+    def _apart(self) -> float:
+        return self._local_ms() - 1000 * monotonic_s()
 
     def _best(self) -> tuple[int, int]:
         """Of the measurements with the shortest round trip, the newest."""

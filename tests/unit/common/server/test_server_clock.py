@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.fake_clock import FakeClock
 
 from broodmind.common.errors import RedisDenied, RedisUnreachable
 from broodmind.common.process.clock import now_ms
@@ -91,3 +92,26 @@ def test_a_lost_connection_is_the_callers():
 
     with pytest.raises(RedisUnreachable):
         ServerClock().measure(broken)
+
+
+def test_it_is_measured_now_and_then_and_at_once_where_a_clock_may_be_another(monkeypatch):
+    monotonic, set_ms = FakeClock(), 0
+    monkeypatch.setattr("broodmind.common.server.server_clock.monotonic_s", monotonic)
+    clock, asked = ServerClock(lambda: NOW + round(1000 * monotonic.now_s) + set_ms), []
+
+    def call(_):
+        asked.append(monotonic.now_s)
+        return [b"%d" % (NOW // 1000), b"0"]
+
+    def until(seconds):
+        while monotonic.now_s < seconds:
+            clock.keep(call)
+            monotonic.now_s += 0.5
+
+    until(100)
+    assert asked == [0, 5, 10, 15, 45, 75]
+    set_ms = 3_600_000  # this machine's clock
+    until(101)
+    clock.doubt()  # another server
+    until(110)
+    assert asked[6:] == [100, 101, 106]
