@@ -11,7 +11,15 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from ...common.errors import ConfigError, GameError, NothingTrained, ProcessFailed, RedisDenied, SpecMismatch
+from ...common.errors import (
+    BroodmindError,
+    ConfigError,
+    GameError,
+    NothingTrained,
+    ProcessFailed,
+    RedisDenied,
+    SpecMismatch,
+)
 from ...common.process.backoff import Backoff
 from ...common.process.clock import Every, monotonic_s
 from ...common.process.log import Log
@@ -28,9 +36,8 @@ _RESTART_S = (0.5, 30.0)  # first and longest pause before a restart
 _HEALTHY_S = 30.0
 _MAX_FAILURES = 5  # failures in a row after which a slot is paused or given up
 # These errors would occur again after a restart. 2 is a usage error.
-_FATAL_EXIT_CODES = {
-    *(2, ConfigError.exit_code, RedisDenied.exit_code, SpecMismatch.exit_code, NothingTrained.exit_code)
-}
+_FATAL = {error.exit_code: error for error in (ConfigError, RedisDenied, SpecMismatch, NothingTrained)}
+_FATAL_EXIT_CODES = {2, *_FATAL}
 _TOLD = "broodmind: "  # how a process begins its last line, in which it says why it ends
 _PLACE = re.compile(r"\(([^()]+:\d+)[^()]*\)$")  # file and line in a game's code, at the end of a GameError
 _WARN_EVERY_S = 30.0  # the same warning of several processes
@@ -53,7 +60,7 @@ class Slot:
     attempt: ChildProcess | None = None
     next_s: float = 0.0  # the earliest time of the next attempt
     place: str = ""  # where in the game's code the last attempt failed
-    given_up: ProcessFailed | None = None  # set when the slot will not be started again
+    given_up: BroodmindError | None = None  # set when the slot will not be started again
 
     @property
     def exit_code(self) -> int | None:
@@ -93,8 +100,9 @@ class Supervisor:
         """Start the processes that are due, kill those over a limit, and schedule the restart of those that ended.
 
         Raises:
-            ProcessFailed: if an essential slot failed too often in a row, or with an error that a restart cannot
-                repair; `exit_code` is the child's. With `pause_s`: only if all of them failed with such an error.
+            ConfigError, RedisDenied, SpecMismatch, NothingTrained: if an essential slot ended with this error, which a
+                restart cannot repair. With `pause_s`: only if all of them did.
+            ProcessFailed: if an essential slot failed too often in a row; `exit_code` is the child's.
         """
         for slot in self.slots:
             attempt = slot.attempt
@@ -174,8 +182,7 @@ class Supervisor:
         fatal = last.exit_code in _FATAL_EXIT_CODES
         too_often = slot.failures >= _MAX_FAILURES or (slot.failures > 1 and place != "" and place == before)
         if fatal or (too_often and self._pause_s is None):
-            error = ProcessFailed(_why_failed(slot, last, told))
-            error.exit_code = last.exit_code or ProcessFailed.exit_code
+            error = _error(last.exit_code, _why_failed(slot, last, told), own_words=bool(told))
             if self._pause_s is None and slot.essential:
                 raise error
             slot.given_up = error
@@ -193,6 +200,15 @@ class Supervisor:
                 **{"name": slot.name, "reason": told or last.reason, "pause_s": round(pause_s, 2), **log},
             )
         slot.next_s = monotonic_s() + pause_s
+
+
+def _error(exit_code: int | None, why: str, *, own_words: bool) -> BroodmindError:
+    """The error that ended a process: its own, if it said so and a restart would end with it again."""
+    if own_words and exit_code in _FATAL:
+        return _FATAL[exit_code](why)
+    error = ProcessFailed(why)
+    error.exit_code = exit_code or ProcessFailed.exit_code
+    return error
 
 
 def wait_all(supervisor: Supervisor, requested: Callable[[], bool], poll_s: float = 0.1) -> None:

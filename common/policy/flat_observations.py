@@ -36,15 +36,17 @@ def flatten(
         for each observation, but for images, which it does not scale.
 
     Raises:
-        ValueError: naming the part, if an array has another shape or an option's number is out of range.
+        ValueError: naming the part, if an array has another shape, or an option's number is no whole one or too large.
     """
     flat = np.empty((rows, sum(part.features for part in parts)), dtype)
     at = 0
     for part in parts:
         columns = flat[:, at : at + part.features]
         at += part.features
-        values = np.asarray(_at_path(observations, part))
+        values = np.asarray(at_path(observations, part))
         if values.shape != (rows, *part.shape):
+            if values.shape[1:] == part.shape:
+                raise ValueError(f"{part.name}: {len(values)} of them, expected {rows} as of the others")
             raise ValueError(f"{part.name}: shape {values.shape[1:]}, expected {part.shape}")
         values = values.reshape(rows, -1)
         if part.kind == "one_hot":
@@ -57,6 +59,8 @@ def flatten(
 
 
 def _fill_one_hot(columns: NDArray[Any], values: NDArray[Any], part: ObservationPart) -> None:
+    if values.dtype.kind not in "biu":
+        raise ValueError(f"{part.name}: {values.dtype}, expected whole numbers")
     start, sizes, first = _options(part)
     options = values - start
     if options.min(initial=0) < 0 or (options >= sizes).any():
@@ -74,7 +78,8 @@ def _options(part: ObservationPart) -> tuple[NDArray[np.int64], NDArray[np.int64
     return np.array(part.start, np.int64), sizes, np.cumsum(sizes) - sizes
 
 
-def _at_path(observations: Any, part: ObservationPart) -> Any:  # noqa: ANN401 - dicts and tuples of arrays
+def at_path(observations: Any, part: ObservationPart) -> Any:  # noqa: ANN401 - dicts and tuples of arrays
+    """A part of observations. Raises ValueError, naming it, if it is missing."""
     for key in part.path:
         try:
             observations = observations[key]

@@ -9,7 +9,7 @@ import numpy as np
 from ...common.actions import Box, Discrete
 from ...common.errors import ConfigError
 from ...common.policy.distributions import distribution, scaled_to_bounds
-from ...common.policy.flat_observations import flatten
+from ...common.policy.flat_observations import at_path, flatten
 from ...common.policy.network import LOG_STD, policy_outputs, prepare, value_outputs
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ class Policy:
         single = found.shape == shape
         if not single and found.shape[1:] != shape:
             raise ConfigError(
-                f"observation: shape {found.shape}, expected {shape} for {self.game.name}, "
-                f"or (B, {', '.join(map(str, shape))})"
+                f"observation: shape {found.shape}, expected {shape} for {self.game.name}, or {_batch_of(shape)}"
             )
         with np.errstate(over="ignore"):
             observations = found.astype(dtype, copy=False)
@@ -136,14 +135,19 @@ class Policy:
     def _of_parts(self, raw: Any) -> tuple[NDArray[Any], bool]:  # noqa: ANN401 - dicts and tuples of arrays
         parts = self.game.observation_parts
         try:
-            first = np.asarray(_at(raw, parts[0].path))
-            single = first.shape == parts[0].shape
+            first, shape = np.asarray(at_path(raw, parts[0])), parts[0].shape
+            if first.ndim not in {len(shape), len(shape) + 1}:
+                raise ConfigError(
+                    f"observation of {self.game.name}: {parts[0].name}: shape {first.shape}, expected {shape}, or "
+                    f"{_batch_of(shape)}"
+                )
+            single = first.ndim == len(shape)
             batch = _batched(raw) if single else raw
             rows = 1 if single else len(first)
             with np.errstate(over="ignore"):
                 observations = flatten(parts, batch, rows, self.game.observation_dtype)
         except (ValueError, TypeError, LookupError) as error:
-            raise ConfigError(f"observation: {error}, expected one of {self.game.name}") from error
+            raise ConfigError(f"observation of {self.game.name}: {error}") from error
         return self._finite(observations.reshape(rows, *self.game.observation_shape)), single
 
     def _finite(self, observations: NDArray[Any]) -> NDArray[Any]:
@@ -193,7 +197,6 @@ def _batched(raw: Any) -> Any:  # noqa: ANN401 - dicts and tuples of arrays
     return np.asarray(raw)[None]
 
 
-def _at(raw: Any, path: tuple[str | int, ...]) -> Any:  # noqa: ANN401 - dicts and tuples of arrays
-    for key in path:
-        raw = raw[key]
-    return raw
+def _batch_of(shape: tuple[int, ...]) -> str:
+    """The shape of a batch, in words."""
+    return f"({', '.join(['B', *map(str, shape)])}{'' if shape else ','})"

@@ -244,8 +244,9 @@ def test_errors_of_a_game_in_other_places_do_not(supervise, slot, records):
 def test_what_a_process_said_last_is_told_without_its_name_and_with_its_log(supervise, slot, tmp_path):
     log = tmp_path / "log"
     code = "    print('broodmind: game: no such', file=sys.stderr)\n    sys.exit({code})"
-    for number, message in ((ConfigError.exit_code, "^game: no such$"), (9, rf"^game: no such \(log: {log}\)$")):
-        with pytest.raises(ProcessFailed, match=message):
+    fatal = (ConfigError, ConfigError.exit_code, "^game: no such$")
+    for error, number, message in (fatal, (ProcessFailed, 9, rf"^game: no such \(log: {log}\)$")):
+        with pytest.raises(error, match=message):
             polled(supervise([slot(code.format(code=number), log=log)], restart_s=(0.01, 0.01)), lambda: False)
 
 

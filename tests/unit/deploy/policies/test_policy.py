@@ -195,9 +195,13 @@ def test_an_observation_of_several_parts_is_taken_in_the_games_own_form():
     for wrong, line in (
         ({**samples[0], "kind": 0}, "kind: 0, expected 1 to 3"),
         ({**samples[0], "place": np.zeros(3)}, r"place: shape \(3,\), expected \(2,\)"),
-        ({"kind": 1}, "missing from the observation"),
+        ({**samples[0], "more": ()}, "more.*: missing from the observation"),
+        ({**samples[0], "kind": np.ones((2, 2))}, r"kind: shape \(2, 2\), expected \(\), or \(B,\)"),
+        ({**samples[0], "kind": 1.0}, "kind: float64, expected whole numbers"),
+        ({**batch, "kind": np.ones(3, int)}, "more.*: 20 of them, expected 3 as of the others"),
+        ({"place": np.zeros(2)}, "kind: missing from the observation"),
     ):
-        with pytest.raises(BroodmindError, match=f"observation: .*{line}"):
+        with pytest.raises(BroodmindError, match=f"^observation of toy: {line}$"):
             policy.act(wrong)
 
 
