@@ -107,10 +107,11 @@ class Table:
 
 
 @contextmanager
-def laid(server, run, folder):
+def laid(server, run, folder, batch_steps=32):
     table = Table(server, run, folder)
     line = replaced(documented("docs/starcraft2.md", "broodmind learner"), table.names)
-    line = replaced(line, {"--batch-steps 2048": "--batch-steps 32", "--max-staleness 16": "--max-staleness 100"})
+    replacements = {"--batch-steps 2048": f"--batch-steps {batch_steps}", "--max-staleness 16": "--max-staleness 100"}
+    line = replaced(line, replacements)
     with running(*line.split()[1:]):
         wait_until(lambda: table.redis.call("EXISTS", table.keys.latest))
         yield table
@@ -158,6 +159,16 @@ def test_whole_games_are_played_recorded_and_trained_on(either_table):
         sum(line["outcome"] == "win" for line in lines) / sum(line["outcome"] in PLAYED for line in lines)
     )
     table.check_nothing_is_left()
+
+
+def test_the_batches_of_a_single_actor_are_as_large_as_was_asked_for(valkey, run, tmp_path):
+    """Each game is a process of its own, and much shorter than a batch."""
+    with laid(valkey, run, tmp_path, batch_steps=256) as table, table.actors():
+        wait_until(lambda: table.counters()["version"] == 2)
+        head = table.counters()
+    assert head["games"] >= 4
+    assert (head["updates"], head["short_batches"]) == (1, 0)
+    assert 256 <= head["steps"] <= 256 * 9 / 8 + head["steps"] / head["games"]
 
 
 def test_a_game_whose_process_dies_is_recorded_as_crashed_and_restarted(either_table, tmp_path):
