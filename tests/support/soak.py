@@ -24,6 +24,7 @@ from broodmind.deploy.audit.verify import verify
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
     from pathlib import Path
 
     from support.durable import DurableServer
@@ -43,6 +44,26 @@ ACCIDENTS = {
     "kill learner and server": 3,
     "kill actor and server": 3,
 }
+
+
+def lost_beyond_replay(acknowledged_ms: int, journal_ms: Sequence[int], crashes_ms: Sequence[tuple[int, int]]) -> bool:
+    """Whether crashes can have lost an entry for good.
+
+    Args:
+        acknowledged_ms: when it was acknowledged first.
+        journal_ms: when each entry of its actor was.
+        crashes_ms: when the server ended and was started again, each time.
+    """
+    sent_ms = acknowledged_ms
+    for crashed_ms, back_ms in crashes_ms:
+        # A reply from before the crash may be read and written to the journal after it, but before the next start.
+        if not crashed_ms - _LOST_MS <= sent_ms <= back_ms:
+            continue
+        later_ms = [each for each in journal_ms if each > back_ms]
+        if not later_ms:
+            return True
+        sent_ms = later_ms[0]  # it was sent again before any new one, and the next crash may lose it again
+    return False
 
 
 @dataclass
@@ -241,12 +262,8 @@ class Soak:
         """
         incarnation, _, _ = violation.id.partition("-")
         lines = (self.folder / f"{violation.actor}@{incarnation}.journal").read_text().split("\n")[:-1]
-        last_ms = int(lines[-1].split(" ")[3])
-        return any(
-            # A reply from before the crash may be read and written to the journal after it, but before the next start.
-            crashed_ms - _LOST_MS <= violation.acknowledged_ms <= back_ms and last_ms <= back_ms
-            for crashed_ms, back_ms in self.crashes_ms
-        )
+        journal_ms = [int(line.split(" ")[3]) for line in lines]
+        return lost_beyond_replay(violation.acknowledged_ms, journal_ms, self.crashes_ms)
 
     def _mislabelled(self) -> list[str]:
         """Entries whose verdict is not that of what their actor sent.
