@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from support.fake_clock import FakeClock
 
-from broodmind.learner.metrics.stale_actors import IN_A_ROW, StaleActors
+from broodmind.learner.metrics.stale_actors import FOR_S, IN_A_ROW, StaleActors
 
 STALE = [("slow", True)]
 FAST = [("fast", False)] * 50
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """Each look at it, and so each commit, is a while later."""
+    found = FakeClock(look_s=FOR_S)
+    monkeypatch.setattr("broodmind.learner.metrics.stale_actors.monotonic_s", found)
+    return found
 
 
 def after(*commits, actors=("slow", "fast")):
@@ -33,7 +42,8 @@ def test_an_entry_that_is_trained_on_ends_it(last):
 
 def test_an_actor_that_is_not_read_any_more_is_forgotten():
     found = StaleActors()
-    found.add(STALE * IN_A_ROW, ["slow"], 6)
+    for _ in range(IN_A_ROW):
+        found.add(STALE, ["slow"], 6)
     assert found.warning
     found.add([], ["fast"], 6)
     assert not found.warning
@@ -41,10 +51,16 @@ def test_an_actor_that_is_not_read_any_more_is_forgotten():
 
 def test_a_few_are_named_and_the_others_counted():
     names = [f"a{number}" for number in range(5)]
-    warning = after([(name, True) for name in names for _ in range(IN_A_ROW)], actors=names)
+    warning = after(*[[(name, True) for name in names]] * IN_A_ROW, actors=names)
     assert warning.startswith("nothing of actor a0, a1, a2 and of 2 more is trained on")
 
 
 def test_it_is_logged_once_each_time_that_it_begins(caplog):
     after(*[STALE] * (IN_A_ROW + 3), [("slow", False)], *[STALE] * IN_A_ROW)
     assert len(caplog.records) == 2
+
+
+def test_many_at_once_are_no_reason_yet():
+    """As after a crash, when actors send again what they have."""
+    assert after(STALE * 1000) == ""
+    assert after(STALE * 1000, STALE) != ""
