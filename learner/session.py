@@ -278,6 +278,7 @@ class Session:
             self._open_epoch(snapshot.head, self.last_known.next_epoch(snapshot.head))
         else:
             self.last_known.loaded(snapshot)
+            write_gauges(self._server, self._keys, self.lease, self.state.resumed())
 
     def _seed(self) -> None:
         """Fill an empty Redis: from memory, from a checkpoint, or with a new run."""

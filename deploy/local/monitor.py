@@ -37,6 +37,7 @@ class Seen:
 
     memory: PeakMemory = field(default_factory=PeakMemory)
     steps_before: int | None = None  # trained before this start; None until the learner has reported it
+    ended_ms: int = 0  # when training was over, or a stop was requested
 
 
 def follow(
@@ -88,6 +89,7 @@ def follow(
                     if not goes_on():
                         stop.request()
             time.sleep(_POLL_S)
+        seen.ended_ms = now_ms()
         progress.note("stopping" if stop.requested else "training is over")
     return seen
 

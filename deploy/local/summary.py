@@ -66,22 +66,24 @@ def latest_policy(server: Server, keys: Keys) -> tuple[Policy, RunSpec]:
 def summarise(view: RunView, began_ms: int, seen: Seen, evaluation: FinalEvaluation | None) -> dict[str, Any]:
     """Make the summary of a run that has ended.
 
-    `seconds` is the time from `began_ms` until the run was solved, or else until its last commit. `env_steps` counts
-    all steps that the run was trained on, `steps_per_second` only those since `began_ms`. `evaluation` is the first of
-    the last version's evaluations; if there are several, `evaluations` has all of them by name. `evaluation_best` and
-    `evaluations_best` are the best version's, in the same games. Both are None where nobody could play the game.
+    `seconds` is the time from `began_ms` until the run was solved, or else until it was over or was stopped.
+    `env_steps` counts all steps that the run was trained on, `steps_per_second` only those since `began_ms`.
+    `evaluation` is the first of the last version's evaluations; if there are several, `evaluations` has all of them by
+    name. `evaluation_best` and `evaluations_best` are the best version's, in the same games. Both are None where nobody
+    could play the game.
     """
     head, stats = view.head, view.stats
     solved_ms = int(stats.get("solved_ms", 0))
     solved = solved_ms >= began_ms  # and not before this start, if the run was continued
-    seconds = ((solved_ms if solved else int(stats["updated_ms"])) - began_ms) / 1000
+    seconds = ((solved_ms if solved else seen.ended_ms) - began_ms) / 1000
     steps, peak_mb = int(head["steps"]), seen.memory.peak_mb
+    before = steps if seen.steps_before is None else seen.steps_before  # it ended before the learner had reported it
     summary = {
         "solved": solved,
         "seconds": round(seconds, 2),
         "env_steps": steps,
-        "resumed_steps": seen.steps_before or 0,
-        "steps_per_second": round((steps - (seen.steps_before or 0)) / max(seconds, 1e-3)),
+        "resumed_steps": before,
+        "steps_per_second": round((steps - before) / max(seconds, 1e-3)),
         "games": int(head["games"]),
         "epoch": int(head["epoch"]),
         "version": int(head["version"]),
@@ -116,11 +118,16 @@ def conclude(summary: dict[str, Any], given: Given, config: Config, folder: RunF
 
     complete = finite({**summary, **about_run(given, config, folder)})
     summary.update(complete)
+    write_summary(folder, summary)
+    report(summary, draw_run(folder, f"{config.game}, run {config.run}"), folder)
+
+
+def write_summary(folder: RunFolder, summary: Mapping[str, Any]) -> None:
+    """Write how a start ended to its run's folder. Where that fails there is a warning."""
     try:
         folder.summary.write_text(json.dumps(summary, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as error:
         _log.warning("summary not written", file=folder.summary, error=error)
-    report(summary, draw_run(folder, f"{config.game}, run {config.run}"), folder)
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401 - of JSON's types

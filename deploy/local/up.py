@@ -116,8 +116,27 @@ def run_locally(given: Given, began_ms: int, goes_on: Callable[[RunFolder], bool
     config = effective(given)
     _check_game(config.game)
     url = server_url(given) if "redis" in given.values else None
-    keys, folder = Keys(config.run), RunFolder(config.record.out or new_folder(config.run))
+    folder = RunFolder(config.record.out or new_folder(config.run))
     check_folder(folder, config)
+    try:
+        return _run_in(folder, given, config, url, began_ms, goes_on)
+    except BroodmindError as error:
+        from .summary import write_summary
+
+        write_summary(folder, {"error": str(error), "exit_code": error.exit_code})
+        raise
+
+
+def _run_in(
+    folder: RunFolder,
+    given: Given,
+    config: Config,
+    url: str | None,
+    began_ms: int,
+    goes_on: Callable[[RunFolder], bool],
+) -> LocalRunEnd:
+    """As `run_locally`, in a folder that is the run's."""
+    keys = Keys(config.run)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
         embedded, place = None, _place(given, config, folder.path) if url is None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from ...common.errors import ConfigError
@@ -43,7 +44,7 @@ class EvaluationsFile:
             seconds: of all starts of the run together.
             best: the run's state with that version, and the run's spec; None if it is not the best.
         """
-        line = {**evaluation, "seconds": round(seconds, 3)}
+        line = {**evaluation, "time": round(time.time(), 3), "seconds": round(seconds, 3)}
         try:
             with self._folder.evaluations.open("ab") as file:
                 file.write(json.dumps(line, allow_nan=False).encode() + b"\n")

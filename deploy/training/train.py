@@ -14,13 +14,12 @@ from ..config.given import COMMAND_LINE, Given, of_values
 from ..config.tree import Config, entries
 from ..local.up import run_locally
 from ..recording.tail import Tail
+from ..records.run_folder import RunFolder, last_line
 from .callable_games import game_name
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping
-
-    from ..records.run_folder import RunFolder
 
     Callback = Callable[[dict[str, Any]], Any]
 
@@ -87,9 +86,12 @@ def train(
     if out is not None:
         given = given.having(out=Path(out))
     tails: dict[Path, Tail] = {}
+    newest = last_line(RunFolder(Path(out)).metrics) if out is not None else {}
+    before = (newest.get("epoch", 0), newest.get("version", 0))  # of a run that is continued
 
     def goes_on(folder: RunFolder) -> bool:
         lines = tails.setdefault(folder.path, Tail(folder.metrics)).read(_LINE_BYTES) if callback else []
+        lines = [line for line in lines if (line["epoch"], line["version"]) > before]
         return all(callback(line) is not False for line in lines) if callback else True
 
     end = run_locally(given, now_ms(), goes_on)

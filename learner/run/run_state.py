@@ -138,6 +138,10 @@ class RunState:
         """The update that the last commit is of, for the run's record; see `RunStatistics.update`."""
         return self._statistics.update(self.head, self.counters, metrics)
 
+    def resumed(self) -> dict[str, Argument]:
+        """The fields of `stats` by which is seen that a learner goes on, before its first commit."""
+        return self._statistics.resumed()
+
     def gauges(self, actors: int) -> dict[str, Argument]:
         """The fields of `stats` that commits write only now and then, as of the last commit."""
         return self._statistics.gauges(actors, self._more_gauges, self._best)

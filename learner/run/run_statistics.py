@@ -86,6 +86,10 @@ class RunStatistics:
             stats["solved_ms"] = now_ms()
         return stats
 
+    def resumed(self) -> dict[str, Argument]:
+        """The fields that are another learner's until the first commit."""
+        return {"updated_ms": now_ms(), "resumed_steps": self._steps_before, "steps_per_second": 0}
+
     def gauges(
         self, actors: int, more: Mapping[str, Argument] | None = None, best: BestVersion | None = None
     ) -> dict[str, Argument]:

@@ -196,6 +196,22 @@ with connect(run="corridor", game=SPEC) as agent:
     ended(up, code=130)
 
 
+def test_a_start_without_a_bot_says_what_was_trained_before_and_how_long_it_ran(start, redis):
+    bot, up = start(BOT), start(UP, *SMALL)
+    trained(redis, 1000)
+    bot.kill()
+    bot.communicate()
+    up.send_signal(signal.SIGINT)
+    ended(up, code=130)
+    printed, shown = ended(start(UP, *SMALL, "--max-seconds", "1", "--json"))
+    summary = last_json(printed)
+    assert summary["resumed_steps"] == summary["env_steps"] > 1000
+    assert summary["steps_per_second"] == 0
+    assert 1 <= summary["seconds"] < PATIENCE_S
+    assert f"resumed after {summary['env_steps']:,} steps" in shown
+    assert f"ended after {summary['seconds']} s" in shown
+
+
 def test_data_that_was_kept_is_not_used_if_the_run_was_trained_elsewhere_since(tmp_path, caplog):
     keys, checkpoints = Keys("corridor"), tmp_path / "checkpoints"
     with EmbeddedServer(data=tmp_path) as embedded:

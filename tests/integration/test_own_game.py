@@ -202,6 +202,8 @@ def test_an_error_of_the_game_is_shown_with_its_place_and_not_retried_five_times
     assert result.stderr.strip().splitlines()[-1] == f"broodmind: {told} (log: out/actor-000.log)"
     assert result.stderr.count(told) == 2  # at the first failure, and at the end
     assert (folder / "out" / "actor-000.log").read_text().count("Traceback") == 2
+    ended = json.loads((folder / "out" / "summary.json").read_text())
+    assert (told in ended["error"], ended["exit_code"]) == (True, GameError.exit_code)
 
 
 def test_a_run_whose_play_is_all_rejected_ends_with_an_error_that_names_the_field(up):

@@ -89,7 +89,12 @@ def test_a_callback_stops_the_run_and_it_is_continued_in_its_folder(tmp_path):
     (run,) = ended
     assert run.interrupted
     assert lines[-1]["version"] >= 4
-    again = broodmind.train("TinyZerg", {**SMALL, "max_steps": run.summary["env_steps"] + 3000}, out=tmp_path / "run")
+    versions = []
+    more = {**SMALL, "max_steps": run.summary["env_steps"] + 3000}
+    again = broodmind.train(
+        "TinyZerg", more, out=tmp_path / "run", callback=lambda line: versions.append(line["version"])
+    )
+    assert versions[0] > lines[-1]["version"]  # the new lines alone
     assert again.summary["resumed_steps"] == run.summary["env_steps"]
     assert not again.interrupted
     assert broodmind.load(again.path).game.name == "TinyZerg"
