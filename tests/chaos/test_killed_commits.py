@@ -19,7 +19,7 @@ from broodmind.learner.persistence.checkpoints import Checkpoints
 def state(redis, keys):
     """All that a commit changes; of the streams what is in them, as reading them changes who has read it.
 
-    What the statistics say of streams that nobody reads is written between commits.
+    What the statistics say of streams that nobody reads, and of a learner that goes on, is written between commits.
     """
     found = everything(redis, keys)
     own = (keys.heartbeat("a"), keys.incarnation("a"), keys.trajectories("a"))
@@ -33,7 +33,9 @@ def state(redis, keys):
     )  # the roster is written between commits
     kept = {key: value for key, value in found.items() if key.decode() not in passing and b":staged:" not in key}
     fields = redis.call("HGETALL", keys.stats)
-    stats = {name: value for name, value in zip(fields[::2], fields[1::2], strict=True) if b"unread" not in name}
+    between = (b"updated_ms", b"resumed_steps", b"steps_per_second")
+    every = zip(fields[::2], fields[1::2], strict=True)
+    stats = {name: value for name, value in every if b"unread" not in name and name not in between}
     return kept | {b"stats": stats, b"stream": redis.call("XRANGE", keys.trajectories("a"), "-", "+")}
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks.checked_game import nothing_legal
 from .observation_space import MASK
 
 if TYPE_CHECKING:
@@ -37,13 +38,6 @@ def masks_of(source: dict[str, Any], actions: ActionSpace, ended: NDArray[np.boo
     # At a game's end some environments give a mask of zeros, or no mask. All actions are then marked as legal: the
     # action of that step is ignored anyway.
     return masks | np.repeat(nothing, actions.sizes, axis=1)
-
-
-def nothing_legal(stuck: NDArray[np.bool_]) -> str:
-    """What is wrong with the first mask that allows no option of a choice; `stuck` [N, choices] is where."""
-    copy, choice = np.argwhere(stuck)[0].tolist()
-    of = f" of choice {choice}" if stuck.shape[1] > 1 else ""
-    return f"allows no option{of} in copy {copy}, expected at least one while the game goes on"
 
 
 def _one_array(raw: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:  # noqa: ANN401 - as the environment gave it

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....common.errors import GameError
-from ..adapter.action_masks import nothing_legal
 from .game_errors import game_code, told_by_game
 
 if TYPE_CHECKING:
@@ -119,3 +118,10 @@ class StepCheck:
             return _NOWHERE
         goes_on = ~(step.terminated | step.truncated)
         return goes_on[:, None] & ~np.logical_or.reduceat(step.masks, self._choices, axis=1)
+
+
+def nothing_legal(stuck: NDArray[np.bool_]) -> str:
+    """What is wrong with the first mask that allows no option of a choice; `stuck` [N, choices] is where."""
+    copy, choice = np.argwhere(stuck)[0].tolist()
+    of = f" of choice {choice}" if stuck.shape[1] > 1 else ""
+    return f"allows no option{of} in copy {copy}, expected at least one while the game goes on"
