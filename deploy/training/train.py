@@ -86,7 +86,8 @@ def train(
     if out is not None:
         given = given.having(out=Path(out))
     tails: dict[Path, Tail] = {}
-    newest = last_line(RunFolder(Path(out)).metrics) if out is not None else {}
+    continued = given.get("out")
+    newest = last_line(RunFolder(continued).metrics) if continued is not None else {}
     before = (newest.get("epoch", 0), newest.get("version", 0))  # of a run that is continued
 
     def goes_on(folder: RunFolder) -> bool:

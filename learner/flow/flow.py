@@ -27,7 +27,7 @@ _PATIENCE_S = (0.1, 5.0)  # least and most
 _FIRST_RESPONSE_S = 1.0  # as long as none has been seen
 _RESPONSES = 15
 # How much more the next newcomers are trusted to deliver after one that did, and how much less after one that was idle.
-# After a dozen that were idle, a hundred more of their kind lower nobody's share.
+# After two dozen that were idle, a hundred more of their kind lower nobody's share.
 _TRUST_GAINED, _TRUST_LEFT = 0.25, 0.75
 _AHEAD_MAX = 64.0
 _FIRST_ACTORS = 8  # as many may begin before the learner has seen how many they are

@@ -53,14 +53,14 @@ def run(tmp_path):
 
 
 def test_the_commands_work(run):
-    for line in (
+    lines = (
         documented("README.md", "broodmind up --game my_module:make_env"),
         documented("README.md", "broodmind up --game FrozenLake-v1"),
         documented("README.md", "broodmind check-game"),
         *all_documented("docs/games.md", "broodmind up"),
         *all_documented("docs/self_play.md", "broodmind up"),
-    ):
-        run(line)
+    )
+    assert all(run(line) is not None for line in lines)  # and each ends with code 0
 
 
 def test_the_report_of_a_check_is_that_of_the_page(run):

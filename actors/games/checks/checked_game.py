@@ -77,9 +77,8 @@ class StepCheck:
         self._observations = (num_envs, *spec.observation_shape)
         self._column = (num_envs,)
         self._masks = (num_envs, sum(spec.actions.sizes))
-        self._choices = (
-            np.cumsum([0, *spec.actions.sizes[:-1]]) if spec.masked else None
-        )  # where each one's options begin
+        # Where the options of each choice begin; None without masks.
+        self._choices = np.cumsum([0, *spec.actions.sizes[:-1]]) if spec.masked else None
 
     def __call__(self, step: Step) -> str | None:
         """The field that does not fit, its value and what is expected; None if all fits."""

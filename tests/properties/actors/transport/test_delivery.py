@@ -246,9 +246,15 @@ class OneActor(RuleBasedStateMachine):
 @pytest.mark.parametrize("spooled", [False, True])
 def test_each_entry_arrives_once_or_is_dropped_and_counted(spooled):
     """The machine asserts what holds. What its runs meet is drawn, so the test below shows what they can meet."""
-    run_state_machine_as_test(
-        lambda: OneActor(spooled=spooled), settings=settings(max_examples=100, stateful_step_count=25)
-    )
+    machines = []
+
+    def start():
+        machines.append(OneActor(spooled=spooled))
+        return machines[-1]
+
+    run_state_machine_as_test(start, settings=settings(max_examples=100, stateful_step_count=25))
+    assert len(machines) >= 100
+    assert not any(machine.delivery.queued for machine in machines)  # each was drained
 
 
 @pytest.mark.parametrize("spooled", [False, True])
