@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -52,7 +53,7 @@ def run(tmp_path):
     return run
 
 
-def test_the_commands_work(run):
+def test_the_commands_work(run, tmp_path):
     lines = (
         documented("README.md", "broodmind up --game my_module:make_env"),
         documented("README.md", "broodmind up --game FrozenLake-v1"),
@@ -60,7 +61,11 @@ def test_the_commands_work(run):
         *all_documented("docs/games.md", "broodmind up"),
         *all_documented("docs/self_play.md", "broodmind up"),
     )
-    assert all(run(line) is not None for line in lines)  # and each ends with code 0
+    for line in lines:
+        run(line)
+    ended = [json.loads(path.read_text()) for path in tmp_path.rglob("summary.json")]
+    assert len(ended) == sum(line.startswith("broodmind up ") for line in lines)
+    assert all(each["evaluation"]["episodes"] == 1 for each in ended)
 
 
 def test_the_report_of_a_check_is_that_of_the_page(run):
