@@ -92,6 +92,16 @@ class IntakeConfig:
             auto="any name",
         ),
     ] = None
+    wait_for_actors: Annotated[
+        int,
+        Setting(
+            "Begin only once so many actors are there, so that none of them misses the first batches. With lock_step "
+            "and as many actors as a batch has trajectories from, a seed reproduces the run in whatever order they "
+            "come.",
+            ge=0,
+            command_defaults=(("up", "0; with lock_step all of its actors"),),
+        ),
+    ] = 0
     trim_unread: Annotated[
         bool,
         Setting(

@@ -28,6 +28,7 @@ from .persistence.archive_writer import Archive, archived
 from .persistence.checkpoints import Checkpoints
 from .persistence.run_snapshot import RunSnapshot, committed_on, load_snapshot
 from .persistence.run_spec import agree_on_spec, store_configuration
+from .roster.arrival import wait_for_actors
 from .run.run_state import RunState
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Session:
             warm_start: the parameters that a new run starts with; None: random ones.
 
         Returns:
-            False if a stop was requested while another learner held the lease.
+            False if a stop was requested while another learner held the lease, or before enough actors were there.
         """
         if not self.prepare(stop, warm_start, keep_lease=True):
             return False
@@ -133,6 +134,9 @@ class Session:
             store_configuration(self._server, self._keys, self._config.record)
         # Before a version: who finds one and no demand would send more than is trained on before it is stale.
         self.ingest.reader.publish_demand()
+        if first and not self._enough_actors(stop):
+            self.lease.release(self._server)
+            return False
         snapshot = load_snapshot(self._server, self._keys)
         if first and warm_start is not None:
             self._start_from(warm_start, snapshot)
@@ -249,6 +253,16 @@ class Session:
         if self._archive is not None:
             self._archive.close()
         self._server.close()
+
+    def _enough_actors(self, stop: Stop) -> bool:
+        """Wait for as many actors as the run shall begin with: before its first version, without which none plays."""
+
+        def follow() -> frozenset[str]:
+            self.ingest.reader.follow_roster()
+            return self.ingest.actors
+
+        count = self._config.intake.wait_for_actors
+        return wait_for_actors(count, follow, self._server, self._keys, stop, self._lease_keeper.check)
 
     def _start_from(self, warm_start: WarmStart, snapshot: RunSnapshot | None) -> None:
         """Start a new run from a file.

@@ -76,7 +76,9 @@ def for_local_run(given: Given) -> Given:
     if not config.rollout.lock_step:
         return given
     # In lock step a batch is one trajectory from each actor.
-    return given.defaulting(batch_steps=config.actors.actors * config.actors.envs * config.rollout.fragment_length)
+    actors = config.actors.actors
+    batch_steps = actors * config.actors.envs * config.rollout.fragment_length
+    return given.defaulting(batch_steps=batch_steps, wait_for_actors=actors)
 
 
 def run_spec(config: Config, game: GameSpec) -> RunSpec:

@@ -39,7 +39,7 @@ def test_self_play_in_lock_step_is_reproducible_bit_for_bit(each_server, run):
     def play(server, name, seed):
         keys, batch = Keys(name), ("--fragment-length", "16", "--batch-steps", "128")
         with closing(server.connect()) as redis:
-            lock_step_run(redis, server, name, *batch, "--seed", seed, "--max-steps", "6000", game="ConnectFour")
+            lock_step_run(server, name, *batch, "--seed", seed, "--max-steps", "6000", game="ConnectFour")
             return redis.call("GET", keys.weights(1, int(hash_of(redis, keys.head)["version"])))
 
     one, another = each_server

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -164,20 +164,24 @@ def running(*arguments: str, **options):
             raise
 
 
-def lock_step_run(redis, server, run: str, *options: str, game: str = "TinyZerg") -> None:
-    """Run a learner and two actors in lock step until the learner ends. `options` must set its goal.
+def lock_step_run(server, run: str, *options: str, game: str = "TinyZerg", names: tuple[str, ...] = ("a", "b")) -> None:
+    """Run a learner and two actors in lock step until the learner ends.
 
-    Both actors have sent their first fragment before the learner begins to train. Otherwise it might train after a
-    while on the fragments of one actor while the other one is still starting.
+    Args:
+        server: real.
+        run: its name.
+        options: of the learner; they must set its goal.
+        game: its name.
+        names: the actors begin in this order, the second one after the learner has admitted the first.
     """
     keys, common = Keys(run), ("--redis", server.url, "--run", run)
-    learner = ("learner", *common, "--game", game, "--lock-step", "--max-staleness", "0", *options)
-    with running(*learner):
-        wait_until(lambda: redis.call("EXISTS", keys.latest))
-    with running("actors", *common, "--game", game, "--actors", "2", "--envs", "4", "--name", "a"):
-        wait_until(lambda: all(redis.call("XLEN", keys.trajectories(actor)) for actor in ("a-000", "a-001")))
-        process = broodmind(*learner)
-        _, shown = process.communicate(timeout=WHOLE_RUN_S)
+    actors = [("actors", *common, "--game", game, "--envs", "4", "--name", name) for name in names]
+    learner = ("learner", *common, "--game", game, "--lock-step", "--max-staleness", "0", "--wait-for-actors", "2")
+    with closing(server.connect()) as redis, running(*actors[0]):
+        process = broodmind(*learner, *options)
+        wait_until(lambda: redis.call("HLEN", keys.roster))
+        with running(*actors[1]):
+            _, shown = process.communicate(timeout=WHOLE_RUN_S)
     assert process.returncode == 0, shown
 
 

@@ -50,7 +50,7 @@ def test_a_run_in_lock_step_is_the_same_with_an_evaluator_bit_for_bit(each_serve
     def play(server, name):
         keys, batch = Keys(name), ("--fragment-length", "16", "--batch-steps", "128")
         with closing(server.connect()) as redis:
-            lock_step_run(redis, server, name, *batch, "--seed", "5", "--max-steps", "3000")
+            lock_step_run(server, name, *batch, "--seed", "5", "--max-steps", "3000")
             return redis.call("GET", keys.weights(1, counters(redis, keys)["version"]))
 
     alone = play(each_server[0], f"{run}-1")
