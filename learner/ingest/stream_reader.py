@@ -183,8 +183,11 @@ class StreamReader:
         return self.reads.look(streams) if streams else ()
 
     def _due(self) -> dict[str, str]:
-        """The streams to be looked at now, each with the id after which it is read."""
-        due = self.roster.due()
+        """The streams to be looked at now, each with the id after which it is read.
+
+        Without those of which it is known that they wait for a read of their own: that may take long.
+        """
+        due = {actor: after for actor, after in self.roster.due().items() if actor not in self._large}
         if self._useless.exhausted(starving=self.queue.waited_for):
             due = {actor: after for actor, after in due.items() if not self._useless.expected_of(actor, large=False)}
         return {self._keys.trajectories(actor): after for actor, after in due.items()}

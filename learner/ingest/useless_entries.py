@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..ledger.counters import Rejection
 
-SHARE = 1 / 16  # of the time
+SHARE = 1 / 32  # of the time
 AT_ONCE_S = 0.05  # after a while without such entries
 BYTES_PER_S = 1e8  # of large ones, on the server and here: half of what was measured
 ENTRY_S = 1.5e-4  # of each: to read, reject and commit it
