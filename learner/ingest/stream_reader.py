@@ -19,6 +19,7 @@ from ..roster.roster import Roster
 from .entry_decoder import EntryDecoder, oversize_entry, poison_entry
 from .fenced_read import Wanted, read_large
 from .handover_queue import HandoverQueue
+from .memory_watch import MemoryWatch
 from .quarantine import Quarantine
 from .useless_entries import USELESS, UselessEntries
 
@@ -86,7 +87,7 @@ class StreamReader:
         self.roster = Roster(server, keys, lease, admits, trim_unread=trim_unread)
         self.quarantine = Quarantine(server, keys, lease, after_death=after_death)
         self.standstill = StandstillWatch(server, keys, lock_step=spec.rollout.lock_step)
-        self._useless = UselessEntries()
+        self._useless, self._memory = UselessEntries(), MemoryWatch(server)
         self._seen: Sequence[Unread] = ()  # there was this to read at the last look, and it was not asked for yet
         self._large: dict[str, Unread] = {}  # actor to its stream, where that holds more than one read may bring
         self._waiting: set[str] = set()  # streams for which the last read had no room
@@ -188,7 +189,7 @@ class StreamReader:
         Without those of which it is known that they wait for a read of their own: that may take long.
         """
         due = {actor: after for actor, after in self.roster.due().items() if actor not in self._large}
-        if self._useless.exhausted(starving=self.queue.waited_for):
+        if self._useless_wait():
             due = {actor: after for actor, after in due.items() if not self._useless.expected_of(actor, large=False)}
         return {self._keys.trajectories(actor): after for actor, after in due.items()}
 
@@ -204,13 +205,13 @@ class StreamReader:
         wanted: list[Wanted] = []
         left, waiting = BYTES_PER_READ, self._waiting
         self._waiting = set()
-        exhausted = self._useless.exhausted(starving=self.queue.waited_for)
+        useless_wait = self._useless_wait()
         for each in sorted(unread, key=lambda each: each.stream not in waiting):
             actor = self._keys.actor_of(each.stream)
             position = self.roster.position(actor)
             if each.entries < 0:
                 self._join_again(actor)
-            elif position is None or (exhausted and self._useless.expected_of(actor, large=False)):
+            elif position is None or (useless_wait and self._useless.expected_of(actor, large=False)):
                 continue
             elif not 0 <= each.stream_bytes <= BYTES_PER_READ:
                 self._large[actor] = each
@@ -221,10 +222,14 @@ class StreamReader:
                 wanted.append(Wanted(each.stream, position, min(max(each.entries, 1), ENTRIES_PER_READ)))
         return wanted
 
+    def _useless_wait(self) -> bool:
+        """Whether what is expected to be of no use is not read now. On a full server it is in the others' way."""
+        return self._useless.exhausted(starving=self.queue.waited_for) and not self._memory.almost_full
+
     def _read_large(self) -> bool:
         """Read some entries of one stream that holds more than one read may bring."""
         actors = iter(self._large)
-        if self._useless.exhausted(starving=self.queue.waited_for):
+        if self._useless_wait():
             actors = (each for each in actors if not self._useless.expected_of(each, large=True))
         actor = next(actors, None)
         if actor is None:

@@ -1,7 +1,7 @@
 """Limits how much of the time goes into entries that are of no use, by the actors that they come from.
 
 An entry of 50 MB that is none takes the server a tenth of a second and the learner as long. An actor that adds such
-entries, or thousands of small ones, is read less, unless there is nothing else to read: the server may be full of them.
+entries, or thousands of small ones, is read less, unless there is nothing else to read.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from broodmind.learner.config import IntakeConfig, LeaseConfig
 from broodmind.learner.flow.flow import Flow
 from broodmind.learner.ingest.entry_decoder import ENTRY_BYTES_MAX
 from broodmind.learner.ingest.fenced_read import FencedReads
+from broodmind.learner.ingest.memory_watch import MemoryWatch
 from broodmind.learner.ingest.stream_reader import BYTES_PER_READ, StreamReader
 from broodmind.learner.ingest.useless_entries import BYTES_PER_S, SHARE
 
@@ -119,6 +120,28 @@ def test_large_entries_of_no_use_get_their_share_of_the_time_and_all_of_it_where
     assert large <= 2 + (time.monotonic() - began_s) * SHARE * BYTES_PER_S / size
     wait_until(lambda: (reader.read(), taken(reader, seen)) and len(seen) == 41 + len(evil))
     assert sum(each.rejected is None for each in seen) == 41
+    reader.close()
+    redis.close()
+
+
+def test_on_an_almost_full_server_large_entries_of_no_use_do_not_wait(server, keys, monkeypatch):
+    monkeypatch.setattr(MemoryWatch, "almost_full", True)
+    redis, lease = server.connect(), Lease(keys, 60_000)
+    lease.acquire(redis, NEVER, 0)
+    evil = [f"evil-{number:03}" for number in range(6)]
+    for actor in evil:
+        push(redis, keys, actor, ["x", b"\0" * (BYTES_PER_READ + 1)])
+    reader = StreamReader(
+        *(server.connect(), FencedReads(server.connect(), keys, lease), keys, lease, SPEC, lambda _: None, 10**9),
+        Flow(IntakeConfig()),
+    )
+    reader.follow_roster()
+    seen = []
+    for number in range(1, 201):  # useful ones all the time: it does not starve
+        push(redis, keys, "good", entry("good"), first=number)
+        reader.follow_roster()
+        wait_until(lambda: (reader.read(), taken(reader, seen)) and count(seen, "good") >= number)  # noqa: B023
+    assert len(seen) - count(seen, "good") == len(evil)
     reader.close()
     redis.close()
 
