@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .arguments import finite_numbers, whole_number, whole_numbers
 from .errors import ConfigError
 
 Dtype = Literal["<i4", "<f4"]
@@ -18,6 +19,7 @@ class Discrete:
 
     def __post_init__(self) -> None:
         """Check that there are at least two actions."""
+        object.__setattr__(self, "n", whole_number("n of Discrete", self.n))
         if self.n < 2:
             raise ConfigError(f"actions: {self.n}, expected at least 2")
 
@@ -50,8 +52,7 @@ class MultiDiscrete:
 
     def __post_init__(self) -> None:
         """Check that each choice has at least two options."""
-        if not self.sizes or min(self.sizes) < 2:
-            raise ConfigError(f"actions: {self.sizes}, expected at least 2 options for each choice")
+        object.__setattr__(self, "sizes", whole_numbers("sizes of MultiDiscrete", self.sizes, 2))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -82,11 +83,13 @@ class Box:
 
     def __post_init__(self) -> None:
         """Check that the bounds are finite, and each `low` is below its `high`."""
-        if not self.low or len(self.low) != len(self.high):
+        for name in ("low", "high"):
+            object.__setattr__(self, name, finite_numbers(f"{name} of Box", getattr(self, name)))
+        if len(self.low) != len(self.high):
             raise ConfigError(f"actions: {len(self.low)} and {len(self.high)} bounds, expected as many of each")
         for low, high in zip(self.low, self.high, strict=True):
-            if not -float("inf") < low < high < float("inf"):
-                raise ConfigError(f"actions: bounds {low} to {high}, expected finite ones, the lower first")
+            if not low < high:
+                raise ConfigError(f"actions: bounds {low} to {high}, expected the lower first")
 
     @property
     def sizes(self) -> tuple[int, ...]:

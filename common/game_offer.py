@@ -70,14 +70,11 @@ def game_from_table(raw: Mapping[str, Any]) -> GameSpec:
 def _actions(raw: object) -> ActionSpace:
     if type(raw) is int:
         return Discrete(raw)
-    numbers = [part for part in raw.values() if part != raw.get("kind")] if isinstance(raw, dict) else []
-    flat = [each for part in numbers for each in (part if isinstance(part, list | tuple) else [part])]
     try:
-        actions = actions_from_json(raw) if isinstance(raw, dict) else None
+        if isinstance(raw, dict):
+            return actions_from_json(raw)
     except (KeyError, TypeError):
-        actions = None
-    if actions is None or not all(type(each) in {int, float} for each in flat):
-        raise ConfigError(f"actions: {raw!r:.80} in game_spec, expected {_ACTIONS}")
-    if not all(type(size) is int for size in actions.sizes):
-        raise ConfigError(f"actions: {raw!r:.80} in game_spec, expected whole numbers of options")
-    return actions
+        pass
+    except ConfigError as error:
+        raise ConfigError(f"actions: {raw!r:.80} in game_spec, {error}") from error
+    raise ConfigError(f"actions: {raw!r:.80} in game_spec, expected {_ACTIONS}")

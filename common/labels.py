@@ -11,6 +11,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from .arguments import is_flag, is_number
 from .errors import WireError
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ _GAME_BYTES = LABELS_MAX * 2 * (4 * TEXT_MAX + 8)  # of the names and of one gam
 def to_labels(given: Mapping[str, object]) -> Labels:
     """Those labels of a game that the learner is told: its first four that are text, a number or a truth value."""
     texts = [
-        (_shown(name), _shown(str(value))) for name, value in given.items() if isinstance(value, str | int | float)
+        (_shown(name), _shown(str(value)))
+        for name, value in given.items()
+        if isinstance(value, str) or is_flag(value) or is_number(value)
     ]
     return tuple(sorted(dict([(name, text) for name, text in texts if name and text][:LABELS_MAX]).items()))
 

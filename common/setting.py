@@ -22,6 +22,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from .arguments import is_flag, is_number, is_whole
 from .errors import ConfigError
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -116,12 +117,10 @@ class SettingField:
             return raw if isinstance(raw, bool) else _WORDS[str(raw).strip().lower()]
         if self.kind in {tuple, list}:
             return _whole_numbers(raw) if self.kind is tuple else _names(raw)
-        if isinstance(raw, bool):
-            raise TypeError
         if self.kind is int:
             return _whole(raw)
         if self.kind is float:
-            return float(raw)  # type: ignore[arg-type]
+            return _float(raw)
         if not isinstance(raw, str | Path) or not str(raw):
             raise TypeError
         return self.kind(raw)
@@ -217,7 +216,7 @@ def _named_values(raw: object, setting: str) -> dict[str, Any]:
         return dict(_assigned(each, setting) for each in raw)
     if not isinstance(raw, dict):
         raise TypeError
-    return raw
+    return {name: _of_python(each) for name, each in raw.items()}
 
 
 def _assigned(assignment: str, setting: str) -> tuple[str, Any]:
@@ -231,6 +230,19 @@ def _assigned(assignment: str, setting: str) -> tuple[str, Any]:
         return name.strip(), value
 
 
+def _of_python(value: Any) -> Any:  # noqa: ANN401
+    """The value with Python's numbers instead of numpy's, which neither JSON nor TOML has."""
+    if isinstance(value, dict):
+        return {name: _of_python(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_of_python(each) for each in value]
+    if is_flag(value):
+        return bool(value)
+    if is_number(value):
+        return int(value) if is_whole(value) else float(value)
+    return value
+
+
 def _is_plain(value: object) -> bool:
     """Whether JSON and TOML both have the value."""
     if isinstance(value, dict):
@@ -240,11 +252,17 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _whole(raw: object) -> int:
+def _float(raw: Any) -> float:  # noqa: ANN401
+    if isinstance(raw, str) or is_number(raw):
+        return float(raw)
+    raise TypeError
+
+
+def _whole(raw: Any) -> int:  # noqa: ANN401
     if isinstance(raw, str):
         return int(raw)
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        return raw
+    if is_whole(raw):
+        return int(raw)
     raise TypeError
 
 

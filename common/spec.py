@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from .actions import ActionSpace, actions_from_json, actions_to_json
+from .arguments import choice, flag, invalid, text, whole_numbers
 from .errors import ConfigError, SpecMismatch
 from .observation_parts import ObservationPart, parts_from_json, parts_to_json
 from .setting import Setting, check_settings
@@ -55,11 +56,20 @@ class GameSpec:
 
     def __post_init__(self) -> None:
         """Check that a network can be built for the game."""
-        if not self.observation_shape or any(dim <= 0 for dim in self.observation_shape):
-            raise ConfigError(f"observation shape of {self.name}: {self.observation_shape}, expected positive sizes")
+        text("name of GameSpec", self.name)
+        shape = whole_numbers(f"observation_shape of {self.name}", self.observation_shape, 1)
+        object.__setattr__(self, "observation_shape", shape)
+        if not isinstance(self.actions, ActionSpace):
+            raise invalid(f"actions of {self.name}", self.actions, "a Discrete, a MultiDiscrete or a Box")
+        for name in ("masked", "wins"):
+            object.__setattr__(self, name, flag(f"{name} of {self.name}", getattr(self, name)))
+        choice(f"observation_dtype of {self.name}", self.observation_dtype, get_args(ObservationDtype))
+        parts = self.observation_parts
+        if not isinstance(parts, tuple) or not all(isinstance(part, ObservationPart) for part in parts):
+            raise invalid(f"observation_parts of {self.name}", parts, "a tuple of the parts of an observation")
         if self.features > FEATURES_MAX:
             raise ConfigError(
-                f"observation shape of {self.name}: {self.observation_shape}, expected at most {FEATURES_MAX} numbers"
+                f"observation_shape of {self.name}: {self.observation_shape}, expected at most {FEATURES_MAX} numbers"
             )
         if self.actions.outputs > OUTPUTS_MAX:
             raise ConfigError(
@@ -67,11 +77,6 @@ class GameSpec:
             )
         if self.masked and not self.actions.sizes:
             raise ConfigError(f"actions of {self.name}: {self.actions} with a mask, expected discrete ones")
-        if self.observation_dtype not in get_args(ObservationDtype):
-            raise ConfigError(
-                f"observation_dtype of {self.name}: {self.observation_dtype!r}, expected one of "
-                f"{', '.join(get_args(ObservationDtype))}"
-            )
         if self.observation_parts and sum(part.features for part in self.observation_parts) != self.features:
             raise ConfigError(f"observation_parts of {self.name}: expected parts of {self.features} numbers in all")
 

@@ -11,13 +11,14 @@ import itertools
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ...common.actions import Discrete
+from ...common.arguments import flag, function, instance, invalid, optional, path, seconds, text
 from ...common.deprecated import StatusAliases
 from ...common.errors import ConfigError, SpecMismatch
 from ...common.process.clock import monotonic_s, now_ms
@@ -44,7 +45,8 @@ from .spool import Spool, first_free
 from .validation import check_actions, check_playing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+    from pathlib import Path
     from types import TracebackType
 
     from ...common.actions import ActionSpace
@@ -147,35 +149,40 @@ def connect(
     Raises:
         ConfigError: for invalid arguments; never for a problem of the network.
     """
-    if isinstance(actions, int):
-        actions = Discrete(actions)
-    check_actions(game, actions)
-    check_playing(update_policy, version, seed, greedy=greedy, learn=learn)
+    actions = check_actions(game, actions)
+    version = check_playing(update_policy, version, seed, greedy=greedy, learn=learn)
     if not learn and (spool_dir is not None or journal is not None):
         raise ConfigError("spool_dir, journal: given with learn=False, expected none: nothing is sent")
-    name, spool = _name_and_spool(name, run, spool_dir)
-    delivery, journals = Delivery(limits or Limits(), spool), Path(journal) if journal is not None else None
+    optional(text, "url", url)
+    optional(function, "fallback", fallback)
+    records_file, journals = optional(path, "records", records), optional(path, "journal", journal)
+    spool_folder = optional(path, "spool_dir", spool_dir)
+    limits = Limits() if limits is None else instance("limits", limits, Limits)
+    name, spool = _name_and_spool(name, check_name("run", run), spool_folder)
+    delivery = Delivery(limits, spool)
     address = _with_password(url or default_url(run))
     agent = Agent(
-        ActorConnection(address, run, name, delivery, journals, evaluates=True, comes_back=restarts),
+        ActorConnection(address, run, name, delivery, journals, evaluates=True, comes_back=flag("restarts", restarts)),
         delivery,
         game,
-        actions if game is None else game.actions,
+        actions,
         fallback,
-        Path(records) if records is not None else None,
-        secrets.randbits(64) if seed is None else seed,
+        records_file,
+        secrets.randbits(64) if seed is None else int(seed),
         update_policy=update_policy,
-        playing=None if learn else Playing(version, greedy=greedy),
+        playing=None if learn else Playing(version, greedy=bool(greedy)),
     )
     agent.start()
     return agent
 
 
-def _name_and_spool(name: str | None, run: str, spool_dir: str | Path | None) -> tuple[str, Spool | None]:
+def _name_and_spool(name: str | None, run: str, spool_dir: Path | None) -> tuple[str, Spool | None]:
     """The actor's name, by default one that no other process has; and its spool, if there is a folder for it."""
+    if name is not None:
+        check_name("name", name)
     if spool_dir is not None:
-        folder = Path(spool_dir) / check_name("run", run)
-        return first_free(folder, host_name()) if name is None else (name, Spool(folder / check_name("name", name)))
+        folder = spool_dir / run
+        return first_free(folder, host_name()) if name is None else (name, Spool(folder / name))
     if name is None:
         number = next(_names)
         name = process_name() + (f"-{number}" if number else "")
@@ -249,6 +256,9 @@ class Agent:
         error_policy: ErrorPolicy | None = None,
     ) -> Episode:
         """Like `episode`, with a fallback and an error policy of the episode's own."""
+        if not (isinstance(labels, Mapping) and all(isinstance(each, str) for each in labels)):
+            raise invalid("labels", labels, "a dict of labels by name")
+        optional(function, "fallback", fallback)
         error_policy = error_policy or self._error_policy
         if self._delivery.closed:
             error_policy.raise_or_log("episode: begun after the agent was closed, expected before")
@@ -309,18 +319,20 @@ class Agent:
 
     def wait_until_ready(self, timeout_s: float) -> bool:
         """Wait up to `timeout_s` for a policy, instead of playing without one. Returns True if there is one."""
-        deadline = monotonic_s() + timeout_s
+        deadline = monotonic_s() + seconds("timeout_s", timeout_s)
         while self._sender.policy is None and monotonic_s() < deadline:
             time.sleep(_POLL_S)
         return self._sender.policy is not None
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Wait up to `timeout_s` until every game that has ended is in Redis. Returns True if they all are."""
+        timeout_s = seconds("timeout_s", timeout_s)
         deadline = monotonic_s() + timeout_s
         return self._encoder.flush(timeout_s) and self._delivery.wait_until_empty(max(deadline - monotonic_s(), 0))
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Send games for up to `timeout_s`, and end the threads. Called at exit too; may be called twice."""
+        timeout_s = seconds("timeout_s", timeout_s)
         atexit.unregister(self.close)
         if self._delivery.closed:
             return

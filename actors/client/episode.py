@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from ...common.arguments import choice
 from ...common.errors import ConfigError
 from ...common.labels import to_labels
 from ...common.own_metrics import NAMES_MAX, check_name, check_value
@@ -255,8 +256,7 @@ class Episode:
         try:
             if self.over:
                 raise ConfigError(f"end: {outcome!r} after the end of the game, expected one end")  # noqa: TRY301
-            if outcome not in END_OUTCOMES:
-                raise ConfigError(f"outcome: {outcome!r}, expected one of {', '.join(END_OUTCOMES)}")  # noqa: TRY301
+            choice("outcome", outcome, END_OUTCOMES)
             self.reward(reward)
             final = self._final(observation)
         except ConfigError as error:
@@ -275,7 +275,7 @@ class Episode:
     def abort(self, reason: str) -> None:
         """End the game without training on it; it is recorded as aborted. After an end this does nothing."""
         if not self.over:
-            self._close("aborted", reason)
+            self._close("aborted", str(reason))
 
     def __enter__(self) -> Self:
         return self

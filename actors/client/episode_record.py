@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
@@ -32,5 +32,6 @@ class EpisodeRecord:
 
     def to_json(self) -> str:
         """One line."""
-        raw = {**asdict(self), "duration_s": round(self.duration_s, 3)}
+        raw = {each.name: getattr(self, each.name) for each in fields(self)}  # labels may be what cannot be copied
+        raw["duration_s"] = round(self.duration_s, 3)
         return json.dumps(raw, default=str)

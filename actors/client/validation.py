@@ -6,19 +6,22 @@ A mistake in the calling code is a ConfigError, an unusable number is not.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from ...common.actions import ActionSpace, Discrete
+from ...common.arguments import choice, flag, instance, invalid, is_whole, optional, whole_number
 from ...common.errors import BroodmindError, ConfigError, WireError
+from ...common.spec import GameSpec
 from ..games.observation_fit import fit_states
 from ..policies.policy_follower import BEST, Version
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ...common.actions import ActionSpace
-    from ...common.spec import GameSpec, ObservationDtype, ObservationFit
+    from ...common.spec import ObservationDtype, ObservationFit
 
 UpdatePolicy = Literal["episode", "step"]
 
@@ -27,26 +30,46 @@ class UnusableValue(BroodmindError):
     """A number from the game that cannot be trained on; the episode's data is not used, and the game goes on."""
 
 
-def check_actions(game: GameSpec | None, actions: ActionSpace | None) -> None:
-    """Raise ConfigError for an action space that is not the game's."""
-    if game is not None and actions not in {None, game.actions}:
-        raise ConfigError(f"actions: {actions}, expected {game.actions} as the game has, or none")
+def check_actions(game: GameSpec | None, actions: ActionSpace | int | None) -> ActionSpace | None:
+    """The action space; the game's, where there is one. Raises ConfigError for one that is not the game's."""
+    space = optional(_action_space, "actions", actions)
+    if game is None:
+        return space
+    instance("game", game, GameSpec)
+    if space not in {None, game.actions}:
+        raise ConfigError(f"actions: {space}, expected {game.actions} as the game has, or none")
+    return game.actions
 
 
 def check_playing(
     update_policy: UpdatePolicy, version: Version, seed: int | None, *, greedy: bool, learn: bool
-) -> None:
-    """Raise ConfigError for invalid arguments, and for those that an agent whose games are trained on cannot have."""
-    if update_policy not in get_args(UpdatePolicy):
-        raise ConfigError(f"update_policy: {update_policy!r}, expected one of {', '.join(get_args(UpdatePolicy))}")
-    if seed is not None and seed < 0:
-        raise ConfigError(f"seed: {seed}, expected at least 0")
-    if learn and greedy:
+) -> Version:
+    """Which version plays. Raises ConfigError for invalid arguments, and for those that only play without learning."""
+    choice("update_policy", update_policy, get_args(UpdatePolicy))
+    optional(partial(whole_number, least=0), "seed", seed)
+    if flag("learn", learn) and flag("greedy", greedy):
         raise ConfigError("greedy: true with learn, expected learn=False: what is trained on must be drawn")
     if learn and version is not None:
-        raise ConfigError(f"version: {version!r} with learn, expected learn=False: games for training need the newest")
-    if not (version is None or version == BEST or (type(version) is int and version > 0)):
-        raise ConfigError(f"version: {version!r}, expected {BEST!r}, the number of a version, or None for the newest")
+        raise ConfigError(
+            f"version: {version!r:.80} with learn, expected learn=False: games for training need the newest"
+        )
+    return optional(_version, "version", version)
+
+
+def _action_space(name: str, value: Any) -> ActionSpace:  # noqa: ANN401 - to be checked
+    if is_whole(value):
+        return Discrete(value)
+    if isinstance(value, ActionSpace):
+        return value
+    raise invalid(name, value, "a number of actions, or a Discrete, a MultiDiscrete or a Box")
+
+
+def _version(name: str, value: Any) -> Version:  # noqa: ANN401 - to be checked
+    if isinstance(value, str) and value == BEST:
+        return BEST
+    if is_whole(value) and value > 0:
+        return int(value)
+    raise invalid(name, value, f"{BEST!r}, the number of a version, or None for the newest")
 
 
 def validate_observation(
@@ -117,5 +140,5 @@ def number(name: str, raw: float) -> float:
     """Any kind of number as a float. Raises ConfigError, with `name`, if `raw` is not a number."""
     try:
         return float(raw)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{name}: {raw!r:.80}, expected a number") from error

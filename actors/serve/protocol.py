@@ -253,7 +253,7 @@ def _actions(raw: object) -> ActionSpace:
                 usable = all(type(bound) in {int, float} and abs(bound) <= _BOUND_MAX for bound in (*low, *high))
             case _:
                 usable = all(type(size) is int and size <= _SIZE_MAX for size in actions.sizes)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ConfigError) as error:
         raise WireError(f"actions: {raw!r:.80} ({error!r}), expected a map as in the reply to a hello") from error
     if not usable:
         raise WireError(f"actions: {raw!r:.80}, expected sizes up to {_SIZE_MAX}, bounds up to {_BOUND_MAX:g}")

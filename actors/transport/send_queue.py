@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...common.errors import ConfigError
+from ...common.arguments import whole_number
 
 if TYPE_CHECKING:
     from .entry import Entry
@@ -23,8 +23,7 @@ class Limits:
     def __post_init__(self) -> None:
         """Check ranges once, here."""
         for name in ("queue_games", "queue_bytes", "spool_bytes"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: {getattr(self, name)}, expected at least 1")
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
 
 
 class SendQueue:

@@ -22,8 +22,8 @@ NAME = re.compile(r"(?!\.+$)[A-Za-z0-9_.-]{1,64}")
 
 def check_name(what: str, name: str) -> str:
     """Return `name` if it may be part of a key. Raises ConfigError otherwise; `what` is the name of the setting."""
-    if not NAME.fullmatch(name):
-        raise ConfigError(f"{what}: {name!r}, expected 1 to 64 of letters, digits, '_', '.', '-', not only dots")
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        raise ConfigError(f"{what}: {name!r:.80}, expected 1 to 64 of letters, digits, '_', '.', '-', not only dots")
     return name
 
 

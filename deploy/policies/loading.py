@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...common import arguments
 from ...common.errors import ConfigError, LineageLost, WireError
 from ..records.run_folder import policy_file
 from .policy import Policy
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
 _NPZ_BYTES_MAX = 1 << 30  # of the file; it is one that the user names
 _ZIP = b"PK"
@@ -27,7 +28,10 @@ def load(path: str | os.PathLike[str], version: str | int | None = None) -> Poli
     Raises:
         ConfigError: naming the path, if there is no such policy.
     """
-    file = policy_file(Path(path), version)
+    given = arguments.path("path", path)
+    if version is not None and not arguments.is_whole(version):
+        arguments.text("version", version)
+    file = policy_file(given, version)
     try:
         with file.open("rb") as opened:
             is_npz = opened.read(len(_ZIP)) == _ZIP

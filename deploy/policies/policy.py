@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...common.actions import Box, Discrete
+from ...common.arguments import flag, instance
 from ...common.errors import ConfigError
 from ...common.policy.distributions import distribution, scaled_to_bounds
 from ...common.policy.flat_observations import at_path, flatten
@@ -80,11 +81,13 @@ class Policy:
         Raises:
             ConfigError: if the observation or the mask is not of the game's form.
         """
+        flag("greedy", greedy)
+        source = self._rng if rng is None else instance("rng", rng, np.random.Generator)
         observations, single = self._observations(observation)
         if mask is None and isinstance(observation, dict):
             mask = observation.get(_MASK)
         choice = self.distribution(observations, self._masks(mask, len(observations), single=single))
-        actions = self._for_game(choice.best() if greedy else choice.sample(rng or self._rng))
+        actions = self._for_game(choice.best() if greedy else choice.sample(source))
         if not single:
             return actions
         return int(actions[0]) if isinstance(self.game.actions, Discrete) else actions[0]
@@ -120,7 +123,7 @@ class Policy:
         if self.game.observation_parts and _has_parts(raw, self.game.observation_parts):
             return self._of_parts(raw)
         shape, dtype = self.game.observation_shape, self.game.observation_dtype
-        found = np.asarray(raw)
+        found = _array("observation", raw)
         if found.dtype.kind not in "biuf" or (dtype == "uint8" and found.dtype != np.uint8):
             raise ConfigError(f"observation: {found.dtype}, expected {dtype} for {self.game.name}")
         single = found.shape == shape
@@ -166,7 +169,10 @@ class Policy:
             return None
         if not sizes:
             raise ConfigError(f"mask: given, expected none: the actions of {self.game.name} are numbers")
-        mask = np.asarray(raw, np.bool_)
+        mask = _array("mask", raw)
+        if mask.dtype.kind not in "biuf":
+            raise ConfigError(f"mask: {mask.dtype}, expected booleans for {self.game.name}")
+        mask = mask.astype(np.bool_)
         expected = (sum(sizes),) if single else (batch, sum(sizes))
         if mask.shape != expected:
             raise ConfigError(f"mask: shape {mask.shape}, expected {expected}")
@@ -181,11 +187,19 @@ class Policy:
         return scaled_to_bounds(actions, self.game.actions.low, self.game.actions.high).astype(np.float32)
 
 
+def _array(name: str, raw: Any) -> NDArray[Any]:  # noqa: ANN401 - whatever the caller has
+    """An array of numbers or booleans, or at least one that says what it is instead."""
+    try:
+        return np.asarray(raw)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{name}: {raw!r:.80}, expected an array of numbers ({error})") from error
+
+
 def _has_parts(raw: Any, parts: tuple[ObservationPart, ...]) -> bool:  # noqa: ANN401
     """Whether an observation is in the game's own form, and not flat: a dict, a tuple, or the numbers of options."""
     if parts[0].path:
         return isinstance(raw, dict | tuple)
-    return parts[0].kind == "one_hot" and np.asarray(raw).dtype.kind in "iu"
+    return parts[0].kind == "one_hot" and _array("observation", raw).dtype.kind in "iu"
 
 
 def _batched(raw: Any) -> Any:  # noqa: ANN401 - dicts and tuples of arrays

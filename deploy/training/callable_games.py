@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...common.arguments import invalid
 from ...common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ def game_name(game: str | Callable[..., Any]) -> str:
     Raises:
         ConfigError: if no other process could find the function.
     """
-    if isinstance(game, str):
+    if isinstance(game, str) and game:
         return game
     if not callable(game):
-        raise ConfigError(f"game: {type(game).__name__}, expected a game's name, or a function that makes it")
+        raise invalid("game", game, "a game's name, or a function that makes it")
     name = getattr(game, "__qualname__", "")
     module = sys.modules.get(getattr(game, "__module__", None) or "")
     if not name.isidentifier() or module is None or getattr(module, name, None) is not game:

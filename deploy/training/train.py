@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...actors.games.checks.factory import is_importing_script
+from ...common.arguments import function, invalid, optional, path
 from ...common.errors import ConfigError, ProcessFailed
 from ...common.process.clock import now_ms
 from ..config.given import COMMAND_LINE, Given, of_values
@@ -19,7 +20,8 @@ from .callable_games import game_name
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     Callback = Callable[[dict[str, Any]], Any]
 
@@ -82,9 +84,10 @@ def train(
             "train: called while a process of a run imports the script, expected the call to be guarded by "
             'if __name__ == "__main__":'
         )
+    optional(function, "callback", callback)
     given = given_of(config).having(game=game_name(game))
     if out is not None:
-        given = given.having(out=Path(out))
+        given = given.having(out=path("out", out))
     tails: dict[Path, Tail] = {}
     continued = given.get("out")
     newest = last_line(RunFolder(continued).metrics) if continued is not None else {}
@@ -110,6 +113,8 @@ def given_of(config: Mapping[str, Any] | Config | None) -> Given:
     """
     if config is None:
         return Given()
+    if not isinstance(config, Mapping | Config):
+        raise invalid("config", config, "a dict of settings by name")
     values = _changed(config) if isinstance(config, Config) else dict(config)
     for name in values:
         if name not in entries() or name in _NOT_HERE:

@@ -19,6 +19,7 @@ WHOLE_PACKAGE = {
     "test_documents.py",
     "test_earlier_versions.py",  # what version 0.1 stored is read
     "test_layout_of_tests.py",
+    "test_public_arguments.py",
     "test_public_package.py",
     "test_structure.py",
     "test_vocabulary.py",

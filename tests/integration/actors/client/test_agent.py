@@ -504,17 +504,30 @@ print(*(name for name in sys.modules if name.startswith("broodmind.")))
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "a b"}, "actor: 'a b', expected"),
+        ({"name": "a b"}, "name: 'a b', expected"),
         ({"run": "a}b"}, "run: 'a}b', expected"),
         ({"url": "localhost"}, "redis: 'localhost', expected redis://"),
         ({"actions": 1}, "actions: 1, expected at least 2"),
         ({"actions": 4, "game": GAME}, "actions: Discrete\\(n=4\\), expected"),
-        ({"seed": -1}, "seed: -1, expected at least 0"),
+        ({"seed": -1}, "seed: -1, expected a whole number of at least 0"),
     ],
 )
 def test_invalid_arguments_of_connect_are_refused_at_once(options, message):
     with pytest.raises(ConfigError, match=message):
         connect(**{"url": "redis://127.0.0.1:1", **options})
+
+
+def test_connect_takes_numbers_of_numpy():
+    options = {
+        "actions": np.int64(3),
+        "seed": np.int64(7),
+        "greedy": np.True_,
+        "learn": np.False_,
+        "version": np.int16(2),
+    }
+    with connect("redis://127.0.0.1:1", **options) as agent, agent.episode() as game:
+        assert game.act([0.0]) in range(3)
+        agent.close(0)
 
 
 def test_a_seed_makes_the_actions_reproducible(shared_server, redis, run):

@@ -79,7 +79,7 @@ def test_what_no_other_process_can_find_is_refused(module, kind):
 
 
 def test_what_is_no_function_is_refused():
-    with pytest.raises(ConfigError, match="game: int, expected a game's name, or a function"):
+    with pytest.raises(ConfigError, match="game: 5, expected a game's name, or a function"):
         game_name(5)
 
 

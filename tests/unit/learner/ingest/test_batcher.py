@@ -543,8 +543,8 @@ def test_an_invalid_text_of_a_spec_is_refused(text):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: GameSpec("g", (), Discrete(2)), "observation shape"),
-        (lambda: GameSpec("g", (3, 0), Discrete(2)), "observation shape"),
+        (lambda: GameSpec("g", (), Discrete(2)), "observation_shape"),
+        (lambda: GameSpec("g", (3, 0), Discrete(2)), "observation_shape"),
         (lambda: GameSpec("g", (3,), Discrete(1)), "actions"),
         (lambda: GameSpec("g", (3,), Discrete(2), observation_dtype="int8"), "observation_dtype"),
         (lambda: NetworkSpec(()), "hidden"),
