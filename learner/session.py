@@ -154,6 +154,8 @@ class Session:
         self._lease_keeper.check()
         self.commit_thread.look()
         self.clock.keep(self._server.call)
+        if rate := self.state.fallen_rate():
+            write_gauges(self._server, self._keys, self.lease, rate)
         entry = self.ingest.take(_TAKE_S)
         if entry is not None and entry.processed_solo:
             self._commit_solo(entry)

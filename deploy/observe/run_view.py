@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 HEARTBEAT_FIELDS_MAX = 64  # some 20 are usual
 HEARTBEAT_BYTES_MAX = 1 << 14  # of memory on the server; some 1,000 are usual
 
+_RATE = "steps_per_second"
+
 
 @dataclass(frozen=True, slots=True)
 class ActorView:
@@ -79,7 +81,10 @@ def look(server: Server, keys: Keys) -> RunView:
         _actor(name, backlog, groups, next(beats) if read else _unread(fields, size))
         for name, read, (backlog, groups, fields, size) in zip(names, readable, parts, strict=True)
     ]
-    return RunView(stored_counters(_mapping(head)), stored_fields(_mapping(stats)), lease and lease.decode(), actors)
+    statistics = stored_fields(_mapping(stats))
+    if lease is None and _RATE in statistics:
+        statistics[_RATE] = "0"  # nobody trains, and a learner that was killed has not written it
+    return RunView(stored_counters(_mapping(head)), statistics, lease and lease.decode(), actors)
 
 
 def _replies(server: Server, questions: Sequence[tuple[str | int, ...]]) -> list[Reply]:

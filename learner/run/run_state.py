@@ -142,6 +142,10 @@ class RunState:
         """The fields of `stats` by which is seen that a learner goes on, before its first commit."""
         return self._statistics.resumed()
 
+    def fallen_rate(self) -> dict[str, Argument]:
+        """The field of `stats` for the rate of training, if it is to be written although there is no commit."""
+        return self._statistics.fallen_rate()
+
     def gauges(self, actors: int) -> dict[str, Argument]:
         """The fields of `stats` that commits write only now and then, as of the last commit."""
         return self._statistics.gauges(actors, self._more_gauges, self._best)

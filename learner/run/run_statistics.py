@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .best_version import BestVersion
 
 
+_RATE_EVERY_S = 1.0  # between two writes of the rate without a commit
+
+
 class RunStatistics:
     """Makes the fields of the `stats` hash from the learner's state."""
 
@@ -33,6 +36,7 @@ class RunStatistics:
         self._name, self._config, self._trainer, self._history = name, config, trainer, history
         self._clock = clock or ServerClock()
         self._throughput = Throughput()
+        self._rate, self._rate_due = 0, Every(_RATE_EVERY_S)  # as it was last written
         self._gauges_due = Every(config.intervals.gauges_s)
         self._steps_before = 0
         self._gauges: Metrics = {}  # of the history, as they were last written
@@ -90,6 +94,16 @@ class RunStatistics:
         """The fields that are another learner's until the first commit."""
         return {"updated_ms": now_ms(), "resumed_steps": self._steps_before, "steps_per_second": 0}
 
+    def fallen_rate(self) -> dict[str, Argument]:
+        """The rate, if it has fallen since it was last written, as no update follows; at most once a second."""
+        if (
+            self._throughput.late_s <= 0
+            or not self._rate_due.due()
+            or self._rate == round(self._throughput.per_second())
+        ):
+            return {}
+        return self._current_rate()
+
     def gauges(
         self, actors: int, more: Mapping[str, Argument] | None = None, best: BestVersion | None = None
     ) -> dict[str, Argument]:
@@ -97,7 +111,7 @@ class RunStatistics:
         self._gauges = self._history.metrics()
         return {
             **printed(self._gauges),
-            "steps_per_second": f"{self._throughput.per_second():.0f}",
+            **self._current_rate(),
             "figures_over": FIGURES_OVER,
             "clock_skew_ms": self._clock.skew_ms,
             "actors": actors,
@@ -131,6 +145,10 @@ class RunStatistics:
             "metrics": {name: rounded(mean) for name, mean in self._history.own_means().items()},
             **({"labels": by_label["labels"]} if by_label else {}),
         }
+
+    def _current_rate(self) -> dict[str, Argument]:
+        self._rate = round(self._throughput.per_second())
+        return {"steps_per_second": self._rate}
 
 
 def _of_games(history: History, best: BestVersion | None) -> dict[str, Argument]:

@@ -436,6 +436,21 @@ def test_metrics_of_an_update_are_in_the_stats_and_in_the_versions_stream(shared
     assert np.isfinite([float(stats[name]) for name in names]).all()
 
 
+def test_the_rate_that_is_shown_falls_to_nothing_where_nobody_plays(shared_server, redis, run, keys):
+    def rate():
+        return float(look(redis, keys).stats.get("steps_per_second", 0))
+
+    with learning(shared_server.url, run):
+        push(redis, keys, "a", [entry("a", seed=seed) for seed in range(20)])
+        head_of(redis, keys, accepted=20)
+        wait_until(lambda: rate() == 0)
+        commit = hash_of(redis, keys.head)["commit"]
+        assert hash_of(redis, keys.stats)["steps_per_second"] == "0"
+        push(redis, keys, "a", [entry("a", seed=seed) for seed in range(20)], first=21)
+        wait_until(lambda: rate() > 0)
+        assert hash_of(redis, keys.head)["commit"] != commit
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_at_its_memory_limit_drains_and_recovers(kind):
     """Actors wait, the learner's commits go through and make room, and nothing is lost."""

@@ -78,3 +78,11 @@ def test_keys_of_another_type_and_names_that_are_no_text_are_shown_as_far_as_can
     assert (actor.backlog, actor.heartbeat) == (0, {"state": "no heartbeat under its key"})
     (actor,) = look(Server(5, [], heartbeat=(b"\xff", b"\xfe")), KEYS).actors
     assert actor.heartbeat == {"\ufffd": "\ufffd"}
+
+
+@pytest.mark.parametrize(("lease", "shown"), [(b"3-aa", "48000"), (None, "0")], ids=["learner", "none"])
+def test_without_a_learner_the_rate_of_training_is_nothing(lease, shown):
+    """A learner that was killed has left the one that it had."""
+    server = Server()
+    server.pipeline = lambda _: [[b"version", b"7"], [b"steps_per_second", b"48000"], lease, []]
+    assert look(server, KEYS).stats == {"steps_per_second": shown}

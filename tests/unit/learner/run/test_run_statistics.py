@@ -12,6 +12,7 @@ from broodmind.learner.algorithms.trainer import Trainer
 from broodmind.learner.config import Goal, LearnerConfig
 from broodmind.learner.ledger.counters import Counters
 from broodmind.learner.ledger.head import Head
+from broodmind.learner.metrics import throughput
 from broodmind.learner.metrics.run_metrics import GAMES, History
 from broodmind.learner.run.run_statistics import RunStatistics
 
@@ -74,3 +75,21 @@ def test_a_run_is_solved_once_its_last_games_reach_the_goal(clock):
     fields = made.fields(HEAD, Counters(), {}, actors=1)
     assert fields["solved_ms"] > 0
     assert not statistics(history).solved
+
+
+def test_the_rate_is_written_without_a_commit_until_it_has_fallen_to_nothing(clock, monkeypatch):
+    monkeypatch.setattr(throughput, "monotonic_s", lambda: clock["now"])
+    made = statistics()
+    for second in range(5):
+        clock["now"] = float(second)
+        made.trained_to(100 * second)
+    assert made.gauges(1)["steps_per_second"] == 100
+    clock["now"] = 4.9
+    assert made.fallen_rate() == {}  # the next update is not due
+    written = []
+    for tenth in range(50, 200):
+        clock["now"] = tenth / 10
+        written += made.fallen_rate().values()
+    assert written == sorted(written, reverse=True)
+    assert written[-1] == 0
+    assert len(written) == len(set(written)) <= 5  # once a second, and not again once it is 0
