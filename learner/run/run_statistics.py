@@ -95,7 +95,7 @@ class RunStatistics:
         return {"updated_ms": now_ms(), "resumed_steps": self._steps_before, "steps_per_second": 0}
 
     def fallen_rate(self) -> dict[str, Argument]:
-        """The rate, if it has fallen since it was last written, as no update follows; at most once a second."""
+        """The rate, where no update follows and it is no longer the one that was written; at most once a second."""
         if (
             self._throughput.late_s <= 0
             or not self._rate_due.due()
