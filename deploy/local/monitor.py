@@ -96,6 +96,9 @@ def follow(
 
 def _begun(view: RunView, steps_before: int) -> str:
     """A line of how the run began."""
-    if not steps_before:
-        return f"run {view.stats['run']} created"
-    return f"run {view.stats['run']} resumed after {steps_before:,} steps, at version {view.stats['version']}"
+    run, version = view.stats["run"], view.stats["version"]
+    if steps_before:
+        return f"run {run} resumed after {steps_before:,} steps, at version {version}"
+    if int(view.stats.get("resumed_version", 0)):
+        return f"run {run} resumed at version {version}, before anything was trained"
+    return f"run {run} created"

@@ -84,7 +84,7 @@ class RunState:
         self.cursors, self.counters, self._weights = state.cursors, snapshot.counters, snapshot.weights
         self._given_up = state.given_up
         self.standing = Standing(snapshot.head, state.lineage, self._history.versions_passed.limit)
-        self._statistics.resumed_at(self.counters.steps)
+        self._statistics.resumed_at(self.counters.steps, snapshot.head.version)
 
     def start_from(self, warm_start: WarmStart) -> None:
         """Use the parameters of a warm start for the first version."""

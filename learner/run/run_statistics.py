@@ -38,12 +38,12 @@ class RunStatistics:
         self._throughput = Throughput()
         self._rate, self._rate_due = 0, Every(_RATE_EVERY_S)  # as it was last written
         self._gauges_due = Every(config.intervals.gauges_s)
-        self._steps_before = 0
+        self._steps_before = self._version_before = 0
         self._gauges: Metrics = {}  # of the history, as they were last written
 
-    def resumed_at(self, steps: int) -> None:
-        """Record how many steps earlier learners of the run have trained on."""
-        self._steps_before = steps
+    def resumed_at(self, steps: int, version: int) -> None:
+        """Record how many steps earlier learners of the run have trained on, and to which version they came."""
+        self._steps_before, self._version_before = steps, version
 
     def trained_to(self, steps: int) -> None:
         """Record the run's current total of trained steps."""
@@ -80,7 +80,7 @@ class RunStatistics:
             "version": head.version,
             "updated_ms": now_ms(),
             "accept_imported": int(self._config.intake.accept_imported),
-            "resumed_steps": self._steps_before,
+            **self._before(),
             **counters.to_fields(),
             **printed(metrics),
         }
@@ -92,7 +92,7 @@ class RunStatistics:
 
     def resumed(self) -> dict[str, Argument]:
         """The fields that are another learner's until the first commit."""
-        return {"updated_ms": now_ms(), "resumed_steps": self._steps_before, "steps_per_second": 0}
+        return {"updated_ms": now_ms(), **self._before(), "steps_per_second": 0}
 
     def fallen_rate(self) -> dict[str, Argument]:
         """The rate, where no update follows and it is no longer the one that was written; at most once a second."""
@@ -145,6 +145,10 @@ class RunStatistics:
             "metrics": {name: rounded(mean) for name, mean in self._history.own_means().items()},
             **({"labels": by_label["labels"]} if by_label else {}),
         }
+
+    def _before(self) -> dict[str, Argument]:
+        """What earlier learners have left; version 0: there was none."""
+        return {"resumed_steps": self._steps_before, "resumed_version": self._version_before}
 
     def _current_rate(self) -> dict[str, Argument]:
         self._rate = round(self._throughput.per_second())

@@ -33,7 +33,7 @@ def state(redis, keys):
     )  # the roster is written between commits
     kept = {key: value for key, value in found.items() if key.decode() not in passing and b":staged:" not in key}
     fields = redis.call("HGETALL", keys.stats)
-    between = (b"updated_ms", b"resumed_steps", b"steps_per_second")
+    between = (b"updated_ms", b"resumed_steps", b"resumed_version", b"steps_per_second")
     every = zip(fields[::2], fields[1::2], strict=True)
     stats = {name: value for name, value in every if b"unread" not in name and name not in between}
     return kept | {b"stats": stats, b"stream": redis.call("XRANGE", keys.trajectories("a"), "-", "+")}

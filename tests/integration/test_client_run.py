@@ -196,6 +196,12 @@ with connect(run="corridor", game=SPEC) as agent:
     ended(up, code=130)
 
 
+def test_a_second_start_of_a_run_that_no_bot_has_played_yet_is_no_new_run(start):
+    for line in ("created", "resumed at version 1, before anything was trained"):
+        _, shown = ended(start(UP, *SMALL, "--max-seconds", "1"))
+        assert re.search(rf"^run \S+ {line}$", shown, re.MULTILINE), shown
+
+
 def test_a_start_without_a_bot_says_what_was_trained_before_and_how_long_it_ran(start, redis):
     bot, up = start(BOT), start(UP, *SMALL)
     trained(redis, 1000)

@@ -55,3 +55,34 @@ def test_one_that_runs_and_does_not_answer_is_a_lost_connection():
 def test_a_server_of_the_user_s_is_not_waited_for():
     with pytest.raises(RedisUnreachable, match="gone"):
         followed(None)
+
+
+class Answering:
+    """A server with a run's statistics."""
+
+    def __init__(self, **stats):
+        fields = {"run": "zerg", "version": 4, "updated_ms": now_ms() + 1000, **stats}
+        self.stats = [str(part).encode() for field in fields.items() for part in field]
+
+    def pipeline(self, _commands):
+        return [[], self.stats, b"3-aa", []]
+
+    def replies(self, _commands):
+        return []
+
+
+@pytest.mark.parametrize(
+    ("stats", "line"),
+    [
+        ({"resumed_steps": 0, "resumed_version": 0}, "run zerg created"),
+        ({"resumed_steps": 0, "resumed_version": 1}, "run zerg resumed at version 4, before anything was trained"),
+        ({"resumed_steps": 4096, "resumed_version": 3}, "run zerg resumed after 4,096 steps, at version 4"),
+        ({"resumed_steps": 0}, "run zerg created"),  # of a learner of an earlier version
+    ],
+    ids=["new", "untrained", "trained", "earlier"],
+)
+def test_a_run_that_goes_on_is_not_told_as_a_new_one(stats, line, capsys):
+    supervisor = SimpleNamespace(slots=[SimpleNamespace(exit_code=None)], poll=lambda: None)
+    run, record = LocalRun("zerg", "game", Goal()), SimpleNamespace(look=lambda *_: None)
+    follow(Answering(**stats), Keys("zerg"), supervisor, None, Stop(), now_ms(), run, record, lambda: False)
+    assert line in capsys.readouterr().err.splitlines()

@@ -34,10 +34,16 @@ def statistics(history=None, goal=None):
 
 def test_counters_and_the_updates_metrics_are_in_every_commit(clock):
     made = statistics()
-    made.resumed_at(100)
+    made.resumed_at(100, 7)
     for _ in range(2):
         fields = made.fields(HEAD, Counters(steps=180, stale=3), {"kl": 0.5}, actors=2)
-        assert {"run": "x", "epoch": 1, "version": 20, "resumed_steps": 100}.items() <= fields.items()
+        assert {
+            "run": "x",
+            "epoch": 1,
+            "version": 20,
+            "resumed_steps": 100,
+            "resumed_version": 7,
+        }.items() <= fields.items()
         assert (fields["steps"], fields["stale"], fields["kl"], fields["accept_imported"]) == (180, 3, "0.5", 0)
 
 
