@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +12,7 @@ from ...common.process.process_setup import prepare_to_compute
 from ...common.process.shutdown import stop_on_signal, stop_with_parent
 from ..config.options import SettingsCommand, with_settings
 from ..recording.run_recorder import RunRecorder
-from ..recording.run_start import check_folder
+from ..recording.run_start import check_folder, missing, removed_if_unused
 from ..records.run_folder import RunFolder, policy_file
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def learner(given: Given, *, inherit: str | None) -> None:
 
     check_game_spec(given)
     given = starting_from_a_file(keeping_checkpoints(given))
-    check_record(effective(given))  # before a game is made, so that invalid settings are reported at once
-    with stop_on_signal() as stop:
+    with stop_on_signal() as stop, recording_in(given):
+        check_record(effective(given))  # before a game is made, so that invalid settings are reported at once
         if inherit is not None:
             stop_with_parent(stop)
         url = server_url(given)
@@ -65,6 +65,12 @@ def starting_from_a_file(given: Given) -> Given:
     """The settings, with the best checkpoint where `init_from` is a run's folder. Raises ConfigError if it has none."""
     init_from = given.get("init_from")
     return given.having(init_from=policy_file(init_from)) if init_from is not None and init_from.is_dir() else given
+
+
+def recording_in(given: Given) -> AbstractContextManager[None]:
+    """Around the work of a learner: where it is refused, it leaves no folder that it has made for nothing."""
+    out = given.get("out")
+    return nullcontext() if out is None else removed_if_unused(out, missing(out))
 
 
 def check_record(config: Config) -> None:

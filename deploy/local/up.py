@@ -30,7 +30,7 @@ from ..config.effective import effective, for_local_run, server_url
 from ..config.game_of_run import check_game_spec
 from ..config.inherited import hand_over
 from ..config.options import SettingsCommand, with_settings
-from ..recording.run_start import check_folder
+from ..recording.run_start import check_folder, is_unused, missing, removed_if_unused
 from ..records.run_folder import RunFolder
 from .embedded_server import EmbeddedServer
 from .kept_data import continue_from_kept, keep
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .server_place import ServerPlace
 
 INTERRUPTED = 130
+_RUNS = Path("runs")
 _NAME = "local"  # fixed, because the random numbers of an actor depend on its name
 _SETTINGS = (
     *("run", "game", "game_args", "game_spec", "seed", "algo", "connection", "algorithm", "network", "rollout"),
@@ -116,15 +117,21 @@ def run_locally(given: Given, began_ms: int, goes_on: Callable[[RunFolder], bool
     config = effective(given)
     _check_game(config.game)
     url = server_url(given) if "redis" in given.values else None
-    folder = RunFolder(config.record.out or new_folder(config.run))
-    check_folder(folder, config)
-    try:
-        return _run_in(folder, given, config, url, began_ms, goes_on)
-    except BroodmindError as error:
-        from .summary import write_summary
+    out = config.record.out
+    made = missing(out or _RUNS)
+    folder = RunFolder(out or new_folder(config.run))
+    with removed_if_unused(folder.path, made if out else [folder.path, *made]):
+        check_folder(folder, config)
+        try:
+            return _run_in(folder, given, config, url, began_ms, goes_on)
+        except BroodmindError as error:
+            if out is None and isinstance(error, ConfigError) and not folder.is_run:
+                folder.remove_logs()  # of processes that ended with this error, which is told whole
+            if out is not None or not is_unused(folder.path):
+                from .summary import write_summary
 
-        write_summary(folder, {"error": str(error), "exit_code": error.exit_code})
-        raise
+                write_summary(folder, {"error": str(error), "exit_code": error.exit_code})
+            raise
 
 
 def _run_in(
@@ -242,7 +249,7 @@ def _check_free(url: str, keys: Keys) -> None:
 
 def new_folder(run: str) -> Path:
     """A folder for a run that was given none, and that no other run has."""
-    name = Path("runs") / time.strftime(f"{run}-%Y%m%d-%H%M%S")
+    name = _RUNS / time.strftime(f"{run}-%Y%m%d-%H%M%S")
     numbered = (name.with_name(f"{name.name}-{number}") for number in itertools.count(2))
     for path in itertools.chain([name], numbered):
         try:

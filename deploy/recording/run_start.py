@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...common.errors import ConfigError
@@ -14,7 +17,7 @@ from ..config.effective import to_plain
 from ..records.run_folder import read_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from ..config.tree import Config
     from ..records.run_folder import RunFolder
@@ -40,6 +43,34 @@ def check_folder(folder: RunFolder, config: Config) -> None:
                 f"out: {str(folder.path)!r} has a run with {name} {_shown(about[name])}, expected {name} "
                 f"{_shown(plain[name])} as in this one; choose another folder"
             )
+
+
+def missing(path: Path) -> list[Path]:
+    """Of a path and the folders that it is in those that are not there, the innermost first."""
+    return [each for each in (path, *path.parents) if not each.exists()]
+
+
+def is_unused(folder: Path) -> bool:
+    """Whether a folder has no file, however many folders are in it."""
+    return not any(files for _, _, files in os.walk(folder))
+
+
+@contextmanager
+def removed_if_unused(folder: Path, made: Collection[Path]) -> Iterator[None]:
+    """Remove what a start has made that was refused before it wrote anything.
+
+    Args:
+        folder: of the run.
+        made: it and the folders that it is in, as far as this start makes them, the innermost first.
+    """
+    try:
+        yield
+    finally:
+        if folder in made and is_unused(folder):
+            inside = [Path(name) for name, _, _ in os.walk(folder, topdown=False)]
+            for each in dict.fromkeys([*inside, *made]):
+                with suppress(OSError):  # another start may use it meanwhile
+                    each.rmdir()
 
 
 def write_start(

@@ -78,6 +78,11 @@ class RunFolder:
         """The log of one of the run's processes."""
         return self.path / f"{process}.log"
 
+    def remove_logs(self) -> None:
+        """Remove the logs of all of the run's processes."""
+        for path in self.path.glob("*.log"):
+            path.unlink(missing_ok=True)
+
     @property
     def is_run(self) -> bool:
         """Whether the folder has a record of a run."""

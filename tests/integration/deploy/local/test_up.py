@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from support.documents import documented
@@ -128,6 +129,38 @@ def test_a_run_that_has_a_learner_is_left_to_it(folder, shared_server, redis, ru
     assert process.returncode == ConfigError.exit_code, shown
     assert f"run: '{run}' already has a learner" in shown
     check_nothing_is_left(out)
+
+
+REFUSED = {
+    "in use": ("--run", "{run}", "--redis", "{url}"),
+    "no server": ("--redis", "redis://127.0.0.1:1"),
+    "password": ("--redis", "redis://:wrong@127.0.0.1:{port}"),
+    "setting": ("--run", "{run}", "--batch-steps", "0"),
+    "module": ("--run", "{run}", "--game", "no_such_module:make"),
+    "game": ("--run", "{run}", "--game", "NoSuch-v0"),
+}
+
+
+@pytest.mark.parametrize("command", ["up", "learner"])
+@pytest.mark.parametrize("options", REFUSED.values(), ids=list(REFUSED))
+def test_a_start_that_is_refused_leaves_no_folder(folder, shared_server, redis, run, command, options, monkeypatch):
+    monkeypatch.chdir(folder)
+    redis.call("SET", Keys(run).lease, "1-aa")
+    port = shared_server.url.rpartition(":")[2]
+    filled = [each.format(run=run, url=shared_server.url, port=port) for each in options]
+    if command == "learner":
+        filled += ["--out", "runs/here", *(() if "--redis" in filled else ("--redis", shared_server.url))]
+    process = broodmind(command, *filled)
+    _, shown = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode not in {0, 1}, shown
+    assert not list(folder.iterdir()), shown
+    check_nothing_is_left(folder)
+
+
+def test_the_error_of_a_refused_start_is_in_a_folder_that_was_named(folder):
+    process = broodmind("up", "--redis", "redis://127.0.0.1:1", "--out", str(folder / "out"))
+    _, shown = process.communicate(timeout=PATIENCE_S)
+    assert read_object(folder / "out" / "summary.json") == {"error": ANY, "exit_code": process.returncode}, shown
 
 
 @pytest.fixture

@@ -11,7 +11,14 @@ import pytest
 from broodmind.common.errors import ConfigError
 from broodmind.deploy.config.effective import effective, to_plain
 from broodmind.deploy.config.given import of_file, of_values
-from broodmind.deploy.recording.run_start import check_folder, command_line, without_secret, write_start
+from broodmind.deploy.recording.run_start import (
+    check_folder,
+    command_line,
+    missing,
+    removed_if_unused,
+    without_secret,
+    write_start,
+)
 from broodmind.deploy.records.run_folder import RunFolder, read_object
 
 
@@ -93,3 +100,47 @@ def test_a_command_line_is_written_without_its_passwords(monkeypatch):
     shown = ["redis://me:***@10.0.0.5", "--redis=redis://me:***@10.0.0.5", "--gamma=0.9"]
     assert command_line() == ["broodmind", "learner", "--redis", *shown]
     assert without_secret("my_game:make") == "my_game:make"
+
+
+def refused(path, made, *, leaving=()):
+    with removed_if_unused(path, made):
+        path.mkdir(parents=True, exist_ok=True)
+        for name in leaving:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).touch()
+        (path / "checkpoints").mkdir()
+
+
+def test_a_start_that_is_refused_leaves_no_folder_that_it_has_made(tmp_path):
+    path = tmp_path / "runs" / "x"
+    assert missing(path) == [path, path.parent]
+    refused(path, missing(path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_a_file_stays_however_deep_it_is(tmp_path):
+    path = tmp_path / "runs" / "x"
+    refused(path, missing(path), leaving=["logs/learner.log"])
+    assert (path / "logs" / "learner.log").exists()
+    assert (path / "checkpoints").exists()
+
+
+def test_a_folder_that_was_there_before_stays(tmp_path):
+    path = tmp_path / "runs" / "x"
+    path.mkdir(parents=True)
+    refused(path, missing(path))
+    assert path.exists()
+
+
+def test_folders_that_another_start_uses_meanwhile_stay(tmp_path):
+    path = tmp_path / "runs" / "x"
+    made = missing(path)
+    (tmp_path / "runs" / "another").mkdir(parents=True)
+    refused(path, made)
+    assert [each.name for each in (tmp_path / "runs").iterdir()] == ["another"]
+
+
+def test_an_error_passes(tmp_path):
+    path = tmp_path / "x"
+    with pytest.raises(ConfigError, match="refused"), removed_if_unused(path, missing(path)):
+        raise ConfigError("refused")
