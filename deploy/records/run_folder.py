@@ -36,7 +36,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """Lines of JSON: one for each update."""
+        """Lines of JSON: one for each update; of a long run, for some of them."""
         return self.path / "metrics.jsonl"
 
     @property

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 
 import pytest
 
+from broodmind.deploy.recording import metrics_file
 from broodmind.deploy.recording.metrics_file import MetricsFile
 from broodmind.deploy.records.run_folder import read_lines
 
@@ -120,3 +123,40 @@ def test_a_number_that_is_not_finite_is_never_written(path):
     with pytest.raises(ValueError, match="JSON"):
         written(path, 2, loss=float("nan"))
     assert not read_lines(path)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    times = {"now": 0.0}
+    monkeypatch.setattr(metrics_file, "monotonic_s", lambda: times["now"])
+    return times
+
+
+def test_a_long_run_has_lines_for_some_of_its_updates_and_for_the_last_one(path, clock):
+    """Ten updates a second for two hours, half in a second start: all until 2,000 s, then 20,000 / t a second."""
+    last = 1
+    for _ in range(2):
+        file = MetricsFile(path)
+        file.resume(1, last)
+        for _ in range(36_000):
+            clock["now"] += 0.1
+            last += 1
+            file.append(an_update(last))
+        file.close()
+        assert versions(path)[-1] == (1, last)
+    lines = read_lines(path)
+    assert [line["version"] for line in lines if line["seconds"] <= 1999] == list(range(2, 19_992))
+    assert 0.8 <= len(lines) / (20_000 * (1 + math.log(7200 / 2000))) <= 1.01
+    for before, after in itertools.pairwise(lines):
+        assert after["seconds"] - before["seconds"] <= after["seconds"] / 20_000 + 0.102
+
+
+def test_an_update_without_a_line_gets_none_where_its_version_is_lost(path, clock):
+    file = MetricsFile(path)
+    file.resume(1, 1)
+    clock["now"] = 50_000.0
+    for version in (2, 3):
+        file.append(an_update(version))
+    file.resume(1, 2)  # a second session, as the connection was lost
+    append(file, an_update(3, 2))
+    assert versions(path) == [(1, 2), (2, 3)]
