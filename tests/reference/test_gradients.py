@@ -612,7 +612,15 @@ def test_one_reinforce_step_moves_by_the_gradient_with_weights_and_baseline_held
     taken, _, values = slow()
     # On both sides of the cap, 0.41 as a logarithm, as steps and as games.
     batch.log_probs[at] = taken - [0.3, 0.3, 0.1, -0.1, 0.6, -0.5, 0.2, -0.3, -0.2, 0.1]
-    returns = np.array([sum(0.9 ** (s - t) * batch.rewards[s, g] for s in range(t, lengths[g])) for t, g in played])
+    last = batch.observations[lengths, range(4)]
+    futures = np.where(batch.truncated.any(axis=0), slow_forward(params, network, last)[1], 0) * (baseline == "value")
+    returns = np.array(
+        [
+            sum(0.9 ** (s - t) * batch.rewards[s, g] for s in range(t, lengths[g]))
+            + 0.9 ** (lengths[g] - t) * futures[g]
+            for t, g in played
+        ]
+    )
     ratios = dict(zip(played, np.exp(taken - batch.log_probs[at]), strict=True))
     weight = {
         "none": lambda _: 1.0,

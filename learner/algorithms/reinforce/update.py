@@ -2,6 +2,9 @@
 
 The gradient is summed over the steps of all games and divided by the number of games. So a batch of ten equal games
 changes the weights as much as a batch of one such game, and not ten times as much.
+
+The return of a game that was truncated includes the value of its last observation, if there is a value function
+(`baseline=value`). Without one it is the sum of the rewards until then.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ....common.policy.network import value_outputs
 from ...maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
 from ...maths.mlp_backprop import Forward
 from ...maths.optimizers import clip_by_global_norm
@@ -48,9 +52,10 @@ class Reinforce:
             NonFinite: if a loss or gradient is not finite. Nothing has changed then.
         """
         config, trained = self._config, batch.trained
-        returns = discounted_returns(batch.rewards, batch.valid, config.gamma)[trained]
-        games = max(batch.games, 1)
         with_values = config.baseline == "value"  # else they would be half of the work, for nothing
+        rewards = self._with_futures(params, batch) if with_values else batch.rewards
+        returns = discounted_returns(rewards, batch.valid, config.gamma)[trained]
+        games = max(batch.games, 1)
         network = Forward(params, self._spec.network, batch.observations[:-1][trained], with_values=with_values)
         choice = network.choice(self._spec.game.actions, None if batch.masks is None else batch.masks[trained])
         actions = batch.actions[trained]
@@ -101,6 +106,14 @@ class Reinforce:
             )
             log_ratios[stale] = bounded(log_probs - batch.log_probs[stale])
         return log_ratios
+
+    def _with_futures(self, params: Parameters, batch: Batch) -> Floats:
+        """The rewards [T, B], to which at the end of a truncated game the discounted value of what follows is added."""
+        rewards, truncated = batch.rewards.copy(), batch.truncated
+        if truncated.any():
+            values = value_outputs(params.views, self._spec.network, batch.observations[1:][truncated])
+            rewards[truncated] += self._config.gamma * values
+        return rewards
 
     def _baseline(self, returns: Floats, values: Floats) -> Floats | float:
         match self._config.baseline:
