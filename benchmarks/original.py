@@ -75,14 +75,14 @@ class Original:
             if layer:
                 above = np.dot(above, self.weights[layer].T) * (inputs[layer] > 0)
 
-    def add_game(self, game: Trajectory) -> float:
-        """Add the gradient of a whole game; returns its loss."""
+    def add_game(self, game: Trajectory, *, baseline: bool = True) -> float:
+        """Add the gradient of a whole game, with its mean return as the baseline or with none; returns its loss."""
         rewards = game.rewards[:, 0]
         returns, following = np.zeros(len(rewards)), 0.0
         for t in reversed(range(len(rewards))):
             following = rewards[t] + GAMMA * following
             returns[t] = following
-        advantages = returns - returns.mean()
+        advantages = returns - returns.mean() if baseline else returns
         loss = 0.0
         for t in range(len(rewards)):
             action = game.actions[t, 0]
@@ -127,10 +127,13 @@ def original(arrays: dict[str, np.ndarray]) -> Original:
 def gradients_apart(steps: int) -> float:
     """The distance of both gradients of one game, relative to the gradient's norm."""
     rate = 100.0  # of one SGD step, so large that the weights' rounding errors do not matter
-    ours, played = Ours(steps, replace(CONFIG, optimizer="sgd", learning_rate=rate)), random_game(steps, 0, wins=True)
+    config = replace(
+        CONFIG, baseline="none", optimizer="sgd", learning_rate=rate
+    )  # a game's own mean is no baseline here
+    ours, played = Ours(steps, config), random_game(steps, 0, wins=True)
     before = ours.arrays()
     theirs = original(before)
-    theirs.add_game(played)
+    theirs.add_game(played, baseline=False)
     ours.train([played])
     after = ours.arrays()
     grads = {"W": theirs.weight_grads, "b": theirs.bias_grads}

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _STATE = {"optimizer", "algo", "arrays", "algorithm", "normaliser", "rates", "rng"}
 _DTYPES = ("<f4", "<f8", "<i8")
+# Fields of an algorithm's state that version 0.1 did not write, and what they are in a state that it wrote.
+_ADDED = {"average_weight": np.ones(1)}
 
 
 class Trainer:
@@ -153,9 +155,12 @@ class Trainer:
 
 def _take(raw: Any, expected: dict[str, Array]) -> dict[str, Array]:  # noqa: ANN401 - from a decoded map
     """Check the arrays of one part of the state. `proximal` may be empty, as it is before the first update."""
-    codec.check_fields(raw, set(expected))
-    shapes = {name: (None,) if name == "proximal" else value.shape for name, value in expected.items()}
-    return {name: codec.take_array(raw, name, _DTYPES, shape) for name, shape in shapes.items()}
+    added = {name: value.copy() for name, value in _ADDED.items() if name in expected and name not in raw}
+    codec.check_fields(raw, set(expected) - set(added))
+    shapes = {
+        name: (None,) if name == "proximal" else value.shape for name, value in expected.items() if name not in added
+    }
+    return added | {name: codec.take_array(raw, name, _DTYPES, shape) for name, shape in shapes.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,14 +250,19 @@ def test_one_reinforce_step_at_rate_one_moves_by_the_gradient_of_its_loss(baseli
 
     played = [(t, g) for g in range(games) for t in range(lengths[g])]
     to_go = {(t, g): sum(gamma ** (s - t) * rewards[s, g] for s in range(t, lengths[g])) for t, g in played}
-    mean = sum(to_go.values()) / len(to_go) if baseline == "batch_mean" else 0.0
+
+    def mean_of_others(game):
+        others = [value for (_, g), value in to_go.items() if g != game]
+        return sum(others) / len(others) if baseline == "batch_mean" else 0.0
 
     def loss():
         total = 0.0
         for t, g in played:
             mask = None if masks is None else masks[t, g][None]
             log_probs = slow_log_probs(slow_forward(params, network, observations[t, g][None])[0], mask)
-            total -= log_probs[0, actions[t, g]] * (to_go[t, g] - mean) + entropy * slow_entropies(log_probs)[0]
+            total -= (
+                log_probs[0, actions[t, g]] * (to_go[t, g] - mean_of_others(g)) + entropy * slow_entropies(log_probs)[0]
+            )
         return total / games
 
     expected = differences(loss, params.flat)
@@ -628,7 +633,8 @@ def test_one_reinforce_step_moves_by_the_gradient_with_weights_and_baseline_held
         "game": lambda at: min(cap, math.prod(ratios[s, at[1]] for s in range(lengths[at[1]]))),
     }[importance]
     weights = np.array([weight(each) for each in played])
-    fixed = weights * (returns - (values if baseline == "value" else returns.mean()))
+    of_others = [returns[[g != game for _, g in played]].mean() for _, game in played]
+    fixed = weights * (returns - (values if baseline == "value" else of_others))
 
     def loss():
         taken, entropies, values = slow()

@@ -22,7 +22,13 @@ class ReinforceConfig:
     learning_rate: Annotated[float, Setting("Step size of the optimizer.", gt=0)] = 3e-3
     optimizer: Annotated[OptimizerName, Setting("The optimizer.")] = "adam"
     gamma: Annotated[float, Setting("Discount factor of a step.", ge=0, le=1)] = 0.99
-    baseline: Annotated[Baseline, Setting("The baseline that is subtracted from the returns.")] = "batch_mean"
+    baseline: Annotated[
+        Baseline,
+        Setting(
+            "Subtracted from the returns: nothing, the moving average of the games before, the mean of "
+            "the other games in the batch (of one game alone: the moving average), or the value network's."
+        ),
+    ] = "batch_mean"
     importance: Annotated[
         Importance, Setting("Importance weights, limited by weight_cap: none, one for each step, or one for each game.")
     ] = "none"

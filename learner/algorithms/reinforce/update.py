@@ -20,8 +20,11 @@ from ...maths.optimizers import clip_by_global_norm
 from ...maths.returns import discounted_returns
 from ...metrics.update_metrics import check_finite
 from ..batch_predictions import action_log_probs
+from .baselines import MovingAverage, means_of_games, means_of_others
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ....common.policy.network import Floats
     from ....common.spec import RunSpec
     from ....common.wire.codec import Array
@@ -31,15 +34,13 @@ if TYPE_CHECKING:
     from ..batch import Batch
     from .config import Importance, ReinforceConfig
 
-_BASELINE_DECAY = 0.95  # the original bot's online rule: b <- 0.95 b + 0.05 mean(G)
-
 
 class Reinforce:
     """REINFORCE: each update is one optimizer step."""
 
     def __init__(self, config: ReinforceConfig, spec: RunSpec) -> None:
         self._config, self._spec = config, spec
-        self._average = np.zeros(1)
+        self._average = MovingAverage()
 
     def update(
         self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, _rng: np.random.Generator
@@ -49,12 +50,12 @@ class Reinforce:
         Steps that are too stale have weight 0: they have no gradient, and are part of their game's returns and weight.
 
         Raises:
-            NonFinite: if a loss or gradient is not finite. Nothing has changed then.
+            NonFinite: if a loss or gradient is not finite. `params` and `optimizer` have not changed then.
         """
         config, trained = self._config, batch.trained
         with_values = config.baseline == "value"  # else they would be half of the work, for nothing
         rewards = self._with_futures(params, batch) if with_values else batch.rewards
-        returns = discounted_returns(rewards, batch.valid, config.gamma)[trained]
+        returns = discounted_returns(rewards, batch.valid, config.gamma)
         games = max(batch.games, 1)
         network = Forward(params, self._spec.network, batch.observations[:-1][trained], with_values=with_values)
         choice = network.choice(self._spec.game.actions, None if batch.masks is None else batch.masks[trained])
@@ -63,13 +64,13 @@ class Reinforce:
         log_ratios = self._stale_log_ratios(params, batch)
         log_ratios[trained] = bounded(taken - batch.log_probs[trained])
 
-        advantages = returns - self._baseline(returns, network.values)
+        advantages = returns[trained] - self._baselines(returns, trained, network.values)
         weights = importance_weights(log_ratios, batch.valid, config.importance, config.weight_cap)[trained]
         loss, taken_grad = policy_gradient(taken, (weights * advantages / games).astype(taken.dtype))
         outputs_grad, log_std_grad = to_outputs(choice, actions, taken_grad, config.entropy_coef / games)
         value_loss, values_grad = 0.0, None
         if with_values:
-            value_loss, values_grad = squared_error(network.values, returns, config.value_coef)
+            value_loss, values_grad = squared_error(network.values, returns[trained], config.value_coef)
         gradient = params.like()
         network.backward(gradient, outputs_grad, values_grad, log_std_grad)
         metrics = {
@@ -79,21 +80,20 @@ class Reinforce:
             "kl": kl_k3(log_ratios[trained]),
             "effective_samples": effective_sample_size(log_ratios[trained]),
             "gradient_norm": clip_by_global_norm(gradient.flat, config.max_grad_norm),
-            "baseline": float(np.mean(returns - advantages)),
+            "baseline": float(np.mean(returns[trained] - advantages)),
             "effective_rate": rate / games,  # of a gradient summed over games
         }
         check_finite(metrics)
         optimizer.step(params.flat, gradient.flat, rate)
-        self._average += (1 - _BASELINE_DECAY) * (returns.mean() - self._average)
         return metrics
 
     def state(self) -> dict[str, Array]:
         """See `PPO.state`."""
-        return {"average": self._average.copy()}
+        return self._average.state()
 
     def restore(self, state: dict[str, Array], _params: Parameters) -> None:
         """See `PPO.restore`."""
-        self._average[...] = state["average"]
+        self._average.restore(state)
 
     def _stale_log_ratios(self, params: Parameters, batch: Batch) -> Floats:
         """Log-ratios [T, B] of the steps that are not trained on, where their game's weight needs them; 0 elsewhere."""
@@ -115,16 +115,22 @@ class Reinforce:
             rewards[truncated] += self._config.gamma * values
         return rewards
 
-    def _baseline(self, returns: Floats, values: Floats) -> Floats | float:
+    def _baselines(self, returns: Floats, trained: NDArray[np.bool_], values: Floats) -> Floats:
+        """The baseline of each trained step [N], for returns [T, B] and values [N]. Moves the moving average."""
+        games = trained.any(axis=0)  # others have only steps that are too stale
+        averages = self._average.fold(means_of_games(returns[:, games], trained[:, games]))
         match self._config.baseline:
             case "none":
-                return 0.0
-            case "moving_average":
-                return float(self._average[0])
-            case "batch_mean":
-                return float(returns.mean())
+                return np.zeros_like(returns[trained])
             case "value":
                 return values
+            case "batch_mean" if len(averages) > 2:
+                by_game = means_of_others(returns[:, games], trained[:, games])
+            case _:
+                by_game = averages[:-1]
+        baselines = np.zeros_like(returns)
+        baselines[:, games] = by_game
+        return baselines[trained]
 
 
 def importance_weights(log_ratios: Floats, valid: Array, kind: Importance, cap: float) -> Floats:

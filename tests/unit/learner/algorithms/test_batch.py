@@ -138,12 +138,13 @@ def test_reinforce_has_no_gradient_from_stale_steps_and_keeps_their_game(importa
 
 
 def test_reinforce_discounts_through_stale_steps():
-    played = game(5)
-    batch = collate([played], [only(0)])
+    played, other = game(5), game(6)
+    batch = collate([other, played], [only(0), only(1)])
     spec = replace(SPEC, network=NetworkSpec((6,)))
     params = Parameters(spec.network, spec.game, np.float64)
     metrics = Reinforce(ReinforceConfig(baseline="batch_mean"), spec).update(
         params, SGD(params.flat.size), batch, 0.1, np.random.default_rng(0)
     )
-    whole = discounted_returns(played.rewards, played.valid, 0.99)
-    assert metrics["baseline"] == pytest.approx(float(whole[0, 0]))
+    first = discounted_returns(other.rewards, other.valid, 0.99)[0, 0]
+    second = discounted_returns(played.rewards, played.valid, 0.99)[1, 0]
+    assert metrics["baseline"] == pytest.approx(float(first + second) / 2)  # each is the other's

@@ -359,3 +359,14 @@ def test_the_description_names_the_algorithm_and_is_flat(config, name):
     assert (described["learning_rate"], described["learning_rate_scaling"]) == (config.learning_rate, "none")
     assert described["optimizer"] == "adam"
     assert not any(isinstance(value, dict) for value in described.values())
+
+
+def test_a_moving_average_that_version_0_1_stored_goes_on():
+    """It wrote no weight: what its games had in the average is all of it."""
+    trainer, spec = fresh("reinforce-average"), spec_of(ONE)
+    weights, state = trainer.weights(), trainer.state()
+    state["algorithm"] = {"average": np.full(1, 40.0)}
+    raw = codec.decode(codec.encode({"trainer": state}), max_bytes=1 << 20)["trainer"]
+    trainer.restore(decode_weights(weights, digest(weights), spec), raw)
+    assert trainer.update(a_batch(1, columns=1))["baseline"] == 40.0
+    assert trainer.state()["algorithm"]["average"][0] == pytest.approx(40, abs=5)
