@@ -93,3 +93,8 @@ def follow_kl(factor: float, kl: float, target: float) -> float:
     if kl < target / 2:
         return min(factor * 1.5, 64.0)
     return factor
+
+
+def effective_rate(rate: float, norm: float, max_norm: float) -> float:
+    """The factor by which plain SGD multiplies a gradient of norm `norm`, which is clipped to `max_norm` before."""
+    return rate if norm <= max_norm else rate * max_norm / norm

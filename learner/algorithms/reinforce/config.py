@@ -11,6 +11,7 @@ from ..learning_rate import LearningRateConfig
 
 Baseline = Literal["none", "moving_average", "batch_mean", "value"]
 Importance = Literal["none", "step", "game"]
+MeanOver = Literal["games", "steps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,12 @@ class ReinforceConfig:
         Importance, Setting("Importance weights, limited by weight_cap: none, one for each step, or one for each game.")
     ] = "none"
     weight_cap: Annotated[float, Setting("Maximum importance weight; larger weights are reduced to it.", ge=1)] = 2.0
+    mean_over: Annotated[
+        MeanOver,
+        Setting(
+            "What the gradient is a mean over: games (the sum over all their steps, divided by their number) or steps."
+        ),
+    ] = "games"
     entropy_coef: Annotated[float, Setting("Weight of the entropy bonus in the loss.", ge=0)] = (
         0.01  # in return units per nat and step
     )
@@ -41,7 +48,7 @@ class ReinforceConfig:
     )
     max_grad_norm: Annotated[
         float, Setting("Maximum norm of a gradient; a longer gradient is scaled down to it.", gt=0)
-    ] = 10.0  # of the mean over games
+    ] = 10.0  # of the mean over games or steps
     schedule: LearningRateConfig = field(default_factory=LearningRateConfig)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,8 @@
 """REINFORCE with a baseline over whole games (Williams 1992), in the scaled-rate batch form.
 
 The gradient is summed over the steps of all games and divided by the number of games. So a batch of ten equal games
-changes the weights as much as a batch of one such game, and not ten times as much.
+changes the weights as much as a batch of one such game, and not ten times as much. With `mean_over=steps` it is divided
+by the number of steps: then a long game has as much weight as several short ones, and no more than its steps have.
 
 The return of a game that was truncated includes the value of its last observation, if there is a value function
 (`baseline=value`). Without one it is the sum of the rewards until then.
@@ -20,6 +21,7 @@ from ...maths.optimizers import clip_by_global_norm
 from ...maths.returns import discounted_returns
 from ...metrics.update_metrics import check_finite
 from ..batch_predictions import action_log_probs
+from ..learning_rate import effective_rate
 from .baselines import MovingAverage, means_of_games, means_of_others
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Reinforce:
         with_values = config.baseline == "value"  # else they would be half of the work, for nothing
         rewards = self._with_futures(params, batch) if with_values else batch.rewards
         returns = discounted_returns(rewards, batch.valid, config.gamma)
-        games = max(batch.games, 1)
+        divisor = max(batch.games if config.mean_over == "games" else batch.steps, 1)
         network = Forward(params, self._spec.network, batch.observations[:-1][trained], with_values=with_values)
         choice = network.choice(self._spec.game.actions, None if batch.masks is None else batch.masks[trained])
         actions = batch.actions[trained]
@@ -66,22 +68,24 @@ class Reinforce:
 
         advantages = returns[trained] - self._baselines(returns, trained, network.values)
         weights = importance_weights(log_ratios, batch.valid, config.importance, config.weight_cap)[trained]
-        loss, taken_grad = policy_gradient(taken, (weights * advantages / games).astype(taken.dtype))
-        outputs_grad, log_std_grad = to_outputs(choice, actions, taken_grad, config.entropy_coef / games)
+        loss, taken_grad = policy_gradient(taken, (weights * advantages / divisor).astype(taken.dtype))
+        outputs_grad, log_std_grad = to_outputs(choice, actions, taken_grad, config.entropy_coef / divisor)
         value_loss, values_grad = 0.0, None
         if with_values:
             value_loss, values_grad = squared_error(network.values, returns[trained], config.value_coef)
         gradient = params.like()
         network.backward(gradient, outputs_grad, values_grad, log_std_grad)
+        norm = clip_by_global_norm(gradient.flat, config.max_grad_norm)
         metrics = {
             "policy_loss": loss,
             "value_loss": value_loss,
             "entropy": float(choice.entropy().mean()),
             "kl": kl_k3(log_ratios[trained]),
             "effective_samples": effective_sample_size(log_ratios[trained]),
-            "gradient_norm": clip_by_global_norm(gradient.flat, config.max_grad_norm),
+            "gradient_norm": norm,
             "baseline": float(np.mean(returns[trained] - advantages)),
-            "effective_rate": rate / games,  # of a gradient summed over games
+            # Of a gradient summed over the games or steps.
+            "effective_rate": effective_rate(rate, norm, config.max_grad_norm) / divisor,
         }
         check_finite(metrics)
         optimizer.step(params.flat, gradient.flat, rate)

@@ -13,6 +13,7 @@ from ...maths.popart import ValueScale
 from ...maths.vtrace import vtrace
 from ...metrics.update_metrics import check_finite
 from ..batch_predictions import action_log_probs, explained_variance, state_values
+from ..learning_rate import effective_rate
 from ..minibatches import minibatch_of, run_epochs
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Impala:
         def step(part: Minibatch) -> Metrics:
             metrics = write_gradient(config, self._spec, params, part, gradient)
             metrics["gradient_norm"] = clip_by_global_norm(gradient.flat, config.max_grad_norm)
+            metrics["effective_rate"] = effective_rate(rate, metrics["gradient_norm"], config.max_grad_norm)
             check_finite(metrics)
             optimizer.step(params.flat, gradient.flat, rate)
             return metrics
@@ -85,7 +87,6 @@ class Impala:
             "clip_fraction": float(np.count_nonzero(np.exp(taken) > config.rho_bar)) / len(taken),
             "effective_samples": effective_sample_size(taken),
             "explained_variance": explained_variance(targets - values[:-1][valid], targets),
-            "effective_rate": rate,
         }
         check_finite(metrics)
         return metrics

@@ -2,10 +2,16 @@
 
 import math
 
+import numpy as np
 import pytest
 
+from broodmind.common.actions import Discrete
 from broodmind.common.errors import ConfigError
+from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
+from broodmind.learner.algorithms.batch import Batch
 from broodmind.learner.algorithms.learning_rate import LearningRateConfig, batch_scale, follow_kl, schedule, stale_scale
+from broodmind.learner.algorithms.registry import config_class, make_algorithm
+from broodmind.learner.maths.flat_parameters import Parameters
 
 STEPS = [1, 512, 2048, 4096, 100_000]
 
@@ -109,3 +115,80 @@ def test_an_invalid_learning_rate_setting_is_named_in_the_error(wrong, says):
 def test_learning_rate_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigError):
         LearningRateConfig(**wrong)
+
+
+# The figure that is reported.
+
+SPEC = RunSpec(GameSpec("rates", (3,), Discrete(4)), NetworkSpec((6, 5)))
+OPTIONS = {
+    "reinforce": {"importance": "none"},
+    "reinforce by step": {"mean_over": "steps"},
+    "vtrace": {"minibatch_size": 8, "n_epochs": 3},
+}
+LIMITS = [1e9, 0.3, 0.02]  # of the gradient's norm: never clipped, some, all
+
+
+class WatchingSGD:
+    """Plain SGD, and the norms of the moves that it made."""
+
+    def __init__(self):
+        self.moves = []
+
+    def step(self, params, gradient, rate):
+        before = params.copy()
+        params -= rate * gradient
+        self.moves.append(float(np.linalg.norm(params - before)))
+
+
+def a_batch(games=6, steps=7):
+    rng = np.random.default_rng(1)
+    shape = (steps, games)
+    ended = np.zeros(shape, np.bool_)
+    ended[-1] = True
+    return Batch(
+        observations=rng.normal(size=(steps + 1, games, 3)),
+        actions=rng.integers(0, 4, shape, dtype=np.int32),
+        log_probs=np.log(rng.uniform(0.1, 0.4, shape)),
+        rewards=rng.normal(1, 2, shape),
+        terminated=ended,
+        truncated=~ended & ended,
+        valid=np.ones(shape, np.bool_),
+        masks=None,
+        games=games,
+    )
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_effective_rate_is_what_plain_sgd_multiplied_the_gradient_by(name, limit):
+    """The norms of the moves, to those of the gradients: moves that are not clipped, at a rate of 1.
+
+    The rates are so small that a move does not change the next gradient.
+    """
+    batch, moves, reported = a_batch(), {}, {}
+    for rate, max_norm in ((1e-9, limit), (1e-9, 1e30)):
+        algorithm = make_algorithm(
+            config_class(name.split()[0])(max_grad_norm=max_norm, entropy_coef=0.3, **OPTIONS[name]), SPEC
+        )
+        params, sgd = Parameters(SPEC.network, SPEC.game, np.float64), WatchingSGD()
+        params.flat[...] = np.random.default_rng(2).normal(0, 0.7, params.flat.size)
+        reported[max_norm] = algorithm.update(params, sgd, batch, rate, np.random.default_rng(3))["effective_rate"]
+        moves[max_norm] = np.array(sgd.moves)
+    summed_over = {"reinforce": batch.games, "reinforce by step": batch.steps}.get(name, 1)
+    gradients = moves[1e30] / 1e-9
+    assert reported[limit] * summed_over == pytest.approx((moves[limit] / gradients).mean(), rel=1e-3)
+    assert reported[1e30] * summed_over == pytest.approx(1e-9)
+    if limit == min(LIMITS):
+        assert reported[limit] < reported[1e30] / 4
+
+
+def test_the_mean_over_steps_is_the_mean_over_games_in_other_units():
+    """Of games of one length: with equal rates of a step, both move the parameters by as much."""
+    batch, moved = a_batch(), []
+    for mean_over, rate in (("games", 0.1), ("steps", 0.1 * batch.steps / batch.games)):
+        algorithm = make_algorithm(config_class("reinforce")(max_grad_norm=1e30, mean_over=mean_over), SPEC)
+        params = Parameters(SPEC.network, SPEC.game, np.float64)
+        params.flat[...] = np.random.default_rng(2).normal(0, 0.7, params.flat.size)
+        algorithm.update(params, WatchingSGD(), batch, rate, np.random.default_rng(3))
+        moved.append(params.flat)
+    np.testing.assert_allclose(moved[0], moved[1], rtol=1e-9)
