@@ -22,8 +22,8 @@ ALGORITHMS = {
     "PPO, decoupled": ("--algo", "ppo", "--decoupled", *EXACT),
     "PPO": ("--algo", "ppo", *EXACT),
     "IMPACT": ("--algo", "impact", *EXACT),
-    "REINFORCE, no correction": ("--algo", "reinforce", *AT_LEAST),
-    "REINFORCE, weights of each step": ("--algo", "reinforce", "--importance", "step", *AT_LEAST),
+    "REINFORCE, no correction": ("--algo", "reinforce", "--importance", "none", *AT_LEAST),
+    "REINFORCE, weights of each step": ("--algo", "reinforce", *AT_LEAST),
 }
 
 

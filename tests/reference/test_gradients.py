@@ -267,11 +267,40 @@ def test_one_reinforce_step_at_rate_one_moves_by_the_gradient_of_its_loss(baseli
 
     expected = differences(loss, params.flat)
     before = params.flat.copy()
-    config = ReinforceConfig(gamma=gamma, baseline=baseline, entropy_coef=entropy, max_grad_norm=1e30)
+    config = ReinforceConfig(
+        gamma=gamma, baseline=baseline, importance="none", entropy_coef=entropy, max_grad_norm=1e30
+    )
     metrics = Reinforce(config, RunSpec(GAME, network)).update(params, SGD(before.size), batch, 1.0, rng)
     assert_same_gradient(before - params.flat, expected)
     assert metrics["gradient_norm"] == pytest.approx(float(np.linalg.norm(expected)), rel=1e-6)
     assert metrics["effective_rate"] == pytest.approx(1 / games)
+
+
+def test_by_default_reinforce_climbs_its_own_return_on_games_that_another_version_played():
+    """Games of one step, of each action as many as the older version's probabilities say: the expectation itself.
+
+    The gradient of the policy's return is sum_a pi(a) r(a) grad log pi(a), whoever played. No weight is capped.
+    """
+    network, rng = NetworkSpec((5, 4)), np.random.default_rng(11)
+    params, played = random_params(network, 12), np.repeat(np.arange(ACTIONS), [8, 6, 4, 2])
+    observation, rewards, behaviour = rng.normal(size=FEATURES), rng.normal(size=ACTIONS), np.array([8, 6, 4, 2]) / 20
+    params.views["policy/w2"][...] *= 0.1
+    params.views["policy/b2"][...] = np.log([0.25, 0.2, 0.3, 0.25])
+    shape = (1, len(played))
+    one = np.ones(shape, np.bool_)
+    batch = Batch(
+        np.broadcast_to(observation, (2, len(played), FEATURES)),
+        *(played[None].astype(np.int32), np.log(behaviour)[played][None], rewards[played][None]),
+        *(one, ~one, one, None, len(played)),
+    )
+
+    def probabilities():
+        return np.exp(slow_log_probs(slow_forward(params, network, observation[None])[0], None))[0]
+
+    expected, before = differences(lambda: float(probabilities() @ rewards), params.flat), params.flat.copy()
+    config = ReinforceConfig(baseline="none", weight_cap=1e3, entropy_coef=0.0, max_grad_norm=1e30)
+    Reinforce(config, RunSpec(GAME, network)).update(params, SGD(0), batch, 1.0, rng)
+    assert_same_gradient(params.flat - before, expected)
 
 
 # Whatever an action is.

@@ -30,9 +30,11 @@ class ReinforceConfig:
             "the other games in the batch (of one game alone: the moving average), or the value network's."
         ),
     ] = "batch_mean"
+    # Games are some versions old when they are trained on, the first steps of a long game many. The weight of a whole
+    # game has a larger variance, and most of a long game's weight is at the cap or near 0.
     importance: Annotated[
         Importance, Setting("Importance weights, limited by weight_cap: none, one for each step, or one for each game.")
-    ] = "none"
+    ] = "step"
     weight_cap: Annotated[float, Setting("Maximum importance weight; larger weights are reduced to it.", ge=1)] = 2.0
     mean_over: Annotated[
         MeanOver,

@@ -47,7 +47,7 @@ def imported(url, run, *arguments, code=0):
 
 ALGORITHMS = {
     "vtrace": ("--algo", "vtrace"),
-    "reinforce": ("--algo", "reinforce", "--importance", "step"),
+    "reinforce": ("--algo", "reinforce"),
     "decoupled": ("--algo", "ppo", "--decoupled"),
 }
 
