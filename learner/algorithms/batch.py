@@ -36,10 +36,13 @@ class Batch:
     valid: NDArray[np.bool_]  # [T, B]
     masks: NDArray[np.bool_] | None  # [T, B, A]
     games: int  # that ended in it
-    stale_share: float = 0.0  # the part of its steps that an older version played
+    # [T, B], how many versions ago each step was played; None where all are of the latest version.
+    ages: NDArray[np.int32] | None = None
     # [T, B], False for steps that are too stale to train on, which are part of their game all the same; None where
     # there are none.
     fresh: NDArray[np.bool_] | None = None
+    # [T, B], by which each step's part in the policy's gradient is multiplied; None where all are 1.
+    weights: Floats | None = None
 
     @property
     def trained(self) -> NDArray[np.bool_]:
@@ -57,14 +60,16 @@ class Batch:
 
 
 def collate(
-    trajectories: Sequence[Trajectory], fresh: Sequence[NDArray[np.bool_] | None] = (), stale_share: float = 0.0
+    trajectories: Sequence[Trajectory],
+    fresh: Sequence[NDArray[np.bool_] | None] = (),
+    ages: Sequence[NDArray[np.int32]] = (),
 ) -> Batch:
     """Put trajectories next to each other, in the order given.
 
     Args:
         trajectories: at least one.
         fresh: of each trajectory, the steps [T, B] that are not too stale; None where none is. Empty: none is anywhere.
-        stale_share: the part of the steps to be trained on that an older version played.
+        ages: of each trajectory, how many versions ago its steps [T, B] were played. Empty: all are of the latest one.
     """
     steps = max(len(trajectory.actions) for trajectory in trajectories)
     games = sum(trajectory.games for trajectory in trajectories)
@@ -83,7 +88,7 @@ def collate(
         valid=join("valid"),
         masks=None if trajectories[0].masks is None else join("masks"),
         games=games,
-        stale_share=stale_share,
+        ages=np.concatenate([_pad(each, steps) for each in ages], axis=1) if any(each.any() for each in ages) else None,
         fresh=_join_fresh(trajectories, fresh, steps) if any(each is not None for each in fresh) else None,
     )
 

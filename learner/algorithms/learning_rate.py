@@ -1,14 +1,20 @@
-"""The learning rate of an update: scaling by batch size and staleness, warm-up, annealing, KL target. Pure."""
+"""The learning rate of an update: scaling by batch size, warm-up, annealing, KL target; less for old steps. Pure."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from ...common.setting import Setting, check_settings
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 Scaling = Literal["none", "linear", "sqrt"]
+
+_STALE_LEAST = 1 / 16  # half for each version, after the four that are always allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +42,13 @@ class LearningRateConfig:
         int,
         Setting("Number of trained steps over which the learning rate falls linearly to 0; 0: it does not fall.", ge=0),
     ] = 0
+    # 1 by default. PPO's clipping, V-trace and REINFORCE's importance weights take old steps for what they are; a lower
+    # weight beside these takes a part of the data away, the more the longer a game is.
     stale_factor: Annotated[
         float,
         Setting(
-            "Factor of the learning rate for a batch that older versions played. If they played a part of it, "
-            "the factor is between this and 1.",
+            "A step's part in the policy's gradient is multiplied by this for each version that it is older than the "
+            "latest, down to 1/16. Imported games count as being as old as is allowed.",
             gt=0,
             le=1,
         ),
@@ -69,9 +77,14 @@ def batch_scale(config: LearningRateConfig, steps: int) -> float:
     return {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[config.learning_rate_scaling]
 
 
-def stale_scale(config: LearningRateConfig, stale_share: float) -> float:
-    """The factor for a batch of which the share `stale_share`, in [0, 1], was played with an older version."""
-    return 1 - stale_share * (1 - config.stale_factor)
+def stale_weights(config: LearningRateConfig, ages: NDArray[np.integer]) -> NDArray[np.floating]:
+    """The weights of steps that were played `ages` versions ago, at least 0; of any shape.
+
+    stale_factor ** age, but not less than 1/16, or than the factor itself where that is less: from a batch of old games
+    alone, such as imported ones, something is learnt then.
+    """
+    weights: NDArray[np.floating] = config.stale_factor**ages
+    return weights.clip(min(config.stale_factor, _STALE_LEAST), 1.0)
 
 
 def schedule(config: LearningRateConfig, updates: int, trained_steps: int) -> float:

@@ -47,8 +47,13 @@ class Minibatch:
 
 
 def minibatch_of(batch: Batch, log_probs: Floats, advantages: Floats, targets: Floats) -> Minibatch:
-    """The rows of a batch, given log-probabilities [N], advantages [N] and targets [N] of its valid steps."""
+    """The rows of a batch, given log-probabilities [N], advantages [N] and targets [N] of its valid steps.
+
+    The advantages in it include the weights of the batch.
+    """
     valid = batch.valid
+    if batch.weights is not None:
+        advantages = advantages * batch.weights[valid]
     masks = None if batch.masks is None else batch.masks[valid]
     return Minibatch(batch.observations[:-1][valid], batch.actions[valid], log_probs, advantages, targets, masks)
 

@@ -137,9 +137,8 @@ class Trainer:
 
     def _rate(self, batch: Batch) -> float:
         config, (updates, steps, factor) = self._config.schedule, self._progress
-        scale = learning_rate.batch_scale(config, batch.steps) * learning_rate.stale_scale(config, batch.stale_share)
         scheduled = self._config.learning_rate * learning_rate.schedule(config, int(updates), int(steps))
-        return float(scheduled * scale * factor)
+        return float(scheduled * learning_rate.batch_scale(config, batch.steps) * factor)
 
     def _carried(self) -> Params:
         if not self._spec.network.normalize_observations:
@@ -150,7 +149,10 @@ class Trainer:
     def _prepared(self, batch: Batch) -> Batch:
         shape = batch.observations.shape
         rows = network.prepare(self._carried(), batch.observations.reshape(-1, shape[-1]))
-        return replace(batch, observations=rows.reshape(shape))
+        schedule, weights = self._config.schedule, None
+        if batch.ages is not None and schedule.stale_factor < 1:
+            weights = learning_rate.stale_weights(schedule, batch.ages).astype(batch.rewards.dtype)
+        return replace(batch, observations=rows.reshape(shape), weights=weights)
 
 
 def _take(raw: Any, expected: dict[str, Array]) -> dict[str, Array]:  # noqa: ANN401 - from a decoded map

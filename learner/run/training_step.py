@@ -54,8 +54,8 @@ def train(trainer: Trainer, batcher: Batcher, version: int) -> TrainingStep:
     ]
     lags, counts = zip(*(pair for each in staleness for pair in each), strict=True)
     trained = sum(counts)
-    older = sum(count for lag, count in zip(lags, counts, strict=True) if lag > 0)
-    batch = collate([trajectory for _, trajectory in accepted], fresh, older / trained)
+    ages = [_ages(*each, version, batcher.oldest_version) for each in accepted]
+    batch = collate([trajectory for _, trajectory in accepted], fresh, ages)
     accepted_steps = sum(header.steps for header, _ in accepted)
     rejected_steps = sum(entry.header.steps for entry, _ in batcher.rejected if entry.header is not None)
     metrics = {
@@ -67,6 +67,18 @@ def train(trainer: Trainer, batcher: Batcher, version: int) -> TrainingStep:
         "sample_reuse": trainer.passes * trained / max(accepted_steps + rejected_steps, 1),
     }
     return TrainingStep(accepted, staleness, trained, accepted_steps - trained, batch.games, metrics)
+
+
+def _ages(header: Header, trajectory: Trajectory, version: int, oldest_version: int) -> NDArray[np.int32]:
+    """How many versions ago each step of a trajectory was played, [T, B].
+
+    Nobody knows of an imported one: it counts as being as old as is allowed, and as no step of the newest version.
+    """
+    shape, offsets = trajectory.valid.shape, trajectory.version_offsets
+    if header.imported:
+        return np.full(shape, max(version - oldest_version, 1), np.int32)
+    ages = np.full(shape, version - header.version, np.int32)
+    return ages if offsets is None else ages - offsets
 
 
 def _staleness(header: Header, trajectory: Trajectory, fresh: NDArray[np.bool_] | None, version: int) -> Staleness:

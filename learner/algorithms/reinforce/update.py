@@ -68,6 +68,8 @@ class Reinforce:
 
         advantages = returns[trained] - self._baselines(returns, trained, network.values)
         weights = importance_weights(log_ratios, batch.valid, config.importance, config.weight_cap)[trained]
+        if batch.weights is not None:
+            weights = weights * batch.weights[trained]
         loss, taken_grad = policy_gradient(taken, (weights * advantages / divisor).astype(taken.dtype))
         outputs_grad, log_std_grad = to_outputs(choice, actions, taken_grad, config.entropy_coef / divisor)
         value_loss, values_grad = 0.0, None

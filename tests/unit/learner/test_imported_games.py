@@ -95,10 +95,11 @@ def test_accept_imported_does_not_switch_off_other_checks():
     assert rejection(replace(ours, epoch=0), STANDING, NOW, ASKED) == "wrong_epoch"
 
 
-def a_run_after(*headers):
-    run = RunState("x", SPEC, LearnerConfig(intake=ASKED))
+def a_run_after(*headers, **intake):
+    asked = replace(ASKED, **intake)
+    run = RunState("x", SPEC, LearnerConfig(intake=asked))
     run.standing = STANDING
-    batcher = Batcher(ASKED, {})
+    batcher = Batcher(asked, {})
     for sequence, header in enumerate(headers, 1):
         batcher.add(Entry("a", (1, sequence), header, trajectory(sequence)), STANDING, header.created_ms)
     metrics = run.train(batcher)
@@ -135,11 +136,12 @@ def test_an_imported_game_does_not_change_the_metrics_of_the_runs_own_games():
     assert figures[0] == {"figure_games": "1", "return_mean": "1", "staleness_max": "1"}
 
 
-def test_imported_steps_count_as_stale_for_the_learning_rate(monkeypatch):
-    shares, played = [], trajectory()
+@pytest.mark.parametrize(("limit", "age"), [(4, 4), (9, 9), (0, 1)])
+def test_imported_steps_count_as_old_as_is_allowed(monkeypatch, limit, age):
+    batches, played = [], trajectory()
     monkeypatch.setattr(
-        "broodmind.learner.algorithms.trainer.Trainer.update", lambda _, batch: shares.append(batch.stale_share) or {}
+        "broodmind.learner.algorithms.trainer.Trainer.update", lambda _, batch: batches.append(batch) or {}
     )
     newest = make_header(20, 3, played.steps, played.episodes, NOW)
-    a_run_after(a_header(played, versions=(20, 20), epoch=3), newest)
-    assert shares == [0.5]
+    a_run_after(a_header(played, versions=(20, 20), epoch=3), newest, max_staleness=limit)
+    assert batches[0].ages.T.tolist() == [[age] * 4] * 2 + [[0] * 4] * 2

@@ -9,7 +9,13 @@ from broodmind.common.actions import Discrete
 from broodmind.common.errors import ConfigError
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.learner.algorithms.batch import Batch
-from broodmind.learner.algorithms.learning_rate import LearningRateConfig, batch_scale, follow_kl, schedule, stale_scale
+from broodmind.learner.algorithms.learning_rate import (
+    LearningRateConfig,
+    batch_scale,
+    follow_kl,
+    schedule,
+    stale_weights,
+)
 from broodmind.learner.algorithms.registry import config_class, make_algorithm
 from broodmind.learner.maths.flat_parameters import Parameters
 
@@ -19,7 +25,7 @@ STEPS = [1, 512, 2048, 4096, 100_000]
 def test_by_default_nothing_changes_the_rate():
     config = LearningRateConfig()
     assert [batch_scale(config, steps) for steps in STEPS] == [1.0] * len(STEPS)
-    assert [stale_scale(config, share) for share in (0.0, 0.5, 1.0)] == [1.0] * 3
+    assert stale_weights(config, np.array([0, 1, 64])).tolist() == [1.0] * 3
     assert [schedule(config, n, 1000 * n) for n in (0, 1, 10**6)] == [1.0] * 3
     assert [follow_kl(1.0, kl, config.kl_target) for kl in (0.0, 1.0, 1e9)] == [1.0] * 3
 
@@ -34,11 +40,19 @@ def test_the_rate_follows_the_accepted_steps_by_a_power_of_their_ratio(scaling, 
 
 
 @pytest.mark.parametrize(
-    ("factor", "share", "expected"),
-    [(0.5, 0.0, 1.0), (0.5, 1.0, 0.5), (0.5, 0.5, 0.75), (0.1, 1.0, 0.1), (0.1, 0.25, 0.775), (1.0, 1.0, 1.0)],
+    ("factor", "expected"),
+    [
+        (0.5, [1, 0.5, 0.25, 0.125, 0.0625, 0.0625, 0.0625]),
+        (0.9, [1, 0.9, 0.81, 0.729, 0.9**4, 0.9**5, 0.0625]),
+        (0.01, [1, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01]),
+        (1.0, [1, 1, 1, 1, 1, 1, 1]),
+    ],
 )
-def test_a_batch_of_old_data_has_a_lower_rate_by_its_share(factor, share, expected):
-    assert stale_scale(LearningRateConfig(stale_factor=factor), share) == pytest.approx(expected)
+def test_a_step_weighs_less_by_a_factor_for_each_version_of_its_age(factor, expected):
+    ages = np.array([[0, 1], [2, 3], [4, 5], [64, 0]], np.int32)
+    found = stale_weights(LearningRateConfig(stale_factor=factor), ages)
+    assert found.shape == ages.shape
+    assert found.ravel().tolist() == pytest.approx([*expected, 1.0])
 
 
 def test_the_rate_rises_linearly_over_the_warm_up_from_the_first_step_of_it():

@@ -320,17 +320,42 @@ def test_without_a_normaliser_the_weights_have_no_normaliser_fields():
 
 
 @pytest.mark.parametrize("config", [PPOConfig, ImpactConfig, ReinforceConfig, VTraceConfig])
-def test_the_rate_follows_from_batch_size_progress_and_staleness(config):
-    rates = LearningRateConfig("linear", 100, warmup_updates=4, anneal_steps=1000, stale_factor=0.5)
+def test_the_rate_follows_from_batch_size_and_progress(config):
+    rates = LearningRateConfig("linear", 100, warmup_updates=4, anneal_steps=1000)
     trainer = Trainer(spec_of(ONE), config(learning_rate=0.01, max_grad_norm=1e9, schedule=rates))
     trained = 0
-    for number, stale_share in enumerate((0.0, 1.0, 0.5, 0.0, 0.25, 0.0)):
-        batch = a_batch(number, stale_share=stale_share)
+    for number in range(6):
+        batch = a_batch(number)
         metrics = trainer.update(batch)
-        expected = 0.01 * (batch.steps / 100) * min(1, (number + 1) / 4) * (1 - trained / 1000) * (1 - stale_share / 2)
+        expected = 0.01 * (batch.steps / 100) * min(1, (number + 1) / 4) * (1 - trained / 1000)
         games = batch.games if config is ReinforceConfig else 1
         assert metrics["effective_rate"] * games == pytest.approx(expected, rel=1e-9)
         trained += batch.steps
+
+
+@pytest.mark.parametrize("config", [PPOConfig, ImpactConfig, ReinforceConfig, VTraceConfig])
+def test_old_steps_weigh_less_in_the_policys_gradient_each_by_its_own_age(config):
+    """Half for each version, in the same batch: an update is the sum of what its games give, each by its weight."""
+    options = {"optimizer": "sgd", "entropy_coef": 0.0, "value_coef": 0.0, "max_grad_norm": 1e9, "learning_rate": 10.0}
+    if not config.WHOLE_EPISODES:
+        options |= {"n_epochs": 1, "minibatch_size": 1000}
+    spec, batch = spec_of(ONE), a_batch(1, columns=2)
+
+    def move(*ages, stale_factor=0.5):
+        trainer = Trainer(spec, config(schedule=LearningRateConfig(stale_factor=stale_factor), **options))
+        before = params_of(trainer, spec)
+        trainer.update(replace(batch, ages=np.broadcast_to(np.array(ages, np.int32), batch.valid.shape)))
+        after = params_of(trainer, spec)
+        return np.concatenate([(after[name] - before[name]).ravel() for name in before if name not in {MEAN, SCALE}])
+
+    newest, first_older, second_older = move(0, 0), move(1, 0), move(0, 1)
+    size = np.abs(newest).max()
+    exactly = {"rtol": 0, "atol": 1e-4 * size}  # single precision
+    np.testing.assert_allclose(first_older + second_older, 1.5 * newest, **exactly)
+    np.testing.assert_allclose(move(2, 2), newest / 4, **exactly)
+    np.testing.assert_allclose(move(9, 9), newest / 16, **exactly)
+    np.testing.assert_allclose(move(2, 2, stale_factor=1.0), newest, **exactly)
+    assert np.abs(first_older - second_older).max() > 0.05 * size
 
 
 def test_the_rate_follows_the_kl_divergence_of_the_previous_update():

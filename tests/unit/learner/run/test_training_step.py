@@ -74,8 +74,8 @@ def test_staleness_is_counted_by_step_and_steps_that_are_too_stale_are_not_train
     assert step.metrics["sample_reuse"] == 14 / 16
 
 
-@pytest.mark.parametrize(("config", "share"), [(PPOConfig(), 4 / 14), (ReinforceConfig(), 4 / 14)])
-def test_the_share_of_older_versions_is_that_of_the_steps_trained_on(monkeypatch, config, share):
+@pytest.mark.parametrize("config", [PPOConfig(), ReinforceConfig()])
+def test_the_batch_says_how_many_versions_ago_each_step_was_played(monkeypatch, config):
     batches, played = [], trajectory()
     monkeypatch.setattr(Trainer, "update", lambda _, batch: batches.append(batch) or {})
     offsets = np.array([[0, 1], [2, 3], [4, 4], [6, 6]], np.int32)
@@ -84,7 +84,7 @@ def test_the_share_of_older_versions_is_that_of_the_steps_trained_on(monkeypatch
     batcher.add(Entry("a", (1, 1), header, replace(played, version_offsets=offsets)), STANDING, NOW)
     batcher.add(Entry("b", (1, 1), make_header(20, 1, 8, played.episodes, NOW), played), STANDING, NOW)
     train(Trainer(SPEC, config), batcher, 20)
-    assert batches[0].stale_share == share
+    assert batches[0].ages.T.tolist() == [[6, 4, 2, 0], [5, 3, 2, 0], [0] * 4, [0] * 4]
     assert batches[0].steps == 14
     assert np.count_nonzero(batches[0].valid) == 16
 
