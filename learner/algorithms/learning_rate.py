@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Scaling = Literal["none", "linear", "sqrt"]
 
+_FACTOR_LEAST, _FACTOR_MOST = 1 / 64, 4.0  # of the policy's rate, where it follows the KL divergence
 _STALE_LEAST = 1 / 16  # half for each version, after the four that are always allowed
 
 
@@ -56,7 +57,8 @@ class LearningRateConfig:
     kl_target: Annotated[
         float,
         Setting(
-            "Adapt the learning rate so that an update changes the policy by this KL divergence; 0: do not adapt it.",
+            "Adapt the policy's learning rate, from 1/64 to 4 times what it is otherwise, so that an update changes "
+            "the policy by this KL divergence; 0: do not adapt it.",
             ge=0,
             unit="nats",
         ),
@@ -95,16 +97,18 @@ def schedule(config: LearningRateConfig, updates: int, trained_steps: int) -> fl
 
 
 def follow_kl(factor: float, kl: float, target: float) -> float:
-    """The next factor, after an update that changed the policy by a KL divergence of `kl`.
+    """The next factor of the policy's rate, after an update that changed the policy by a KL divergence of `kl`.
 
-    If kl > 2 target, the factor is divided by 1.5. If kl < target / 2, it is multiplied by 1.5. It stays in [1/64, 64].
+    If kl > 2 target, the factor is divided by 1.5. If kl < target / 2, it is multiplied by 1.5. It stays in [1/64, 4]:
+    where there is nothing to learn, no rate brings the divergence to its target. With the V-trace actor-critic's
+    defaults it is between 0.05 and 1.5 on CartPole-v1 and on TinyZerg, and a bound of 64 makes no difference there.
     """
     if target <= 0:
         return 1.0
     if kl > 2 * target:
-        return max(factor / 1.5, 1 / 64)
+        return max(factor / 1.5, _FACTOR_LEAST)
     if kl < target / 2:
-        return min(factor * 1.5, 64.0)
+        return min(factor * 1.5, _FACTOR_MOST)
     return factor
 
 

@@ -19,6 +19,7 @@ from ..maths.optimizers import make_optimizer
 from ..maths.running_moments import Moments
 from ..metrics.update_metrics import NonFinite, check_finite
 from . import learning_rate
+from .policy_rate import PolicyRate
 from .registry import make_algorithm, name_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Trainer:
         self._optimizer = make_optimizer(config.optimizer, self._params.flat.size)
         self._algorithm = algorithm or make_algorithm(config, spec)
         self._normaliser = Moments(spec.game.features)
-        self._progress = np.array([0.0, 0.0, 1.0])  # updates, trained steps, the factor that follows the KL divergence
+        self._progress = np.array([0.0, 0.0, 1.0])  # updates, trained steps, the factor that follows the KL
 
     def update(self, batch: Batch) -> Metrics:
         """Train on one batch, and return the update's metrics.
@@ -58,17 +59,19 @@ class Trainer:
         if not self._config.WHOLE_EPISODES:  # a whole episode keeps its stale steps, with weight 0
             batch = batch.without_stale_steps()
         before = (self._params.flat.copy(), self.state())
+        updates, steps, factor = self._progress
+        optimizer = self._optimizer if factor == 1 else PolicyRate(self._optimizer, self._params, factor)
         try:
             with np.errstate(all="ignore"):  # the algorithm and the check below find these values
                 metrics = self._algorithm.update(
-                    self._params, self._optimizer, self._prepared(batch), self._rate(batch), self._rng
+                    self._params, optimizer, self._prepared(batch), self._rate(batch), self._rng
                 )
             check_finite({"parameters": float(np.abs(self._params.flat).max())})
         except NonFinite:
             self._params.flat[...] = before[0]
             self._restore(before[1])
             raise
-        updates, steps, factor = self._progress
+        metrics["effective_rate"] *= float(factor)
         factor = learning_rate.follow_kl(factor, metrics["kl"], self._config.schedule.kl_target)
         self._progress[...] = updates + 1, steps + batch.steps, factor
         # After the update, so that the update normalises observations as the actors did, or nearly so.
@@ -136,9 +139,9 @@ class Trainer:
         self._rng.bit_generator.state = json.loads(state["rng"])
 
     def _rate(self, batch: Batch) -> float:
-        config, (updates, steps, factor) = self._config.schedule, self._progress
+        config, (updates, steps, _) = self._config.schedule, self._progress
         scheduled = self._config.learning_rate * learning_rate.schedule(config, int(updates), int(steps))
-        return float(scheduled * learning_rate.batch_scale(config, batch.steps) * factor)
+        return float(scheduled * learning_rate.batch_scale(config, batch.steps))
 
     def _carried(self) -> Params:
         if not self._spec.network.normalize_observations:

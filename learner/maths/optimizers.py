@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Optimizer(Protocol):
     """Updates parameters with a gradient."""
 
-    def step(self, params: Floats, gradient: Floats, rate: float) -> None:
-        """Update `params` [P] in place with the learning rate `rate`. May overwrite `gradient` [P]."""
+    def step(self, params: Floats, gradient: Floats, rate: float | Floats) -> None:
+        """Update `params` [P] in place with the learning rate `rate`, for all or [P]. May overwrite `gradient` [P]."""
 
     def state(self) -> dict[str, Array]:
         """Copies of everything that the next step depends on."""
@@ -38,7 +38,7 @@ class SGD:
         self._momentum = momentum
         self._velocity: Floats = np.zeros(size if momentum else 0, dtype)
 
-    def step(self, params: Floats, gradient: Floats, rate: float) -> None:
+    def step(self, params: Floats, gradient: Floats, rate: float | Floats) -> None:
         """See Optimizer."""
         if self._momentum:
             self._velocity *= self._momentum
@@ -75,7 +75,7 @@ class Adam:
         self._steps = np.zeros(1, np.int64)
         self._scratch: Floats = np.zeros(size, dtype)
 
-    def step(self, params: Floats, gradient: Floats, rate: float) -> None:
+    def step(self, params: Floats, gradient: Floats, rate: float | Floats) -> None:
         """See Optimizer."""
         self._steps += 1
         steps = int(self._steps[0])
@@ -113,7 +113,7 @@ class RMSProp:
         self._rho, self._epsilon = rho, epsilon
         self._square: Floats = np.zeros(size, dtype)
 
-    def step(self, params: Floats, gradient: Floats, rate: float) -> None:
+    def step(self, params: Floats, gradient: Floats, rate: float | Floats) -> None:
         """See Optimizer."""
         self._square *= self._rho
         self._square += (1 - self._rho) * gradient * gradient

@@ -2,7 +2,8 @@
 
 Both pay 1 a step, and gamma is 0.9. One shows the same observation for ever and is cut off after 5 steps: its value is
 1 / (1 - 0.9) = 10. The other shows the number of the step and is over by its rules after 5: k steps before its end the
-value is (1 - 0.9^k) / (1 - 0.9).
+value is (1 - 0.9^k) / (1 - 0.9). No action is better than another: a rate that follows how far the policy moves must
+not ruin the value function meanwhile.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 from broodmind.common.actions import Discrete
-from broodmind.common.policy.network import value_outputs
+from broodmind.common.policy.distributions import distribution
+from broodmind.common.policy.network import policy_outputs, value_outputs
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
 from broodmind.common.wire.weights import decode_weights, digest
 from broodmind.learner.algorithms.batch import Batch
@@ -26,17 +28,21 @@ CUT, OVER = [10.0], [(1 - GAMMA**left) / (1 - GAMMA) for left in range(STEPS, 0,
 NEED = {"reinforce": {"baseline": "value"}}  # what an algorithm needs to have a value function
 
 
-def games(rng, *, cut):
+def games(params, rng, *, cut):
+    """A batch that the policy itself has played."""
     observations = np.ones((STEPS + 1, GAMES, 1), np.float32)
     if not cut:
         observations *= np.arange(STEPS + 1, dtype=np.float32)[:, None, None] / STEPS
     shape = (STEPS, GAMES)
     ended = np.zeros(shape, np.bool_)
     ended[-1] = True
+    rows = observations[:-1].reshape(-1, 1)
+    policy = distribution(SPEC.game.actions, policy_outputs(params, SPEC.network, rows), None, None)
+    actions = policy.sample(rng)
     return Batch(
         observations=observations,
-        actions=rng.integers(0, 2, shape, dtype=np.int32),
-        log_probs=np.full(shape, np.log(0.5), np.float32),
+        actions=actions.reshape(shape),
+        log_probs=policy.log_prob(actions).reshape(shape),
         rewards=np.ones(shape, np.float32),
         terminated=ended & (not cut),
         truncated=ended & cut,
@@ -46,18 +52,21 @@ def games(rng, *, cut):
     )
 
 
+def published(trainer):
+    weights = trainer.weights()
+    return decode_weights(weights, digest(weights), SPEC)
+
+
 def learnt_values(algo, *, cut):
     config = config_class(algo)(gamma=GAMMA, learning_rate=RATE, **NEED.get(algo, {}))
     trainer, rng = Trainer(SPEC, config), np.random.default_rng(4)
-    batch = games(rng, cut=cut)
     for _ in range(UPDATES):
+        batch = games(published(trainer), rng, cut=cut)
         trainer.update(batch)
-    weights = trainer.weights()
-    params = decode_weights(weights, digest(weights), SPEC)
     scale, state = ValueScale(0.0), trainer.state()["algorithm"]
     if "moments" in state:
         scale.restore(state)
-    return scale.values(value_outputs(params, SPEC.network, batch.observations[:-1, 0]))
+    return scale.values(value_outputs(published(trainer), SPEC.network, batch.observations[:-1, 0]))
 
 
 @pytest.mark.parametrize("algo", ALGORITHMS)
