@@ -28,7 +28,7 @@ Params = dict[str, Floats]
 LOG_STD = "policy/log_std"  # [D], of a Gaussian policy
 MEAN, SCALE = "observations/mean", "observations/scale"  # [F]; the scale is 1 / standard deviation
 
-_NORMALISED_MAX = 10.0  # in deviations; limits features that hardly varied before and have a small deviation
+NORMALISED_MAX = 10.0  # in deviations; limits features that hardly varied before and have a small deviation
 _BLOCK = 1024  # rows computed at a time in inference, so that the hidden layers' outputs stay in the cache
 _GAIN = math.sqrt(2)
 _HEAD_GAINS = {"policy": 0.01, "value": 1.0}
@@ -111,7 +111,7 @@ def prepare(params: Params, observations: Observations) -> Floats:
     if MEAN not in params:
         return flat
     normalised = (flat - params[MEAN]) * params[SCALE]
-    return np.clip(normalised, -_NORMALISED_MAX, _NORMALISED_MAX, out=normalised)
+    return np.clip(normalised, -NORMALISED_MAX, NORMALISED_MAX, out=normalised)
 
 
 def policy_outputs(params: Params, network: NetworkSpec, observations: Floats) -> Floats:

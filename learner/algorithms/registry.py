@@ -62,6 +62,9 @@ class Algorithm(Protocol):
         Raises NonFinite if a loss or gradient is not finite; `params` and `optimizer` may have changed by then.
         """
 
+    def forget_moments(self) -> None:
+        """Forget running statistics of rewards, which a bad one may have ruined, without a change of V."""
+
     def state(self) -> dict[str, Array]:
         """Everything that the next update depends on, besides parameters and optimizer."""
 

@@ -23,9 +23,12 @@ from .policy_rate import PolicyRate
 from .registry import make_algorithm, name_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ...common.policy.network import Params
     from ...common.spec import RunSpec
     from ...common.wire.codec import Array
+    from ..maths.running_moments import Range
     from ..metrics.update_metrics import Metrics
     from .batch import Batch
     from .registry import Algorithm, AlgorithmConfig
@@ -48,6 +51,7 @@ class Trainer:
         self._optimizer = make_optimizer(config.optimizer, self._params.flat.size)
         self._algorithm = algorithm or make_algorithm(config, spec)
         self._normaliser = Moments(spec.game.features)
+        self.clipped_to: Range | None = None  # of the last update, see `Moments.update`
         self._progress = np.array([0.0, 0.0, 1.0])  # updates, trained steps, the factor that follows the KL
 
     def update(self, batch: Batch) -> Metrics:
@@ -76,8 +80,15 @@ class Trainer:
         self._progress[...] = updates + 1, steps + batch.steps, factor
         # After the update, so that the update normalises observations as the actors did, or nearly so.
         if self._spec.network.normalize_observations:
-            self._normaliser.update(batch.observations[:-1][batch.trained])
+            rows = batch.observations[:-1][batch.trained]
+            self.clipped_to = self._normaliser.update(rows)
+            metrics = {**metrics, "observations_clipped": _share_outside(rows, self.clipped_to)}
         return metrics
+
+    def forget_moments(self) -> None:
+        """Let the next batch replace the moments of observations and value targets; until then they stay."""
+        self._normaliser.forget()
+        self._algorithm.forget_moments()
 
     @property
     def passes(self) -> int:
@@ -156,6 +167,13 @@ class Trainer:
         if batch.ages is not None and schedule.stale_factor < 1:
             weights = learning_rate.stale_weights(schedule, batch.ages).astype(batch.rewards.dtype)
         return replace(batch, observations=rows.reshape(shape), weights=weights)
+
+
+def _share_outside(rows: NDArray[np.floating], clipped_to: Range | None) -> float:
+    """The share of the numbers in rows [N, F] that are outside of a range; 0 if there is none."""
+    if clipped_to is None or not rows.size:
+        return 0.0
+    return float(np.count_nonzero((rows < clipped_to[0]) | (rows > clipped_to[1]))) / rows.size
 
 
 def _take(raw: Any, expected: dict[str, Array]) -> dict[str, Array]:  # noqa: ANN401 - from a decoded map

@@ -1,4 +1,8 @@
-"""PopArt: normalises value targets and preserves outputs (van Hasselt et al. 2016, arXiv 1602.07714, algorithm 1)."""
+"""PopArt: normalises value targets and preserves outputs (van Hasselt et al. 2016, arXiv 1602.07714, algorithm 1).
+
+One bad reward must not flatten the value function: after a reward of 1e9, the deviation of Pendulum's targets was 1e7
+for hundreds of updates, and the policy unlearned what it knew. So targets are clipped before they enter the moments.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .outliers import believable_range
+
 if TYPE_CHECKING:
     from ...common.policy.network import Floats, Params
     from ...common.wire.codec import Array
 
 _LEAST_DEVIATION = 1e-4
+# Where targets are clipped, in deviations. A share p of the targets can raise the deviation as far as theirs is only if
+# p is more than 1 / 30^2, two targets of a batch of 2048. In games with rare rewards a few dozen are of the only one,
+# and they are what is to be learnt; with 10 deviations one in a hundred would not count. A bad reward, which with GAE
+# is in some dozens of targets, makes the deviation about a third larger, and that for 1 / beta updates.
+_CLIP = 30.0
+_WARM = 0.05  # the weight of what was seen, from which on the moments are believed: two updates with a beta of 0.03
 
 
 class ValueScale:
@@ -39,22 +51,32 @@ class ValueScale:
         return outputs * np.float32(self.deviation) + np.float32(self.mean)
 
     def normalise(self, targets: Floats) -> Floats:
-        """Targets in the units of the value head; the same shape."""
-        return (targets - np.float32(self.mean)) / np.float32(self.deviation)
+        """Targets in the units of the value head, clipped to +-30 of them; the same shape. With beta 0 none is clipped.
+
+        Unclipped, one bad target turns every gradient of its batch, which is scaled down to its greatest norm, into its
+        own direction: the value function is then off by several deviations, and so are the targets made from it.
+        """
+        normalised = (targets - np.float32(self.mean)) / np.float32(self.deviation)
+        return np.clip(normalised, -_CLIP, _CLIP) if self._beta else normalised
 
     def update(self, targets: Floats, params: Params) -> None:
         """Update the statistics with `targets` [N], and the value head in `params` so that V does not change."""
         if not self._beta:
             return
         mean, deviation = self.mean, self.deviation
+        targets = self._clipped(targets)
         self._weight += self._beta * (1 - self._weight)
         step = self._beta / float(self._weight[0])  # 1 at the first update, which replaces the initial values
         seen = np.array([targets.mean(dtype=np.float64), np.square(targets, dtype=np.float64).mean()])
-        self._moments += step * (seen - self._moments)
+        self._moments[...] = (1 - step) * self._moments + step * seen
         head = max(int(name.rpartition("w")[2]) for name in params if name.startswith("value/w"))
         weights, bias = params[f"value/w{head}"], params[f"value/b{head}"]
         weights *= np.float32(deviation / self.deviation)
         bias[...] = (bias * deviation + mean - self.mean) / self.deviation
+
+    def forget(self) -> None:
+        """Keep mean and deviation for now; the next targets replace them."""
+        self._weight[...] = 0
 
     def state(self) -> dict[str, Array]:
         """Copies of everything that the next update depends on."""
@@ -63,3 +85,10 @@ class ValueScale:
     def restore(self, state: dict[str, Array]) -> None:
         """Continue from a result of `state`, bit for bit."""
         self._moments[...], self._weight[...] = state["moments"], state["weight"]
+
+    def _clipped(self, targets: Floats) -> Floats:
+        """The targets [N], clipped to what is believed: by the moments, or by the targets themselves at the start."""
+        if self._weight[0] < _WARM:
+            low, high = believable_range(targets[:, None], _CLIP)
+            return np.clip(targets, low, high)
+        return np.clip(targets, self.mean - _CLIP * self.deviation, self.mean + _CLIP * self.deviation)

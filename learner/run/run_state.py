@@ -14,6 +14,7 @@ from ..ingest.admission import rejection, staleness_limit
 from ..ingest.batcher import Batcher
 from ..ledger.counters import REJECTIONS, Counters
 from ..ledger.head import Head, Standing, next_head
+from ..metrics.clipped_observations import ClippedObservations
 from ..metrics.rejected_share import Arrived, RejectedShare
 from ..metrics.run_metrics import History
 from ..metrics.stale_actors import StaleActors
@@ -59,6 +60,7 @@ class RunState:
         self._spec, self._config, self._clock = spec, config, clock or ServerClock()
         self._history = History()
         self._rejected_share, self._stale_actors = RejectedShare(), StaleActors()
+        self._clipped = ClippedObservations()
         self._stale_steps = 0  # of the update that the next commit publishes
         self._statistics = RunStatistics(name, config, self.trainer, self._history, self._clock)
         self._weights = b""  # of the last version
@@ -85,6 +87,10 @@ class RunState:
         self._given_up = state.given_up
         self.standing = Standing(snapshot.head, state.lineage, self._history.versions_passed.limit)
         self._statistics.resumed_at(self.counters.steps, snapshot.head.version)
+
+    def forget_moments(self) -> None:
+        """Let the next batch replace the moments of observations and value targets. The next commit stores that."""
+        self.trainer.forget_moments()
 
     def start_from(self, warm_start: WarmStart) -> None:
         """Use the parameters of a warm start for the first version."""
@@ -119,6 +125,7 @@ class RunState:
         Raises NonFinite if the update is not finite. Nothing has changed then.
         """
         step = train(self.trainer, batcher, self.head.version)
+        self._clipped.look(((actor, played) for _, actor, _, played in batcher.accepted), self.trainer.clipped_to)
         now_ms = self._clock.now_ms()
         for (header, _), staleness in zip(step.trajectories, step.staleness, strict=True):
             self._history.accept(header, staleness, now_ms)

@@ -76,6 +76,10 @@ class PPO:
         means = run_epochs(rows, config.n_epochs, config.minibatch_size, rng, step)
         return {**means, **first}
 
+    def forget_moments(self) -> None:
+        """Let the next batch replace the moments of the value targets. Values do not change."""
+        self._scale.forget()
+
     def state(self) -> dict[str, Array]:
         """Everything that the next update depends on, besides parameters and optimizer."""
         return {**self._scale.state(), **self._proximal.state()}

@@ -36,6 +36,10 @@ class MovingAverage:
         self._average[0] = averages[-1]
         return averages
 
+    def forget(self) -> None:
+        """Keep the average for now; the next game replaces it."""
+        self._weight[...] = 0
+
     def state(self) -> dict[str, Array]:
         """Copies of everything that the next `fold` depends on."""
         return {"average": self._average.copy(), "average_weight": self._weight.copy()}

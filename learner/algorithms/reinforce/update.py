@@ -18,6 +18,7 @@ from ....common.policy.network import value_outputs
 from ...maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
 from ...maths.mlp_backprop import Forward
 from ...maths.optimizers import clip_by_global_norm
+from ...maths.outliers import believable_range
 from ...maths.returns import discounted_returns
 from ...metrics.update_metrics import check_finite
 from ..batch_predictions import action_log_probs
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from ...metrics.update_metrics import Metrics
     from ..batch import Batch
     from .config import Importance, ReinforceConfig
+
+_BASELINE_CLIP = 30.0  # deviations from the median return, as PopArt's targets
 
 
 class Reinforce:
@@ -93,6 +96,10 @@ class Reinforce:
         optimizer.step(params.flat, gradient.flat, rate)
         return metrics
 
+    def forget_moments(self) -> None:
+        """Let the average return begin anew."""
+        self._average.forget()
+
     def state(self) -> dict[str, Array]:
         """See `PPO.state`."""
         return self._average.state()
@@ -124,7 +131,9 @@ class Reinforce:
     def _baselines(self, returns: Floats, trained: NDArray[np.bool_], values: Floats) -> Floats:
         """The baseline of each trained step [N], for returns [T, B] and values [N]. Moves the moving average."""
         games = trained.any(axis=0)  # others have only steps that are too stale
-        averages = self._average.fold(means_of_games(returns[:, games], trained[:, games]))
+        # Clipped: after a reward of 1e9 the average, and with it all advantages, would be of its size for 300 games.
+        usual = np.clip(returns, *believable_range(returns[trained][:, None], _BASELINE_CLIP))
+        averages = self._average.fold(means_of_games(usual[:, games], trained[:, games]))
         match self._config.baseline:
             case "none":
                 return np.zeros_like(returns[trained])

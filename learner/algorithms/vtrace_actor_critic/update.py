@@ -91,6 +91,10 @@ class Impala:
         check_finite(metrics)
         return metrics
 
+    def forget_moments(self) -> None:
+        """See `PPO.forget_moments`."""
+        self._scale.forget()
+
     def state(self) -> dict[str, Array]:
         """See `PPO.state`."""
         return self._scale.state()

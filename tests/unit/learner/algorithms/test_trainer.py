@@ -395,3 +395,53 @@ def test_a_moving_average_that_version_0_1_stored_goes_on():
     trainer.restore(decode_weights(weights, digest(weights), spec), raw)
     assert trainer.update(a_batch(1, columns=1))["baseline"] == 40.0
     assert trainer.state()["algorithm"]["average"][0] == pytest.approx(40, abs=5)
+
+
+def with_bad_observations(batch, value=1e6):
+    observations = batch.observations.copy()
+    observations[2, 1] = value
+    return replace(batch, observations=observations)
+
+
+def test_the_share_of_clipped_observations_is_a_metric_where_there_is_a_normaliser():
+    trainer = fresh("ppo")
+    batches = [a_batch(seed, columns=200) for seed in range(3)]
+    assert [trainer.update(batch)["observations_clipped"] for batch in batches] == [0, 0, 0]
+    assert trainer.clipped_to is None
+    bad = with_bad_observations(a_batch(4, columns=200))
+    assert trainer.update(bad)["observations_clipped"] == pytest.approx(1 / bad.steps)
+    assert (trainer.clipped_to[1] < 1e3).all()
+    spec = spec_of(ONE)
+    plain = Trainer(replace(spec, network=replace(spec.network, normalize_observations=False)), PPOConfig())
+    assert "observations_clipped" not in plain.update(a_batch(5))
+
+
+@every_config
+def test_forgotten_moments_change_nothing_until_the_next_batch_replaces_them(name):
+    """Not what is published, and so not what actors and learner compute from it."""
+    trainer, actions = fresh(name), CONFIGS[name][1]
+    bad = with_bad_observations(a_batch(0, actions))
+    trainer.update(replace(bad, rewards=bad.rewards * 1e6))
+    published = decode_weights(weights := trainer.weights(), digest(weights), spec_of(actions))
+    trainer.forget_moments()
+    for array_name, array in params_of(trainer, spec_of(actions)).items():
+        np.testing.assert_allclose(array, published[array_name], rtol=1e-6, err_msg=array_name)
+    batch = a_batch(1, actions, columns=200)
+    trainer.update(batch)
+    rows = batch.observations[:-1][batch.valid]
+    after = params_of(trainer, spec_of(actions))
+    np.testing.assert_allclose(after[MEAN], rows.mean(axis=0, dtype=np.float64), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(1 / after[SCALE], rows.std(axis=0, dtype=np.float64), rtol=1e-4)
+    state = trainer.state()["algorithm"]
+    if "moments" in state:
+        assert state["weight"][0] == trainer.describe()["popart"]  # as after a single update
+
+
+def test_moments_that_were_forgotten_are_so_for_a_successor_too():
+    trainer = fresh("vtrace-popart")
+    trainer.update(batch_for("vtrace-popart", 0))
+    trainer.forget_moments()
+    successor = successor_of(trainer, "vtrace-popart")
+    batch = batch_for("vtrace-popart", 1)
+    assert successor.update(batch) == trainer.update(batch)
+    assert successor.weights() == trainer.weights()

@@ -102,7 +102,8 @@ def test_values_and_normalise_are_each_others_inverse():
     scale.update(np.array([-100.0, 250.0, 30.0], np.float32), params.views)
     targets = np.linspace(-500, 500, 11, dtype=np.float32)
     np.testing.assert_allclose(scale.values(scale.normalise(targets)), targets, rtol=1e-5, atol=1e-4)
-    np.testing.assert_allclose(scale.normalise(scale.values(targets)), targets, rtol=1e-5, atol=1e-4)
+    outputs = np.linspace(-30, 30, 11, dtype=np.float32)
+    np.testing.assert_allclose(scale.normalise(scale.values(outputs)), outputs, rtol=1e-5, atol=1e-4)
     assert scale.values(np.array([0.0, 1.0])).tolist() == pytest.approx([scale.mean, scale.mean + scale.deviation])
 
 
@@ -146,3 +147,84 @@ def test_a_restored_scale_continues_bit_for_bit_and_shares_no_memory():
         np.testing.assert_array_equal(value, kept[name], err_msg=name)
     assert (successor.mean, successor.deviation) == (scale.mean, scale.deviation)
     assert twin.flat.tobytes() == params.flat.tobytes()
+
+
+def batches_of(scale, targets, times, seed=16):
+    """Updates with 2048 targets each, `targets(rng)`. Returns the deviation after each."""
+    params, _ = a_network(NETWORKS[0], 17)
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(times):
+        scale.update(targets(rng).astype(np.float32), params.views)
+        found.append(scale.deviation)
+    return found
+
+
+def usual(rng):
+    return rng.normal(5, 2, 2048)
+
+
+def with_a_bad_reward(rng, size=1e9):
+    """GAE puts a reward into the targets of the steps before it, each less by the factor 0.94."""
+    targets = usual(rng)
+    targets[1000:1100] += size * 0.94 ** np.arange(100)[::-1]
+    return targets
+
+
+@pytest.mark.parametrize("size", [1e3, 1e9, -1e9])
+@pytest.mark.parametrize("before", [0, 1, 5, 50], ids=lambda before: f"after {before}")
+def test_a_bad_reward_does_not_flatten_the_values(before, size):
+    """Unclipped, the deviation is 10^7 for hundreds of updates, also where the first batch has the bad reward."""
+    scale = ValueScale(0.03)
+    batches_of(scale, usual, before)
+    (after,) = batches_of(scale, lambda rng: with_a_bad_reward(rng, size), 1)
+    assert after < 2 * 10
+    assert 1.9 < batches_of(scale, usual, 100)[-1] < 2.3
+
+
+def test_a_bad_target_is_trained_on_as_one_of_thirty_deviations():
+    scale = ValueScale(0.03)
+    batches_of(scale, usual, 20)
+    low, middle, high = scale.normalise(np.array([-1e9, scale.mean, 1e9], np.float32))
+    assert (low, high) == (-30, 30)
+    assert middle == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1.0, 1e8])
+def test_the_scale_of_the_rewards_makes_no_difference(factor):
+    """The bad reward's size neither: it is clipped in deviations."""
+    scale, unit = ValueScale(0.03), ValueScale(0.03)
+    found = [
+        batches_of(each, lambda rng, by=by: by * 1e4 * with_a_bad_reward(rng), 8)
+        + batches_of(each, lambda rng, by=by: by * 1e4 * usual(rng), 20)
+        for each, by in ((scale, factor), (unit, 1.0))
+    ]
+    np.testing.assert_allclose(found[0], np.array(found[1]) * factor, rtol=1e-4)
+
+
+@pytest.mark.parametrize("factor", [1e3, 1e6])
+@pytest.mark.parametrize("share", [1.0, 0.02], ids=["all", "one in fifty"])
+def test_targets_that_grow_are_followed_within_a_hundred_updates(factor, share):
+    """Also where only one target in fifty grows, as in a game in which reward is rare: those are not clipped away."""
+
+    def grown(rng):
+        return np.where(rng.random(2048) < share, factor * rng.normal(5, 2, 2048), usual(rng))
+
+    scale = ValueScale(0.03)
+    batches_of(scale, usual, 50)
+    expected = grown(np.random.default_rng(0)).std()
+    assert batches_of(scale, grown, 100)[-1] > 0.5 * expected
+
+
+def test_a_scale_that_forgets_keeps_its_values_until_the_next_batch_replaces_it():
+    params, observations = a_network(NETWORKS[0], 18)
+    scale = ValueScale(0.01)
+    scale.restore({"moments": np.array([1e5, 1e14]), "weight": np.ones(1)})  # a bad reward was in them
+    before = scale.values(state_values(params.views, NETWORKS[0], observations))
+    statistics = (scale.mean, scale.deviation)
+    scale.forget()
+    assert (scale.mean, scale.deviation) == statistics
+    targets = usual(np.random.default_rng(19)).astype(np.float32)
+    scale.update(targets, params.views)
+    assert (scale.mean, scale.deviation) == pytest.approx((targets.mean(), targets.std()), rel=1e-5)
+    after = scale.values(state_values(params.views, NETWORKS[0], observations))
+    np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-5 * np.abs(before).max())
