@@ -218,6 +218,13 @@ class CheckpointConfig:
             "its best version."
         ),
     ] = None
+    reset_moments: Annotated[
+        bool,
+        Setting(
+            "Once, at the start: let the next batch replace the moments of observations and of value targets, where "
+            "bad numbers have ruined them. Everything else of the run goes on."
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         """Check ranges once, here."""

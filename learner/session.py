@@ -145,6 +145,8 @@ class Session:
         else:
             self._seed()
         self._restore_best()
+        if self._config.checkpointing.reset_moments and not self.last_known.moments_reset:
+            self._reset_moments()
         self.batcher = self.state.new_batcher()
         self._checkpoint_due.due()
         return True
@@ -313,6 +315,19 @@ class Session:
         self.commit_thread.submit(*self.state.first_version(parent, epoch))
         self.commit_thread.settle()
         self._save_checkpoint()  # at once: from an older checkpoint, this epoch could be opened again
+
+    def _reset_moments(self) -> None:
+        """Commit the run's state with moments that the next batch replaces, without consuming or publishing anything.
+
+        A commit of its own: what is waiting is trained on as usual, and a learner that dies after it has reset them. If
+        its reply is lost, the next session makes it again, which changes nothing.
+        """
+        self.state.forget_moments()
+        # No cursor may be forgotten here: which actors are read is not known yet.
+        self.commit_thread.submit(*self.state.commit(self.state.new_batcher(), None, self.state.cursors.keys()))
+        self.commit_thread.settle()
+        self.last_known.moments_reset = True
+        _log.info("the next batch replaces the moments of observations and value targets", run=self._keys.run)
 
     def _restore_best(self) -> None:
         """Publish the best version's weights again, where the server has lost them and the run's record has them."""

@@ -123,13 +123,14 @@ def without_secret(argument: str) -> str:
 
 
 def without_places(plain: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """The configuration without what holds for one start: the folder itself, and an embedded server that is gone.
+    """The configuration without what holds for one start: the folder, an embedded server that is gone, a reset.
 
     So `--config` makes a new run with the same settings, in a folder of its own.
     """
     connection, kept = dict(plain["connection"]), dict(plain["checkpointing"])
     if is_embedded(connection.get("redis")):
         connection["redis"] = None
+    kept["reset_moments"] = False
     if kept.get("checkpoint_dir") == str(folder.checkpoints):
         kept["checkpoint_dir"] = None
     return {**plain, "connection": connection, "checkpointing": kept, "record": {**plain["record"], "out": None}}

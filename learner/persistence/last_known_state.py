@@ -16,6 +16,7 @@ class LastKnownState:
 
     settled: RunSnapshot | None = None  # the last state known to be committed: loaded from Redis, or sent and confirmed
     sent: RunSnapshot | None = None  # the last state sent; if it is not `settled`, it may or may not be committed
+    moments_reset: bool = False  # a commit has settled that was to be made once, at the start of the process
 
     def loaded(self, snapshot: RunSnapshot) -> None:
         """Record that Redis has this state now."""

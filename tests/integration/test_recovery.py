@@ -9,13 +9,16 @@ import pytest
 from support.faulty_server import FaultyServer
 from support.learners import CONFIG, STRIKING_OFF, counters, head_of, learning
 from support.proxy import Proxy
-from support.runs import NEVER, SPEC, commit_after, entry, everything, fragment, hash_of, joined_connection
+from support.runs import NEVER, SPEC, commit_after, entry, everything, fragment, hash_of, joined_connection, trajectory
 from support.servers import KINDS, RealServer, wait_until
 
 from broodmind.common.errors import ConfigError, LineageLost, RedisUnreachable
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import GROUP, Keys
 from broodmind.common.server.streams import Server
+from broodmind.common.wire import codec
+from broodmind.deploy.audit.verify import verify
+from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.commit import commit
 from broodmind.learner.commit.commit import send
 from broodmind.learner.commit.lease import Lease
@@ -24,6 +27,7 @@ from broodmind.learner.ledger.head import Head
 from broodmind.learner.loop import learn
 from broodmind.learner.persistence.checkpoints import Checkpoints, read_checkpoint
 from broodmind.learner.persistence.last_known_state import LastKnownState
+from broodmind.learner.persistence.run_snapshot import load_snapshot
 
 
 @pytest.fixture(params=KINDS)
@@ -296,3 +300,80 @@ def test_a_full_disk_does_not_end_a_run(shared_server, redis, run, keys, tmp_pat
     assert counters(redis, keys)["version"] == 3
     assert "No space left" in caplog.text
     assert everything(redis, keys)
+
+
+# -- moments that bad numbers have ruined
+
+NORMALISED = replace(SPEC, network=replace(SPEC.network, normalize_observations=True))
+WITH_POPART = replace(CONFIG, algorithm=PPOConfig(popart=0.1))
+RESETTING = replace(WITH_POPART, checkpointing=CheckpointConfig(reset_moments=True))
+
+
+def moments_in(redis, keys):
+    """What the learner's state has of the rows and of the targets that were seen: how many rows, and what weight."""
+    state = load_snapshot(redis, keys).trainer_state()
+    return (
+        codec.take_array(state["normaliser"], "count", ("<f8",), (1,))[0],
+        codec.take_array(state["algorithm"], "weight", ("<f8",), (1,))[0],
+    )
+
+
+def push_normalised(redis, keys, count, first, version, epoch=1):
+    numbers = range(first, first + count)
+    entries = [entry("a", version=version, epoch=epoch, seed=number, spec=NORMALISED) for number in numbers]
+    adds = [("XADD", keys.trajectories("a"), f"7-{n}", *fields) for n, fields in zip(numbers, entries, strict=True)]
+    redis.pipeline([("HSET", keys.heartbeat("a"), "state", "playing"), *adds])
+
+
+def with_some_moments(url, run, redis, keys):
+    """A run of three versions that has stopped; the moments are of four entries."""
+    with learning(url, run, WITH_POPART, NORMALISED):
+        for version in (1, 2):
+            push_normalised(redis, keys, 2, 2 * version - 1, version)
+            head_of(redis, keys, version=version + 1)
+    rows, weight = moments_in(redis, keys)
+    assert rows == 4 * trajectory().steps
+    assert weight == pytest.approx(1 - 0.9**2)
+
+
+def test_a_reset_of_the_moments_is_a_commit_of_its_own_that_publishes_nothing(shared_server, redis, run, keys):
+    with_some_moments(shared_server.url, run, redis, keys)
+    before, weights = hash_of(redis, keys.head), redis.call("GET", keys.weights(1, 3))
+    with learning(shared_server.url, run, RESETTING, NORMALISED):
+        wait_until(lambda: hash_of(redis, keys.head)["commit"] != before["commit"])
+    after = hash_of(redis, keys.head)
+    assert {name for name in after if after[name] != before[name]} == {"commit", "parent"}
+    assert redis.call("GET", keys.weights(1, 3)) == weights
+    rows, weight = moments_in(redis, keys)
+    assert 0 < rows < 1e-9
+    assert weight == 0
+    assert verify(shared_server.url, run).violations == []
+
+
+def test_after_a_reset_the_next_batch_gives_the_moments_and_a_start_without_it_keeps_them(
+    shared_server, redis, run, keys
+):
+    with_some_moments(shared_server.url, run, redis, keys)
+    push_normalised(redis, keys, 2, 5, version=3)  # it waits, and is trained on after the reset
+    with learning(shared_server.url, run, RESETTING, NORMALISED):
+        head_of(redis, keys, version=4)
+    assert moments_in(redis, keys) == (2 * trajectory().steps, pytest.approx(0.1))
+    push_normalised(redis, keys, 2, 7, version=4)
+    with learning(shared_server.url, run, WITH_POPART, NORMALISED):
+        head = head_of(redis, keys, version=5)
+    assert moments_in(redis, keys) == (4 * trajectory().steps, pytest.approx(1 - 0.9**2))
+    assert (head["accepted"], head["duplicate"], head["lost"]) == ("8", "0", "0")
+    assert verify(shared_server.url, run).violations == []
+
+
+def test_a_reset_is_made_once_although_the_connection_breaks(server):
+    keys = Keys("reset")
+    with_some_moments(server.url, "reset", server.connect(), keys)
+    with learning(server.url, "reset", RESETTING, NORMALISED):
+        wait_until(lambda: moments_in(server.connect(), keys)[1] == 0)
+        push_normalised(server.connect(), keys, 2, 5, version=3)
+        head_of(server.connect(), keys, version=4)
+        server.kill()
+        server.start()  # empty: the learner's next session fills it from its memory
+        head_of(server.connect(), keys, version=5, epoch=2)
+        assert moments_in(server.connect(), keys) == (2 * trajectory().steps, pytest.approx(0.1))

@@ -74,11 +74,12 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path):
 
 
 def test_the_configuration_starts_the_same_run_anew_and_elsewhere(folder):
-    """Neither its folder, nor the server that ended with it, is in it."""
-    places = {"out": str(folder.path), "checkpoint_dir": str(folder.checkpoints)}
+    """Neither its folder, nor the server that ended with it, nor what was done once at its start, is in it."""
+    places = {"out": str(folder.path), "checkpoint_dir": str(folder.checkpoints), "reset_moments": True}
     start(folder, given(gamma=0.9, redis="unix:///tmp/broodmind-x/valkey.sock", **places))
     read = of_file(folder.config)
     assert not {"out", "checkpoint_dir", "redis"} & read.values.keys()
+    assert not read.get("reset_moments")
     assert effective(read) == effective(given(gamma=0.9))
 
 
