@@ -10,7 +10,14 @@ Epochs = Annotated[int, Setting("Number of passes over each batch.", ge=1)]
 MinibatchSize = Annotated[int, Setting("Size of a minibatch; one gradient step is made for each.", ge=1, unit="steps")]
 EntropyCoef = Annotated[float, Setting("Weight of the entropy bonus in the loss.", ge=0)]
 ValueCoef = Annotated[float, Setting("Weight of the value function's loss in the whole loss.", ge=0)]
-MaxGradNorm = Annotated[float, Setting("Maximum norm of a gradient; a longer gradient is scaled down to it.", gt=0)]
+MaxGradNorm = Annotated[
+    float,
+    Setting(
+        "Maximum norm of the policy's gradient, and of the value function's where they share no layers; "
+        "a longer one is scaled down to it.",
+        gt=0,
+    ),
+]
 RhoBar = Annotated[
     float, Setting("V-trace: maximum importance weight of a step's own temporal-difference error.", gt=0)
 ]

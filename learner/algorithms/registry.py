@@ -88,7 +88,7 @@ ALGORITHMS = {
 }
 AUTO = "ppo"
 # PPO's settings with `auto`, if actions are continuous.
-_CONTINUOUS = {"learning_rate": 1e-3, "entropy_coef": 0.0, "popart": 0.03, "n_epochs": 8}
+_CONTINUOUS = {"learning_rate": 1e-3, "entropy_coef": 0.0, "n_epochs": 8}
 
 
 def resolve(algo: str) -> str:

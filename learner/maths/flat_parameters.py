@@ -35,6 +35,16 @@ class Parameters:
                 shape, start = self.shapes[f"policy/{part}"], starts[f"policy/{part}"]
                 self.stacked[part] = self.flat[start : start + 2 * math.prod(shape)].reshape(2, *shape)
 
+    @property
+    def apart(self) -> list[list[Floats]]:
+        """The parameters of the policy and those of the value function, as views of `flat`; if they share some, all."""
+        if self._network.shared:
+            return [[self.flat]]
+        heads: dict[str, list[Floats]] = {"policy": [], "value": []}
+        for name, view in self.views.items():
+            heads[name.partition("/")[0]].append(view.reshape(-1))
+        return list(heads.values())
+
     @classmethod
     def of(cls, params: Params, network: NetworkSpec, game: GameSpec) -> Parameters:
         """A copy of `params`, in their dtype."""

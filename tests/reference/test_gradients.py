@@ -598,13 +598,13 @@ def test_one_decoupled_step_at_rate_one_moves_by_the_gradient_of_its_loss(algo, 
     importance = taken_by_proximal - batch.log_probs[t, b]
     ends = (batch.terminated, batch.truncated, batch.valid)
     if algo == "ppo":
-        config = PPOConfig(**ONE_STEP, clip_range=0.2, decoupled=True, weight_cap=cap)
+        config = PPOConfig(**ONE_STEP, clip_range=0.2, decoupled=True, weight_cap=cap, popart=0.0)
         algorithm = ppo.PPO(config, case.spec)
         plain = generalized_advantages(batch.rewards, values, *ends, config.gamma, config.gae_lambda)[t, b]
         targets = plain + values[t, b]
         advantages = (plain - plain.mean()) / plain.std() * np.minimum(np.exp(importance), cap)
     else:
-        config = ImpactConfig(**ONE_STEP, **BARS, gae_lambda=LAMBDA, clip_range=0.2, weight_cap=cap)
+        config = ImpactConfig(**ONE_STEP, **BARS, gae_lambda=LAMBDA, clip_range=0.2, weight_cap=cap, popart=0.0)
         algorithm = Impact(config, case.spec)
         log_ratios = np.zeros(batch.valid.shape)
         log_ratios[t, b] = importance

@@ -84,7 +84,6 @@ TESTED_IN = {
     "learner/ledger/id_ranges.py": "unit/deploy/audit/test_invariants.py",
     "learner/ledger/ledger_entry.py": "unit/deploy/audit/test_invariants.py",
     "learner/ledger/stream_entry.py": "unit/learner/test_imported_games.py",
-    "learner/maths/flat_parameters.py": "reference/test_gradients.py",
     "learner/maths/optimizer_name.py": "unit/deploy/config/test_tree.py",
     "learner/maths/losses.py": "reference/test_gradients.py",
     "learner/maths/mlp_backprop.py": "reference/test_gradients.py",

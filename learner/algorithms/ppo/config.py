@@ -54,7 +54,7 @@ class PPOConfig:
         Setting(
             "Step size of PopArt's mean and variance of the value targets; 0: targets are not normalized.", ge=0, le=1
         ),
-    ] = 0.0
+    ] = 0.03
     schedule: LearningRateConfig = field(default_factory=LearningRateConfig)
 
     def __post_init__(self) -> None:

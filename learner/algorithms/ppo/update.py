@@ -16,11 +16,12 @@ import numpy as np
 
 from ...maths.losses import bounded, clipped_surrogate, effective_sample_size, kl_k3, squared_error, to_outputs
 from ...maths.mlp_backprop import Forward
-from ...maths.optimizers import clip_by_global_norm
+from ...maths.optimizers import clip_norms_apart
 from ...maths.popart import ValueScale
 from ...maths.returns import generalized_advantages
 from ...metrics.update_metrics import check_finite
 from ..batch_predictions import action_log_probs, explained_variance, state_values
+from ..learning_rate import effective_rate
 from ..minibatches import minibatch_of, run_epochs
 from .proximal_policy import ProximalPolicy
 
@@ -58,15 +59,18 @@ class PPO:
         """
         config = self._config
         gradient = self._gradient = self._gradient or params.like()
+        apart = gradient.apart
         values = self._scale.values(state_values(params.views, self._spec.network, batch.observations))
         rows, explained = self._rows(params, batch, values)
-        first: Metrics = {"explained_variance": explained, "effective_rate": rate}
+        first: Metrics = {"explained_variance": explained}
 
         def step(part: Minibatch) -> Metrics:
             metrics, log_ratios = write_gradient(config, self._spec, params, part, gradient)
             if "effective_samples" not in first:  # how far the data is from the policy, before the first step
                 first["effective_samples"] = effective_sample_size(log_ratios)
-            metrics["gradient_norm"] = clip_by_global_norm(gradient.flat, config.max_grad_norm)
+            norms = clip_norms_apart(apart, config.max_grad_norm)
+            metrics["gradient_norm"] = math.hypot(*norms)
+            metrics["effective_rate"] = effective_rate(rate, norms[0], config.max_grad_norm)  # of the policy
             check_finite(metrics)
             optimizer.step(params.flat, gradient.flat, rate)
             if config.decoupled:

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from ....common.setting import Setting, check_settings
 from ...maths.optimizer_name import OptimizerName
+from ..hyperparameters import MaxGradNorm
 from ..learning_rate import LearningRateConfig
 
 Baseline = Literal["none", "moving_average", "batch_mean", "value"]
@@ -48,9 +49,7 @@ class ReinforceConfig:
     value_coef: Annotated[float, Setting("Weight of the value function's loss in the whole loss.", ge=0)] = (
         0.5  # with baseline="value"
     )
-    max_grad_norm: Annotated[
-        float, Setting("Maximum norm of a gradient; a longer gradient is scaled down to it.", gt=0)
-    ] = 10.0  # of the mean over games or steps
+    max_grad_norm: MaxGradNorm = 10.0  # of the mean over games or steps
     schedule: LearningRateConfig = field(default_factory=LearningRateConfig)
 
     def __post_init__(self) -> None:

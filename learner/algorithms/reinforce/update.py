@@ -10,6 +10,7 @@ The return of a game that was truncated includes the value of its last observati
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from ....common.policy.network import value_outputs
 from ...maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
 from ...maths.mlp_backprop import Forward
-from ...maths.optimizers import clip_by_global_norm
+from ...maths.optimizers import clip_norms_apart
 from ...maths.outliers import believable_range
 from ...maths.returns import discounted_returns
 from ...metrics.update_metrics import check_finite
@@ -80,17 +81,17 @@ class Reinforce:
             value_loss, values_grad = squared_error(network.values, returns[trained], config.value_coef)
         gradient = params.like()
         network.backward(gradient, outputs_grad, values_grad, log_std_grad)
-        norm = clip_by_global_norm(gradient.flat, config.max_grad_norm)
+        norms = clip_norms_apart(gradient.apart, config.max_grad_norm)
         metrics = {
             "policy_loss": loss,
             "value_loss": value_loss,
             "entropy": float(choice.entropy().mean()),
             "kl": kl_k3(log_ratios[trained]),
             "effective_samples": effective_sample_size(log_ratios[trained]),
-            "gradient_norm": norm,
+            "gradient_norm": math.hypot(*norms),
             "baseline": float(np.mean(returns[trained] - advantages)),
-            # Of a gradient summed over the games or steps.
-            "effective_rate": effective_rate(rate, norm, config.max_grad_norm) / divisor,
+            # Of the policy's gradient, summed over the games or steps.
+            "effective_rate": effective_rate(rate, norms[0], config.max_grad_norm) / divisor,
         }
         check_finite(metrics)
         optimizer.step(params.flat, gradient.flat, rate)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
 from ...maths.mlp_backprop import Forward
-from ...maths.optimizers import clip_by_global_norm
+from ...maths.optimizers import clip_norms_apart
 from ...maths.popart import ValueScale
 from ...maths.vtrace import vtrace
 from ...metrics.update_metrics import check_finite
@@ -44,6 +45,7 @@ class Impala:
         """See `PPO.update`."""
         config, valid = self._config, batch.valid
         gradient = self._gradient = self._gradient or params.like()
+        apart = gradient.apart
         values = self._scale.values(state_values(params.views, self._spec.network, batch.observations))
         masks = None if batch.masks is None else batch.masks[valid]
         log_probs = action_log_probs(
@@ -71,8 +73,9 @@ class Impala:
 
         def step(part: Minibatch) -> Metrics:
             metrics = write_gradient(config, self._spec, params, part, gradient)
-            metrics["gradient_norm"] = clip_by_global_norm(gradient.flat, config.max_grad_norm)
-            metrics["effective_rate"] = effective_rate(rate, metrics["gradient_norm"], config.max_grad_norm)
+            norms = clip_norms_apart(apart, config.max_grad_norm)
+            metrics["gradient_norm"] = math.hypot(*norms)
+            metrics["effective_rate"] = effective_rate(rate, norms[0], config.max_grad_norm)  # of the policy
             check_finite(metrics)
             optimizer.step(params.flat, gradient.flat, rate)
             return metrics

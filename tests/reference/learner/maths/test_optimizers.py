@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from broodmind.learner.maths.optimizers import SGD, Adam, RMSProp, clip_by_global_norm, make_optimizer
+from broodmind.learner.maths.optimizers import SGD, Adam, RMSProp, clip_norms_apart, make_optimizer
 
 SIZE, STEPS = 50, 200
 
@@ -141,28 +141,41 @@ def test_optimizers_are_made_by_name():
 
 def test_a_gradient_longer_than_the_limit_is_scaled_to_it_in_its_direction():
     gradient = np.array([3.0, 4.0, 12.0])
-    assert clip_by_global_norm(gradient, 6.5) == 13.0
+    assert clip_norms_apart([[gradient]], 6.5) == [13.0]
     np.testing.assert_allclose(gradient, [1.5, 2.0, 6.0], rtol=1e-15)
 
 
 def test_a_gradient_whose_square_overflows_single_precision_is_clipped():
     gradient = np.array([3e20, 4e20], np.float32)
     with np.errstate(over="ignore"):
-        assert clip_by_global_norm(gradient, 5.0) == pytest.approx(5e20)
+        assert clip_norms_apart([[gradient]], 5.0) == [pytest.approx(5e20)]
     np.testing.assert_allclose(gradient, [3.0, 4.0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("limit", [5.0, 5.1, math.inf])
 def test_a_gradient_within_the_limit_is_left_as_it_is(limit):
     gradient = np.array([3.0, -4.0])
-    assert clip_by_global_norm(gradient, limit) == 5.0
+    assert clip_norms_apart([[gradient]], limit) == [5.0]
     assert gradient.tolist() == [3.0, -4.0]
 
 
 def test_a_zero_gradient_has_norm_zero_and_is_not_changed():
     gradient = np.zeros(4)
-    assert clip_by_global_norm(gradient, 0.5) == 0.0
+    assert clip_norms_apart([[gradient]], 0.5) == [0.0]
     assert not gradient.any()
+
+
+def test_each_part_is_scaled_to_the_limit_by_its_own_norm():
+    small, long, rest = np.array([0.3, 0.4]), np.array([0.0, 60.0]), np.array([80.0])
+    assert clip_norms_apart([[small], [long, rest]], 5.0) == [0.5, 100.0]
+    assert small.tolist() == [0.3, 0.4]
+    np.testing.assert_allclose(np.concatenate([long, rest]), [0.0, 3.0, 4.0], rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_infinite_gradient_has_an_infinite_norm(dtype):
+    with np.errstate(invalid="ignore"):
+        assert clip_norms_apart([[np.array([np.inf, 1.0], dtype)]], 5.0) == [math.inf]
 
 
 def adamw_as_printed(params, steps, rates, decay):

@@ -47,7 +47,7 @@ def test_auto_suits_continuous_actions():
 
 def test_ppo_by_name_has_its_own_defaults_whatever_the_game():
     config = made(ARM, algo="ppo")
-    assert (config.algorithm.learning_rate, config.algorithm.popart) == (2.5e-3, 0.0)
+    assert (config.algorithm.learning_rate, config.algorithm.popart) == (2.5e-3, 0.03)
     assert config.network.normalize_observations
 
 

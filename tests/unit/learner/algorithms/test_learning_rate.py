@@ -138,20 +138,21 @@ OPTIONS = {
     "reinforce": {"importance": "none"},
     "reinforce by step": {"mean_over": "steps"},
     "vtrace": {"minibatch_size": 8, "n_epochs": 3},
+    "ppo": {"minibatch_size": 8, "n_epochs": 3},
 }
 LIMITS = [1e9, 0.3, 0.02]  # of the gradient's norm: never clipped, some, all
 
 
 class WatchingSGD:
-    """Plain SGD, and the norms of the moves that it made."""
+    """Plain SGD, and the norms of the moves that it made of some of the parameters."""
 
-    def __init__(self):
-        self.moves = []
+    def __init__(self, watched):
+        self._watched, self.moves = watched, []
 
     def step(self, params, gradient, rate):
-        before = params.copy()
+        before = np.concatenate(self._watched)
         params -= rate * gradient
-        self.moves.append(float(np.linalg.norm(params - before)))
+        self.moves.append(float(np.linalg.norm(np.concatenate(self._watched) - before)))
 
 
 def a_batch(games=6, steps=7):
@@ -184,7 +185,8 @@ def test_the_effective_rate_is_what_plain_sgd_multiplied_the_gradient_by(name, l
         algorithm = make_algorithm(
             config_class(name.split()[0])(max_grad_norm=max_norm, entropy_coef=0.3, **OPTIONS[name]), SPEC
         )
-        params, sgd = Parameters(SPEC.network, SPEC.game, np.float64), WatchingSGD()
+        params = Parameters(SPEC.network, SPEC.game, np.float64)
+        sgd = WatchingSGD(params.apart[0])  # the policy's
         params.flat[...] = np.random.default_rng(2).normal(0, 0.7, params.flat.size)
         reported[max_norm] = algorithm.update(params, sgd, batch, rate, np.random.default_rng(3))["effective_rate"]
         moves[max_norm] = np.array(sgd.moves)
@@ -203,6 +205,6 @@ def test_the_mean_over_steps_is_the_mean_over_games_in_other_units():
         algorithm = make_algorithm(config_class("reinforce")(max_grad_norm=1e30, mean_over=mean_over), SPEC)
         params = Parameters(SPEC.network, SPEC.game, np.float64)
         params.flat[...] = np.random.default_rng(2).normal(0, 0.7, params.flat.size)
-        algorithm.update(params, WatchingSGD(), batch, rate, np.random.default_rng(3))
+        algorithm.update(params, WatchingSGD([params.flat]), batch, rate, np.random.default_rng(3))
         moved.append(params.flat)
     np.testing.assert_allclose(moved[0], moved[1], rtol=1e-9)

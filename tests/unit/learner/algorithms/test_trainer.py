@@ -27,14 +27,14 @@ MOVING = LearningRateConfig(
     warmup_updates=3, anneal_steps=500, kl_target=0.01, learning_rate_scaling="sqrt", reference_steps=40
 )
 CONFIGS = {
-    "ppo": (PPOConfig(minibatch_size=16), ONE),
-    "ppo-several": (PPOConfig(minibatch_size=16, optimizer="rmsprop"), SEVERAL),
+    "ppo": (PPOConfig(minibatch_size=16, popart=0.0), ONE),
+    "ppo-several": (PPOConfig(minibatch_size=16, popart=0.0, optimizer="rmsprop"), SEVERAL),
     "ppo-decoupled-popart": (PPOConfig(minibatch_size=16, decoupled=True, popart=0.1, optimizer="adamw"), ONE),
-    "ppo-decoupled": (PPOConfig(minibatch_size=16, decoupled=True), ONE),
-    "ppo-rates": (PPOConfig(minibatch_size=16, schedule=MOVING), NUMBERS),
+    "ppo-decoupled": (PPOConfig(minibatch_size=16, popart=0.0, decoupled=True), ONE),
+    "ppo-rates": (PPOConfig(minibatch_size=16, popart=0.0, schedule=MOVING), NUMBERS),
     "reinforce-value": (ReinforceConfig(baseline="value"), ONE),
     "reinforce-average": (ReinforceConfig(baseline="moving_average", optimizer="sgd"), ONE),
-    "impact": (ImpactConfig(minibatch_size=16), SEVERAL),
+    "impact": (ImpactConfig(minibatch_size=16, popart=0.0), SEVERAL),
     "vtrace": (VTraceConfig(minibatch_size=16), ONE),
     "vtrace-popart": (VTraceConfig(minibatch_size=16, popart=0.1, optimizer="sgd"), NUMBERS),
 }
@@ -338,7 +338,7 @@ def test_old_steps_weigh_less_in_the_policys_gradient_each_by_its_own_age(config
     """Half for each version, in the same batch: an update is the sum of what its games give, each by its weight."""
     options = {"optimizer": "sgd", "entropy_coef": 0.0, "value_coef": 0.0, "max_grad_norm": 1e9, "learning_rate": 10.0}
     if not config.WHOLE_EPISODES:
-        options |= {"n_epochs": 1, "minibatch_size": 1000}
+        options |= {"n_epochs": 1, "minibatch_size": 1000, "popart": 0.0}
     spec, batch = spec_of(ONE), a_batch(1, columns=2)
 
     def move(*ages, stale_factor=0.5):

@@ -74,7 +74,7 @@ def test_a_run_starts_with_the_bots_policy_and_a_value_network_of_its_own(tmp_pa
 
 @pytest.mark.parametrize("kind", ["checkpoint", "export"])
 @pytest.mark.parametrize(
-    "config", [PPOConfig(), PPOConfig(popart=0.5), ReinforceConfig()], ids=["ppo", "popart", "reinforce"]
+    "config", [PPOConfig(popart=0.0), PPOConfig(popart=0.5), ReinforceConfig()], ids=["ppo", "popart", "reinforce"]
 )
 @pytest.mark.parametrize(
     "network", [NetworkSpec((8,)), NetworkSpec((8, 6), "relu", shared=True)], ids=["own", "shared"]
