@@ -191,7 +191,8 @@ with connect(run="corridor", game=SPEC) as agent:
     wait_until(lambda: games() == "30", games)
     head = hash_of(redis, HEAD)
     assert (head["epoch"], head["wrong_epoch"], head["lost"], head["duplicate"]) == ("1", "0", "0", "0")
-    assert not (folder / "runs" / "corridor" / KEPT_DATA).exists()  # it would be out of date after a crash
+    kept = folder / "runs" / "corridor" / KEPT_DATA
+    wait_until(lambda: not kept.exists(), lambda: kept)  # it would be out of date after a crash
     up.send_signal(signal.SIGINT)
     ended(up, code=130)
 
