@@ -149,7 +149,6 @@ class RolloutSpec:
             "Correlation of the exploration noise of continuous actions from one step to the next.",
             ge=0,
             lt=1,
-            auto="0.9 with continuous actions, otherwise 0",
         ),
     ] = 0.0
     observation_fit: Annotated[

@@ -14,11 +14,13 @@ from ..common.server.streams import Server
 from .commit.lease import Lease
 from .ledger.counters import NEVER_ARRIVED
 from .persistence.last_known_state import LastKnownState
-from .persistence.run_spec import with_stored_high_water
+from .persistence.run_spec import as_run_was_started
 from .persistence.warm_start import read_warm_start
 from .session import Session
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..common.process.shutdown import Stop
     from ..common.spec import RunSpec
     from .config import LearnerConfig
@@ -49,7 +51,7 @@ def learn(
     last_known = LastKnownState()
     trained = _Trained()
     while not stop.requested:
-        spec = _as_stored(url, run, spec)
+        spec = _as_stored(url, run, spec, config.checkpointing.checkpoint_dir)
         session = Session(url, run, spec, config, lease, last_known, recorder)
         try:
             if not session.open(stop, warm_start):
@@ -111,11 +113,11 @@ class _Trained:
             raise NothingTrained(f"nothing was trained on: all play was rejected ({reasons})")
 
 
-def _as_stored(url: str, run: str, spec: RunSpec) -> RunSpec:
+def _as_stored(url: str, run: str, spec: RunSpec, checkpoints: Path | None) -> RunSpec:
     """Our spec with what the stored one has beyond the settings."""
     server = Server(url)
     try:
-        return with_stored_high_water(server, Keys(run), spec)
+        return as_run_was_started(server, Keys(run), spec, checkpoints)
     except RedisUnreachable:  # the session makes an attempt of its own, and raises what it finds
         return spec
     finally:

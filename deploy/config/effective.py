@@ -29,7 +29,6 @@ EVAL_SHARE = 0.1  # of the games of bots
 BATCH_EPISODES = 16
 OFFERED = "offered"  # as the setting `game`: the one that the first client connects with
 LONGEST_EPISODE = 4096  # the number of steps at which a whole episode is truncated
-NOISE_CORRELATION = 0.9  # the noise stays similar for about ten steps
 
 
 def effective(given: Given, game: GameSpec | None = None) -> Config:
@@ -49,7 +48,6 @@ def effective(given: Given, game: GameSpec | None = None) -> Config:
     values = {
         # The observations of games with continuous actions usually are measurements, each on a scale of its own.
         "normalize_observations": continuous,
-        "noise_correlation": NOISE_CORRELATION,
         **registry.preset(given.get("algo", "auto"), continuous=continuous),
         **(_of_episodes(given) if config_class.WHOLE_EPISODES else _of_steps(given, algo)),
         **given.values,

@@ -9,8 +9,11 @@ from ...common.errors import ConfigError
 from ...common.process.log import Log
 from ...common.server.streams import ServerFull
 from ...common.spec import READABLE, RunSpec
+from .checkpoints import newest_spec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ...common.server.keys import Keys
     from ...common.server.streams import Server
 
@@ -28,13 +31,34 @@ def store_configuration(server: Server, keys: Keys, configuration: str) -> None:
         _log.warning("configuration not stored", run=keys.run, error=error)
 
 
-def with_stored_high_water(server: Server, keys: Keys, spec: RunSpec) -> RunSpec:
-    """Our spec with the stored one's unused field, so that both have one digest where they are equal."""
+def as_run_was_started(server: Server, keys: Keys, spec: RunSpec, checkpoints: Path | None) -> RunSpec:
+    """Our spec with what a run of an earlier version has otherwise, so that the run goes on without being told.
+
+    These are a field that is not in use, so that both have one digest where they are equal, and the correlation of the
+    noise, which once was 0.9 by default for continuous actions.
+
+    Args:
+        server: is asked for the run's spec.
+        keys: of the run.
+        spec: by our settings.
+        checkpoints: the folder with the run's checkpoints, for a server that has lost the run; None: there is none.
+    """
     raw = server.call("HGET", keys.spec, "json")
-    if raw is None:
+    if raw is not None:
+        theirs: RunSpec | None = RunSpec.from_json(raw, formats=READABLE)
+    else:
+        theirs = None if checkpoints is None else newest_spec(checkpoints)
+    if theirs is None:
         return spec
-    theirs = RunSpec.from_json(raw, formats=READABLE)
-    return replace(spec, rollout=replace(spec.rollout, high_water=theirs.rollout.high_water))
+    correlation = spec.rollout.noise_correlation
+    if not correlation and (correlation := theirs.rollout.noise_correlation):
+        _log.warning(
+            "the run goes on with correlated noise, as it was started; it is 0 for new runs, unless set",
+            run=keys.run,
+            noise_correlation=correlation,
+        )
+    kept = replace(spec.rollout, high_water=theirs.rollout.high_water, noise_correlation=correlation)
+    return replace(spec, rollout=kept)
 
 
 def agree_on_spec(server: Server, keys: Keys, spec: RunSpec) -> None:

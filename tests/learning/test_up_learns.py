@@ -33,9 +33,10 @@ def test_cartpole_is_solved_on_a_server_of_its_own(tmp_path, shared_server, run)
     assert summary["return_mean"] >= 475
 
 
-def test_a_game_that_needs_correlated_noise_is_solved(tmp_path):
-    """MountainCarContinuous, by noise that lasts; with --noise-correlation 0 it never sees its flag."""
+def test_a_game_with_a_distant_reward_is_solved_with_noise_that_lasts(tmp_path):
+    """MountainCarContinuous, whose only reward is at a flag that is reached by pushing one way for many steps."""
     game = ("--game", "MountainCarContinuous-v0", "--until-return", "90", "--max-steps", "500000")
+    game += ("--noise-correlation", "0.9")
     summary = up(*game, "--json", "--eval-episodes", "20", "--out", str(tmp_path))
     assert summary["solved"]
     assert summary["evaluation"]["mean"] >= 85

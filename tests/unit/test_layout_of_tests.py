@@ -91,7 +91,6 @@ TESTED_IN = {
     "learner/persistence/checkpoints.py": "integration/test_recovery.py",
     "learner/persistence/recorder.py": "integration/deploy/recording/test_run_recorder.py",
     "learner/persistence/last_known_state.py": "integration/test_recovery.py",
-    "learner/persistence/run_spec.py": "integration/test_bad_input.py",
     "learner/session.py": "integration/deploy/audit/test_verify.py",
 }
 

@@ -42,7 +42,7 @@ def test_auto_suits_continuous_actions():
     config = made(ARM)
     chosen = config.algorithm
     assert (chosen.learning_rate, chosen.entropy_coef, chosen.popart, chosen.n_epochs) == (1e-3, 0.0, 0.03, 8)
-    assert (config.network.normalize_observations, config.rollout.noise_correlation) == (True, 0.9)
+    assert (config.network.normalize_observations, config.rollout.noise_correlation) == (True, 0.0)
 
 
 def test_ppo_by_name_has_its_own_defaults_whatever_the_game():
