@@ -86,8 +86,12 @@ def run_spec(config: Config, game: GameSpec) -> RunSpec:
 
 def learner_config(config: Config) -> LearnerConfig:
     """The settings of the learner alone, and the whole configuration as JSON, which it stores with the run."""
+    algorithm, schedule = config.algorithm, config.algorithm.schedule
+    if schedule.anneal_steps is None:
+        schedule = replace(schedule, anneal_steps=config.goal.max_steps or 0)
+        algorithm = replace(algorithm, schedule=schedule)
     return LearnerConfig(
-        config.algorithm,
+        algorithm,
         config.intake,
         config.goal,
         config.lease,

@@ -39,10 +39,16 @@ class LearningRateConfig:
             "Number of updates at the beginning over which the learning rate rises linearly to its full value.", ge=0
         ),
     ] = 0
+    # By default, since near its optimum a policy is unlearned by steps of full length (Taxi). Not resolved in the
+    # configuration: a run that goes on for longer than it was meant to has its rate back.
     anneal_steps: Annotated[
-        int,
-        Setting("Number of trained steps over which the learning rate falls linearly to 0; 0: it does not fall.", ge=0),
-    ] = 0
+        int | None,
+        Setting(
+            "Number of trained steps over which the learning rate falls linearly to 0; 0: it does not fall.",
+            ge=0,
+            auto="max_steps where it is given, otherwise 0",
+        ),
+    ] = None
     # 1 by default. PPO's clipping, V-trace and REINFORCE's importance weights take old steps for what they are; a lower
     # weight beside these takes a part of the data away, the more the longer a game is.
     stale_factor: Annotated[

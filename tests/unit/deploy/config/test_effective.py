@@ -108,11 +108,28 @@ def test_a_standby_waits_without_limit():
 
 
 def test_run_spec_and_learner_config_are_made_from_the_configuration():
-    config = made(seed=4, hidden="8", max_steps=9, fragment_length=7)
+    config = made(seed=4, hidden="8", max_steps=9, fragment_length=7, anneal_steps=5)
     spec, learner = run_spec(config, CARDS), learner_config(config)
     assert (spec.seed, spec.network.hidden, spec.rollout.fragment_length, spec.game) == (4, (8,), 7, CARDS)
     assert (learner.goal.max_steps, learner.algorithm) == (9, config.algorithm)
     assert json.loads(learner.record)["rollout"]["fragment_length"] == 7
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"max_steps": 9}, 9),
+        ({"max_steps": 9, "anneal_steps": 0}, 0),
+        ({"max_steps": 9, "anneal_steps": 4}, 4),
+        ({}, 0),
+    ],
+)
+def test_the_learning_rate_falls_until_the_last_step_where_it_is_known(values, expected):
+    config = made(**values)
+    assert learner_config(config).algorithm.schedule.anneal_steps == expected
+    # A run that goes on from its own record, for longer, has its rate back.
+    stored = json.loads(learner_config(config).record)["algorithm"]["schedule"]["anneal_steps"]
+    assert stored == values.get("anneal_steps")
 
 
 def test_the_stored_and_the_displayed_configuration_contain_no_secret():
