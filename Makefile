@@ -12,7 +12,7 @@ WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 PARALLEL := -n $(WORKERS) --dist loadgroup
 FAST := tests/unit tests/properties tests/reference -m "not reference"
 
-.PHONY: up dev check format lint pyright test chaos coverage bench servers clean
+.PHONY: up dev check format lint pyright test chaos coverage bench suite servers clean
 
 up: $(VENV)/.up
 	$(BIN)/broodmind up $(UP_ARGS)
@@ -40,6 +40,12 @@ chaos: $(VENV)/.dev build/types/broodmind servers
 # Every figure of speed, one script after another; on a machine that does nothing else.
 bench: $(VENV)/.dev servers
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
+
+# What is learnt by default, over the list of benchmarks/suite_rows.py: hours, in parts; it goes on where it stopped.
+suite: $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[suite,minatar]'
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python benchmarks/suite.py run $(SUITE_ARGS)
+	$(BIN)/python benchmarks/suite.py table
 
 lint: $(VENV)/.dev build/types/broodmind
 	$(BIN)/ruff check
