@@ -31,7 +31,7 @@ MEAN, SCALE = "observations/mean", "observations/scale"  # [F]; the scale is 1 /
 NORMALISED_MAX = 10.0  # in deviations; limits features that hardly varied before and have a small deviation
 _BLOCK = 1024  # rows computed at a time in inference, so that the hidden layers' outputs stay in the cache
 _GAIN = math.sqrt(2)
-_HEAD_GAINS = {"policy": 0.01, "value": 1.0}
+_HEAD_GAINS = {"policy": 0.01, "value": 0.0}
 
 
 def stacks(network: NetworkSpec, game: GameSpec) -> dict[str, tuple[int, ...]]:
@@ -142,8 +142,10 @@ def _block_outputs(params: Params, head: str, network: NetworkSpec, observations
 def initial_params(network: NetworkSpec, game: GameSpec, rng: np.random.Generator) -> Params:
     """Orthogonal weights (Saxe et al. 2013), zero biases.
 
-    The gains are the usual ones for policy gradients: sqrt(2) for hidden layers, 1 for the value head, and 0.01 for the
-    policy head, so that the first policy is almost uniform. `rng` is used once for each layer, stack by stack.
+    The gains are the usual ones for policy gradients: sqrt(2) for hidden layers, and 0.01 for the policy head, so that
+    the first policy is almost uniform. The value head begins with zeros, and not with 1 as elsewhere: random values of
+    that size are everything in a game with rewards of 0.001, and nothing in one with rewards of 1000. `rng` is used
+    once for each layer, stack by stack.
     """
     params: Params = {}
     for name, widths in stacks(network, game).items():

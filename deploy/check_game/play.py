@@ -27,7 +27,6 @@ _LEAST_STEPS = 200
 _LARGE = 100.0  # an observation or a reward beyond it makes slow or unstable training
 _FEW_GAMES = 20
 _NAMES = 3
-_REWARD_SMALL = 1e-4
 _GIVE_UP = 5  # times the seconds, for a game whose steps are slow
 
 
@@ -133,8 +132,6 @@ def _rewards(seen: Played) -> Iterator[Finding]:
         yield warning(
             "rewards", f"all 0 in {seen.steps * seen.copies:,} steps: random play finds no reward to learn from"
         )
-    elif seen.rewards_max > _LARGE or seen.rewards_max < _REWARD_SMALL:
-        yield warning("rewards", f"{text}: scale them to about 1, or use --popart 0.001")
     else:
         yield ok("rewards", text)
 

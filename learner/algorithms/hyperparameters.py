@@ -24,3 +24,12 @@ RhoBar = Annotated[
 CBar = Annotated[
     float, Setting("V-trace: maximum of the importance weights by which an error reaches earlier steps.", gt=0)
 ]
+Popart = Annotated[
+    float,
+    Setting(
+        "Step size of the running mean and deviation of the value targets (PopArt), or of REINFORCE's returns, by "
+        "which an update does not depend on the unit of the rewards; 0: they are not normalized.",
+        ge=0,
+        le=1,
+    ),
+]

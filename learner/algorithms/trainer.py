@@ -36,7 +36,15 @@ if TYPE_CHECKING:
 _STATE = {"optimizer", "algo", "arrays", "algorithm", "normaliser", "rates", "rng"}
 _DTYPES = ("<f4", "<f8", "<i8")
 # Fields of an algorithm's state that version 0.1 did not write, and what they are in a state that it wrote.
-_ADDED = {"average_weight": np.ones(1)}
+_MOMENTS, _WEIGHT = np.array([0.0, 1.0]), np.zeros(1)
+_ADDED = {
+    "average_weight": np.ones(1),
+    # Of REINFORCE's values, and of its returns.
+    "moments": _MOMENTS,
+    "weight": _WEIGHT,
+    "return_moments": _MOMENTS,
+    "return_weight": _WEIGHT,
+}
 
 
 class Trainer:

@@ -6,6 +6,7 @@ do not affect other steps.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...common.policy.network import Floats
+
+# Of an advantage, in units of the targets' precision: a sum over a few dozen steps, each rounded by less than one.
+_ROUNDING = 64
 
 
 def discounted_returns(rewards: Floats, valid: NDArray[np.bool_], gamma: float) -> Floats:
@@ -76,3 +80,23 @@ def generalized_advantages(
     for t in reversed(range(len(rewards) - 1)):
         advantages[t] += decay[t] * advantages[t + 1]
     return advantages
+
+
+def advantage_scale(advantages: Floats, targets: Floats) -> float:
+    """What to divide advantages by, so that an update does not depend on the unit of the rewards.
+
+    It is their standard deviation. Where that is no more than rounding, as where all rewards are equal and known, it is
+    the size of the targets: the advantages are then nearly 0, whatever the unit, and not noise of size 1.
+
+    Args:
+        advantages: [N].
+        targets: [N], the returns or value targets whose rounding is in the advantages.
+    """
+    assert advantages.shape == targets.shape
+    size = math.sqrt(float(np.square(targets, dtype=np.float64).mean()))
+    return spread_or_size(float(advantages.std(dtype=np.float64)), size, _ROUNDING * float(np.finfo(targets.dtype).eps))
+
+
+def spread_or_size(spread: float, size: float, least: float) -> float:
+    """A spread if it is more than `least` times the size of the numbers; otherwise their size, or 1 if that is 0."""
+    return spread if spread > least * size else size or 1.0

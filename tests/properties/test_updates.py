@@ -315,10 +315,13 @@ def test_the_content_of_padding_does_not_change_the_update(algo, optimizer, seed
 @quickly
 @given(seeds, networks)
 def test_the_update_of_games_of_different_lengths_is_the_mean_of_their_single_updates(optimizer, seed, network):
-    """REINFORCE's gradient is a mean over games, so a padded batch moves SGD by the mean of the games' own moves."""
+    """REINFORCE's gradient is a mean over games, so a padded batch moves SGD by the mean of the games' own moves.
+
+    In the unit of the rewards: the deviation of a batch's returns is not that of each of its games.
+    """
     rng = np.random.default_rng(seed)
     games = [whole_game(rng, length) for length in (1, 4, 9)]
-    algorithm = Reinforce(ReinforceConfig(baseline="none", max_grad_norm=1e9), RunSpec(GAME, network))
+    algorithm = Reinforce(ReinforceConfig(baseline="none", max_grad_norm=1e9, popart=0.0), RunSpec(GAME, network))
     together, metrics = moved(algorithm, network, games, optimizer, seed)
     alone = [moved(algorithm, network, [game], optimizer, seed) for game in games]
     assert metrics["policy_loss"] == pytest.approx(np.mean([f["policy_loss"] for _, f in alone]), rel=1e-4, abs=1e-5)

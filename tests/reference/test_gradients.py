@@ -232,7 +232,8 @@ def test_the_gradient_of_reinforces_loss_from_its_functions_equals_central_diffe
 @with_and_without_masks
 @pytest.mark.parametrize("shared", [False, True], ids=["separate", "shared"])
 @pytest.mark.parametrize("baseline", ["none", "batch_mean"])
-def test_one_reinforce_step_at_rate_one_moves_by_the_gradient_of_its_loss(baseline, shared, masked):
+@pytest.mark.parametrize("popart", [0.0, 0.3], ids=["plain", "in deviations"])
+def test_one_reinforce_step_at_rate_one_moves_by_the_gradient_of_its_loss(popart, baseline, shared, masked):
     # Powers of two, so that the algorithm's float32 advantages are exact.
     rewards = np.array([[1.0, -2.0, 0.5, 4.0], [0.5, 1.0, 0.0, 0.0], [2.0, 0.0, 0.0, 1.0], [-1.0, 0.0, 0.0, 0.0]])
     lengths, gamma, entropy = (4, 2, 1, 3), 0.5, 0.25
@@ -251,6 +252,8 @@ def test_one_reinforce_step_at_rate_one_moves_by_the_gradient_of_its_loss(baseli
     played = [(t, g) for g in range(games) for t in range(lengths[g])]
     to_go = {(t, g): sum(gamma ** (s - t) * rewards[s, g] for s in range(t, lengths[g])) for t, g in played}
 
+    unit = np.std(list(to_go.values())) if popart else 1.0
+
     def mean_of_others(game):
         others = [value for (_, g), value in to_go.items() if g != game]
         return sum(others) / len(others) if baseline == "batch_mean" else 0.0
@@ -260,17 +263,16 @@ def test_one_reinforce_step_at_rate_one_moves_by_the_gradient_of_its_loss(baseli
         for t, g in played:
             mask = None if masks is None else masks[t, g][None]
             log_probs = slow_log_probs(slow_forward(params, network, observations[t, g][None])[0], mask)
-            total -= (
-                log_probs[0, actions[t, g]] * (to_go[t, g] - mean_of_others(g)) + entropy * slow_entropies(log_probs)[0]
-            )
+            advantage = (to_go[t, g] - mean_of_others(g)) / unit
+            total -= log_probs[0, actions[t, g]] * advantage + entropy * slow_entropies(log_probs)[0]
         return total / games
 
     expected = differences(loss, params.flat)
     before = params.flat.copy()
     config = ReinforceConfig(
-        gamma=gamma, baseline=baseline, importance="none", entropy_coef=entropy, max_grad_norm=1e30
+        gamma=gamma, baseline=baseline, importance="none", entropy_coef=entropy, max_grad_norm=1e30, popart=popart
     )
-    metrics = Reinforce(config, RunSpec(GAME, network)).update(params, SGD(before.size), batch, 1.0, rng)
+    metrics = Reinforce(config, RunSpec(GAME, network)).update(params, SGD(0), batch, 1.0, rng)
     assert_same_gradient(before - params.flat, expected)
     assert metrics["gradient_norm"] == pytest.approx(float(np.linalg.norm(expected)), rel=1e-6)
     assert metrics["effective_rate"] == pytest.approx(1 / games)
@@ -279,7 +281,8 @@ def test_one_reinforce_step_at_rate_one_moves_by_the_gradient_of_its_loss(baseli
 def test_by_default_reinforce_climbs_its_own_return_on_games_that_another_version_played():
     """Games of one step, of each action as many as the older version's probabilities say: the expectation itself.
 
-    The gradient of the policy's return is sum_a pi(a) r(a) grad log pi(a), whoever played. No weight is capped.
+    The gradient of the policy's return is sum_a pi(a) r(a) grad log pi(a), whoever played. No weight is capped. The
+    unit is the deviation of the returns.
     """
     network, rng = NetworkSpec((5, 4)), np.random.default_rng(11)
     params, played = random_params(network, 12), np.repeat(np.arange(ACTIONS), [8, 6, 4, 2])
@@ -300,7 +303,7 @@ def test_by_default_reinforce_climbs_its_own_return_on_games_that_another_versio
     expected, before = differences(lambda: float(probabilities() @ rewards), params.flat), params.flat.copy()
     config = ReinforceConfig(baseline="none", weight_cap=1e3, entropy_coef=0.0, max_grad_norm=1e30)
     Reinforce(config, RunSpec(GAME, network)).update(params, SGD(0), batch, 1.0, rng)
-    assert_same_gradient(params.flat - before, expected)
+    assert_same_gradient((params.flat - before) * rewards[played].std(), expected)
 
 
 # Whatever an action is.
@@ -629,9 +632,10 @@ def test_one_decoupled_step_at_rate_one_moves_by_the_gradient_of_its_loss(algo, 
 @separate_and_shared
 @pytest.mark.parametrize("importance", ["none", "step", "game"])
 @pytest.mark.parametrize("baseline", ["batch_mean", "value"])
+@pytest.mark.parametrize("popart", [0.0, 0.3], ids=["plain", "popart"])
 @pytest.mark.parametrize("kind", ["one choice", "several choices", "numbers"])
 def test_one_reinforce_step_moves_by_the_gradient_with_weights_and_baseline_held_constant(
-    kind, baseline, importance, network
+    kind, popart, baseline, importance, network
 ):
     case, rng = Case(kind, network, 28), np.random.default_rng(29)
     spec, params, lengths, cap = case.spec, case.params, (4, 2, 1, 3), 1.5
@@ -663,15 +667,21 @@ def test_one_reinforce_step_moves_by_the_gradient_with_weights_and_baseline_held
     }[importance]
     weights = np.array([weight(each) for each in played])
     of_others = [returns[[g != game for _, g in played]].mean() for _, game in played]
-    fixed = weights * (returns - (values if baseline == "value" else of_others))
+    mean, unit = (returns.mean(), returns.std()) if popart else (0.0, 1.0)
+    fixed = weights * (returns - (values if baseline == "value" else of_others)) / unit
+    start = params.copy()
+    if popart and baseline == "value":  # the network has to give returns in these units from now on
+        ValueScale(popart).update(returns, start.views)
 
     def loss():
         taken, entropies, values = slow()
-        value = 0.7 * 0.5 * np.mean((values - returns) ** 2) if baseline == "value" else 0.0
+        value = 0.7 * 0.5 * np.mean((values - (returns - mean) / unit) ** 2) if baseline == "value" else 0.0
         return -((fixed * taken).sum() + 0.25 * entropies.sum()) / 4 + value
 
-    expected = differences(loss, params.flat)
     before = params.flat.copy()
+    params.flat[...] = start.flat
+    expected = differences(loss, params.flat)
+    params.flat[...] = before
     config = ReinforceConfig(
         gamma=0.9,
         baseline=baseline,
@@ -680,9 +690,14 @@ def test_one_reinforce_step_moves_by_the_gradient_with_weights_and_baseline_held
         entropy_coef=0.25,
         value_coef=0.7,
         max_grad_norm=1e30,
+        popart=popart,
     )
     Reinforce(config, spec).update(params, SGD(0), batch, 1.0, rng)
-    assert_same_gradient(before - params.flat, expected)
+    found = start.flat - params.flat
+    if popart:  # the statistics are of single precision
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    else:
+        assert_same_gradient(found, expected)
     if importance != "none":
         assert {True, False} == {bool(each == cap) for each in weights}
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _INSTEAD = {
     "NormalizeObservation": "--normalize-observations, whose moments are of all actors and are kept with the weights",
-    "NormalizeReward": "--popart 0.001, by which the learner normalizes the value targets, or a constant factor",
+    "NormalizeReward": "rewards as they are, whose scale the learner measures itself (--popart)",
 }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...maths.losses import bounded
+from ...maths.returns import advantage_scale
 from ...maths.vtrace import vtrace
 from ..batch_predictions import explained_variance
 from ..minibatches import Minibatch, minibatch_of
@@ -41,6 +42,7 @@ class Impact(PPO):
         trace = vtrace(batch.rewards, values, log_ratios, *ends, config.gamma, config.gae_lambda, *self._bars)
         targets, advantages = trace.targets[valid], trace.advantages[valid]
         self._scale.update(targets, params.views)
-        spread = advantages.std() + 1e-8  # no mean is subtracted: advantages could change their sign
-        rows = minibatch_of(batch, log_probs, advantages / spread, self._scale.normalise(targets))
+        # No mean is subtracted: advantages could change their sign.
+        scale = advantages.dtype.type(advantage_scale(advantages, targets))
+        rows = minibatch_of(batch, log_probs, advantages / scale, self._scale.normalise(targets))
         return rows, explained_variance(targets - values[:-1][valid], targets)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from ....common.setting import Setting, check_settings
 from ...maths.optimizer_name import OptimizerName
-from ..hyperparameters import EntropyCoef, Epochs, MaxGradNorm, MinibatchSize, ValueCoef
+from ..hyperparameters import EntropyCoef, Epochs, MaxGradNorm, MinibatchSize, Popart, ValueCoef
 from ..learning_rate import LearningRateConfig
 
 
@@ -49,12 +49,7 @@ class PPOConfig:
     weight_cap: Annotated[float, Setting("Maximum importance weight; larger weights are reduced to it.", ge=1)] = (
         5.0  # of pi_prox / mu
     )
-    popart: Annotated[
-        float,
-        Setting(
-            "Step size of PopArt's mean and variance of the value targets; 0: targets are not normalized.", ge=0, le=1
-        ),
-    ] = 0.03
+    popart: Popart = 0.03
     schedule: LearningRateConfig = field(default_factory=LearningRateConfig)
 
     def __post_init__(self) -> None:

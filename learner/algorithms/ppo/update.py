@@ -18,7 +18,7 @@ from ...maths.losses import bounded, clipped_surrogate, effective_sample_size, k
 from ...maths.mlp_backprop import Forward
 from ...maths.optimizers import clip_norms_apart
 from ...maths.popart import ValueScale
-from ...maths.returns import generalized_advantages
+from ...maths.returns import advantage_scale, generalized_advantages
 from ...metrics.update_metrics import check_finite
 from ..batch_predictions import action_log_probs, explained_variance, state_values
 from ..learning_rate import effective_rate
@@ -101,7 +101,7 @@ class PPO:
         )[valid]
         targets = advantages + values[:-1][valid]
         self._scale.update(targets, params.views)
-        normalised = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        normalised = (advantages - advantages.mean()) / advantages.dtype.type(advantage_scale(advantages, targets))
         rows = minibatch_of(batch, batch.log_probs[valid], normalised, self._scale.normalise(targets))
         if config.decoupled:
             log_probs = self._proximal_log_probs(params, rows.observations, rows.actions, rows.masks)

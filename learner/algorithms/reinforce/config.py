@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from ....common.setting import Setting, check_settings
 from ...maths.optimizer_name import OptimizerName
-from ..hyperparameters import MaxGradNorm
+from ..hyperparameters import EntropyCoef, MaxGradNorm, Popart, ValueCoef
 from ..learning_rate import LearningRateConfig
 
 Baseline = Literal["none", "moving_average", "batch_mean", "value"]
@@ -43,13 +43,10 @@ class ReinforceConfig:
             "What the gradient is a mean over: games (the sum over all their steps, divided by their number) or steps."
         ),
     ] = "games"
-    entropy_coef: Annotated[float, Setting("Weight of the entropy bonus in the loss.", ge=0)] = (
-        0.01  # in return units per nat and step
-    )
-    value_coef: Annotated[float, Setting("Weight of the value function's loss in the whole loss.", ge=0)] = (
-        0.5  # with baseline="value"
-    )
+    entropy_coef: EntropyCoef = 0.01  # in deviations of the returns per nat and step; with popart 0, in their unit
+    value_coef: ValueCoef = 0.5  # with baseline="value"
     max_grad_norm: MaxGradNorm = 10.0  # of the mean over games or steps
+    popart: Popart = 0.03
     schedule: LearningRateConfig = field(default_factory=LearningRateConfig)
 
     def __post_init__(self) -> None:

@@ -4,6 +4,11 @@ The gradient is summed over the steps of all games and divided by the number of 
 changes the weights as much as a batch of one such game, and not ten times as much. With `mean_over=steps` it is divided
 by the number of steps: then a long game has as much weight as several short ones, and no more than its steps have.
 
+Advantages are in units of the returns' running standard deviation: an update does not depend on the unit of the
+rewards, and `learning_rate`, `entropy_coef` and `max_grad_norm` mean the same in every game. All games of a batch have
+the same one, so that their weights to each other are those of the formula. With `popart=0` advantages are in the
+rewards' unit.
+
 The return of a game that was truncated includes the value of its last observation, if there is a value function
 (`baseline=value`). Without one it is the sum of the rewards until then.
 """
@@ -20,6 +25,7 @@ from ...maths.losses import bounded, effective_sample_size, kl_k3, policy_gradie
 from ...maths.mlp_backprop import Forward
 from ...maths.optimizers import clip_norms_apart
 from ...maths.outliers import believable_range
+from ...maths.popart import ValueScale
 from ...maths.returns import discounted_returns
 from ...metrics.update_metrics import check_finite
 from ..batch_predictions import action_log_probs
@@ -47,6 +53,8 @@ class Reinforce:
     def __init__(self, config: ReinforceConfig, spec: RunSpec) -> None:
         self._config, self._spec = config, spec
         self._average = MovingAverage()
+        self._scale = ValueScale(config.popart)  # of returns, for the policy
+        self._values = ValueScale(config.popart)  # of the value head; as it began where there is no value function
 
     def update(
         self, params: Parameters, optimizer: Optimizer, batch: Batch, rate: float, _rng: np.random.Generator
@@ -56,12 +64,15 @@ class Reinforce:
         Steps that are too stale have weight 0: they have no gradient, and are part of their game's returns and weight.
 
         Raises:
-            NonFinite: if a loss or gradient is not finite. `params` and `optimizer` have not changed then.
+            NonFinite: if a loss or gradient is not finite; of `params`, the value head may have changed by then.
         """
         config, trained = self._config, batch.trained
         with_values = config.baseline == "value"  # else they would be half of the work, for nothing
         rewards = self._with_futures(params, batch) if with_values else batch.rewards
         returns = discounted_returns(rewards, batch.valid, config.gamma)
+        self._scale.follow(returns[trained])
+        if with_values:
+            self._values.update(returns[trained], params.views)
         divisor = max(batch.games if config.mean_over == "games" else batch.steps, 1)
         network = Forward(params, self._spec.network, batch.observations[:-1][trained], with_values=with_values)
         choice = network.choice(self._spec.game.actions, None if batch.masks is None else batch.masks[trained])
@@ -70,7 +81,8 @@ class Reinforce:
         log_ratios = self._stale_log_ratios(params, batch)
         log_ratios[trained] = bounded(taken - batch.log_probs[trained])
 
-        advantages = returns[trained] - self._baselines(returns, trained, network.values)
+        baselines = self._baselines(returns, trained, self._values.values(network.values))
+        advantages = (returns[trained] - baselines) / self._scale.deviation
         weights = importance_weights(log_ratios, batch.valid, config.importance, config.weight_cap)[trained]
         if batch.weights is not None:
             weights = weights * batch.weights[trained]
@@ -78,7 +90,9 @@ class Reinforce:
         outputs_grad, log_std_grad = to_outputs(choice, actions, taken_grad, config.entropy_coef / divisor)
         value_loss, values_grad = 0.0, None
         if with_values:
-            value_loss, values_grad = squared_error(network.values, returns[trained], config.value_coef)
+            value_loss, values_grad = squared_error(
+                network.values, self._values.normalise(returns[trained]), config.value_coef
+            )
         gradient = params.like()
         network.backward(gradient, outputs_grad, values_grad, log_std_grad)
         norms = clip_norms_apart(gradient.apart, config.max_grad_norm)
@@ -89,7 +103,7 @@ class Reinforce:
             "kl": kl_k3(log_ratios[trained]),
             "effective_samples": effective_sample_size(log_ratios[trained]),
             "gradient_norm": math.hypot(*norms),
-            "baseline": float(np.mean(returns[trained] - advantages)),
+            "baseline": float(np.mean(baselines)),
             # Of the policy's gradient, summed over the games or steps.
             "effective_rate": effective_rate(rate, norms[0], config.max_grad_norm) / divisor,
         }
@@ -98,16 +112,21 @@ class Reinforce:
         return metrics
 
     def forget_moments(self) -> None:
-        """Let the average return begin anew."""
+        """Let the returns' average, mean and deviation begin anew."""
         self._average.forget()
+        self._scale.forget()
+        self._values.forget()
 
     def state(self) -> dict[str, Array]:
         """See `PPO.state`."""
-        return self._average.state()
+        of_returns = {f"return_{name}": array for name, array in self._scale.state().items()}
+        return {**self._average.state(), **of_returns, **self._values.state()}
 
     def restore(self, state: dict[str, Array], _params: Parameters) -> None:
         """See `PPO.restore`."""
         self._average.restore(state)
+        self._scale.restore({name: state[f"return_{name}"] for name in ("moments", "weight")})
+        self._values.restore(state)
 
     def _stale_log_ratios(self, params: Parameters, batch: Batch) -> Floats:
         """Log-ratios [T, B] of the steps that are not trained on, where their game's weight needs them; 0 elsewhere."""
@@ -125,8 +144,8 @@ class Reinforce:
         """The rewards [T, B], to which at the end of a truncated game the discounted value of what follows is added."""
         rewards, truncated = batch.rewards.copy(), batch.truncated
         if truncated.any():
-            values = value_outputs(params.views, self._spec.network, batch.observations[1:][truncated])
-            rewards[truncated] += self._config.gamma * values
+            outputs = value_outputs(params.views, self._spec.network, batch.observations[1:][truncated])
+            rewards[truncated] += self._config.gamma * self._values.values(outputs)
         return rewards
 
     def _baselines(self, returns: Floats, trained: NDArray[np.bool_], values: Floats) -> Floats:

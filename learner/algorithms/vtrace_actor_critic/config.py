@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from ....common.setting import Setting, check_settings
 from ...maths.optimizer_name import OptimizerName
-from ..hyperparameters import CBar, EntropyCoef, Epochs, MaxGradNorm, MinibatchSize, RhoBar, ValueCoef
+from ..hyperparameters import CBar, EntropyCoef, Epochs, MaxGradNorm, MinibatchSize, Popart, RhoBar, ValueCoef
 from ..learning_rate import LearningRateConfig
 
 
@@ -38,12 +38,7 @@ class VTraceConfig:
     entropy_coef: EntropyCoef = 0.01
     value_coef: ValueCoef = 0.5
     max_grad_norm: MaxGradNorm = 0.5
-    popart: Annotated[
-        float,
-        Setting(
-            "Step size of PopArt's mean and variance of the value targets; 0: targets are not normalized.", ge=0, le=1
-        ),
-    ] = 0.0
+    popart: Popart = 0.03
     # Nothing clips these updates. When little is left to learn, the normalised advantages are mostly noise, and large
     # updates along them end in a policy that does not explore any more. The target of the KL divergence limits updates.
     schedule: LearningRateConfig = field(default_factory=lambda: LearningRateConfig(kl_target=0.002))

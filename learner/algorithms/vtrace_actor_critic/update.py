@@ -11,6 +11,7 @@ from ...maths.losses import bounded, effective_sample_size, kl_k3, policy_gradie
 from ...maths.mlp_backprop import Forward
 from ...maths.optimizers import clip_norms_apart
 from ...maths.popart import ValueScale
+from ...maths.returns import advantage_scale
 from ...maths.vtrace import vtrace
 from ...metrics.update_metrics import check_finite
 from ..batch_predictions import action_log_probs, explained_variance, state_values
@@ -68,8 +69,9 @@ class Impala:
         )
         targets, advantages = trace.targets[valid], trace.advantages[valid]
         self._scale.update(targets, params.views)
-        spread = advantages.std() + 1e-8  # no mean is subtracted: advantages could change their sign
-        rows = minibatch_of(batch, log_probs, advantages / spread, self._scale.normalise(targets))
+        # No mean is subtracted: advantages could change their sign.
+        scale = advantages.dtype.type(advantage_scale(advantages, targets))
+        rows = minibatch_of(batch, log_probs, advantages / scale, self._scale.normalise(targets))
 
         def step(part: Minibatch) -> Metrics:
             metrics = write_gradient(config, self._spec, params, part, gradient)

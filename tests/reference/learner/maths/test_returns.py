@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from broodmind.learner.maths.returns import discounted_returns, generalized_advantages
+from broodmind.learner.maths.returns import advantage_scale, discounted_returns, generalized_advantages
 
 GARBAGE = 1e3  # what stands in steps that count for nothing
 
@@ -190,3 +190,30 @@ def test_a_constant_reward_gives_the_geometric_series():
 def test_returns_keep_the_rewards_dtype():
     ones = np.ones((3, 2), np.float32)
     assert discounted_returns(ones, ones > 0, 0.9).dtype == np.float32
+
+
+@pytest.mark.parametrize("unit", [2.0**-40, 1.0, 2.0**40])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_advantages_are_divided_by_their_deviation_in_any_unit(dtype, unit):
+    play = Play(24)
+    advantages = play.advantages(0.99, 0.95)[play.valid]
+    targets = advantages + play.values[:-1][play.valid]
+    expected = advantages.std()
+    advantages, targets = (unit * advantages).astype(dtype), (unit * targets).astype(dtype)
+    assert advantage_scale(advantages, targets) == pytest.approx(unit * expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 3.0, 1e12])
+def test_the_rounding_of_equal_returns_is_not_made_an_advantage(unit):
+    """Games that pay the same at every step, all values known: what is left is rounding, to which nothing is owed."""
+    rewards = np.full((64, 8), 0.1 * unit, np.float32)
+    values = np.full((65, 8), 0.1 * unit / (1 - 0.99), np.float32)
+    nothing = np.zeros((64, 8), np.bool_)
+    advantages = generalized_advantages(rewards, values, nothing, nothing, ~nothing, 0.99, 0.95)
+    assert 0 < np.abs(advantages).max() < 1e-4 * unit  # otherwise there is nothing to be seen
+    scale = advantage_scale(advantages, advantages + values[:-1])
+    assert np.abs(advantages / scale).max() < 1e-4
+
+
+def test_advantages_of_nothing_are_divided_by_one():
+    assert advantage_scale(np.zeros(5, np.float32), np.zeros(5, np.float32)) == 1.0

@@ -118,7 +118,7 @@ def test_a_batch_without_stale_steps_has_no_mask():
 def test_reinforce_has_no_gradient_from_stale_steps_and_keeps_their_game(importance):
     """Without a baseline the update is a sum over steps, so that of a part of the steps is what the others leave."""
     config = ReinforceConfig(
-        baseline="none", importance=importance, optimizer="sgd", max_grad_norm=1e9, entropy_coef=0.02
+        baseline="none", importance=importance, optimizer="sgd", max_grad_norm=1e9, entropy_coef=0.02, popart=0.0
     )
     played, masks = [game(1), game(2)], [only(0, 1, 2), only(3, 4, 5, 6, 7, 8)]
     spec = replace(SPEC, network=NetworkSpec((6,)))

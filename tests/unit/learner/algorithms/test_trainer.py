@@ -433,8 +433,10 @@ def test_forgotten_moments_change_nothing_until_the_next_batch_replaces_them(nam
     np.testing.assert_allclose(after[MEAN], rows.mean(axis=0, dtype=np.float64), rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(1 / after[SCALE], rows.std(axis=0, dtype=np.float64), rtol=1e-4)
     state = trainer.state()["algorithm"]
-    if "moments" in state:
-        assert state["weight"][0] == trainer.describe()["popart"]  # as after a single update
+    weights = {key: state[key][0] for key in ("weight", "return_weight") if key in state}
+    if name == "reinforce-average":
+        assert weights.pop("weight") == 0  # there are no values
+    assert set(weights.values()) == {trainer.describe()["popart"]}  # as after a single update
 
 
 def test_moments_that_were_forgotten_are_so_for_a_successor_too():
@@ -445,3 +447,19 @@ def test_moments_that_were_forgotten_are_so_for_a_successor_too():
     batch = batch_for("vtrace-popart", 1)
     assert successor.update(batch) == trainer.update(batch)
     assert successor.weights() == trainer.weights()
+
+
+def test_a_state_from_before_reinforce_measured_its_returns_goes_on():
+    """Of version 0.1: the value head gave V itself, and goes on from that."""
+    name, spec = "reinforce-value", spec_of(ONE)
+    old = Trainer(spec, ReinforceConfig(baseline="value", popart=0.0))
+    old.update(batch_for(name, 0))
+    raw = codec.decode(codec.encode(old.state()), max_bytes=1 << 20)
+    for field in ("average_weight", "moments", "weight", "return_moments", "return_weight"):
+        del raw["algorithm"][field]
+    trainer = fresh(name)
+    trainer.restore(params_of(old, spec), raw)
+    state = trainer.state()["algorithm"]
+    assert (state["moments"].tolist(), state["weight"].tolist()) == ([0.0, 1.0], [0.0])
+    trainer.update(batch_for(name, 1))
+    assert trainer.state()["algorithm"]["return_weight"].tolist() == [0.03]

@@ -25,7 +25,9 @@ TARGETS = {
 
 def a_network(network, seed):
     params = Parameters.of(initial_params(network, GAME, np.random.default_rng(seed)), network, GAME)
-    params.views["value/b0" if network.shared else "value/b2"][...] = 0.7
+    head = 0 if network.shared else len(network.hidden)
+    params.views[f"value/w{head}"][...] = np.random.default_rng(seed + 2).normal(0, 0.4, (network.hidden[-1], 1))
+    params.views[f"value/b{head}"][...] = 0.7
     observations = np.random.default_rng(seed + 1).normal(size=(10, 20, 3)).astype(np.float32)
     return params, observations
 
@@ -60,8 +62,7 @@ def test_only_the_last_layer_of_the_value_function_is_changed(network):
 
 def test_the_last_layer_is_found_by_its_number_and_not_by_the_alphabet():
     network = NetworkSpec((2,) * 11)  # value/w9 and value/w10
-    params = Parameters.of(initial_params(network, GAME, np.random.default_rng(5)), network, GAME)
-    observations = np.random.default_rng(6).normal(size=(3, 4, 3)).astype(np.float32)
+    params, observations = a_network(network, 5)
     scale = ValueScale(0.5)
     before = scale.values(state_values(params.views, network, observations))
     inside = params.views["value/w9"].copy()
@@ -127,7 +128,7 @@ def test_constant_targets_do_not_cause_a_division_by_zero():
     scale = ValueScale(0.5)
     for _ in range(3):
         scale.update(np.full(9, 3.0, np.float32), params.views)
-    assert scale.deviation == 1e-4  # the least there is, in value_scale.py
+    assert scale.deviation == 3.0  # their size
     assert np.isfinite(params.flat).all()
     np.testing.assert_allclose(scale.normalise(np.full(2, 3.0, np.float32)), 0, atol=1e-2)
 
@@ -228,3 +229,41 @@ def test_a_scale_that_forgets_keeps_its_values_until_the_next_batch_replaces_it(
     assert (scale.mean, scale.deviation) == pytest.approx((targets.mean(), targets.std()), rel=1e-5)
     after = scale.values(state_values(params.views, NETWORKS[0], observations))
     np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-5 * np.abs(before).max())
+
+
+# In any unit.
+
+
+@separate_and_shared
+def test_a_value_function_that_knows_nothing_begins_with_the_mean_of_the_targets(network):
+    params = Parameters.of(initial_params(network, GAME, np.random.default_rng(20)), network, GAME)
+    observations = np.random.default_rng(21).normal(size=(5, 4, 3)).astype(np.float32)
+    scale = ValueScale(0.03)
+    assert not scale.values(state_values(params.views, network, observations)).any()
+    for mean in (1000.0, 3000.0):  # the second batch finds the same head, to which nothing was taught in between
+        scale.update(np.random.default_rng(22).normal(mean, 1.0, 500).astype(np.float32), params.views)
+        values = scale.values(state_values(params.views, network, observations))
+        np.testing.assert_allclose(values, scale.mean, rtol=1e-6)
+    assert 1000 < scale.mean < 3000
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_a_narrow_spread_of_far_targets_is_seen_and_mere_rounding_is_not(unit):
+    rng, params = np.random.default_rng(23), a_network(NETWORKS[0], 23)[0]
+    scale, rounded = ValueScale(0.03), ValueScale(0.03)
+    scale.update(unit * rng.normal(1000, 0.1, 5000), params.views)
+    assert scale.deviation == pytest.approx(0.1 * unit, rel=0.05)
+    rounded.update(np.float32(unit) * (1 + 1e-7 * rng.normal(size=5000)).astype(np.float32), params.views)
+    assert rounded.deviation == pytest.approx(unit, rel=1e-3)
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e6])
+def test_the_first_reward_after_a_long_time_without_any_is_not_clipped(unit):
+    scale = ValueScale(0.03)
+    batches_of(scale, lambda _: np.zeros(2048), 50)
+    assert (scale.mean, scale.deviation) == (0.0, 1.0)
+    rare = unit * (np.random.default_rng(24).random(2048) < 0.01)
+    found = batches_of(scale, lambda _: rare, 1)[-1]
+    # By the definition: a 26th of what was seen, after 50 batches of nothing, is this batch.
+    share = 0.03 / (1 - 0.97**51)
+    assert found == pytest.approx(np.sqrt(share * np.square(rare).mean() - (share * rare.mean()) ** 2), rel=1e-6)

@@ -36,4 +36,4 @@ def test_they_are_found(env, names):
 def test_the_warning_says_what_to_use_instead():
     observation, reward = from_factory("mine:normalized", normalized, 2).notes
     assert "use --normalize-observations" in observation
-    assert "use --popart" in reward
+    assert "use rewards as they are, whose scale the learner measures itself" in reward

@@ -13,6 +13,7 @@ from broodmind.learner.algorithms.reinforce.config import ReinforceConfig
 from broodmind.learner.algorithms.reinforce.update import Reinforce
 from broodmind.learner.maths.flat_parameters import Parameters
 from broodmind.learner.maths.optimizers import SGD
+from broodmind.learner.maths.popart import ValueScale
 
 FEATURES, ACTIONS, STEPS = 3, 4, 9
 GAME = GameSpec("baselines", (FEATURES,), Discrete(ACTIONS))
@@ -45,12 +46,22 @@ def one_of(batch, column):
 
 
 class Learner:
-    """An algorithm with parameters that every update starts from anew, so that the moves can be compared."""
+    """An algorithm with parameters that every update starts from anew, so that the moves can be compared.
 
-    def __init__(self, **config):
-        self.algorithm = Reinforce(ReinforceConfig(max_grad_norm=1e30, **config), SPEC)
+    By default advantages are in the unit of the rewards, and not in deviations of the returns seen so far.
+    """
+
+    def __init__(self, *, popart=0.0, **config):
+        self.algorithm = Reinforce(ReinforceConfig(max_grad_norm=1e30, popart=popart, **config), SPEC)
         self.params = Parameters(SPEC.network, GAME, np.float64)
         self.start = np.random.default_rng(1).normal(0, 0.7, self.params.flat.size)
+
+    @property
+    def deviation(self):
+        """Of the returns seen so far."""
+        scale, state = ValueScale(0.0), self.algorithm.state()
+        scale.restore({"moments": state["return_moments"], "weight": state["return_weight"]})
+        return scale.deviation
 
     def move(self, batch):
         self.params.flat[...] = self.start
@@ -106,6 +117,17 @@ def test_a_batchs_update_is_the_mean_of_its_games_updates(baseline, count):
     found, _ = together.move(batch)
     assert cosine(found, expected) > 0.9999
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("count", [2, 10])
+def test_so_it_is_in_deviations_but_for_these(count):
+    """All games of a batch have one deviation, so that none of them weighs more than in the formula."""
+    batch, options = some_games(5, count), {"baseline": "none", "entropy_coef": 0.0, "popart": 0.03}
+    together, alone = Learner(**options), Learner(**options)
+    expected = np.mean([alone.move(one_of(batch, column))[0] * alone.deviation for column in range(count)], axis=0)
+    found = together.move(batch)[0] * together.deviation
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+    assert together.deviation == pytest.approx(_returns(batch)[batch.valid].std(), rel=1e-9)
 
 
 # Not a game's own result.
