@@ -92,7 +92,7 @@ class GamesInProgress:
             game: is played.
             seed: starts the games.
             rng: draws the actions.
-            noise: by which consecutive actions are correlated; None: they are not.
+            noise: of continuous actions, if it lasts over steps; None: it is independent in each step.
             metrics: numbers in the infos of games that ended.
         """
         self._game, self._rng, self._noise, self._metrics = game, rng, noise, metrics
@@ -118,6 +118,8 @@ class GamesInProgress:
         """
         step = self._game.step(actions)
         played = ~self.starting
+        if self._noise is not None:
+            self._noise.restart(self.starting)  # after the step that only resets a game
         self._returns += step.rewards
         self._lengths += played
         ended = step.terminated | step.truncated

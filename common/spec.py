@@ -146,7 +146,8 @@ class RolloutSpec:
     noise_correlation: Annotated[
         float,
         Setting(
-            "Correlation of the exploration noise of continuous actions from one step to the next.",
+            "Correlation of the exploration noise of continuous actions from one step to the next. Log-probabilities "
+            "are then given the step before; the noise starts anew with each game and each fragment.",
             ge=0,
             lt=1,
         ),

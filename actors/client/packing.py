@@ -79,6 +79,8 @@ class _Pack:
             return False
         limit, rollout = self.limit, game.spec.rollout
         slots = self.steps + game.steps + len(self.games)  # a step that is not valid is between two games
+        if rollout.noise_correlation:  # each game's last column is filled up
+            slots += (len(self.games) + 1) * rollout.fragment_length
         return (
             slots <= rollout.fragment_length * MAX_COLUMNS
             and self.steps + game.steps <= limit.steps
@@ -93,16 +95,21 @@ class _Pack:
         self.commits.update((pointer.version, pointer.commit) for _, pointer in game.buffer.versions)
 
 
+def _apart(spec: RunSpec) -> bool:
+    """Whether each game has columns of its own, which begin with its first step."""
+    return spec.rollout.unroll == "games" or spec.rollout.noise_correlation > 0
+
+
 def grouped(games: Iterable[RecordedGame], limit: PackLimit) -> list[list[RecordedGame]]:
     """Which games travel together, each group in the order given.
 
-    Whole games are columns side by side, padded to the longest. Those of a group differ in length by less than a
-    factor of two, so that less than half of it is padding.
+    Games with columns of their own are side by side, padded to the longest. Those of a group differ in length by less
+    than a factor of two, so that less than half of it is padding.
     """
     packs: list[_Pack] = []
     open_packs: dict[tuple[int, int, int], _Pack] = {}  # by spec, epoch and length
     for game in games:
-        length = game.steps.bit_length() if game.spec.rollout.unroll == "games" else 0
+        length = game.steps.bit_length() if _apart(game.spec) else 0
         key = (id(game.spec), game.buffer.versions[0][1].epoch, length)
         pack = open_packs.get(key)
         if pack is None or not pack.has_room_for(game):
@@ -166,14 +173,17 @@ def to_trajectory(games: Sequence[RecordedGame]) -> Trajectory:
 
     They are laid one after the other, each followed by a step that is not valid and has the game's final observation.
     For a run of fragments of `length` steps this is cut into columns of so many, [length, columns]; the observation
-    behind a column is the first one of the next. For a run of whole games each one is a column, [longest, games].
+    behind a column is the first one of the next. For a run of whole games each one is a column, [longest, games]. With
+    noise that lasts, which starts anew every `length` steps of a game, each game is cut into columns of its own there.
     """
     spec = games[0].spec
     lengths = np.array([game.steps for game in games])
     finals = np.cumsum(lengths + 1) - 1  # where the final observations are
     firsts = finals - lengths
-    if spec.rollout.unroll == "games":
-        rows, starts, lasts = int(lengths.max()), firsts, finals
+    if _apart(spec):
+        rows = min(int(lengths.max()), spec.rollout.fragment_length)  # which no whole game is longer than
+        starts = np.concatenate([np.arange(first, final, rows) for first, final in zip(firsts, finals, strict=True)])
+        lasts = np.repeat(finals, -(-lengths // rows))
     else:
         steps = int(finals[-1])  # with those that are not valid; nothing follows the last game
         rows = min(steps, spec.rollout.fragment_length)

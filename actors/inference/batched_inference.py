@@ -83,7 +83,7 @@ def _run_group(group: Sequence[InferenceRequest]) -> tuple[ActionArray, NDArray[
             observations,
             stacked,
             PerEpisodeGenerators(rngs),
-            PerEpisodeNoise(noises, rngs) if noises else None,
+            PerEpisodeNoise(noises) if noises else None,
         )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...common.policy.distributions import Gaussian, distribution
 from ...common.policy.network import LOG_STD, policy_outputs, prepare
+from .exploration_noise import draw
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,16 +41,15 @@ class Policy:
             observations: [B, *observation shape].
             masks: [B, A], the legal actions; None if the game has no action mask.
             rng: the source of random numbers.
-            noise: correlated noise for continuous actions; must be the same object in every step.
+            noise: that of continuous actions, if it lasts over steps; must be the same object in every step.
 
         Returns:
-            The actions [B, ...] and their log-probabilities [B].
+            The actions [B, ...] and their log-probabilities [B]; with `noise` given the steps before.
         """
         policy = self.distribution(observations, masks)
         if noise is not None and isinstance(policy, Gaussian):
-            actions = policy.at(noise.draw(policy.means.shape, rng))
-        else:
-            actions = policy.sample(rng)
+            return draw(noise, policy, rng)
+        actions = policy.sample(rng)
         return actions, policy.log_prob(actions)
 
     def act_greedily(self, observations: Observations, masks: NDArray[np.bool_] | None) -> tuple[ActionArray, Floats]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..process.seeding import Source
     from .network import Floats
 
-_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 ActionArray = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -115,10 +115,7 @@ class Gaussian:
 
     def sample(self, rng: Source) -> ActionArray:
         """See Distribution."""
-        return self.at(rng.standard_normal(self.means.shape, dtype=np.float32))
-
-    def at(self, noise: Floats) -> ActionArray:
-        """The actions mean + deviation x `noise`, for standard normal noise [N, D]."""
+        noise = rng.standard_normal(self.means.shape, dtype=np.float32)
         return (self.means + self.std * noise).astype(np.float32, copy=False)
 
     def best(self) -> ActionArray:
@@ -132,11 +129,11 @@ class Gaussian:
     def log_prob(self, actions: ActionArray) -> Floats:
         """See Distribution."""
         z = self.standardised(actions)
-        return -0.5 * (z * z).sum(axis=1) - (self.log_std.sum() + len(self.log_std) * _LOG_SQRT_2PI)
+        return -0.5 * (z * z).sum(axis=1) - (self.log_std.sum() + len(self.log_std) * LOG_SQRT_2PI)
 
     def entropy(self) -> Floats:
         """See Distribution."""
-        one = self.log_std.sum() + len(self.log_std) * (0.5 + _LOG_SQRT_2PI)
+        one = self.log_std.sum() + len(self.log_std) * (0.5 + LOG_SQRT_2PI)
         return np.full(len(self.means), one, self.means.dtype)
 
 

@@ -156,6 +156,8 @@ def play(policy: Policy, game: VectorGame, plan: Plan, between_steps: Callable[[
         else:
             actions = policy.best(step.observations, step.masks)
         step = game.step(actions)
+        if noise is not None:
+            noise.restart(starting)
         playing = (quota > 0) & ~starting
         gained[playing] += step.rewards[playing]
         length[playing] += 1

@@ -117,6 +117,8 @@ def _make(name: str, args: Mapping[str, Any], mode: str) -> VectorGame:
 
 def _frames(policy: ActorPolicy, game: VectorGame, render: Callable[[], Any], plan: Plan) -> Iterator[Any]:
     """Play games, and yield what `render` shows before the first step and after each. Says how each game ended."""
+    import numpy as np
+
     from ...actors.inference.exploration_noise import make_noise
     from ...common.process.seeding import Role, generator, integer_seed
 
@@ -140,6 +142,8 @@ def _frames(policy: ActorPolicy, game: VectorGame, render: Callable[[], Any], pl
             return  # a VectorGame has no way to begin the next game before this one has ended
         if episode + 1 < plan.episodes:
             step = game.step(actions)  # only resets the game
+            if noise is not None:
+                noise.restart(np.ones(1, np.bool_))
             yield _rendered(render)
 
 

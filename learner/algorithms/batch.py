@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...common.policy.network import scaled
+from .history import History
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,9 @@ class Batch:
     fresh: NDArray[np.bool_] | None = None
     # [T, B], by which each step's part in the policy's gradient is multiplied; None where all are 1.
     weights: Floats | None = None
+    # [T, B], the steps that were played, where `valid` lacks stale ones; None where `valid` has them all.
+    played: NDArray[np.bool_] | None = None
+    noise_correlation: float = 0.0  # of a Gaussian policy, from one step to the next
 
     @property
     def trained(self) -> NDArray[np.bool_]:
@@ -56,7 +60,24 @@ class Batch:
 
     def without_stale_steps(self) -> Batch:
         """The batch with its stale steps not valid, for algorithms that bootstrap where a column is cut."""
-        return self if self.fresh is None else replace(self, valid=self.trained, fresh=None)
+        return self if self.fresh is None else replace(self, valid=self.trained, fresh=None, played=self.valid)
+
+    def history(self, where: NDArray[np.bool_]) -> History | None:
+        """The steps before the valid steps `where` [T, B], on which their actions' noise depended; None if it did not.
+
+        The noise starts anew with each game and with each column, so the first step of neither has one before it.
+        """
+        if not self.noise_correlation:
+            return None
+        played = self.valid if self.played is None else self.played
+        # A game's last step is followed by one that is not valid, so what is before a valid step is of the same game.
+        known = np.concatenate([np.zeros_like(played[:1]), played[:-1]])
+        return History(
+            np.concatenate([self.observations[:1], self.observations[:-2]])[where],
+            np.concatenate([self.actions[:1], self.actions[:-1]])[where],
+            known[where],
+            self.noise_correlation,
+        )
 
 
 def collate(

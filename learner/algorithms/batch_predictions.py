@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...common.policy.distributions import distribution
 from ...common.policy.network import LOG_STD, policy_outputs, value_outputs
+from .history import distribution_given, with_history
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ...common.policy.distributions import ActionArray
     from ...common.policy.network import Floats, Params
     from ...common.spec import NetworkSpec, RunSpec
+    from .history import History
 
 
 def state_values(params: Params, network: NetworkSpec, observations: Floats) -> Floats:
@@ -23,11 +24,19 @@ def state_values(params: Params, network: NetworkSpec, observations: Floats) -> 
 
 
 def action_log_probs(
-    params: Params, spec: RunSpec, observations: Floats, actions: ActionArray, masks: NDArray[np.bool_] | None
+    params: Params,
+    spec: RunSpec,
+    observations: Floats,
+    actions: ActionArray,
+    masks: NDArray[np.bool_] | None,
+    history: History | None,
 ) -> Floats:
-    """Log-probabilities [N] of actions [N, ...] at prepared observations [N, F], under action masks [N, A] or None."""
-    outputs = policy_outputs(params, spec.network, observations)
-    return distribution(spec.game.actions, outputs, params.get(LOG_STD), masks).log_prob(actions)
+    """Log-probabilities [N] of actions [N, ...] at prepared observations [N, F].
+
+    They are under action masks [N, A] or None, and given the steps before, if the actions' noise depended on them.
+    """
+    outputs = policy_outputs(params, spec.network, with_history(observations, history))
+    return distribution_given(spec.game.actions, outputs, params.get(LOG_STD), masks, history).log_prob(actions)
 
 
 def explained_variance(residuals: Floats, targets: Floats) -> float:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ...common.policy.network import Floats
     from ..metrics.update_metrics import Metrics
     from .batch import Batch
+    from .history import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Minibatch:
     advantages: Floats  # [N], importance weights included
     targets: Floats  # [N], for the value function
     masks: NDArray[np.bool_] | None  # [N, A]
+    history: History | None = None  # the steps before, where the noise of the actions depended on them
 
     def __getitem__(self, index: NDArray[np.integer] | slice) -> Minibatch:
         """The selected rows."""
@@ -39,6 +41,7 @@ class Minibatch:
             self.advantages[index],
             self.targets[index],
             None if self.masks is None else self.masks[index],
+            None if self.history is None else self.history[index],
         )
 
     def __len__(self) -> int:
@@ -55,7 +58,8 @@ def minibatch_of(batch: Batch, log_probs: Floats, advantages: Floats, targets: F
     if batch.weights is not None:
         advantages = advantages * batch.weights[valid]
     masks = None if batch.masks is None else batch.masks[valid]
-    return Minibatch(batch.observations[:-1][valid], batch.actions[valid], log_probs, advantages, targets, masks)
+    observations, actions = batch.observations[:-1][valid], batch.actions[valid]
+    return Minibatch(observations, actions, log_probs, advantages, targets, masks, batch.history(valid))
 
 
 def run_epochs(

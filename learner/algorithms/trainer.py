@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...common.actions import Box
 from ...common.errors import ConfigError, WireError
 from ...common.policy import network
 from ...common.process.seeding import Role, generator
@@ -174,7 +175,8 @@ class Trainer:
         schedule, weights = self._config.schedule, None
         if batch.ages is not None and schedule.stale_factor < 1:
             weights = learning_rate.stale_weights(schedule, batch.ages).astype(batch.rewards.dtype)
-        return replace(batch, observations=rows.reshape(shape), weights=weights)
+        correlation = self._spec.rollout.noise_correlation if isinstance(self._spec.game.actions, Box) else 0.0
+        return replace(batch, observations=rows.reshape(shape), weights=weights, noise_correlation=correlation)
 
 
 def _share_outside(rows: NDArray[np.floating], clipped_to: Range | None) -> float:

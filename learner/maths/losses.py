@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...common.policy.autoregressive import AutoregressiveGaussian
 from ...common.policy.categorical import finite
 from ...common.policy.distributions import Categorical, Gaussian, MultiCategorical
 
@@ -106,8 +107,8 @@ def to_outputs(
         entropy_weights: [N] or a number: the loss contains -weight x H for each row.
 
     Returns:
-        The gradients with respect to the outputs, [N, K], and to the log standard deviations of a Gaussian policy, [D];
-        None for other policies.
+        The gradients with respect to the outputs, [N, K], which are the means of a Gaussian policy, and to its log
+        standard deviations, [D]; None for other policies.
     """
     match choice:
         case Categorical():
@@ -118,7 +119,7 @@ def to_outputs(
                 for i, part in enumerate(choice.parts)
             ]
             return np.concatenate(parts, axis=1), None
-        case Gaussian():
+        case Gaussian() | AutoregressiveGaussian():
             z = choice.standardised(actions)
             means_grad = taken_grad[:, None] * z / choice.std
             # d log pi / d log_std = z^2 - 1;  d H / d log_std = 1 for each row

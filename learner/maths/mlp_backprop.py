@@ -11,14 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...common.policy.distributions import distribution
 from ...common.policy.network import LOG_STD, activate
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ...common.actions import ActionSpace
-    from ...common.policy.distributions import Distribution
     from ...common.policy.network import Floats
     from ...common.spec import Activation, NetworkSpec
     from .flat_parameters import Parameters
@@ -52,10 +47,6 @@ class Forward:
             self._hidden.append(output)
         self.outputs = self._head("policy")  # [N, K]
         self.values = self._head("value")[:, 0] if with_values else self.outputs[:0, 0]  # [N]
-
-    def choice(self, actions: ActionSpace, masks: NDArray[np.bool_] | None) -> Distribution:
-        """The policy's distributions of the N actions."""
-        return distribution(actions, self.outputs, self._views.get(LOG_STD), masks)
 
     def backward(
         self,

@@ -35,7 +35,9 @@ class Impact(PPO):
     def _rows(self, params: Parameters, batch: Batch, values: Floats) -> tuple[Minibatch, float]:
         config, valid = self._config, batch.valid
         masks = None if batch.masks is None else batch.masks[valid]
-        log_probs = self._proximal_log_probs(params, batch.observations[:-1][valid], batch.actions[valid], masks)
+        log_probs = self._proximal_log_probs(
+            params, batch.observations[:-1][valid], batch.actions[valid], masks, batch.history(valid)
+        )
         log_ratios = np.zeros_like(batch.log_probs)
         log_ratios[valid] = bounded(log_probs - batch.log_probs[valid])
         ends = (batch.terminated, batch.truncated, valid)

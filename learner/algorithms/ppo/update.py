@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...maths.losses import bounded, clipped_surrogate, effective_sample_size, kl_k3, squared_error, to_outputs
-from ...maths.mlp_backprop import Forward
+from ...maths.losses import bounded, clipped_surrogate, effective_sample_size, kl_k3, squared_error
 from ...maths.optimizers import clip_norms_apart
 from ...maths.popart import ValueScale
 from ...maths.returns import advantage_scale, generalized_advantages
@@ -23,6 +22,7 @@ from ...metrics.update_metrics import check_finite
 from ..batch_predictions import action_log_probs, explained_variance, state_values
 from ..learning_rate import effective_rate
 from ..minibatches import minibatch_of, run_epochs
+from ..policy_pass import PolicyPass
 from .proximal_policy import ProximalPolicy
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ...maths.optimizers import Optimizer
     from ...metrics.update_metrics import Metrics
     from ..batch import Batch
+    from ..history import History
     from ..minibatches import Minibatch
     from .config import PPOConfig
 
@@ -104,15 +105,21 @@ class PPO:
         normalised = (advantages - advantages.mean()) / advantages.dtype.type(advantage_scale(advantages, targets))
         rows = minibatch_of(batch, batch.log_probs[valid], normalised, self._scale.normalise(targets))
         if config.decoupled:
-            log_probs = self._proximal_log_probs(params, rows.observations, rows.actions, rows.masks)
+            log_probs = self._proximal_log_probs(params, rows.observations, rows.actions, rows.masks, rows.history)
             rows = decoupled(rows, log_probs, config.weight_cap)
         return rows, explained_variance(advantages, targets)
 
     def _proximal_log_probs(
-        self, params: Parameters, observations: Floats, actions: ActionArray, masks: NDArray[np.bool_] | None
+        self,
+        params: Parameters,
+        observations: Floats,
+        actions: ActionArray,
+        masks: NDArray[np.bool_] | None,
+        history: History | None,
     ) -> Floats:
         """Of actions [N, ...], by the proximal policy; by the policy itself before there is one."""
-        return action_log_probs(self._proximal.or_else(params).views, self._spec, observations, actions, masks)
+        proximal = self._proximal.or_else(params).views
+        return action_log_probs(proximal, self._spec, observations, actions, masks, history)
 
 
 def write_gradient(
@@ -126,14 +133,13 @@ def write_gradient(
     Returns:
         The metrics of the loss, and log r [N].
     """
-    network = Forward(params, spec.network, rows.observations)
-    choice = network.choice(spec.game.actions, rows.masks)
+    network = PolicyPass(params, spec, rows.observations, rows.masks, rows.history)
+    choice = network.choice
     log_ratios = bounded(choice.log_prob(rows.actions) - rows.log_probs)
     ratios = np.exp(log_ratios)
     policy_loss, taken_grad = clipped_surrogate(ratios, rows.advantages, config.clip_range)
     value_loss, values_grad = squared_error(network.values, rows.targets, config.value_coef)
-    outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy_coef / len(rows))
-    network.backward(gradient, outputs_grad, values_grad, log_std_grad)
+    network.backward(gradient, rows.actions, taken_grad, config.entropy_coef / len(rows), values_grad)
     metrics = {
         "policy_loss": policy_loss,
         "value_loss": value_loss,

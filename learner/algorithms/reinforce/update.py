@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....common.policy.network import value_outputs
-from ...maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
-from ...maths.mlp_backprop import Forward
+from ...maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error
 from ...maths.optimizers import clip_norms_apart
 from ...maths.outliers import believable_range
 from ...maths.popart import ValueScale
@@ -30,6 +29,7 @@ from ...maths.returns import discounted_returns
 from ...metrics.update_metrics import check_finite
 from ..batch_predictions import action_log_probs
 from ..learning_rate import effective_rate
+from ..policy_pass import PolicyPass
 from .baselines import MovingAverage, means_of_games, means_of_others
 
 if TYPE_CHECKING:
@@ -74,8 +74,10 @@ class Reinforce:
         if with_values:
             self._values.update(returns[trained], params.views)
         divisor = max(batch.games if config.mean_over == "games" else batch.steps, 1)
-        network = Forward(params, self._spec.network, batch.observations[:-1][trained], with_values=with_values)
-        choice = network.choice(self._spec.game.actions, None if batch.masks is None else batch.masks[trained])
+        masks = None if batch.masks is None else batch.masks[trained]
+        observations, history = batch.observations[:-1][trained], batch.history(trained)
+        network = PolicyPass(params, self._spec, observations, masks, history, with_values=with_values)
+        choice = network.choice
         actions = batch.actions[trained]
         taken = choice.log_prob(actions)
         log_ratios = self._stale_log_ratios(params, batch)
@@ -87,14 +89,13 @@ class Reinforce:
         if batch.weights is not None:
             weights = weights * batch.weights[trained]
         loss, taken_grad = policy_gradient(taken, (weights * advantages / divisor).astype(taken.dtype))
-        outputs_grad, log_std_grad = to_outputs(choice, actions, taken_grad, config.entropy_coef / divisor)
         value_loss, values_grad = 0.0, None
         if with_values:
             value_loss, values_grad = squared_error(
                 network.values, self._values.normalise(returns[trained]), config.value_coef
             )
         gradient = params.like()
-        network.backward(gradient, outputs_grad, values_grad, log_std_grad)
+        network.backward(gradient, actions, taken_grad, config.entropy_coef / divisor, values_grad)
         norms = clip_norms_apart(gradient.apart, config.max_grad_norm)
         metrics = {
             "policy_loss": loss,
@@ -134,9 +135,8 @@ class Reinforce:
         if batch.fresh is not None and self._config.importance == "game":
             stale = batch.valid & ~batch.fresh
             masks = None if batch.masks is None else batch.masks[stale]
-            log_probs = action_log_probs(
-                params.views, self._spec, batch.observations[:-1][stale], batch.actions[stale], masks
-            )
+            observations, history = batch.observations[:-1][stale], batch.history(stale)
+            log_probs = action_log_probs(params.views, self._spec, observations, batch.actions[stale], masks, history)
             log_ratios[stale] = bounded(log_probs - batch.log_probs[stale])
         return log_ratios
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error, to_outputs
-from ...maths.mlp_backprop import Forward
+from ...maths.losses import bounded, effective_sample_size, kl_k3, policy_gradient, squared_error
 from ...maths.optimizers import clip_norms_apart
 from ...maths.popart import ValueScale
 from ...maths.returns import advantage_scale
@@ -17,6 +16,7 @@ from ...metrics.update_metrics import check_finite
 from ..batch_predictions import action_log_probs, explained_variance, state_values
 from ..learning_rate import effective_rate
 from ..minibatches import minibatch_of, run_epochs
+from ..policy_pass import PolicyPass
 
 if TYPE_CHECKING:
     from ....common.spec import RunSpec
@@ -49,8 +49,9 @@ class Impala:
         apart = gradient.apart
         values = self._scale.values(state_values(params.views, self._spec.network, batch.observations))
         masks = None if batch.masks is None else batch.masks[valid]
+        history = batch.history(valid)
         log_probs = action_log_probs(
-            params.views, self._spec, batch.observations[:-1][valid], batch.actions[valid], masks
+            params.views, self._spec, batch.observations[:-1][valid], batch.actions[valid], masks, history
         )
         log_ratios = np.zeros_like(batch.log_probs)
         log_ratios[valid] = bounded(log_probs - batch.log_probs[valid])
@@ -85,7 +86,7 @@ class Impala:
         means = run_epochs(rows, config.n_epochs, config.minibatch_size, rng, step)
         taken = log_ratios[valid]
         some = rows[:: -(-len(rows) // _KL_ROWS)]
-        after = action_log_probs(params.views, self._spec, some.observations, some.actions, some.masks)
+        after = action_log_probs(params.views, self._spec, some.observations, some.actions, some.masks, some.history)
         metrics = {
             **means,
             "kl": kl_k3(bounded(after - some.log_probs)),
@@ -116,11 +117,10 @@ def write_gradient(
 
     The loss is -E[A log pi(a|x)] + value_coef E[(V - target)^2] / 2 - entropy_coef E[entropy]. Returns its metrics.
     """
-    network = Forward(params, spec.network, rows.observations)
-    choice = network.choice(spec.game.actions, rows.masks)
+    network = PolicyPass(params, spec, rows.observations, rows.masks, rows.history)
+    choice = network.choice
     weights = (rows.advantages / len(rows)).astype(rows.advantages.dtype)
     policy_loss, taken_grad = policy_gradient(choice.log_prob(rows.actions), weights)
     value_loss, values_grad = squared_error(network.values, rows.targets, config.value_coef)
-    outputs_grad, log_std_grad = to_outputs(choice, rows.actions, taken_grad, config.entropy_coef / len(rows))
-    network.backward(gradient, outputs_grad, values_grad, log_std_grad)
+    network.backward(gradient, rows.actions, taken_grad, config.entropy_coef / len(rows), values_grad)
     return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": float(choice.entropy().mean())}

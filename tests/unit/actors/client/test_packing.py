@@ -26,8 +26,8 @@ STEPS = ("actions", "log_probs", "rewards", "terminated", "truncated", "masks")
 
 
 @functools.cache  # the games of a run have its one spec
-def run_spec(game=TOY, unroll="steps", length=8):
-    return RunSpec(game, NetworkSpec(hidden=(8,)), RolloutSpec(unroll, length))
+def run_spec(game=TOY, unroll="steps", length=8, correlation=0.0):
+    return RunSpec(game, NetworkSpec(hidden=(8,)), RolloutSpec(unroll, length, noise_correlation=correlation))
 
 
 def pointer(version=3, epoch=1, commit=None):
@@ -111,6 +111,25 @@ def test_whole_games_are_columns_each_as_it_would_be_alone(game):
                 np.testing.assert_array_equal(
                     getattr(trajectory, name)[: each.steps, column], getattr(alone, name)[:, 0]
                 )
+
+
+@pytest.mark.parametrize("lengths", [(8,), (3, 20, 16, 1), (5, 7), (17,)])
+def test_with_noise_that_lasts_each_game_begins_a_column_and_is_cut_where_the_noise_started_anew(lengths):
+    spec = run_spec(replace(TOY, actions=Box((-1.0, 0.0), (1.0, 5.0))), correlation=0.9)
+    games = [played(spec, steps, seed) for seed, steps in enumerate(lengths)]
+    _, trajectory = sent(games)
+    column = 0
+    for game, steps in zip(games, lengths, strict=True):
+        for first in range(0, steps, 8):
+            here = min(8, steps - first)
+            assert trajectory.valid[:, column].tolist() == [step < here for step in range(len(trajectory.valid))]
+            np.testing.assert_array_equal(trajectory.actions[:here, column], game.buffer.actions[first : first + here])
+            seen = [*game.buffer.observations, game.end.observation][first : first + here + 1]
+            np.testing.assert_array_equal(trajectory.observations[: here + 1, column], seen)
+            ends = trajectory.terminated[:, column]
+            assert np.flatnonzero(ends).tolist() == ([here - 1] if first + here == steps else [])
+            column += 1
+    assert trajectory.valid.shape[1] == column
 
 
 def test_the_header_tells_each_games_result():
@@ -202,6 +221,14 @@ def test_an_entry_never_has_more_columns_than_the_learner_takes():
     for group in groups:
         sent(group)
     assert MAX_COLUMNS - 4 < to_trajectory(groups[0]).valid.shape[1] <= MAX_COLUMNS
+
+
+def test_so_it_is_where_each_game_has_columns_of_its_own():
+    games = [played(run_spec(length=8, correlation=0.9), 9, n) for n in range(2200)]
+    groups = grouped(games, AMPLE)
+    assert len(groups) == 2
+    for group in groups:
+        sent(group)
 
 
 @pytest.mark.parametrize(

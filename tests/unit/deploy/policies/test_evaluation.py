@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from support.drift import Drift, NoisyPlayer
 
 from broodmind import Discrete, GameSpec, Step
 from broodmind.actors.inference.policy import Policy
@@ -93,6 +94,12 @@ def test_actions_are_the_most_probable_ones_unless_they_are_drawn():
     assert len(set(greedy.ravel().tolist())) == 1  # one observation, one action
     assert len(set(drawn.ravel().tolist())) == 2
     np.testing.assert_array_equal(drawn, again)
+
+
+def test_noise_that_lasts_starts_anew_with_each_game():
+    player = NoisyPlayer()
+    play(player, Drift(2), Plan(12, sample=True))
+    player.check()
 
 
 def test_an_error_between_two_steps_ends_the_evaluation():

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageSequence
 
 from broodmind.actors.games.registry import describe_game
+from broodmind.actors.inference.exploration_noise import CorrelatedNoise
 from broodmind.common.errors import ConfigError
 from broodmind.common.policy.network import initial_params
 from broodmind.common.spec import NetworkSpec, RunSpec
@@ -126,3 +127,15 @@ def test_a_game_that_shows_nothing_is_refused_with_what_is_needed(exported, game
 def test_out_is_checked_before_anything_is_loaded(tmp_path):
     with pytest.raises(ConfigError, match=r"^out: 'x.avi'"):
         run(str(tmp_path / "missing"), "--out", "x.avi")
+
+
+def test_noise_that_lasts_starts_anew_with_each_game(exported, monkeypatch):
+    class Noise(CorrelatedNoise):
+        def restart(self, columns):
+            restarted.append(columns.tolist())
+
+    restarted = []
+    monkeypatch.setattr("broodmind.actors.inference.exploration_noise.make_noise", lambda _: Noise(0.9))
+    path = exported("shades:Shades")
+    assert run(path, "--game", "shades:Shades", "--sample", "--episodes", "3", "--out", "x.gif").exit_code == 0
+    assert restarted == [[True], [True]]
