@@ -155,7 +155,7 @@ def test_one_reinforce_step_at_rate_one_moves_by_the_gradient_of_its_loss(networ
         *(observations, actions, nothing, rewards, ended, ended, valid, None, games), noise_correlation=CORRELATION
     )
     config = ReinforceConfig(
-        optimizer="sgd", baseline="none", importance="none", gamma=0.5, entropy_coef=0.25, max_grad_norm=1e9
+        optimizer="sgd", baseline="none", importance="none", gamma=0.5, entropy_coef=0.25, max_grad_norm=1e9, popart=0.0
     )
     at = [(t, g) for t in range(steps) for g in range(games) if valid[t, g]]
     now = tuple(np.array(at).T)
