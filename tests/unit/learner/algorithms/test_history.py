@@ -161,6 +161,20 @@ def test_an_update_on_older_play_knows_the_steps_before(algorithm):
     assert trainer.update(batch)["effective_samples"] == pytest.approx(expected, abs=1e-3)
 
 
+def test_the_weight_of_a_whole_game_counts_its_stale_steps_given_those_before():
+    """On the newest play all ratios are 1, so weights of games change nothing."""
+    spec = run_spec("games")
+    trajectories = rollouts(policy_of(spec), spec)
+    fresh = [np.random.default_rng(8).random(each.valid.shape) < 0.6 for each in trajectories]
+    batch, updated = collate(trajectories, fresh), []
+    for importance in ("game", "none"):
+        trainer = trainer_of(spec, ReinforceConfig(optimizer="sgd", learning_rate=0.1, importance=importance))
+        trainer.update(batch)
+        updated.append(version(trainer, spec).params)
+    assert np.abs(updated[0]["policy/w1"] - policy_of(spec).params["policy/w1"]).max() > 1e-3
+    np.testing.assert_allclose(updated[0]["policy/w1"], updated[1]["policy/w1"], atol=1e-4)
+
+
 @WAYS
 def test_the_steps_without_one_before_them_are_the_first_of_games_and_fragments(play, unroll):
     spec = run_spec(unroll)
