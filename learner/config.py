@@ -38,7 +38,8 @@ class IntakeConfig:
     batch_games: Annotated[
         int,
         Setting(
-            "Train when this many whole episodes have arrived. Only for reinforce.",
+            "Train when this many whole episodes have arrived. Only for reinforce. With fewer than 16 the default of "
+            "learning_rate is less, by the root of their share: 0.00075 with 1, where each game is an update.",
             ge=0,
             auto="0 (reinforce 16)",
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def effective(given: Given, game: GameSpec | None = None) -> Config:
         # The observations of games with continuous actions usually are measurements, each on a scale of its own.
         "normalize_observations": continuous,
         **registry.preset(given.get("algo", "auto"), continuous=continuous),
-        **(_of_episodes(given) if config_class.WHOLE_EPISODES else _of_steps(given, algo)),
+        **(_of_episodes(given, algo) if config_class.WHOLE_EPISODES else _of_steps(given, algo)),
         **given.values,
         "algo": algo,
     }
@@ -145,10 +146,14 @@ def _of_steps(given: Given, algo: str) -> dict[str, Any]:
     return {"batch_steps": BATCH_STEPS, "batch_games": 0}
 
 
-def _of_episodes(given: Given) -> dict[str, Any]:
+def _of_episodes(given: Given, algo: str) -> dict[str, Any]:
     """Defaults of the algorithms that train on whole episodes."""
     games = given.get("batch_games", 0 if "batch_steps" in given.values else BATCH_EPISODES)
+    rate = registry.config_class(algo)().learning_rate
+    if 0 < games < BATCH_EPISODES:  # more updates for as much play, each noisier (Malladi et al. 2022, 2205.10287)
+        rate = float(f"{rate * math.sqrt(games / BATCH_EPISODES):.3g}")
     return {
+        "learning_rate": rate,
         "unroll": "games",
         "fragment_length": LONGEST_EPISODE,
         "batch_steps": 0,

@@ -69,6 +69,14 @@ def test_reinforce_trains_on_whole_episodes():
     assert (by_steps.intake.batch_steps, by_steps.intake.batch_games) == (100, 0)
 
 
+@pytest.mark.parametrize(("games", "rate"), [(1, 7.5e-4), (4, 1.5e-3), (16, 3e-3), (64, 3e-3), (0, 3e-3)])
+def test_reinforces_learning_rate_is_less_where_fewer_games_make_an_update(games, rate):
+    """By the root: a step of Adam is as long with one game as with sixteen, and there are sixteen times as many."""
+    config = made(algo="reinforce", batch_games=games, batch_steps=0 if games else 100)
+    assert config.algorithm.learning_rate == rate
+    assert made(algo="reinforce", batch_games=1, learning_rate=0.01).algorithm.learning_rate == 0.01
+
+
 def test_a_group_inside_a_group_keeps_its_own_defaults():
     assert made(algo="vtrace").algorithm.schedule.kl_target == 0.002
     config = made(algo="vtrace", warmup_updates=3)
