@@ -11,19 +11,32 @@ from ..common.own_metrics import VALUE_MAX, OwnMetrics, of_games
 from ..common.process.log import Log
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 _log = Log("actor")
+_NAMES_SHOWN = 20
 
 
 class InfoMetrics:
-    """Reads the numbers of these names. A number that is not finite is left out, with a warning once a name."""
+    """Reads the numbers of these names. What is left out, or is not there, is warned of, once a name."""
 
-    def __init__(self, names: Sequence[str] = ()) -> None:
+    def __init__(self, names: Sequence[str] = (), warn: Callable[[str], None] | None = None) -> None:
+        """Args: warn: is told of what is left out; None: the log alone."""
         self.names = tuple(sorted(names))
+        self._warn_of = warn or _log.warning
         self._warned: set[str] = set()
+        self._reported: set[str] = set()  # names that a game had a number of
+        self._there = ""  # the names of the numbers that a game had which lacks one of these
+
+    @property
+    def missing(self) -> str:
+        """A sentence on the names that no game has reported, of those that ended; empty if there are none."""
+        missing = [name for name in self.names if name not in self._reported]
+        if not (missing and self._there):
+            return ""
+        return f"metric {', '.join(missing)}: reported by no game that has ended; their infos have {self._there}"
 
     def of_games(self, infos: Mapping[str, Any] | None, ended: NDArray[np.bool_]) -> tuple[OwnMetrics, ...]:
         """The metrics of the games that ended, in the order of their columns.
@@ -40,9 +53,10 @@ class InfoMetrics:
         columns = np.flatnonzero(ended)
         found: list[list[tuple[str, float]]] = [[] for _ in columns]
         for name in self.names:
-            if name not in infos:
-                self._warn(name, f"not in the infos of a game that ended; there are {_names(infos)}")
+            if not _has(name, infos, ended):
+                self._miss(name, infos, ended)
                 continue
+            self._reported.add(name)
             values, there = _column(name, infos, ended)
             for at, column in enumerate(columns):
                 if not there[column]:
@@ -53,10 +67,15 @@ class InfoMetrics:
                     self._warn(name, f"{values[column]}, expected a finite number of at most {VALUE_MAX:g} either way")
         return of_games(map(tuple, found))
 
+    def _miss(self, name: str, infos: Mapping[str, Any], ended: NDArray[np.bool_]) -> None:
+        if name not in self._reported and name not in self._warned:
+            self._there = _numbers(infos, ended)
+            self._warn(name, f"not in the infos of a game that ended; they have {self._there}")
+
     def _warn(self, name: str, problem: str) -> None:
         if name not in self._warned:
             self._warned.add(name)
-            _log.warning("metric left out", name=name, problem=problem)
+            self._warn_of(f"metric {name} left out: {problem}")
 
 
 NO_METRICS = InfoMetrics()
@@ -76,5 +95,20 @@ def _column(name: str, infos: Mapping[str, Any], ended: NDArray[np.bool_]) -> tu
     return values, there
 
 
-def _names(infos: Mapping[str, Any]) -> str:
-    return ", ".join(name for name in infos if not name.startswith("_")) or "none"
+def _has(name: str, infos: Mapping[str, Any], ended: NDArray[np.bool_]) -> bool:
+    """Whether a game that ended has something under the name."""
+    return name in infos and bool((ended & np.asarray(infos.get(f"_{name}", True), np.bool_)).any())
+
+
+def _numbers(infos: Mapping[str, Any], ended: NDArray[np.bool_]) -> str:
+    """The names under which games that ended have one number each."""
+    found = [name for name in infos if not name.startswith("_") and _is_number(name, infos, ended)]
+    return ", ".join(found[:_NAMES_SHOWN] + ["..."] * (len(found) > _NAMES_SHOWN)) or "none"
+
+
+def _is_number(name: str, infos: Mapping[str, Any], ended: NDArray[np.bool_]) -> bool:
+    try:
+        _column(name, infos, ended)
+    except ConfigError:
+        return False
+    return _has(name, infos, ended)

@@ -12,8 +12,10 @@ from .games.checks.game_errors import game_code
 from .games.observation_fit import fitted_game
 from .games.registry import make_game
 from .games.self_play import SelfPlay
+from .info_metrics import InfoMetrics
 from .rollout import make_rollout
 from .transport.blocking_connection import BlockingActorConnection
+from .transport.heartbeat import WARNING
 from .unusable_play import with_unusable_apart
 
 if TYPE_CHECKING:
@@ -75,26 +77,25 @@ def act(
     try:
         game = fitted_game(game, spec)
         spec.check_game(game.spec)
-        rollout = _begin(game_name, game, spec, (name_key(actor), connection.join(spec)), own_metrics)
         tell = _Warnings(game_name, warn)
+        metrics = InfoMetrics(own_metrics, tell)
+        rollout = _begin(game_name, game, spec, (name_key(actor), connection.join(spec)), metrics)
         for note in getattr(game, "notes", ()):
             tell(note)
         first = connection.policy(None, stop)
         _log.info("playing", actor=actor, game=spec.game.name, envs=envs)
         if first is not None:
-            _play_on(connection, _Play(game_name, game, rollout, spec, tell), first, policy_lag, stop)
+            _play_on(connection, _Play(game_name, game, rollout, spec, metrics, tell), first, policy_lag, stop)
     finally:
         game.close()
         connection.leave()
 
 
-def _begin(
-    game_name: str, game: VectorGame, spec: RunSpec, seed_key: tuple[int, int], own_metrics: Sequence[str]
-) -> Rollout:
+def _begin(game_name: str, game: VectorGame, spec: RunSpec, seed_key: tuple[int, int], metrics: InfoMetrics) -> Rollout:
     """Begin the games, with random numbers that follow from the run's seed and the key."""
     rng = generator(spec.seed, Role.ACTIONS, *seed_key)
     with game_code(game_name):
-        return make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, *seed_key), rng, own_metrics)
+        return make_rollout(game, spec, integer_seed(spec.seed, Role.GAME, *seed_key), rng, metrics)
 
 
 def _play_on(connection: BlockingActorConnection, play: _Play, first: Policy, policy_lag: int, stop: Stop) -> None:
@@ -102,8 +103,8 @@ def _play_on(connection: BlockingActorConnection, play: _Play, first: Policy, po
     latest = first
     recent = deque([latest], maxlen=policy_lag + 1)
     while not stop.requested:
-        fragments, metrics = play.next(recent[0])
-        connection.push(fragments, stop, metrics)
+        fragments, beat = play.next(recent[0])
+        connection.push(fragments, stop, beat)
         connection.wait_for_room(stop)
         if connection.spec.rollout.lock_step:
             connection.wait_for_newer(latest.pointer, stop)
@@ -117,20 +118,29 @@ class _Play:
     """The play of all copies of the game, ready to be sent."""
 
     def __init__(
-        self, game_name: str, game: VectorGame, rollout: Rollout, spec: RunSpec, tell: Callable[[str], None]
+        self,
+        game_name: str,
+        game: VectorGame,
+        rollout: Rollout,
+        spec: RunSpec,
+        metrics: InfoMetrics,
+        tell: Callable[[str], None],
     ) -> None:
         self._game_name, self._game, self._rollout, self._spec = game_name, game, rollout, spec
+        self._metrics = metrics
         self._unusable = _UnusablePlay(tell)
 
-    def next(self, policy: Policy) -> tuple[list[Fragment], Mapping[str, str] | None]:
+    def next(self, policy: Policy) -> tuple[list[Fragment], Mapping[str, str]]:
         """Play on with a policy. Returns the fragments that were completed, and what else the heartbeat tells."""
-        metrics = None
+        beat: dict[str, str] = {}
         if isinstance(self._game, SelfPlay):
             self._game.opponents.on_policy(policy)
-            metrics = self._game.opponents.metrics()
+            beat |= self._game.opponents.metrics()
         with game_code(self._game_name):
             fragments = self._rollout.play(policy)
-        return self._unusable.taken_out(fragments, self._spec), metrics
+        if self._metrics.names:
+            beat[WARNING] = self._metrics.missing  # empty, too: fields of a heartbeat stay until they are replaced
+        return self._unusable.taken_out(fragments, self._spec), beat
 
 
 class _Warnings:

@@ -11,7 +11,7 @@ from ..common.process.clock import now_ms
 from ..common.wire.entry_header import Episodes
 from ..common.wire.trajectory import Trajectory
 from .inference.exploration_noise import make_noise
-from .info_metrics import NO_METRICS, InfoMetrics
+from .info_metrics import NO_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .games.vector_game import Step, VectorGame
     from .inference.exploration_noise import CorrelatedNoise
     from .inference.policy import Policy
+    from .info_metrics import InfoMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Rollout(Protocol):
 
 
 def make_rollout(
-    game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Generator, metrics: Sequence[str] = ()
+    game: VectorGame, spec: RunSpec, seed: int, rng: np.random.Generator, metrics: InfoMetrics = NO_METRICS
 ) -> Rollout:
     """The kind of rollout that the run's spec requires.
 
@@ -53,10 +54,10 @@ def make_rollout(
         spec: of the run.
         seed: starts the games.
         rng: draws the actions.
-        metrics: names of numbers in the infos of games that ended, to be sent with their returns.
+        metrics: numbers in the infos of games that ended, to be sent with their returns.
     """
     kind = StepRollout if spec.rollout.unroll == "steps" else GameRollout
-    games = GamesInProgress(game, seed, rng, make_noise(spec.rollout), InfoMetrics(metrics))
+    games = GamesInProgress(game, seed, rng, make_noise(spec.rollout), metrics)
     return kind(games, spec.rollout.fragment_length)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 1.0
 _TTL_MS = 10_000
+WARNING = "warning"  # the field for what is wrong with the game that an actor plays; empty: nothing
 
 ActorState = Literal["starting", "playing", "waiting"]
 

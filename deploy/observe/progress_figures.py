@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ...actors.transport.heartbeat import WARNING
 from ...common.own_metrics import STATISTIC
 from ...learner.ledger.counters import REJECTION_COUNTERS
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from ...learner.config import Goal
     from .run_view import RunView
 
+_TEXT_MAX = 80  # characters of what an actor says of itself
+_WARNING_MAX = 400
 _FIGURES = {
     "steps": "steps",
     "steps_per_second": "steps/s",
@@ -100,8 +103,22 @@ def own_metrics(stats: Mapping[str, str]) -> dict[str, str]:
 
 
 def warnings(view: RunView) -> list[str]:
-    """What the learner warns of."""
-    return [text for name, text in sorted(view.stats.items()) if name.startswith("warning_") and text]
+    """What the learner warns of, and what is wrong with the games that actors play."""
+    texts = [text for name, text in sorted(view.stats.items()) if name.startswith("warning_") and text]
+    names: dict[str, list[str]] = {}
+    for actor in view.actors:
+        if text := actor.heartbeat.get(WARNING):
+            names.setdefault(printable(text, _WARNING_MAX), []).append(printable(actor.name))
+    for text, of in names.items():
+        more = f" and {len(of) - 1} more" if len(of) > 1 else ""
+        texts.append(f"{of[0]}{more}: {text}")
+    return texts
+
+
+def printable(text: str, most: int = _TEXT_MAX) -> str:
+    """What an actor says of itself, on one line and without the control characters that a terminal would obey."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:most])
+    return shown if len(text) <= most else shown + "..."
 
 
 def short(value: str) -> str:

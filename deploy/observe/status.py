@@ -20,7 +20,7 @@ from ..config.options import with_settings
 from ..config.tree import Config
 from .game_figures import lines as lines_of_games
 from .game_figures import summary
-from .progress_figures import own_metrics
+from .progress_figures import own_metrics, printable, warnings
 from .run_view import RunView, look
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _SHOWN = (
     *("steps", "steps_per_second", "games", "return_mean", "win_rate"),
     *("staleness_p50", "staleness_p95", "staleness_max", "effective_rate"),
 )
-_TEXT_MAX = 80  # characters of what an actor says of itself
 
 
 @click.command()
@@ -85,7 +84,7 @@ def describe(run: str, view: RunView) -> str:
         *lines_of_games(summary(stats)),
         f"{'actor':<40} {'lag':>5} {'pending':>8} {'backlog':>8} {'version':>8} {'steps/s':>9}  state",
     ]
-    lines[2:2] = [f"warning    {text}" for name, text in sorted(stats.items()) if name.startswith("warning_") and text]
+    lines[2:2] = [f"warning    {text}" for text in warnings(view)]
     for actor in view.actors:
         lag = "?" if actor.lag is None else actor.lag
         beat = actor.heartbeat
@@ -99,9 +98,3 @@ def describe(run: str, view: RunView) -> str:
             f"{printable(beat.get('state', 'silent'))}{rating}"
         )
     return "\n".join(lines)
-
-
-def printable(text: str) -> str:
-    """What an actor says of itself, on one line and without the control characters that a terminal would obey."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:_TEXT_MAX])
-    return shown if len(text) <= _TEXT_MAX else shown + "..."

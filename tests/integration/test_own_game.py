@@ -12,11 +12,13 @@ import pytest
 from support.documents import documented
 from support.event_files import scalars
 from support.marks import one_kind
-from support.runs import last_json
+from support.runs import hash_of, last_json
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind.common.errors import GameError, NothingTrained
 from broodmind.common.server.keys import Keys
+from broodmind.deploy.observe.run_view import look
+from broodmind.deploy.observe.status import describe
 from broodmind.deploy.records.run_folder import read_lines
 from broodmind.learner.persistence.checkpoints import read_checkpoint
 
@@ -95,6 +97,25 @@ def test_json_is_alone_on_standard_output_whatever_the_game_prints_and_its_own_m
         text = (folder / "run" / log).read_text()
         assert '{"loud": "in Python"}' in text
         assert '{"loud": "in C"}' in text
+
+
+@one_kind
+def test_a_misspelt_metric_is_told_on_the_screen_and_in_the_status_while_the_run_goes_on(
+    folder, environment, shared_server, redis, run
+):
+    (folder / "my_module.py").write_text(_LOUD)
+    options = ["--redis", shared_server.url, "--run", run, "--game", "my_module:make_env", "--actors", "1"]
+    told = "metric suply: reported by no game that has ended; their infos have supply, scouted"
+    command = [COMMAND, "up", *options, "--metric", "suply", "--eval-every", "0", "--eval-episodes", "1"]
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as up:
+        try:
+            wait_until(lambda: hash_of(redis, Keys(run).head))
+            shown = lambda: describe(run, look(redis, Keys(run)))  # noqa: E731
+            wait_until(lambda: f"warning    local-000: {told}" in shown(), shown)
+        finally:
+            up.terminate()
+            _, screen = up.communicate(timeout=PATIENCE_S)
+    assert "metric suply left out: not in the infos of a game that ended; they have supply, scouted" in screen
 
 
 @one_kind

@@ -76,8 +76,25 @@ def test_a_name_that_no_info_has_is_a_warning_that_lists_those_it_has(caplog):
     metrics = InfoMetrics(["suply"])
     for _ in range(2):
         assert metrics.of_games({"supply": [1, 2, 3], "_supply": [1, 1, 1], "x": [0, 0, 0]}, ENDED) == ()
-    assert caplog.text.count("metric left out") == 1
-    assert "there are supply, x" in caplog.text
+    assert caplog.text.count("left out") == 1
+    assert "metric suply left out: not in the infos of a game that ended; they have supply, x" in caplog.text
+
+
+def test_a_name_that_no_game_has_reported_is_missing_until_one_has():
+    told = []
+    metrics = InfoMetrics(["suply", "late", "x"], told.append)
+    assert metrics.missing == ""  # no game has ended
+    infos = {
+        "supply": [1, 2, 3], "x": [0, 0, 0], "map": ["a", "b", "c"], "only column 1": [0, 1, 0],
+        "_only column 1": [False, True, False], "late": [0, 5, 0], "_late": [False, True, False],
+    }  # fmt: skip
+    for _ in range(2):
+        metrics.of_games(infos, ENDED)
+    assert metrics.missing == "metric late, suply: reported by no game that has ended; their infos have supply, x"
+    assert [text.split()[1] for text in told] == ["late", "suply"]
+    metrics.of_games({**infos, "late": [4, 5, 6], "_late": [True, True, True]}, ENDED)
+    assert metrics.missing == "metric suply: reported by no game that has ended; their infos have supply, x"
+    assert len(told) == 2
 
 
 @pytest.mark.parametrize("values", [["a", "b", "c"], [[1, 2], 3, 4], [1.0, 2.0], 5.0])

@@ -13,6 +13,7 @@ import pytest
 from support.runs import make_header
 
 from broodmind.actors.games.vector_game import Step
+from broodmind.actors.info_metrics import InfoMetrics
 from broodmind.actors.rollout import GameRollout, GamesInProgress, StepRollout, make_rollout
 from broodmind.common.actions import Discrete
 from broodmind.common.spec import GameSpec, RolloutSpec, RunSpec
@@ -488,7 +489,7 @@ class WithInfos(Script):
 def test_own_metrics_are_those_of_the_games_that_ended_in_the_order_of_their_returns(unroll):
     game = WithInfos([(2, TERMINATED, False)], [(3, TRUNCATED, False)])
     spec = RunSpec(game.spec, rollout=RolloutSpec(unroll, 6))
-    rollout = make_rollout(game, spec, 1, np.random.default_rng(1), ["supply"])
+    rollout = make_rollout(game, spec, 1, np.random.default_rng(1), InfoMetrics(["supply"]))
     fragments = [each for _ in range(12) for each in rollout.play(CountingPolicy())]
     episodes = sum((each.trajectory.episodes for each in fragments), Episodes())
     assert len(episodes) > 6
@@ -503,7 +504,7 @@ def test_a_game_that_is_only_cut_off_has_no_own_metrics():
     """What the game says in the middle is not how it ended."""
     game = WithInfos([(9, TERMINATED, False)])
     spec = RunSpec(game.spec, rollout=RolloutSpec("games", 4))
-    rollout = make_rollout(game, spec, 1, np.random.default_rng(1), ["supply"])
+    rollout = make_rollout(game, spec, 1, np.random.default_rng(1), InfoMetrics(["supply"]))
     cut = [each for _ in range(12) for each in rollout.play(CountingPolicy())]
     assert cut
     assert all(each.trajectory.episodes.metrics == () for each in cut)

@@ -20,6 +20,18 @@ def test_a_warning_of_the_learners_is_shown_and_an_empty_one_is_not():
     assert not [line for line in lines({"warning_rejected": ""}) if "warning" in line]
 
 
+def test_what_is_wrong_with_the_game_of_actors_is_told_once_for_all_of_them():
+    text = "metric suply: reported by no game that has ended; their infos have supply"
+    actors = [ActorView(name, 0, 0, 0, {"warning": text}) for name in "abc"] + [
+        ActorView("d", 0, 0, 0, {"warning": ""})
+    ]
+    shown = describe("x", RunView(HEAD, {}, None, actors)).splitlines()
+    assert [line for line in shown if "warning" in line] == [f"warning    a and 2 more: {text}"]
+    (other,) = (line for line in lines(warning="\x1b[2J" + "9" * 1000) if line.startswith("warning"))
+    assert "\x1b" not in other
+    assert len(other) < 500
+
+
 def test_an_actors_clock_is_shown_where_it_is_wrong():
     assert lines(clock_skew_ms="-86400000")[-1].endswith("playing   clock -86400 s")
     assert lines(clock_skew_ms="6000")[-1].endswith("playing   clock +6 s")
