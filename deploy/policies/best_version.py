@@ -10,6 +10,7 @@ from ...common.process.atomic_file import write_durably
 from ...common.process.clock import now_ms
 from ...learner.persistence.checkpoints import Checkpoints
 from ..records.run_folder import last_line, read_lines, read_object
+from ..records.version_lines import committed_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,7 @@ class BestVersion:
             write_durably(self._folder.evaluations, b"".join(map(_line, kept)))
 
     def add(self, snapshot: RunSnapshot, spec: RunSpec, evaluations: Mapping[str, Evaluation]) -> bool:
-        """Record the evaluations of a version. Returns whether it is the best one now; of equal ones the newest is.
+        """Record evaluations, done now, of a version. Returns whether it is the best one; of equal ones the newest is.
 
         Args:
             snapshot: the run's state with this version, of which a checkpoint is made if it is the best.
@@ -60,6 +61,7 @@ class BestVersion:
             "steps": snapshot.counters.steps,
             "time": now_ms() / 1000,
             "seconds": last_line(self._folder.metrics).get("seconds"),
+            **committed_at(self._folder.metrics, snapshot.head.epoch, snapshot.head.version),
             **_results(evaluations),
         }
         with self._folder.evaluations.open("ab") as file:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...common.errors import ConfigError
 from ...common.process.atomic_file import write_durably
 from ...common.process.log import Log
-from .metrics_file import lines_until
+from ..records.version_lines import committed_at, lines_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,14 +37,16 @@ class EvaluationsFile:
             _log.warning("evaluations not written", file=self._folder.evaluations, error=error)
 
     def add(self, evaluation: Mapping[str, Any], seconds: float, best: tuple[RunSnapshot, RunSpec] | None) -> None:
-        """Add the evaluation of a version, and keep the version if it is the best one.
+        """Add the evaluation of a version, which is done now, and keep the version if it is the best one.
 
         Args:
             evaluation: the fields of its line.
-            seconds: of all starts of the run together.
+            seconds: of training until now, of all starts of the run together.
             best: the run's state with that version, and the run's spec; None if it is not the best.
         """
-        line = {**evaluation, "time": round(time.time(), 3), "seconds": round(seconds, 3)}
+        done = {"time": round(time.time(), 3), "seconds": round(seconds, 3)}
+        committed = committed_at(self._folder.metrics, evaluation["epoch"], evaluation["version"])
+        line = {**evaluation, **done, **committed}
         try:
             with self._folder.evaluations.open("ab") as file:
                 file.write(json.dumps(line, allow_nan=False).encode() + b"\n")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ...common.process.clock import Every, monotonic_s
 from ...common.process.log import Log
+from ..records.version_lines import lines_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_BLOCK_BYTES = 1 << 16
 _WARN_EVERY_S = 10.0
 # Each line is at least this part of the run's time after the one before. So ten updates a second have a line each for
 # 33 minutes, and a run of a week has up to 135,000 lines (85 MB) instead of 6 million (3.8 GB).
@@ -103,36 +103,3 @@ class MetricsFile:
     def _warn(self, error: OSError) -> None:
         if self._warning.due():
             _log.warning("metrics not written", file=self._path, error=error)
-
-
-def lines_until(file: BinaryIO, epoch: int, version: int) -> tuple[int, dict[str, Any]]:
-    """How many bytes of a file are lines of versions up to the given one, and the fields of the last of these.
-
-    The file is read from its end, as only the last lines of a long run can be too new, or cut off.
-    """
-    at, text = file.seek(0, 2), b""
-    while at:
-        step = min(_BLOCK_BYTES, at)
-        at -= step
-        file.seek(at)
-        text = file.read(step) + text
-        while (end := text.rfind(b"\n")) >= 0:
-            start = text.rfind(b"\n", 0, end) + 1
-            if not start and at:
-                break  # the beginning of this line is not read yet
-            fields = _fields(text[start:end])
-            if fields is not None and (fields["epoch"], fields["version"]) <= (epoch, version):
-                return at + end + 1, fields
-            text = text[:start]
-    return 0, {}
-
-
-def _fields(line: bytes) -> dict[str, Any] | None:
-    """The fields of a line; None if it is not one of this file's."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(found, dict) or not all(isinstance(found.get(name), int) for name in ("epoch", "version")):
-        return None
-    return found

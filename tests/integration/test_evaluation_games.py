@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from contextlib import contextmanager
 
 import pytest
 from support.runs import hash_of
+from support.served import client, served
 from support.servers import PATIENCE_S, wait_until
 
 from broodmind import connect
+from broodmind.actors.client.episode import EVALUATION
 from broodmind.common.actions import Discrete
 from broodmind.common.process.shutdown import Stop
 from broodmind.common.server.keys import Keys
@@ -116,6 +119,52 @@ def test_a_share_of_the_games_evaluates_and_the_rest_is_trained_on(shared_server
     best = json.loads(stats["evaluation_best"])
     assert (best["version"], best["chosen_by"]["episodes"]) == (about["version"], GAMES)
     assert read_lines(folder.metrics)[-1]["labels"]["map"]["a"]["games"] > 0
+
+
+async def play_served(port, number):
+    """Ten games side by side, so that their requests are computed together. Returns each one's end, and its actions."""
+    games = range(number, number + 10)
+    async with client(port) as it:
+        for game in games:
+            it.send("episode", id=game, labels={"map": "ab"[game % 2]})
+        for _ in range(4):
+            for game in games:
+                it.send("act", id=game, observation=[1.0, 0.5])
+        for game in games:
+            it.send("end", id=game, outcome="win", reward=1)
+        replies = [await it.reply() for _ in range(6 * len(games))]
+    assert {each["type"] for each in replies} == {"episode", "act", "end"}
+    ends = {each["id"]: each for each in replies if each["type"] == "end"}
+    return [
+        (ends[game], {each["action"] for each in replies if (each["type"], each["id"]) == ("act", game)})
+        for game in games
+    ]
+
+
+def test_a_share_of_served_games_evaluates_too(shared_server, redis, run, tmp_path):
+    keys, folder = Keys(run), RunFolder(tmp_path / "out")
+    played = []
+    with (
+        learning(shared_server.url, run, folder.path, 0.3),
+        connect(shared_server.url, run, seed=1) as agent,
+        served(agent) as port,
+    ):
+        assert agent.wait_until_ready(PATIENCE_S)
+        wait_until(lambda: redis.call("EXISTS", keys.evaluation))
+        wait_until(lambda: played.extend(asyncio.run(play_served(port, len(played)))) or read_lines(folder.evaluations))
+        assert agent.flush(PATIENCE_S)
+        status = agent.status
+        wait_until(lambda: not redis.call("XLEN", keys.trajectories(agent.actor)))
+    evaluated = [(end, actions) for end, actions in played if end["reason"] == EVALUATION]
+    assert not any(end["trained_on"] for end, _ in evaluated)
+    assert {len(actions) for _, actions in evaluated} == {1}  # the most probable one each time
+    assert max(len(actions) for end, actions in played if end["trained_on"]) == 2  # drawn
+    assert len(evaluated) == status.evaluations == int(hash_of(redis, keys.head)["evaluation_games"])
+    assert GAMES <= len(evaluated) < len(played) / 2
+    first = read_lines(folder.evaluations)[0]
+    assert (first["episodes"], first["mean"], first["wins"]) == (GAMES, 1.0, GAMES)
+    assert first["version_seconds"] is None or first["version_seconds"] <= first["seconds"]
+    assert verify(shared_server.url, run).violations == []
 
 
 def test_with_step_updates_an_evaluation_is_of_one_version_to_its_end(shared_server, redis, run, tmp_path):

@@ -62,7 +62,6 @@ TESTED_IN = {
     "deploy/local/kept_data.py": "integration/test_client_run.py",
     "deploy/local/learner.py": "integration/test_processes.py",
     "deploy/local/process_slots.py": "integration/deploy/local/test_up.py",
-    "deploy/recording/evaluations_file.py": "integration/test_evaluation_games.py",
     "deploy/local/serve.py": "integration/actors/serve/test_server.py",
     "deploy/policies/evaluator_command.py": "integration/deploy/policies/test_evaluator.py",
     "deploy/recording/live_record.py": "integration/deploy/local/test_up.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -52,7 +53,18 @@ def test_the_version_with_the_highest_mean_is_kept_and_of_equal_ones_the_newest(
     assert read_object(folder.about_best)["evaluation"] == lines[2]
     assert lines[0].pop("time") <= lines[1]["time"]
     first = {"version": 3, "epoch": 1, "steps": 300, "seconds": None, "mean": 5.0, "std": 1.414, "episodes": 2}
-    assert lines[0] == {**first, "wins": None}
+    assert lines[0] == {**first, "wins": None, "version_time": None, "version_seconds": None}
+
+
+def test_a_line_says_when_the_evaluation_was_done_and_when_its_version_was_committed(folder):
+    folder.path.mkdir()
+    updates = [{"epoch": 1, "version": number, "time": 1000.0 + number, "seconds": float(number)} for number in (3, 8)]
+    folder.metrics.write_text("".join(json.dumps(update) + "\n" for update in updates))
+    add(BestVersion(folder), 3, 5.0)  # while it was evaluated, the run came to version 8
+    (line,) = read_lines(folder.evaluations)
+    assert (line["version_time"], line["version_seconds"]) == (1003.0, 3.0)
+    assert line["seconds"] == 8.0
+    assert line["time"] == pytest.approx(time.time(), abs=60)
 
 
 def test_the_best_checkpoint_starts_another_run(folder):
