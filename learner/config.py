@@ -1,4 +1,4 @@
-"""Settings of the learner alone: intake, goal, lease, checkpoints, archive."""
+"""Settings of the learner alone: intake, goal, lease, checkpoints, archive, collapse of the return."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from ..common.errors import ConfigError
 from ..common.server.keys import check_name
@@ -15,6 +15,8 @@ from .algorithms.ppo.config import PPOConfig
 
 if TYPE_CHECKING:
     from .algorithms.registry import AlgorithmConfig
+
+OnCollapse = Literal["restore", "warn", "off"]
 
 _NUMBERED = re.compile(r"-\d{3}$")  # what `broodmind actors --name` appends for each of its processes
 _SEGMENT_BYTES = 64 << 20
@@ -258,6 +260,29 @@ class ArchiveConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CollapseConfig:
+    """What is done where the return collapses."""
+
+    on_collapse: Annotated[
+        OnCollapse | None,
+        Setting(
+            "Where the mean return has lost half of what was gained, over two blocks of at least 100 games: restore: "
+            "go back to the best state, with half the learning rate; warn: say so; off: do not look.",
+            auto="restore; in self-play off",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check ranges once, here."""
+        check_settings(self)
+
+    @property
+    def answer(self) -> OnCollapse:
+        """What is done."""
+        return self.on_collapse or "restore"
+
+
+@dataclass(frozen=True, slots=True)
 class Intervals:
     """Intervals of the learner's own work. They are not settings, because no user needs other values; tests do."""
 
@@ -276,5 +301,6 @@ class LearnerConfig:
     lease: LeaseConfig = field(default_factory=LeaseConfig)
     checkpointing: CheckpointConfig = field(default_factory=CheckpointConfig)
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
+    collapse: CollapseConfig = field(default_factory=CollapseConfig)
     intervals: Intervals = field(default_factory=Intervals)
     record: str = field(default="", repr=False)  # the whole configuration as JSON, to be stored with the run

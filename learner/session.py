@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -363,7 +364,7 @@ class Session:
             to_do.append(partial(self._recorder.updated, self.state.update(metrics)))
         if self._recorder is not None and self.state.chosen is not None:
             chosen, snapshot = self.state.chosen
-            best = None if snapshot is None else (snapshot, self._spec)
+            best = None if snapshot is None else (replace(snapshot, restore_point=b""), self._spec)
             to_do.append(partial(self._recorder.evaluated, chosen.line, best))
         return partial(_call_each, to_do) if to_do else None
 

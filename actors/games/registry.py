@@ -70,6 +70,11 @@ def evaluation_games(name: str, args: Mapping[str, Any] = NO_ARGS) -> list[str]:
     return [f"{name}{_AGAINST}{player}" for player in (RANDOM, *game.scripted_players)]
 
 
+def is_self_play(name: str, args: Mapping[str, Any] = NO_ARGS) -> bool:
+    """Whether the game's opponents are past versions of the policy."""
+    return evaluation_games(name, args) != [name]
+
+
 def _may_be_for_two(name: str) -> bool:
     """Whether a game may be one for two players, as far as its name and its factory tell."""
     factory = own_factory(name) if ":" in name else _BUILT_IN.get(name)

@@ -83,6 +83,11 @@ class Keys:
         return self._key("learner")
 
     @property
+    def restore_point(self) -> str:
+        """String; the best state so far, to which a learner goes back after a collapse. Bound: one value."""
+        return self._key("restore_point")
+
+    @property
     def lease(self) -> str:
         """String; FENCE-NONCE of the learner that may write. Bound: its TTL."""
         return self._key("lease")

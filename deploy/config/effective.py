@@ -98,6 +98,7 @@ def learner_config(config: Config) -> LearnerConfig:
         config.lease,
         config.checkpointing,
         config.archive,
+        config.collapse,
         record=json.dumps(to_plain(config)),
     )
 

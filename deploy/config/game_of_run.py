@@ -36,6 +36,16 @@ def known_game(given: Given) -> GameSpec | None:
     return None if name == OFFERED else describe_game(name, given.get("game_args", {}))
 
 
+def is_self_play(given: Given) -> bool:
+    """Whether the opponents are past versions of the policy. Raises ConfigError if there is no such game."""
+    from ...actors.games.registry import is_self_play as plays_itself
+
+    name = given.get("game", Config().game)
+    if given.get("game_spec") or name == OFFERED:
+        return False
+    return plays_itself(name, given.get("game_args", {}))
+
+
 def game_of_run(given: Given, url: str, stop: Stop) -> GameSpec | None:
     """Like `known_game`, but waits for an offer; None if the stop was requested meanwhile."""
     from ...learner.persistence.offered_game import offered_game

@@ -15,7 +15,7 @@ from ...actors.config import ActorsConfig, ServeConfig, StarCraft2Config, Superv
 from ...common.setting import Setting, check_settings, settings_of
 from ...common.spec import NetworkSpec, RolloutSpec
 from ...learner.algorithms import registry
-from ...learner.config import ArchiveConfig, CheckpointConfig, Goal, IntakeConfig, LeaseConfig
+from ...learner.config import ArchiveConfig, CheckpointConfig, CollapseConfig, Goal, IntakeConfig, LeaseConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,6 +167,7 @@ class Config:
     goal: Goal = field(default_factory=Goal)
     checkpointing: CheckpointConfig = field(default_factory=CheckpointConfig)
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
+    collapse: CollapseConfig = field(default_factory=CollapseConfig)
     lease: LeaseConfig = field(default_factory=LeaseConfig)
     actors: ActorsConfig = field(default_factory=ActorsConfig)
     supervision: SupervisionConfig = field(default_factory=SupervisionConfig)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SETTINGS = (
     *("run", "game", "game_args", "game_spec", "seed", "algo", "connection", "algorithm", "network", "rollout"),
-    *("intake", "goal", "checkpointing", "archive", "lease", "record"),
+    *("intake", "goal", "checkpointing", "archive", "collapse", "lease", "record"),
 )
 
 
@@ -38,7 +38,7 @@ def learner(given: Given, *, inherit: str | None) -> None:
     prepare_to_compute()  # before numpy is imported, which the next lines do
     from ...learner.loop import learn
     from ..config.effective import effective, learner_config, run_spec, server_url
-    from ..config.game_of_run import check_game_spec, game_of_run
+    from ..config.game_of_run import check_game_spec, game_of_run, is_self_play
 
     check_game_spec(given)
     given = starting_from_a_file(keeping_checkpoints(given))
@@ -50,6 +50,8 @@ def learner(given: Given, *, inherit: str | None) -> None:
         game = game_of_run(given, url, stop)
         if game is None:
             return
+        if is_self_play(given):  # its returns say how strong the opponents are
+            given = given.defaulting(on_collapse="off")
         config = effective(given, game)
         with recorded(given, config, by_parent=inherit is not None) as recorder:
             learn(url, config.run, run_spec(config, game), learner_config(config), stop, recorder)

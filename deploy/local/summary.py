@@ -15,7 +15,7 @@ from ...common.spec import READABLE, RunSpec
 from ...common.wire.weights import Pointer, decode_weights
 from ...learner.ledger.counters import REJECTION_COUNTERS
 from ..observe import game_figures
-from ..observe.progress_figures import own_metrics
+from ..observe.progress_figures import COLLAPSES, own_metrics
 from ..observe.run_view import look
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def summarise(view: RunView, began_ms: int, seen: Seen, evaluation: FinalEvaluat
         "return_mean": float(stats["return_mean"]) if "return_mean" in stats else None,
         "metrics": {name: float(value) for name, value in own_metrics(stats).items()},
         "rejected": {name: int(head[name]) for name in REJECTION_COUNTERS},
+        **{name: int(stats.get(name, 0)) for name in COLLAPSES},
         "staleness": {name: float(stats.get(f"staleness_{name}", 0)) for name in ("p50", "p95", "max")},
         **_of_versions(evaluation),
         "peak_memory_mb": None if peak_mb is None else round(peak_mb),
@@ -164,6 +165,9 @@ def report(summary: dict[str, Any], picture: Path | None, folder: RunFolder) -> 
         f"{summary['steps_per_second']:,} a second, {summary['games']:,} games, version {summary['version']}",
         err=True,
     )
+    if summary["collapses"]:
+        counted = f"{summary['collapses']} times, {summary['restorations']} of them the best state was gone back to"
+        click.echo(f"the return has collapsed {counted}", err=True)
     if summary["metrics"]:
         own = "   ".join(f"{name} {mean:g}" for name, mean in summary["metrics"].items())
         click.echo(f"of the last 100 games: {own}", err=True)

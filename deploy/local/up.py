@@ -50,7 +50,8 @@ _RUNS = Path("runs")
 _NAME = "local"  # fixed, because the random numbers of an actor depend on its name
 _SETTINGS = (
     *("run", "game", "game_args", "game_spec", "seed", "algo", "connection", "algorithm", "network", "rollout"),
-    *("intake", "goal", "checkpointing", "archive", "lease", "actors", "supervision", "evaluation", "local", "record"),
+    *("intake", "goal", "checkpointing", "archive", "collapse", "lease", "actors", "supervision", "evaluation"),
+    *("local", "record"),
 )
 
 

@@ -29,6 +29,7 @@ _FIGURES = {
     "eval_return_mean": "eval",
     "staleness_p95": "stale p95",
 }
+COLLAPSES = ("collapses", "restorations")
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ def all_values(run: LocalRun, view: RunView, seconds: float) -> dict[str, str]:
         "time": clock(seconds),
         "ends in": ends_in(run, view, seconds),
         "rejected": rejected(view.head),
+        **{name: stats.get(name, "0") for name in COLLAPSES if int(stats.get("collapses", 0))},
     }
     taken = {*_FIGURES.values(), *others}
     own = {f"own {name}" if name in taken else name: short(value) for name, value in own_metrics(stats).items()}

@@ -20,7 +20,7 @@ from ..config.options import with_settings
 from ..config.tree import Config
 from .game_figures import lines as lines_of_games
 from .game_figures import summary
-from .progress_figures import own_metrics, printable, warnings
+from .progress_figures import COLLAPSES, own_metrics, printable, warnings
 from .run_view import RunView, look
 
 if TYPE_CHECKING:
@@ -71,6 +71,13 @@ def _advice(head: dict[str, str], stats: dict[str, str]) -> list[str]:
     return lines
 
 
+def _collapses(stats: dict[str, str]) -> list[str]:
+    """How often the return has collapsed, where it has."""
+    if not int(stats.get("collapses", 0)):
+        return []
+    return ["return     " + "   ".join(f"{name} {stats.get(name, 0)}" for name in COLLAPSES)]
+
+
 def describe(run: str, view: RunView) -> str:
     """The view as text, for people."""
     head, stats, own = view.head, view.stats, own_metrics(view.stats)
@@ -80,6 +87,7 @@ def describe(run: str, view: RunView) -> str:
         "   ".join(f"{name} {stats[name]}" for name in _SHOWN if name in stats),
         *(["own        " + "   ".join(f"{name} {value}" for name, value in own.items())] if own else []),
         "rejected   " + "   ".join(f"{name} {head.get(name, 0)}" for name in REJECTION_COUNTERS),
+        *_collapses(stats),
         *_advice(head, stats),
         *lines_of_games(summary(stats)),
         f"{'actor':<40} {'lag':>5} {'pending':>8} {'backlog':>8} {'version':>8} {'steps/s':>9}  state",

@@ -62,6 +62,7 @@ class Trainer:
         self._normaliser = Moments(spec.game.features)
         self.clipped_to: Range | None = None  # of the last update, see `Moments.update`
         self._progress = np.array([0.0, 0.0, 1.0])  # updates, trained steps, the factor that follows the KL
+        self.rate_factor = 1.0  # of the learning rate; stored by whoever sets it
 
     def update(self, batch: Batch) -> Metrics:
         """Train on one batch, and return the update's metrics.
@@ -146,6 +147,12 @@ class Trainer:
             view[...] = params[name]
         self._restore({**raw, **taken, "rates": progress})
 
+    def go_back(self, params: Params, raw: dict[str, Any]) -> None:
+        """Like `restore`, but the run goes on from here: schedules are where they are, random numbers are new ones."""
+        progress, rng = self._progress[:2].copy(), self._rng.bit_generator.state
+        self.restore(params, raw)
+        self._progress[:2], self._rng.bit_generator.state = progress, rng
+
     def describe(self) -> dict[str, Any]:
         """The algorithm and its settings, for the `stats` hash."""
         settings: dict[str, Any] = asdict(self._config)  # type: ignore[call-overload]  # a dataclass, as all of them
@@ -161,7 +168,7 @@ class Trainer:
     def _rate(self, batch: Batch) -> float:
         config, (updates, steps, _) = self._config.schedule, self._progress
         scheduled = self._config.learning_rate * learning_rate.schedule(config, int(updates), int(steps))
-        return float(scheduled * learning_rate.batch_scale(config, batch.steps))
+        return float(self.rate_factor * scheduled * learning_rate.batch_scale(config, batch.steps))
 
     def _carried(self) -> Params:
         if not self._spec.network.normalize_observations:

@@ -5,10 +5,10 @@
 --
 -- KEYS: 1 lease, 2 head, 3 latest, 4 versions, 5 learner, 6 stats, 7 rejected, 8 staged learner,
 --       9 staged weights, 10 weights, 11 weights to drop, 12 ledger, 13 candidate, 14 best, 15 evaluation,
---       16... the streams consumed from
+--       16 staged restore point, 17 restore point, 18... the streams consumed from
 -- ARGV: 1 one msgpack map:
 --   token, ttl_ms, group, commit, parent, epoch, version (of the parent),
---   learner_bytes, weights_bytes (0: this commit publishes nothing),
+--   learner_bytes, weights_bytes (0: this commit publishes nothing), restore_point_bytes (0: it stays),
 --   head, stats: flat lists of fields and values, all absolute,
 --   latest, entry_id, entry, versions_kept: the new version's pointer and its stream entry,
 --   streams: for each its last consumed id and the number of entries consumed up to it,
@@ -46,16 +46,17 @@ if found ~= expected then
   return redis.error_reply('LINEAGE head is ' .. found .. ', expected ' .. expected)
 end
 if redis.call('STRLEN', KEYS[8]) ~= c.learner_bytes or
-    (c.weights_bytes > 0 and redis.call('STRLEN', KEYS[9]) ~= c.weights_bytes) then
+    (c.weights_bytes > 0 and redis.call('STRLEN', KEYS[9]) ~= c.weights_bytes) or
+    (c.restore_point_bytes > 0 and redis.call('STRLEN', KEYS[16]) ~= c.restore_point_bytes) then
   return redis.error_reply('STAGED a blob is missing or incomplete')
 end
 local consumed, by_actor = {}, {}
 for i, stream in ipairs(c.streams) do
   local last, count = stream[1], stream[2]
   -- Ask for one more than expected, to detect a pending entry in between that the learner did not count.
-  local pending = redis.call('XPENDING', KEYS[15 + i], c.group, '-', last, count + 1)
+  local pending = redis.call('XPENDING', KEYS[17 + i], c.group, '-', last, count + 1)
   if #pending ~= count or pending[count][1] ~= last then
-    return redis.error_reply('PENDING ' .. KEYS[15 + i] .. ' has ' .. #pending .. ' entries up to ' .. last ..
+    return redis.error_reply('PENDING ' .. KEYS[17 + i] .. ' has ' .. #pending .. ' entries up to ' .. last ..
       ', expected ' .. count)
   end
   local ids = {}
@@ -63,7 +64,7 @@ for i, stream in ipairs(c.streams) do
     ids[j] = pending[j][1]
   end
   consumed[i] = ids
-  by_actor[string.match(KEYS[15 + i], '[^:]+$')] = ranges(ids, 1, count)
+  by_actor[string.match(KEYS[17 + i], '[^:]+$')] = ranges(ids, 1, count)
 end
 local entry = {'consumed', cjson.encode(by_actor)}
 for _, fields in ipairs({c.head, c.ledger}) do
@@ -92,14 +93,18 @@ if c.plan ~= '' then
 end
 redis.call('RENAME', KEYS[8], KEYS[5])
 redis.call('PERSIST', KEYS[5])
+if c.restore_point_bytes > 0 then
+  redis.call('RENAME', KEYS[16], KEYS[17])
+  redis.call('PERSIST', KEYS[17])
+end
 for _, entry in ipairs(c.rejected_entries) do
   redis.call('XADD', KEYS[7], 'MAXLEN', '~', c.rejected_kept, '*', unpack(entry))
 end
 for i, ids in ipairs(consumed) do
   for from = 1, #ids, 1000 do  -- Lua's stack has room for about 8,000 arguments
     local to = math.min(from + 999, #ids)
-    redis.call('XACK', KEYS[15 + i], c.group, unpack(ids, from, to))
-    redis.call('XDEL', KEYS[15 + i], unpack(ids, from, to))
+    redis.call('XACK', KEYS[17 + i], c.group, unpack(ids, from, to))
+    redis.call('XDEL', KEYS[17 + i], unpack(ids, from, to))
   end
 end
 redis.call('XADD', KEYS[12], 'MAXLEN', '~', c.ledger_kept, '*', unpack(entry))

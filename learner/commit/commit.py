@@ -64,6 +64,7 @@ class Commit:
     rejected_entries: Sequence[Mapping[str, Argument]] = field(default_factory=tuple)  # for the stream `rejected`
     evaluations: Mapping[str, str] = field(default_factory=dict)  # actor to ranges of ids that are not to be trained on
     plan: PlanChange | None = None  # for greedy games; None: nothing is written
+    restore_point: bytes | None = None  # None: nothing is written
 
 
 def send(server: Server, keys: Keys, lease: Lease, commit: Commit, ledger_kept: int = LEDGER_KEPT) -> None:
@@ -84,17 +85,21 @@ def send(server: Server, keys: Keys, lease: Lease, commit: Commit, ledger_kept: 
     """
     staged_learner = keys.staged("learner", commit.head.commit)
     staged_weights = keys.staged("weights", commit.head.commit)
+    staged_restore_point = keys.staged("restore_point", commit.head.commit)
     script_keys = [
         *(keys.lease, keys.head, keys.latest, keys.versions, keys.learner, keys.stats, keys.rejected),
         *(staged_learner, staged_weights),
         keys.weights(commit.head.epoch, commit.head.version),
         keys.weights(commit.head.epoch, commit.head.version - WEIGHTS_KEPT),
         *(keys.ledger, keys.candidate, keys.best, keys.evaluation),
+        *(staged_restore_point, keys.restore_point),
         *(keys.trajectories(actor) for actor in commit.consumed),
     ]
     staging: list[tuple[Argument, ...]] = [("SET", staged_learner, commit.learner, "PX", _STAGED_TTL_MS)]
     if commit.weights is not None:
         staging.append(("SET", staged_weights, commit.weights, "PX", _STAGED_TTL_MS))
+    if commit.restore_point is not None:
+        staging.append(("SET", staged_restore_point, commit.restore_point, "PX", _STAGED_TTL_MS))
     try:
         server.pipeline(staging)
     except ServerFull:
@@ -132,6 +137,7 @@ def _arguments(commit: Commit, lease: Lease, ledger_kept: int) -> dict[str, Any]
         "version": commit.parent.version,
         "learner_bytes": len(commit.learner),
         "weights_bytes": len(weights),
+        "restore_point_bytes": len(commit.restore_point or b""),
         "head": _flat(head),
         "stats": _flat(commit.stats),
         "latest": pointer.to_json(),

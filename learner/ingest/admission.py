@@ -19,10 +19,11 @@ def rejection(header: Header, standing: Standing, now_ms: int, config: IntakeCon
     """The reason for which an entry is rejected now; None if it may be trained on.
 
     A step's staleness is the head's version minus the version that played it. An entry is stale if all its steps are
-    too stale; of others `fresh_steps` says which are not. A version that this run has not reached belongs to a lost
-    lineage, and so does one that another commit published than this run's. An imported entry has neither staleness nor
-    lineage; its age counts from its import. Ages are by the server's clock. Games that evaluate a version are judged by
-    its lineage alone: they are not trained on, and no version is too old to be evaluated.
+    too stale, or of versions before the run went back to an earlier state; of others `fresh_steps` says which are not.
+    A version that this run has not reached belongs to a lost lineage, and so does one that another commit published
+    than this run's. An imported entry has neither staleness nor lineage; its age counts from its import. Ages are by
+    the server's clock. Games that evaluate a version are judged by its lineage alone: they are not trained on, and no
+    version is too old to be evaluated.
     """
     if header.evaluation:
         return _rejection_by_lineage(header, standing)
@@ -39,6 +40,11 @@ def staleness_limit(standing: Standing, config: IntakeConfig) -> int:
     return standing.max_staleness if config.max_staleness is None else config.max_staleness
 
 
+def oldest_version(standing: Standing, config: IntakeConfig) -> int:
+    """The oldest version whose steps are trained on."""
+    return max(standing.head.version - staleness_limit(standing, config), standing.oldest_version)
+
+
 def fresh_steps(header: Header, trajectory: Trajectory, oldest_version: int) -> NDArray[np.bool_] | None:
     """The steps [T, B] that `oldest_version` or a newer one played; None where all are, as is usual."""
     offsets = trajectory.version_offsets
@@ -51,7 +57,7 @@ def fresh_steps(header: Header, trajectory: Trajectory, oldest_version: int) -> 
 def _rejection_by_version(header: Header, standing: Standing, config: IntakeConfig) -> Rejection | None:
     if reason := _rejection_by_lineage(header, standing):
         return reason
-    return "stale" if standing.head.version - header.versions[1] > staleness_limit(standing, config) else None
+    return "stale" if header.versions[1] < oldest_version(standing, config) else None
 
 
 def _rejection_by_lineage(header: Header, standing: Standing) -> Rejection | None:

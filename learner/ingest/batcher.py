@@ -9,7 +9,7 @@ import numpy as np
 
 from ..ledger.id_ranges import IdRange
 from ..ledger.stream_entry import Cursors, Entry, EntryId
-from .admission import fresh_steps, rejection, staleness_limit
+from .admission import fresh_steps, oldest_version, rejection
 
 if TYPE_CHECKING:
     from ...common.wire.entry_header import Header
@@ -58,7 +58,7 @@ class Batcher:
             self.gaps.setdefault(entry.actor, []).append(gap)
         self.cursors[entry.actor] = entry.id
         self._count_overflow(entry, last)
-        self.oldest_version = standing.head.version - staleness_limit(standing, self.config)
+        self.oldest_version = oldest_version(standing, self.config)
         header, trajectory, fresh = entry.header, entry.trajectory, None
         evaluates = header is not None and header.evaluation and entry.rejected is None
         reason: Rejection | None

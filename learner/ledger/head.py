@@ -38,18 +38,21 @@ class Standing:
     head: Head = field(default_factory=Head)
     lineage: Lineage = field(default_factory=dict)  # never changed in place
     max_staleness: int = 4  # in versions; the limit in effect, where the user has set none
+    oldest_version: int = 0  # play of an earlier one is stale: the run has gone back to an earlier state since
 
-    def after(self, head: Head, *, publish: bool, max_staleness: int | None = None) -> Standing:
+    def after(
+        self, head: Head, *, publish: bool, max_staleness: int | None = None, oldest_version: int = 0
+    ) -> Standing:
         """The standing after a commit that leads to `head`, and publishes its version or not.
 
         `max_staleness` is the new automatic limit; None: as before.
         """
         limit = self.max_staleness if max_staleness is None else max_staleness
         if not publish:
-            return Standing(head, self.lineage, limit)
+            return Standing(head, self.lineage, limit, oldest_version)
         same_epoch = self.lineage if head.epoch == self.head.epoch else {}
         kept = list(same_epoch.items())[-_LINEAGE_MAX:]
-        return Standing(head, {**dict(kept), head.version: head.commit}, limit)
+        return Standing(head, {**dict(kept), head.version: head.commit}, limit, oldest_version)
 
 
 def next_head(parent: Head, *, publish: bool) -> Head:

@@ -28,7 +28,7 @@ UNKNOWN = -1.0  # whether a game was won, where the run's game reports no wins
 WAITING_MAX = 4096  # games; with more, those that began first no longer wait
 HOLD_MAX_MS = 600_000  # nobody waits for a game that has been in play for longer: it may hang, or never end
 # The columns of a table of games. WON is 0, 1, or UNKNOWN; METRICS is the key of the game's own metrics, or 0; LABELS
-# is a code; VERSION and EPOCH are of the version that the game evaluates, or 0.
+# is a code; VERSION is that of its entry, the oldest of several; EPOCH is of the version that it evaluates, or 0.
 BEGAN, RETURN, LENGTH, WON, METRICS, LABELS, VERSION, EPOCH = range(8)
 _COLUMNS = 8
 
@@ -129,7 +129,7 @@ class BeginOrder:
             evaluated, none = header.evaluation, [0.0] * games
             columns[METRICS].extend(map(self._keep, episodes.metrics) if episodes.metrics and not evaluated else none)
             columns[LABELS].extend(map(code, episodes.labels) if episodes.labels and not evaluated else none)
-            columns[VERSION].extend([header.version] * games if evaluated else none)
+            columns[VERSION].extend([header.version] * games)
             columns[EPOCH].extend([header.epoch] * games if evaluated else none)
         return np.array(columns, np.float64).T
 

@@ -39,6 +39,7 @@ class History:
         self.versions_passed = VersionsPassed()
         self._order, self._labels = BeginOrder(), LabelFigures()
         self._games = 0  # that arrived
+        self.added: list[tuple[int, float]] = []  # of the last `arrive`: version and return of each game in the figures
         self._returns: deque[float] = deque(maxlen=GAMES)
         self._lengths: deque[int] = deque(maxlen=GAMES)
         self._wins: deque[bool] = deque(maxlen=GAMES)
@@ -78,6 +79,7 @@ class History:
         if len(released) and released[:, LABELS].any():
             for game in released.tolist():
                 self._labels.add(int(game[LABELS]), game[RETURN], _known(game[WON]))
+        self.added = list(zip(released[:, VERSION].astype(int).tolist(), released[:, RETURN].tolist(), strict=True))
         self._own.add(self._order.pop_metrics(released)[-GAMES:], min(len(released), GAMES))
         games = released[-GAMES:]
         self._returns.extend(games[:, RETURN].tolist())

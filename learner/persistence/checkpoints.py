@@ -22,6 +22,7 @@ _FORMAT = 1
 _MAX_BYTES = 2 << 30
 _COUNT_MAX = 2**53
 _CHECKPOINT_FIELDS = {"format", "spec", "epoch", "version", "commit", "counters", "learner", "weights", "digest"}
+_OPTIONAL = {"restore_point"}
 _SUFFIX = ".msgpack"
 _log = Log("learner")
 
@@ -44,7 +45,8 @@ class Checkpoints:
             "counters": snapshot.counters.to_fields(),
             "learner": snapshot.learner,
             "weights": snapshot.weights,
-            "digest": digest(snapshot.learner + snapshot.weights),
+            "digest": digest(snapshot.learner + snapshot.weights + snapshot.restore_point),
+            **({"restore_point": snapshot.restore_point} if snapshot.restore_point else {}),
         }
         for leftover in self._folder.glob(f".checkpoint-*{PART}"):  # of a learner that was killed while writing
             leftover.unlink(missing_ok=True)
@@ -96,11 +98,11 @@ def read_checkpoint(path: Path) -> tuple[RunSnapshot, RunSpec]:
     """The contents of a checkpoint file. Raises ConfigError, naming the file, if it is not a checkpoint."""
     try:
         fields = codec.decode(path.read_bytes(), max_bytes=_MAX_BYTES)
-        codec.check_fields(fields, _CHECKPOINT_FIELDS)
+        codec.check_fields(fields, _CHECKPOINT_FIELDS | (_OPTIONAL & fields.keys()))
         codec.take_int(fields, "format", _FORMAT, _FORMAT)
         epoch, version = (codec.take_int(fields, name, 0, _COUNT_MAX) for name in ("epoch", "version"))
         head = Head(epoch, version, codec.take_text(fields, "commit"))
-        blobs = codec.take_bytes(fields, "learner"), codec.take_bytes(fields, "weights")
+        blobs = [codec.take_bytes(fields, name) for name in ("learner", "weights", "restore_point") if name in fields]
         if digest(b"".join(blobs)) != codec.take_text(fields, "digest"):
             raise ConfigError(f"checkpoint {path}: damaged, expected blobs of digest {fields['digest']!r:.80}")
         return RunSnapshot(head, Counters.from_fields(fields["counters"]), *blobs), RunSpec.from_json(

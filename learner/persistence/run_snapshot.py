@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ _MAX_BYTES = 2 << 30
 _MAX_ITEMS = 1 << 16  # cursors: one an actor
 _READS = 10  # of a run that commits so fast that its versions are deleted before they are read
 _FIELDS = {"format", "commit", "trainer", "history", "cursors", "lineage"}
-_OPTIONAL = {"evaluations"}
+_OPTIONAL = {"evaluations", "collapse"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class LearnerState:
     # Actor to the games that it has given up since the incarnation of its cursor began; none where it is missing.
     given_up: dict[str, int] = field(default_factory=dict)
     evaluations: dict[str, Any] = field(default_factory=dict)  # by greedy games; empty where there were none
+    collapse: dict[str, Any] = field(default_factory=dict)  # what the return has been; empty where nobody looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class RunSnapshot:
     counters: Counters
     learner: bytes
     weights: bytes
+    restore_point: bytes = b""  # learner/run/restore_point.py; empty where nothing is kept, or nobody needs it
 
     def params(self, spec: RunSpec) -> Params:
         """The parameters of the last version."""
@@ -70,7 +72,10 @@ class RunSnapshot:
             given_up = {actor: index(each[2]) for actor, each in raw.items() if len(each) > 2}
             lineage = {index(version): str(commit) for version, commit in fields["lineage"]}
             evaluations = fields.get("evaluations", {})
-            return LearnerState(fields["trainer"], fields["history"], cursors, lineage, given_up, evaluations)
+            collapse = fields.get("collapse", {})
+            return LearnerState(
+                *(fields["trainer"], fields["history"], cursors, lineage, given_up, evaluations, collapse)
+            )
 
     def trainer_state(self) -> dict[str, Any]:
         """The trainer's state besides the parameters. Arrays are in the codec's encoded form."""
@@ -100,6 +105,7 @@ def encode_learner(head: Head, state: LearnerState) -> bytes:
             },
             "lineage": [list(version) for version in state.lineage.items()],
             **({"evaluations": state.evaluations} if state.evaluations else {}),
+            **({"collapse": state.collapse} if state.collapse else {}),
         }
     )
 
@@ -122,11 +128,17 @@ def load_snapshot(server: Server, keys: Keys) -> RunSnapshot | None:
         LineageLost: if there is a head, but not its weights or its learner state.
     """
     raw: list[bytes] = server.call("HGETALL", keys.head)
-    return _snapshot(server, keys, raw, server.call("GET", keys.learner)) if raw else None
+    if not raw:
+        return None
+    restore_point = server.call("GET", keys.restore_point) or b""
+    return replace(_snapshot(server, keys, raw, server.call("GET", keys.learner)), restore_point=restore_point)
 
 
 def read_snapshot(server: Server, keys: Keys) -> RunSnapshot | None:
-    """Like `load_snapshot`, for those who do not hold the lease: all of the result is of one commit."""
+    """Like `load_snapshot`, for those who do not hold the lease: all of the result is of one commit.
+
+    It has no restore point.
+    """
     for left in reversed(range(_READS)):
         *_, replies = server.pipeline([("MULTI",), ("HGETALL", keys.head), ("GET", keys.learner), ("EXEC",)])
         for reply in replies:

@@ -34,6 +34,7 @@ def build_commit(
     counters: Counters,
     stats: Mapping[str, Argument],
     plan: PlanChange | None = None,
+    restore_point: bytes | None = None,
 ) -> Commit:
     """The commit that leads from one head to the next.
 
@@ -47,6 +48,7 @@ def build_commit(
         counters: the run's totals after the commit.
         stats: the fields of the hash `stats`.
         plan: for greedy games; None: as before.
+        restore_point: the encoded restore point; None: as before.
     """
     return Commit(
         parent=parent,
@@ -66,4 +68,5 @@ def build_commit(
         ],
         evaluations=by_actor((actor, entry_id) for entry_id, actor, _ in batcher.evaluated),
         plan=plan,
+        restore_point=restore_point,
     )

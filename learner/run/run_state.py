@@ -20,21 +20,23 @@ from ..metrics.run_metrics import History
 from ..metrics.stale_actors import StaleActors
 from ..persistence.run_snapshot import LearnerState, RunSnapshot, encode_learner, expect_learner_state
 from .best_version import BestVersion
+from .collapse_response import CollapseResponse
 from .commit_builder import build_commit
 from .run_statistics import RunStatistics
 from .training_step import train
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from ...common.server.streams import Argument
     from ...common.spec import RunSpec
     from ...common.wire.entry_header import Header
+    from ...common.wire.trajectory import Trajectory
     from ..algorithms.trainer import WarmStart
     from ..commit.commit import Commit
     from ..config import LearnerConfig
     from ..ledger.counters import Rejection
-    from ..ledger.stream_entry import Cursors
+    from ..ledger.stream_entry import Cursors, Entry
     from ..metrics.update_metrics import Metrics
     from .best_version import Chosen
 
@@ -65,6 +67,7 @@ class RunState:
         self._statistics = RunStatistics(name, config, self.trainer, self._history, self._clock)
         self._weights = b""  # of the last version
         self._best = BestVersion(config.intake.eval_share)
+        self._collapse = CollapseResponse(config.collapse.answer, spec, self.trainer)
         self._candidate: RunSnapshot | None = None  # of the version that is evaluated
         # Of the last commit: the evaluation that it completes, and the snapshot of its version if that is the best.
         self.chosen: tuple[Chosen, RunSnapshot | None] | None = None
@@ -83,14 +86,17 @@ class RunState:
             if state.evaluations:
                 self._best.restore(state.evaluations)
                 self._best.interrupted()
+            self._collapse.restore(state.collapse, snapshot.restore_point)
         self.cursors, self.counters, self._weights = state.cursors, snapshot.counters, snapshot.weights
         self._given_up = state.given_up
-        self.standing = Standing(snapshot.head, state.lineage, self._history.versions_passed.limit)
+        limit = self._history.versions_passed.limit
+        self.standing = Standing(snapshot.head, state.lineage, limit, self._collapse.oldest_version)
         self._statistics.resumed_at(self.counters.steps, snapshot.head.version)
 
     def forget_moments(self) -> None:
         """Let the next batch replace the moments of observations and value targets. The next commit stores that."""
         self.trainer.forget_moments()
+        self._collapse.forget()  # the states that it keeps have the old ones
 
     def start_from(self, warm_start: WarmStart) -> None:
         """Use the parameters of a warm start for the first version."""
@@ -143,7 +149,7 @@ class RunState:
 
     def update(self, metrics: Metrics) -> dict[str, Any]:
         """The update that the last commit is of, for the run's record; see `RunStatistics.update`."""
-        return self._statistics.update(self.head, self.counters, metrics)
+        return self._statistics.update(self.head, self.counters, metrics, self._collapse.counts())
 
     def resumed(self) -> dict[str, Argument]:
         """The fields of `stats` by which is seen that a learner goes on, before its first commit."""
@@ -190,6 +196,7 @@ class RunState:
         """
         head = replace(next_head(parent, publish=True), epoch=epoch, version=self.head.version + 1)
         self.chosen = None
+        self._collapse.save_again()
         return self._commit(parent, head, self.new_batcher(), {}, publish=True, actors=0)
 
     def commit(self, batcher: Batcher, metrics: Metrics | None, actors: Collection[str]) -> tuple[Commit, RunSnapshot]:
@@ -205,6 +212,8 @@ class RunState:
         """
         self._note_rejected(batcher, actors)
         chosen = self._best.arrive(self._history.arrive(batcher.arrived, actors, self._clock.now_ms()))
+        # In lock step those that were trained on, in the batch's order: when games arrived differs from run to run.
+        self._collapse.arrive(_games(batcher.in_order()) if self._spec.rollout.lock_step else self._history.added)
         self.chosen = None if chosen is None else (chosen, self._candidate if chosen.is_best else None)
         ours = [header for _, header in batcher.arrived if not header.evaluation and header.epoch == self.head.epoch]
         self._history.versions_passed.arrive(ours)
@@ -225,16 +234,23 @@ class RunState:
     def _note_rejected(self, batcher: Batcher, actors: Collection[str]) -> None:
         """Note how much of what arrived is too old, for a warning where it is much."""
         steps = {"stale": self._stale_steps, "too_old": 0}
+        gone_back = [entry for entry, reason in batcher.rejected if reason == "stale" and self._is_of_before(entry)]
+        self._collapse.pass_over(len(gone_back))
         for entry, reason in batcher.rejected:
-            if entry.header is not None and reason in steps:
+            if entry.header is not None and reason in steps and not self._is_of_before(entry):
                 steps[reason] += entry.header.steps
                 self._history.reject(entry.header, self.head.version)
         arrived = sum(header.steps for _, header in batcher.arrived if not header.evaluation)
         self._rejected_share.add(Arrived(arrived, **steps), self._staleness_limit, self._config.intake.max_age)
         results = [(actor, False) for _, actor, *_ in batcher.accepted]
-        results += [(entry.actor, True) for entry, reason in batcher.rejected if reason == "stale"]
+        stale = (entry for entry, reason in batcher.rejected if reason == "stale" and not self._is_of_before(entry))
+        results += [(entry.actor, True) for entry in stale]
         self._stale_actors.add(results, actors, self._staleness_limit)
         self._stale_steps = 0
+
+    def _is_of_before(self, entry: Entry) -> bool:
+        """Whether an entry was played before the run went back to an earlier state: that is no fault of its actor's."""
+        return entry.header is not None and entry.header.versions[1] < self.standing.oldest_version
 
     @property
     def _staleness_limit(self) -> int:
@@ -246,6 +262,7 @@ class RunState:
             "staleness_limit": self._staleness_limit,
             "warning_rejected": self._rejected_share.warning,
             "warning_stale_actors": self._stale_actors.warning,
+            **self._collapse.gauges(),
         }
 
     def _commit(
@@ -254,12 +271,16 @@ class RunState:
         passed = self._history.versions_passed
         if publish:
             passed.published(head.version, self._clock.now_ms())
+            self._collapse.publish(head)
             self._weights = self.trainer.weights()
-        self.standing = self.standing.after(head, publish=publish, max_staleness=passed.limit)
+        self.standing = self.standing.after(
+            head, publish=publish, max_staleness=passed.limit, oldest_version=self._collapse.oldest_version
+        )
         plan = self._plan(head, publish=publish)
         state = LearnerState(
             *(self.trainer.state(), self._history.state(), self.cursors, self.standing.lineage, self._given_up),
             self._best.state() if self._best.known else {},
+            self._collapse.state(),
         )
         learner = encode_learner(head, state)
         commit = build_commit(
@@ -269,8 +290,9 @@ class RunState:
             counters=self.counters,
             stats=self._statistics.fields(head, self.counters, metrics, actors, self._more_gauges, self._best),
             plan=plan,
+            restore_point=self._collapse.take_unsaved(),
         )
-        snapshot = RunSnapshot(head, self.counters, learner, self._weights)
+        snapshot = RunSnapshot(head, self.counters, learner, self._weights, self._collapse.stored)
         if plan is not None and plan.new_candidate:
             self._candidate = snapshot
         return commit, snapshot
@@ -287,6 +309,13 @@ class RunState:
             return None
         is_best = self.chosen is not None and self.chosen[0].is_best
         return PlanChange(self._best.plan, new_candidate, is_best)
+
+
+def _games(entries: Iterable[tuple[Header, Trajectory]]) -> list[tuple[int, float]]:
+    """The games that ended in entries that were trained on: the version, or the oldest of several, and the return."""
+    return [
+        (header.version, total) for header, _ in entries if not header.imported for total in header.episodes.returns
+    ]
 
 
 def remembered(cursors: Cursors, reading: Collection[str], departed_kept: int = _DEPARTED_KEPT) -> Cursors:

@@ -121,7 +121,9 @@ class RunStatistics:
             **{name: str(value) for name, value in self._trainer.describe().items()},
         }
 
-    def update(self, head: Head, counters: Counters, metrics: Metrics) -> dict[str, Any]:
+    def update(
+        self, head: Head, counters: Counters, metrics: Metrics, counts: Mapping[str, int] | None = None
+    ) -> dict[str, Any]:
         """One update, for the run's record: JSON whose numbers have six significant digits.
 
         The means are of the games until this update; the percentiles, which take longer, are those of the gauges.
@@ -130,6 +132,7 @@ class RunStatistics:
             head: of the commit.
             counters: the totals after it.
             metrics: of the update.
+            counts: more totals.
         """
         by_label = self._history.by_label()
         return {
@@ -137,6 +140,7 @@ class RunStatistics:
             "epoch": head.epoch,
             "steps": counters.steps,
             "games": counters.games,
+            **(counts or {}),
             **{name: None if mean is None else rounded(mean) for name, mean in self._history.means().items()},
             **{name: value if isinstance(value, int) else rounded(value) for name, value in metrics.items()},
             **{name: value for name, value in self._gauges.items() if name.startswith("staleness_")},

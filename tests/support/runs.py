@@ -95,6 +95,7 @@ def commit_after(parent: Head, *, publish: bool = True, consumed=None, rejected_
         head=head,
         learner=f"learner state of {head.commit}".encode(),
         weights=encode_weights(params, SPEC) if publish else None,
+        restore_point=f"restore point of {head.commit}".encode() if publish else None,
         counters=counters or {"games": head.version},
         stats={"version": head.version},
         entry={"loss": "0.5"},

@@ -52,7 +52,7 @@ def test_a_commit_publishes_what_its_pointer_says(redis, keys, first):
 
 
 def test_committed_blobs_have_no_expiry_and_staged_ones_are_gone(redis, keys, first):
-    for key in (keys.learner, keys.weights(1, 1), keys.latest, keys.head):
+    for key in (keys.learner, keys.restore_point, keys.weights(1, 1), keys.latest, keys.head):
         assert redis.call("PTTL", key) == -1, f"{key} would expire"
     assert not redis.call("KEYS", f"broodmind:{{{keys.run}}}:staged:*")
 
@@ -91,6 +91,7 @@ def test_a_commit_without_a_version_still_deletes_consumed_entries(redis, keys, 
     send(redis, keys, lease, commit_after(first.head, publish=False, consumed={"a": ((7, 1), 1)}))
     assert redis.call("XLEN", keys.trajectories("a")) == 0
     assert redis.call("XLEN", keys.versions) == 1
+    assert redis.call("GET", keys.restore_point) == first.restore_point
     assert Pointer.from_json(redis.call("GET", keys.latest)).version == 1
     send(redis, keys, lease, commit_after(Head(1, 1, hash_of(redis, keys.head)["commit"])))
     assert Pointer.from_json(redis.call("GET", keys.latest)).version == 2
@@ -139,7 +140,7 @@ def test_consuming_other_entries_than_are_pending_changes_nothing(redis, keys, l
     check_refused(redis, keys, lease, commit, LineageLost, "PENDING")
 
 
-@pytest.mark.parametrize("what", ["learner", "weights"])
+@pytest.mark.parametrize("what", ["learner", "weights", "restore_point"])
 def test_a_torn_blob_changes_nothing(redis, keys, lease, first, what):
     commit = commit_after(first.head)
 
@@ -166,7 +167,7 @@ def test_every_key_of_a_run_is_bounded(redis, keys, lease, first):
     )
     one_each = {
         *(keys.head, keys.latest, keys.versions, keys.learner, keys.stats, keys.rejected),
-        *(keys.ledger, keys.fence, keys.spec, keys.roster),
+        *(keys.ledger, keys.fence, keys.spec, keys.roster, keys.restore_point),
         *(keys.trajectories("a"), keys.weights(1, 1), keys.weights(1, 2)),
     }
     for raw in redis.call("KEYS", f"broodmind:{{{keys.run}}}:*"):

@@ -8,7 +8,7 @@ from support.documents import documented
 from broodmind.common.actions import Discrete
 from broodmind.common.errors import ConfigError
 from broodmind.common.spec import GameSpec
-from broodmind.deploy.config.game_of_run import check_game_spec, known_game
+from broodmind.deploy.config.game_of_run import check_game_spec, is_self_play, known_game
 from broodmind.deploy.config.given import Given, of_file
 
 SPEC = GameSpec("corridor", (2,), Discrete(3), wins=True)
@@ -38,6 +38,11 @@ def test_a_table_in_a_file_is_the_game(tmp_path):
 
 def test_an_offered_game_is_not_known_yet():
     assert known_game(Given().having(game="offered")) is None
+
+
+def test_self_play_is_where_the_opponents_are_past_versions():
+    games = ("ConnectFour", "ConnectFour@lookahead", "TinyZerg", "offered", "starcraft2")
+    assert [is_self_play(Given().having(game=name)) for name in games] == [True, False, False, False, False]
 
 
 def test_two_games_at_a_time_are_refused():

@@ -52,6 +52,13 @@ def test_rejected_entries_are_shown_with_their_reasons():
     assert rejected({"stale": "3", "invalid": "1200"}) == "1,203 (stale 3, invalid 1,200)"
 
 
+def test_collapses_of_the_return_are_shown_where_there_were_any():
+    assert all_values(a_run(), a_view(collapses="2", restorations="1"), 1.0).items() >= {
+        "collapses": "2", "restorations": "1",
+    }.items()  # fmt: skip
+    assert "collapses" not in all_values(a_run(), a_view(collapses="0", restorations="0"), 1.0)
+
+
 def test_all_that_the_run_has_told_is_shown_and_no_more():
     values = all_values(a_run(), a_view(steps="1200", metric_supply="17.25"), 61.0)
     assert values.items() >= {"steps": "1,200", "supply": "17.2", "lag": "2", "actors": "1", "time": "1:01"}.items()

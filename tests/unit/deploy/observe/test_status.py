@@ -32,6 +32,11 @@ def test_what_is_wrong_with_the_game_of_actors_is_told_once_for_all_of_them():
     assert len(other) < 500
 
 
+def test_collapses_of_the_return_are_shown_where_there_were_any():
+    assert "return     collapses 2   restorations 1" in lines({"collapses": "2", "restorations": "1"})
+    assert not [line for line in lines({"collapses": "0", "restorations": "0"}) if "collapses" in line]
+
+
 def test_an_actors_clock_is_shown_where_it_is_wrong():
     assert lines(clock_skew_ms="-86400000")[-1].endswith("playing   clock -86400 s")
     assert lines(clock_skew_ms="6000")[-1].endswith("playing   clock +6 s")

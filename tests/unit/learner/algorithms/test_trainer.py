@@ -142,6 +142,34 @@ def test_a_restored_trainer_continues_bit_for_bit(name, updates):
 
 
 @every_config
+def test_a_factor_multiplies_the_rate(name):
+    trainer, slower = fresh(name), fresh(name)
+    slower.rate_factor = 0.25
+    rates = [each.update(batch_for(name, 1))["effective_rate"] for each in (trainer, slower)]
+    assert rates[1] == pytest.approx(rates[0] / 4, rel=0.5)  # what is clipped differs from the second pass on
+    assert trainer.weights() != slower.weights()
+
+
+@every_config
+def test_a_trainer_that_goes_back_has_all_of_the_state_but_progress_and_random_numbers(name):
+    trainer = fresh(name)
+    trainer.update(batch_for(name, 1))
+    weights, kept = trainer.weights(), trainer.state()
+    raw = codec.decode(codec.encode(kept), max_bytes=1 << 24)
+    trainer.update(batch_for(name, 2))
+    last = trainer.state()
+    trainer.go_back(decode_weights(weights, digest(weights), spec_of(CONFIGS[name][1])), raw)
+    now = trainer.state()
+    assert trainer.weights() == weights
+    assert now["rates"].tolist() == [*last["rates"][:2], kept["rates"][2]]
+    assert now["rng"] == last["rng"]
+    parts = {"rates", "rng"}
+    assert as_bytes({part: each for part, each in now.items() if part not in parts}) == as_bytes(
+        {part: each for part, each in kept.items() if part not in parts}
+    )
+
+
+@every_config
 def test_the_seed_and_the_batches_determine_the_weights(name):
     first, second = fresh(name), fresh(name)
     config, actions = CONFIGS[name]

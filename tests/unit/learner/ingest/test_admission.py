@@ -9,7 +9,7 @@ import pytest
 from support.runs import make_header, trajectory
 
 from broodmind.learner.config import IntakeConfig
-from broodmind.learner.ingest.admission import fresh_steps, rejection
+from broodmind.learner.ingest.admission import fresh_steps, oldest_version, rejection
 from broodmind.learner.ledger.head import Head, Standing
 
 NOW = 1_700_000_000_000
@@ -29,6 +29,14 @@ def header(version=20, epoch=3, created_ms=NOW):
 )
 def test_an_entry_may_be_as_stale_as_the_limit_and_no_staler(version, expected):
     assert rejection(header(version), STANDING, NOW, CONFIG) == expected
+
+
+@pytest.mark.parametrize(("version", "expected"), [(20, None), (18, None), (17, "stale")])
+def test_play_of_before_the_run_went_back_to_an_earlier_state_is_stale(version, expected):
+    standing = dataclasses.replace(STANDING, oldest_version=18)
+    assert rejection(header(version), standing, NOW, CONFIG) == expected
+    assert oldest_version(standing, CONFIG) == 18
+    assert oldest_version(dataclasses.replace(STANDING, oldest_version=2), CONFIG) == 16
 
 
 @pytest.mark.parametrize(("version", "expected"), [(20, None), (19, "stale")])

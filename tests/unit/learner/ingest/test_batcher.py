@@ -393,10 +393,11 @@ def test_every_key_of_a_run_carries_the_runs_name_as_its_hash_tag_and_no_two_are
         keys.weights(1, 1),
         keys.staged("learner", "c"),
         keys.staged("weights", "c"),
+        keys.staged("restore_point", "c"),
     ]
     assert all(key.startswith("broodmind:{r1}:") and key.count("{") == 1 for key in made)
     assert len(set(made)) == len(made)
-    assert len(made) == 15 + 13
+    assert len(made) == 16 + 14
 
 
 # The run's spec.

@@ -56,6 +56,16 @@ def test_the_figures_are_those_of_what_arrived():
     assert metrics["age_s_p50"] == 3.5
 
 
+def test_the_games_that_an_arrival_adds_to_the_figures_are_told_with_their_versions():
+    history = History()
+    history.arrive([("a", one_game(3, version=7)), ("b", one_game(4, version=9, open_since_ms=NOW - 5))], "ab", NOW)
+    assert history.added == []  # one that began before them is in play
+    history.arrive([("b", one_game(5, version=6, age_ms=5)), ("a", one_game(6, evaluation=True))], "ab", NOW)
+    assert history.added == [(6, 5.0), (7, 3.0), (9, 4.0)]
+    history.arrive([], "ab", NOW)
+    assert history.added == []
+
+
 def test_staleness_is_that_of_the_steps():
     history = History()
     history.accept(header(), [(0, 94), (3, 1)], NOW)
