@@ -164,7 +164,7 @@ class Swinging:
         fragment = self.steps // 16
         ends = self.steps % 2 == 0
         self.steps += 1
-        level = 1.0 if 12 <= fragment < 32 or fragment >= 56 else 0.0
+        level = float(10 <= fragment < 20)
         return self._step((level + 0.1 * actions) * ends, ends=ends)
 
     def _step(self, rewards, *, ends):
@@ -193,7 +193,7 @@ def test_a_collapse_in_lock_step_is_answered_in_the_same_commit_bit_for_bit(each
     def play(server, name, *names):
         keys, batch = Keys(name), ("--fragment-length", "16", "--batch-steps", "128")
         with closing(server.connect()) as redis:
-            lock_step_run(server, name, *batch, "--max-steps", "3700", game=f"{module}:make", names=names)
+            lock_step_run(server, name, *batch, "--max-steps", "2700", game=f"{module}:make", names=names)
             stats = hash_of(redis, keys.stats)
             assert (stats["collapses"], stats["restorations"]) == ("1", "1")
             return redis.call("GET", keys.weights(1, counters(redis, keys)["version"]))
