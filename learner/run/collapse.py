@@ -14,6 +14,7 @@ the same. So a game that is never learnt is never unlearned, and a noisy one has
 from __future__ import annotations
 
 import math
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 from .best_version import Tally
@@ -92,7 +93,7 @@ class Collapse:
         found = {name: _tally(state[name]) for name in self._tallies()}
         self.first, self.best, self.last = (found[name] for name in ("first", "best", "last"))
         self._block = found["block"] or Tally()
-        self._since, self._low, self.collapsed = int(state["since"]), int(state["low"]), bool(state["collapsed"])
+        self._since, self._low, self.collapsed = index(state["since"]), index(state["low"]), bool(state["collapsed"])
 
     def _tallies(self) -> dict[str, Tally | None]:
         return {"first": self.first, "best": self.best, "last": self.last, "block": self._block}
@@ -120,7 +121,7 @@ def _tally(raw: list[Any] | None) -> Tally | None:
     if raw is None:
         return None
     games, mean, squares = raw
-    games, mean, squares = int(games), float(mean), float(squares)
+    games, mean, squares = index(games), float(mean), float(squares)
     if games < 0 or not math.isfinite(mean) or not 0 <= squares < math.inf:
         raise ValueError(f"{raw!r:.80}, expected games, their mean return, and the squares of the differences")
     return Tally(games, mean, squares)

@@ -7,11 +7,12 @@ in it: the rate is what it was before, and what is played now counts as a new be
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING, Any
 
-from ...common.errors import WireError
 from ...common.process.log import Log
 from ...common.wire import codec
+from ...common.wire.weights import digest
 from .collapse import Collapse
 from .restore_point import KeptState, RestorePoint
 
@@ -43,8 +44,8 @@ class CollapseResponse:
         self._collapse, self._begun = Collapse(), False
         self._best: KeptState | None = None
         self._current: KeptState | None = None
-        self._commit = ""  # that has stored both
         self.stored = b""  # both, encoded; empty where nothing is kept
+        self._digest = digest(b"")  # of it
         self._unsaved = False
         self._collapses = self._restorations = 0
         self._tries = 0  # restorations since the last best block
@@ -77,8 +78,8 @@ class CollapseResponse:
         self._begun = True
         if self._mode == "restore":
             self._current = KeptState(head.version, self._trainer.weights(), codec.encode(self._trainer.state()))
-            self._commit, self._unsaved = head.commit, True
-            self.stored = RestorePoint(head.commit, self._best, self._current).encode()
+            self.stored, self._unsaved = RestorePoint(self._best, self._current).encode(), True
+            self._digest = digest(self.stored)
 
     def pass_over(self, entries: int) -> None:
         """Note entries that were rejected because of `oldest_version`.
@@ -93,7 +94,7 @@ class CollapseResponse:
     def forget(self) -> None:
         """Begin anew: what was kept must not come back."""
         self._collapse, self._begun, self._best, self._current = Collapse(), False, None, None
-        self.stored, self._commit, self._unsaved = b"", "", False
+        self.stored, self._digest, self._unsaved = b"", digest(b""), False
         self._recovering, self.warning = False, ""
 
     def save_again(self) -> None:
@@ -119,7 +120,7 @@ class CollapseResponse:
             return {}
         return {
             "collapse": self._collapse.state(),
-            "commit": self._commit,
+            "restore_point": self._digest,
             "collapses": self._collapses,
             "restorations": self._restorations,
             "tries": self._tries,
@@ -133,25 +134,26 @@ class CollapseResponse:
     def restore(self, state: Mapping[str, Any], stored: bytes) -> None:
         """Continue from a decoded result of `state`, and from what was kept with it.
 
-        Raises TypeError, KeyError or ValueError if it is not one. Without what was kept, the next block is the first.
+        Raises TypeError, KeyError, ValueError or WireError if it is not one. Without what was kept, the next block is
+        the first.
         """
         if self._mode == "off" or not state:
             return
         self._collapse.restore(state["collapse"])
-        self._collapses, self._restorations = int(state["collapses"]), int(state["restorations"])
-        self._tries, self._halvings = int(state["tries"]), int(state["halvings"])
-        self._passed_over, self.oldest_version = int(state["passed_over"]), int(state["oldest_version"])
+        self._collapses, self._restorations = index(state["collapses"]), index(state["restorations"])
+        self._tries, self._halvings = index(state["tries"]), index(state["halvings"])
+        self._passed_over, self.oldest_version = index(state["passed_over"]), index(state["oldest_version"])
         self._recovering, self.warning = bool(state["recovering"]), str(state["warning"])[:_WARNING_MAX]
         self._trainer.rate_factor = RATE_FACTOR**self._halvings
         self._begun = True
         if self._mode == "restore":
-            try:
-                point = RestorePoint.decode(stored, str(state["commit"]))
-            except WireError as error:
-                _log.warning("no state is kept to go back to: the next games count as the first", error=error)
+            if not stored or digest(stored) != state["restore_point"]:
+                _log.warning("the state to go back to is not there: the next games count as the first")
                 self.forget()
                 return
-            self._best, self._current, self._commit, self.stored = point.best, point.current, point.commit, stored
+            point = RestorePoint.decode(stored)
+            self._best, self._current = point.best, point.current
+            self.stored, self._digest = stored, state["restore_point"]
 
     def _answer(self, head: Head) -> None:
         best, last = self._collapse.best, self._collapse.last

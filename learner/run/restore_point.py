@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FORMAT = 1
 _MAX_BYTES = 2 << 30
 _VERSION_MAX = 2**53
-_FIELDS = {"format", "commit", "best", "current"}
+_FIELDS = {"format", "best", "current"}
 _STATE_FIELDS = {"version", "weights", "trainer"}
 
 
@@ -42,26 +42,23 @@ class KeptState:
 
 @dataclass(frozen=True, slots=True)
 class RestorePoint:
-    """Both states, as one commit stores them."""
+    """Both states, as they are stored."""
 
-    commit: str  # its id
     best: KeptState | None  # None: no block is complete
     current: KeptState
 
     def encode(self) -> bytes:
         """The value of the key `restore_point`."""
         best = None if self.best is None else _fields(self.best)
-        return codec.encode({"format": _FORMAT, "commit": self.commit, "best": best, "current": _fields(self.current)})
+        return codec.encode({"format": _FORMAT, "best": best, "current": _fields(self.current)})
 
     @classmethod
-    def decode(cls, data: bytes, commit: str) -> RestorePoint:
-        """The inverse of `encode`. Raises WireError if it is none, or not what this commit has stored."""
+    def decode(cls, data: bytes) -> RestorePoint:
+        """The inverse of `encode`. Raises WireError."""
         raw = codec.decode(data, max_bytes=_MAX_BYTES)
         codec.check_fields(raw, _FIELDS)
         codec.take_int(raw, "format", _FORMAT, _FORMAT)
-        if codec.take_text(raw, "commit") != commit:
-            raise WireError(f"restore point: of commit {raw['commit']}, expected {commit}")
-        return cls(commit, None if raw["best"] is None else _state(raw["best"]), _state(raw["current"]))
+        return cls(None if raw["best"] is None else _state(raw["best"]), _state(raw["current"]))
 
 
 def _fields(state: KeptState) -> dict[str, Any]:

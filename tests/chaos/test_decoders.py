@@ -21,6 +21,7 @@ from support.runs import BEGAN_MS, SPEC, make_header, trajectory
 from broodmind.common.actions import Box
 from broodmind.common.errors import BroodmindError, ConfigError, LineageLost, WireError
 from broodmind.common.spec import GameSpec, NetworkSpec, RunSpec
+from broodmind.common.wire import codec
 from broodmind.common.wire.trajectory import decode_trajectory, encode_trajectory
 from broodmind.common.wire.weights import Pointer, decode_weights, digest
 from broodmind.learner.algorithms.ppo.config import PPOConfig
@@ -31,6 +32,9 @@ from broodmind.learner.metrics.run_metrics import History
 from broodmind.learner.persistence.checkpoints import Checkpoints as Checkpointed
 from broodmind.learner.persistence.checkpoints import read_checkpoint
 from broodmind.learner.persistence.run_snapshot import LearnerState, RunSnapshot, encode_learner, expect_learner_state
+from broodmind.learner.run.collapse import BLOCK_GAMES, BLOCK_VERSIONS
+from broodmind.learner.run.collapse_response import CollapseResponse
+from broodmind.learner.run.restore_point import KeptState, RestorePoint
 
 WHOLE = 1_000_000  # at a tenth 100,000, in half a minute; whole in five
 WEIGHED = 50  # one in so many is held against its size: tracing memory is slow
@@ -138,6 +142,37 @@ class Checkpoints(States):
         self.use(stored)
 
 
+class RestorePoints(Decoder):
+    """What is restored with it, too: the history of the return."""
+
+    errors = (WireError, ConfigError)
+    constant = 512 << 10  # a message in a message
+
+    def make(self):
+        _, weights = states_of(RICH)
+        self.trainer = Trainer(RICH, PPOConfig())
+        self.response = CollapseResponse("restore", RICH, self.trainer)
+        for version in range(1, 1 + 2 * BLOCK_VERSIONS):
+            self.response.publish(replace(HEAD, version=version))
+            self.response.arrive([(version, 0.5 * version)] * BLOCK_GAMES)
+        state = KeptState(7, weights, codec.encode(self.trainer.state()))
+        point = RestorePoint(state, state).encode()
+        return [codec.encode({"state": self.response.state(), "learner": point})]
+
+    def decode(self, data):
+        fields = codec.decode(data, max_bytes=1 << 20)
+        codec.check_fields(fields, {"state", "learner"})
+        response, stored = CollapseResponse("restore", RICH, self.trainer), codec.take_bytes(fields, "learner")
+        with expect_learner_state():
+            # As if the digest were of the mutant.
+            response.restore({**fields["state"], "restore_point": digest(stored)}, stored)
+            point = RestorePoint.decode(stored)
+            for state in filter(None, (point.best, point.current)):
+                self.trainer.go_back(state.params(RICH), state.trainer_state())
+        codec.encode(response.state())
+        json.dumps(response.gauges())
+
+
 class Pointers(Decoder):
     def make(self):
         return [Pointer(1, 7, HEAD.commit, digest(b"x"), 1).to_json().encode()]
@@ -235,7 +270,15 @@ def assert_bounded(decoder, data):
 
 @pytest.mark.parametrize(
     ("kind", "share"),
-    [(Trajectories, 0.3), (Weights, 0.2), (States, 0.2), (Checkpoints, 0.1), (Pointers, 0.1), (Specs, 0.1)],
+    [
+        (Trajectories, 0.3),
+        (Weights, 0.2),
+        (States, 0.2),
+        (Checkpoints, 0.1),
+        (Pointers, 0.1),
+        (Specs, 0.1),
+        (RestorePoints, 0.1),
+    ],
 )
 def test_mutated_bytes_are_refused_or_decode_to_something_usable(kind, share, times, chaos, tmp_path):
     decoder = kind(tmp_path)

@@ -160,12 +160,13 @@ def test_an_heir_goes_on_wherever_a_learner_was_killed():
     assert {rate for _, rate, *_ in alone} == {1.0, 0.5, 0.25}
 
 
-def test_without_what_was_kept_the_next_block_is_the_first(caplog):
+@pytest.mark.parametrize("lost", [True, False])
+def test_without_what_was_kept_the_next_block_is_the_first(caplog, lost):
     run = Run()
     run.learn()
     other = CollapseResponse("restore", SPEC, run.trainer)
-    other.restore(run.response.state(), b"")
-    assert "no state is kept" in caplog.text
+    other.restore(run.response.state(), b"" if lost else Run().response.stored)
+    assert "is not there" in caplog.text
     assert other.state() == {}
     run.response = other
     run.publish()
