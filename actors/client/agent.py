@@ -23,6 +23,7 @@ from ...common.deprecated import StatusAliases
 from ...common.errors import ConfigError, SpecMismatch
 from ...common.process.clock import monotonic_s, now_ms
 from ...common.process.log import Log
+from ...common.process.made_folder import make_folder
 from ...common.process.seeding import Role, generator, name_key
 from ...common.server.address import PASSWORD_VARIABLE, with_password
 from ...common.server.keys import check_name
@@ -157,6 +158,8 @@ def connect(
     optional(function, "fallback", fallback)
     records_file, journals = optional(path, "records", records), optional(path, "journal", journal)
     spool_folder = optional(path, "spool_dir", spool_dir)
+    if journals is not None:
+        make_folder("journal", journals)
     limits = Limits() if limits is None else instance("limits", limits, Limits)
     name, spool = _name_and_spool(name, check_name("run", run), spool_folder)
     delivery = Delivery(limits, spool)

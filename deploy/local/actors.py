@@ -15,6 +15,7 @@ from ..config.given import COMMAND_LINE
 from ..config.inherited import hand_over
 from ..config.options import SettingsCommand, with_settings
 from ..config.tree import entries
+from ..recording.run_start import make_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ def actors(given: Given, *, lifeline: bool) -> None:
     prepare_to_compute()
     _check_options(given)
     config = effective(given)
+    _check_files(config)
     if config.serve.serve is None:
         run_actors(given, config)
         return
@@ -68,11 +70,6 @@ def run_actors(given: Given, config: Config) -> None:
 
     _check_map(config)
     records = config.supervision.records
-    if records is not None:
-        try:
-            records.open("ab").close()
-        except OSError as error:
-            raise ConfigError(f"records: {str(records)!r}, expected a file that can be written ({error})") from error
     with stop_on_signal() as stop:
         url = server_url(given)
         server = Server(url)
@@ -121,6 +118,17 @@ def _reported(progress: ProgressPipe) -> Iterator[None]:
     except GameError as error:
         progress.report(error=str(error))
         raise
+
+
+def _check_files(config: Config) -> None:
+    """Raise ConfigError if a file or a folder that the settings name cannot be written."""
+    records = config.supervision.records
+    if records is not None:
+        try:
+            records.open("ab").close()
+        except OSError as error:
+            raise ConfigError(f"records: {str(records)!r}, expected a file that can be written ({error})") from error
+    make_folders(config)
 
 
 def _check_map(config: Config) -> None:

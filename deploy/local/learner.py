@@ -12,7 +12,7 @@ from ...common.process.process_setup import prepare_to_compute
 from ...common.process.shutdown import stop_on_signal, stop_with_parent
 from ..config.options import SettingsCommand, with_settings
 from ..recording.run_recorder import RunRecorder
-from ..recording.run_start import check_folder, missing, removed_if_unused
+from ..recording.run_start import check_folder, make_folders, missing, removed_if_unused
 from ..records.run_folder import RunFolder, policy_file
 
 if TYPE_CHECKING:
@@ -76,9 +76,10 @@ def recording_in(given: Given) -> AbstractContextManager[None]:
 
 
 def check_record(config: Config) -> None:
-    """Raise ConfigError if the run's folder cannot be written, or has the record of another run."""
+    """Raise ConfigError if a folder cannot be made or written, or the run's has the record of another run."""
     if config.record.out is not None:
         check_folder(RunFolder(config.record.out), config)
+    make_folders(config)
 
 
 @contextmanager

@@ -96,7 +96,10 @@ def _address(listen: str) -> tuple[str, int]:
 
 def _make_private(folder: Path) -> None:
     """Make the folder of this user's sockets, which nobody else can enter. Raises ConfigError if somebody else can."""
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"client: {str(folder)!r}, expected a folder that can be made ({error.strerror})") from error
     found = folder.lstat()
     if not S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise ConfigError(f"client: {folder} can be used by others, expected a folder of this user alone")

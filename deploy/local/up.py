@@ -30,7 +30,7 @@ from ..config.effective import effective, for_local_run, server_url
 from ..config.game_of_run import check_game_spec
 from ..config.inherited import hand_over
 from ..config.options import SettingsCommand, with_settings
-from ..recording.run_start import check_folder, is_unused, missing, removed_if_unused
+from ..recording.run_start import check_folder, is_unused, make_folders, missing, removed_if_unused
 from ..records.run_folder import RunFolder
 from .embedded_server import EmbeddedServer
 from .kept_data import continue_from_kept, keep
@@ -123,6 +123,7 @@ def run_locally(given: Given, began_ms: int, goes_on: Callable[[RunFolder], bool
     folder = RunFolder(out or new_folder(config.run))
     with removed_if_unused(folder.path, made if out else [folder.path, *made]):
         check_folder(folder, config)
+        make_folders(config)
         try:
             return _run_in(folder, given, config, url, began_ms, goes_on)
         except BroodmindError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...common.errors import ConfigError
+from ...common.process.made_folder import make_folder
 from ...common.process.process_setup import prepare_to_compute
 from ...common.process.shutdown import stop_on_signal, stop_with_parent
 from ..config.effective import effective, server_url
@@ -37,6 +38,7 @@ def evaluator(given: Given, *, inherit: str | None) -> None:
     out = given.get("out")
     if out is None:
         raise ConfigError("out: none, expected a folder for evaluations.jsonl and the best version")
+    make_folder("out", out)
     task = task_of(config)
     with stop_on_signal() as stop:
         if inherit is not None:

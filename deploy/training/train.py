@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,9 +90,7 @@ def train(
     if out is not None:
         given = given.having(out=path("out", out))
     tails: dict[Path, Tail] = {}
-    continued = given.get("out")
-    newest = last_line(RunFolder(continued).metrics) if continued is not None else {}
-    before = (newest.get("epoch", 0), newest.get("version", 0))  # of a run that is continued
+    before = _version_before(given.get("out"))
 
     def goes_on(folder: RunFolder) -> bool:
         lines = tails.setdefault(folder.path, Tail(folder.metrics)).read(_LINE_BYTES) if callback else []
@@ -103,6 +102,15 @@ def train(
         raise ProcessFailed(f"run in {end.folder.path}: stopped before its first version, expected one")
     goes_on(end.folder)  # the last lines
     return Run(end.folder.path, end.folder.checkpoint(), end.summary, end.interrupted)
+
+
+def _version_before(out: Path | None) -> tuple[int, int]:
+    """Epoch and version at which a run is continued; zeros for a new one."""
+    newest: dict[str, Any] = {}
+    if out is not None:
+        with suppress(OSError):  # the run's start says what is wrong with the folder
+            newest = last_line(RunFolder(out).metrics)
+    return newest.get("epoch", 0), newest.get("version", 0)
 
 
 def given_of(config: Mapping[str, Any] | Config | None) -> Given:
