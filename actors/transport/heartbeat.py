@@ -39,7 +39,7 @@ def heartbeat_fields(
     latest: Pointer | None,
     steps: int,
     games: int,
-    elapsed_s: float,
+    steps_per_second: float,
     overflow: int,
     unconsumed_steps: int,
     clock_skew_ms: int,
@@ -51,7 +51,7 @@ def heartbeat_fields(
         latest: the newest version that it knows; None: none.
         steps: that it has sent since it began.
         games: that ended in these.
-        elapsed_s: since it began.
+        steps_per_second: sent lately, until now.
         overflow: games that it has given up before their first step, under this incarnation.
         unconsumed_steps: of its entries in the stream.
         clock_skew_ms: this machine's clock minus the server's.
@@ -68,7 +68,7 @@ def heartbeat_fields(
         "steps": steps,
         "games": games,
         "overflow": overflow,
-        "steps_per_second": f"{steps / max(elapsed_s, 1e-9):.0f}",
+        "steps_per_second": f"{steps_per_second:.0f}",
         "updated_ms": now_ms(),
         "clock_skew_ms": clock_skew_ms,
         **status.metrics,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ...common.errors import BroodmindError, NameTaken, RedisUnreachable
 from ...common.process.clock import Every, monotonic_s
 from ...common.process.log import Log
+from ...common.process.throughput import Throughput
 from ...common.server.keys import Keys, check_name
 from ...common.server.server_clock import ServerClock
 from ...common.server.streams import NotNow, Server, ServerFull
@@ -96,7 +97,9 @@ class ActorConnection:
         self._evaluates, self._plan = evaluates, NO_EVALUATION
         self.unconsumed = Unconsumed()
         self._incarnation, self._nonce = 0, secrets.token_hex(4)
-        self._steps, self._games, self._began_s = 0, 0, monotonic_s()
+        self._steps, self._games = 0, 0
+        self._throughput = Throughput()  # of the steps
+        self._throughput.add(0)
         self._heartbeat_due = Every(heartbeat_s)
         self._server_clock = server_clock or ServerClock()
         self._status = ActorStatus("starting")  # as of the last round trip
@@ -177,9 +180,11 @@ class ActorConnection:
         self._status = status
         self._server_clock.keep(self._call)
         self._send_again()
-        for entry in self._delivery.number(most, most_bytes):
-            self._steps += entry.header.steps
-            self._games += entry.header.games
+        numbered = self._delivery.number(most, most_bytes)
+        self._steps += sum(entry.header.steps for entry in numbered)
+        self._games += sum(entry.header.games for entry in numbered)
+        if any(entry.header.steps for entry in numbered):
+            self._throughput.add(self._steps)
         asked = [*(self._heartbeat() if self._heartbeat_due.due() else []), *self._queries(wait_ms)]
         entries, asked_s = self._delivery.start_sending(), self._clock()
         replies = self._replies([*(self._command(entry) for entry in entries), *asked])
@@ -299,7 +304,7 @@ class ActorConnection:
             latest=self._latest,
             steps=self._steps,
             games=self._games,
-            elapsed_s=monotonic_s() - self._began_s,
+            steps_per_second=self._throughput.per_second(),
             overflow=self._delivery.overflow_of_incarnation,
             unconsumed_steps=round(self.unconsumed.amount.steps),
             clock_skew_ms=self._server_clock.skew_ms,

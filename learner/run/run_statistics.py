@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ...common.process.clock import Every, now_ms
+from ...common.process.throughput import Throughput
 from ...common.server.server_clock import ServerClock
 from ..metrics.run_metrics import FIGURES_OVER
-from ..metrics.throughput import Throughput
 from .best_version import EVALUATION_FIGURES_OVER
 
 if TYPE_CHECKING:

@@ -62,6 +62,27 @@ def test_new_entries_and_queries_share_one_pipeline(connection, delivery, server
     assert (connection.stream_length, connection.latest.version) == (3, 3)
 
 
+def test_the_rate_in_a_heartbeat_is_that_of_the_last_seconds(server, delivery, monkeypatch):
+    monkeypatch.setattr("broodmind.common.process.throughput.monotonic_s", lambda: server.now_s)
+    server.now_s = 1000.0
+    connection = ActorConnection("", "run", "a", delivery, server=server, heartbeat_s=0, clock=lambda: server.now_s)
+    connection.enter()
+
+    def rate(seconds, entries):
+        """The rate that is told after some seconds, in each of which so many entries of 10 steps are sent."""
+        for _ in range(seconds):
+            server.now_s += 1
+            put(delivery, entries)
+            connection.round_trip(STATUS)
+        beats = [command for command in server.commands if command[0] == "HSET"]
+        fields = dict(zip(beats[-1][2::2], beats[-1][3::2], strict=True))
+        return fields["steps_per_second"]
+
+    assert rate(10, 1) == "10"
+    assert rate(3600, 0) == "0"  # nobody plays
+    assert rate(10, 5) == "50"
+
+
 def test_no_more_is_sent_than_the_caller_allows(connection, delivery, server):
     put(delivery, 3)
     assert [connection.round_trip(STATUS, most=most) for most in (2, 0, 5)] == [2, 0, 1]

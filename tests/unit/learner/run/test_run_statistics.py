@@ -7,12 +7,12 @@ import json
 import pytest
 from support.runs import SPEC, make_header
 
+from broodmind.common.process import throughput
 from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.algorithms.trainer import Trainer
 from broodmind.learner.config import Goal, LearnerConfig
 from broodmind.learner.ledger.counters import Counters
 from broodmind.learner.ledger.head import Head
-from broodmind.learner.metrics import throughput
 from broodmind.learner.metrics.run_metrics import GAMES, History
 from broodmind.learner.run.run_statistics import RunStatistics
 

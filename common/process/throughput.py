@@ -1,10 +1,10 @@
-"""The number of trained steps per second, over the last few seconds until now."""
+"""Throughput: how much a total grows per second, over the last few seconds until now."""
 
 from __future__ import annotations
 
 from collections import deque
 
-from ...common.process.clock import monotonic_s
+from .clock import monotonic_s
 
 _WINDOW_S = 3.0
 _LATE = 2.0  # after so many times the usual time between two totals more than that, no further one is expected

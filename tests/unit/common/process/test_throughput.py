@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from broodmind.learner.metrics import throughput
-from broodmind.learner.metrics.throughput import Throughput
+from broodmind.common.process import throughput
+from broodmind.common.process.throughput import Throughput
 
 
 @pytest.fixture
