@@ -29,6 +29,10 @@ _TOO_WIDE, _COUNT_TOO_WIDE = 3.0, 10_000
 # Where more than half of a batch is at the clip, the game has changed, or half of a batch is bad. The deviation grows
 # by a factor of e every 2,000 such rows, and one bad batch makes it less than twice as large.
 _AT_CLIP, _COUNT_AT_CLIP = NORMALISED_MAX**2 / 2, 100_000
+# Where at most half of a batch is outside of the range, the others know better, and the deviation grows by a factor of
+# e every 100,000 rows at most. An entry with bad numbers is up to half of a batch. When it was only clipped, it made
+# the deviations of a run of 30,000 rows 1.6 times as large at once, and Pendulum's policy fell from -110 to -1140.
+_MINORITY, _COUNT_MINORITY = 0.5, 50_000
 _LEAST_DEVIATION = 1e-6
 _FORGOTTEN = 1e-100  # rows that the moments stand for when the next batch shall replace them
 
@@ -61,7 +65,9 @@ class Moments:
         low, high = self._range if self._is_warm else believable_range(rows, NORMALISED_MAX)
         outside = (rows.min(axis=0) < low) | (rows.max(axis=0) > high)
         if outside.any():
-            rows = np.clip(rows, low, high)
+            rows = (
+                self._less_of_a_minority(np.clip(rows, low, high), low, high) if self._is_warm else rows.clip(low, high)
+            )
         mean = rows.mean(axis=0, dtype=np.float64)
         m2 = np.square(rows - mean).sum(axis=0)
         delta = mean - self._mean
@@ -111,6 +117,23 @@ class Moments:
     def _range(self) -> Range:
         reach = NORMALISED_MAX * self.deviation
         return self._mean - reach, self._mean + reach
+
+    def _less_of_a_minority(
+        self, rows: NDArray[np.floating], low: NDArray[np.float64], high: NDArray[np.float64]
+    ) -> NDArray[np.floating]:
+        """The rows [N, width], clipped to a range [width], with those at its ends moved inwards if they are a minority.
+
+        They are put where they add 1 / 50,000 of the variance for each row of the batch.
+        """
+        count = len(rows)
+        below, above = rows <= low, rows >= high
+        share = (below | above).mean(axis=0)  # of the batch
+        weight = share * count / (min(self._count[0], COUNT_MAX - count) + count)  # of the moments
+        with np.errstate(divide="ignore"):
+            reach = np.minimum(np.sqrt(count / _COUNT_MINORITY / weight), NORMALISED_MAX)
+        reach[share > _MINORITY] = NORMALISED_MAX
+        reach *= self.deviation
+        return np.where(below, self._mean - reach, np.where(above, self._mean + reach, rows))
 
     def _counted(
         self,

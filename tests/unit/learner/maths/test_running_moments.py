@@ -134,14 +134,15 @@ def with_bad(rng, bad, value=1e6):
 
 @pytest.mark.parametrize("value", [1e6, -1e6, 3e38])
 @pytest.mark.parametrize(
-    ("before", "bad", "factor"), [(10, 128, 1.3), (100, 128, 1.1), (600, 1024, 1.5), (600, 2048, 2.0)]
+    ("before", "bad", "factor"),
+    [(10, 128, 1.05), (10, 1024, 1.05), (100, 128, 1.05), (600, 1024, 1.05), (600, 2048, 2.0)],
 )
 def test_bad_rows_hardly_change_moments_that_are_warm(before, bad, factor, value):
-    """Unclipped, the deviation would be a hundred thousand."""
+    """Unclipped, the deviation would be a hundred thousand. Only bad rows that are the majority widen it."""
     moments = fed(Moments(1), normal, before)
     fed(moments, lambda rng: with_bad(rng, bad, value), 1)
     assert 0.98 < moments.deviation[0] < factor
-    assert abs(moments.mean[0]) < 0.3
+    assert abs(moments.mean[0]) < (0.15 if bad < BATCH else 0.3)
 
 
 @pytest.mark.parametrize("bad", [1, 128, 900])
