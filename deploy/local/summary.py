@@ -69,8 +69,9 @@ def summarise(view: RunView, began_ms: int, seen: Seen, evaluation: FinalEvaluat
     `seconds` is the time from `began_ms` until the run was solved, or else until it was over or was stopped.
     `env_steps` counts all steps that the run was trained on, `steps_per_second` only those since `began_ms`.
     `evaluation` is the first of the last version's evaluations; if there are several, `evaluations` has all of them by
-    name. `evaluation_best` and `evaluations_best` are the best version's, in the same games. Both are None where nobody
-    could play the game.
+    name. `evaluation_best` and `evaluations_best` are the best version's, in the same games. `evaluation_sampled` is
+    the last version's with actions drawn as in training, `exploration_cost` how much less it gains then. All are None
+    where nobody could play the game. `return_mean` is of the last games of the training, which earlier versions played.
     """
     head, stats = view.head, view.stats
     solved_ms = int(stats.get("solved_ms", 0))
@@ -142,9 +143,17 @@ def finite(value: Any) -> Any:  # noqa: ANN401 - of JSON's types
 
 def _of_versions(evaluation: FinalEvaluation | None) -> dict[str, Any]:
     if evaluation is None:
-        return {**_of_version("", None, {}), **_of_version("_best", None, {})}
+        return dict.fromkeys(("evaluation", "evaluation_best", "evaluation_sampled", "exploration_cost"))
+    from ..policies.evaluation import exploration_cost
+
     best = {"epoch": evaluation.best_epoch, "version": evaluation.best_version}
-    return {**_of_version("", evaluation.last, {}), **_of_version("_best", evaluation.best, best)}
+    first = next(iter(evaluation.last))
+    return {
+        **_of_version("", evaluation.last, {}),
+        **_of_version("_best", evaluation.best, best),
+        **_of_version("_sampled", evaluation.last_sampled, {}),
+        "exploration_cost": exploration_cost(evaluation.last[first], evaluation.last_sampled[first]),
+    }
 
 
 def _of_version(suffix: str, evaluations: Mapping[str, Evaluation] | None, version: dict[str, int]) -> dict[str, Any]:
@@ -180,8 +189,17 @@ def report(summary: dict[str, Any], picture: Path | None, folder: RunFolder) -> 
 
 
 def _evaluations_in_words(summary: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each evaluation of the last version, and of the best one if that is another."""
+    """A line for each evaluation of the last version, and of the best one if that is another; and what noise costs."""
     best = summary["evaluation_best"]
+    if summary["return_mean"] is not None:
+        yield f"training, the last 100 games: mean return {summary['return_mean']:g}"
+    if (cost := summary["exploration_cost"]) is not None and cost["mean"] is not None:
+        sampled = summary["evaluation_sampled"]
+        within = "" if cost["ci95"] is None else f" (95 % confidence: {cost['ci95'][0]} to {cost['ci95'][1]})"
+        yield (
+            f"actions drawn as in training, last version: mean return {sampled['mean']} over {sampled['episodes']} "
+            f"games; exploration costs {cost['mean']}{within}"
+        )
     for suffix, which in (("", "last version"), ("_best", f"best version, {best['version']}" if best else "")):
         if summary[f"evaluation{suffix}"] is None:
             continue

@@ -94,6 +94,29 @@ class Evaluation:
         }
 
 
+def exploration_cost(greedy: Evaluation, sampled: Evaluation) -> dict[str, Any]:
+    """What the drawing of actions costs a policy: how much more it gains greedily, as a JSON object.
+
+    Args:
+        greedy: its greedy games.
+        sampled: its games with actions drawn as in training. Of the same version; otherwise what was learnt between the
+            two would be part of the difference.
+
+    Returns:
+        `mean`, the difference of the mean returns, and `ci95`, its 95 % confidence interval by Welch's t; None where
+        one of them has a single game, and both None where a return is not finite.
+    """
+    mean = greedy.mean - sampled.mean
+    if min(greedy.episodes, sampled.episodes) < 2 or not math.isfinite(mean):
+        return {"mean": _finite(mean), "ci95": None}
+    parts = [each.std**2 / each.episodes for each in (greedy, sampled)]
+    squares = [part**2 / (each.episodes - 1) for part, each in zip(parts, (greedy, sampled), strict=True)]
+    # Welch and Satterthwaite; rounded down. Where no return differs from the others, nothing is uncertain.
+    degrees = int(sum(parts) ** 2 / sum(squares)) if sum(squares) > 0 else 1
+    half = student_t(degrees) * math.sqrt(sum(parts))
+    return {"mean": _finite(mean), "ci95": [_finite(mean - half), _finite(mean + half)]}
+
+
 def evaluations(
     policy: Policy,
     game_name: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...common.errors import BroodmindError
@@ -30,6 +30,7 @@ class FinalEvaluation:
     """The results, each by game: several of a two-player game."""
 
     last: Mapping[str, Evaluation]
+    last_sampled: Mapping[str, Evaluation]  # of the last version, too, with actions drawn as in training
     best: Mapping[str, Evaluation] | None  # None if no best version could be read or written
     best_epoch: int = 0
     best_version: int = 0
@@ -45,7 +46,7 @@ def evaluate_at_the_end(
         keys: the run's.
         folder: has the evaluations so far and gets the last one.
         task: how versions are evaluated to choose the best one.
-        episodes: of each of the two evaluations whose results are returned.
+        episodes: of each of the evaluations whose results are returned.
 
     Returns:
         None if the run has no version.
@@ -56,10 +57,10 @@ def evaluate_at_the_end(
     snapshot, spec = found
     plan, last = Plan(episodes, spec.seed, copies=task.copies), policy_of(snapshot, spec)
 
-    def evaluated(policy: Policy) -> dict[str, Evaluation]:
-        return evaluations(policy, task.game, plan, task.game_args)
+    def evaluated(policy: Policy, *, sample: bool = False) -> dict[str, Evaluation]:
+        return evaluations(policy, task.game, replace(plan, sample=sample), task.game_args)
 
-    played = evaluated(last)
+    played, sampled = evaluated(last), evaluated(last, sample=True)
     try:
         best = BestVersion(folder)
         best.forget_lost(snapshot.head.epoch, resumed_steps(server, keys))
@@ -68,7 +69,7 @@ def evaluate_at_the_end(
         chosen = load(folder.checkpoint("best"))
     except (OSError, BroodmindError) as error:
         _log.warning("best version not known", error=error)
-        return FinalEvaluation(played, None)
+        return FinalEvaluation(played, sampled, None)
     is_last = (chosen.epoch, chosen.version) == (snapshot.head.epoch, snapshot.head.version)
     of_best = played if is_last else evaluated(chosen.for_actors())
-    return FinalEvaluation(played, of_best, chosen.epoch, chosen.version)
+    return FinalEvaluation(played, sampled, of_best, chosen.epoch, chosen.version)

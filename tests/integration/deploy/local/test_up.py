@@ -57,6 +57,12 @@ def test_up_learns_and_leaves_nothing_but_its_folder(folder):
     assert summary["env_steps"] >= 20000
     assert summary[field].keys() == {"mean", "std", "ci95", "length_mean", "episodes", "wins"}
     assert summary["evaluation"]["episodes"] == 10
+    greedy, sampled, cost = (summary[name] for name in ("evaluation", "evaluation_sampled", "exploration_cost"))
+    assert sampled["episodes"] == 10
+    assert cost["mean"] == pytest.approx(greedy["mean"] - sampled["mean"], abs=2e-3)
+    assert cost["ci95"][0] <= cost["mean"] <= cost["ci95"][1]
+    assert f"training, the last 100 games: mean return {summary['return_mean']:g}" in shown
+    assert f"mean return {sampled['mean']} over 10 games; exploration costs {cost['mean']}" in shown
     last = {"epoch": summary["epoch"], "version": summary["version"]}
     assert summary["evaluation_best"] == {**summary["evaluation"], **last}  # there was no time to evaluate another
     (line,) = read_lines(out / "evaluations.jsonl")

@@ -47,7 +47,8 @@ def test_the_only_version_is_the_best_one_too_and_is_not_played_twice(redis, key
     end = evaluate_at_the_end(redis, keys, folder, TASK, 6)
     assert end.best is end.last
     assert end.best_version == 1
-    assert end.last["TinyZerg"].episodes == 6
+    assert end.last["TinyZerg"].episodes == end.last_sampled["TinyZerg"].episodes == 6
+    assert end.last["TinyZerg"].lengths.tolist() != end.last_sampled["TinyZerg"].lengths.tolist()
     (line,) = read_lines(folder.evaluations)
     assert (line["version"], line["episodes"]) == (1, 4)
 
@@ -84,7 +85,7 @@ def test_no_more_copies_of_the_game_are_made_than_an_actor_has(redis, keys, tmp_
     config = Config(actors=ActorsConfig(envs=2), evaluation=EvaluationConfig(choosing_episodes=3))
     end = evaluate_at_the_end(redis, keys, RunFolder(tmp_path), task_of(config), 5)
     assert end.last["TinyZerg"].episodes == 5
-    assert made == [2, 2]
+    assert made == [2, 2, 2]
 
 
 def test_a_run_without_a_version_has_no_evaluation(redis, run, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from broodmind.common.policy.network import initial_params
 from broodmind.common.spec import NetworkSpec, RunSpec
 from broodmind.common.wire.weights import Pointer
 from broodmind.deploy.policies.evaluate_command import in_words
-from broodmind.deploy.policies.evaluation import Evaluation, Plan, evaluate, play, student_t
+from broodmind.deploy.policies.evaluation import Evaluation, Plan, evaluate, exploration_cost, play, student_t
 
 GAME = GameSpec("lengths", (1,), Discrete(2), wins=True)
 SPEC = RunSpec(GAME, NetworkSpec((4,)))
@@ -151,3 +152,26 @@ def test_students_quantiles_are_those_of_the_tables(degrees, quantile):
 def test_a_game_that_is_not_the_policys_is_refused_by_the_field():
     with pytest.raises(SpecMismatch, match="observation_shape of game TinyZerg"):
         evaluate(policy_of(), "TinyZerg", Plan(2))
+
+
+def results(*returns):
+    return Evaluation(np.array(returns, np.float64), np.ones(len(returns), np.int64))
+
+
+def test_the_cost_of_exploration_is_the_difference_of_the_means_with_welchs_interval():
+    """By scipy 1.17: ttest_ind(greedy, sampled, equal_var=False).confidence_interval(), with 8.2 degrees of freedom."""
+    cost = exploration_cost(results(10, 11, 12, 9, 8), results(4, 6, 2, 5, 3, 4))
+    assert cost["mean"] == 6.0
+    assert cost["ci95"] == pytest.approx([3.904, 8.096], abs=0.01)
+
+
+def test_of_single_games_the_cost_of_exploration_has_no_interval():
+    assert exploration_cost(results(10), results(4, 6)) == {"mean": 5.0, "ci95": None}
+
+
+def test_where_all_games_are_alike_the_cost_of_exploration_is_certain():
+    assert exploration_cost(results(500, 500), results(500, 500, 500)) == {"mean": 0.0, "ci95": [0.0, 0.0]}
+
+
+def test_a_return_that_is_not_finite_makes_no_number_of_the_cost_of_exploration():
+    assert exploration_cost(results(1, math.inf), results(1, 2)) == {"mean": None, "ci95": None}
