@@ -477,6 +477,23 @@ def test_the_runs_spec_selects_the_kind_of_rollout(unroll, kind):
     assert type(make_rollout(game, spec, 1, np.random.default_rng(0))) is kind
 
 
+class Rich(Script):
+    """Its rewards are 1, 2, 3, ... millions."""
+
+    def _step(self, rewards, endings):
+        return super()._step(rewards * np.float32(1e6), endings)
+
+
+@pytest.mark.parametrize("unroll", ["steps", "games"])
+def test_returns_are_the_sums_of_the_rewards_as_the_game_gives_them_however_large(unroll):
+    game = Rich([(2, TERMINATED, False)], [(3, TRUNCATED, False)])
+    spec = RunSpec(game.spec, rollout=RolloutSpec(unroll, 6))
+    rollout = make_rollout(game, spec, 1, np.random.default_rng(1))
+    fragments = [each.trajectory for _ in range(12) for each in rollout.play(CountingPolicy())]
+    assert max(each.rewards.max() for each in fragments) == 3e6
+    assert {value for each in fragments for value in each.episodes.returns} == {3e6, 6e6}
+
+
 class WithInfos(Script):
     """Its infos have the number of the game, times ten, plus the column."""
 

@@ -8,12 +8,15 @@ import pytest
 from support.runs import SPEC, make_header
 
 from broodmind.common.process import throughput
+from broodmind.common.wire.entry_header import Episodes
+from broodmind.common.wire.weights import Pointer
 from broodmind.learner.algorithms.ppo.config import PPOConfig
 from broodmind.learner.algorithms.trainer import Trainer
 from broodmind.learner.config import Goal, LearnerConfig
 from broodmind.learner.ledger.counters import Counters
 from broodmind.learner.ledger.head import Head
 from broodmind.learner.metrics.run_metrics import GAMES, History
+from broodmind.learner.run.best_version import BestVersion
 from broodmind.learner.run.run_statistics import RunStatistics
 
 HEAD = Head(1, 20, "c20")
@@ -81,6 +84,23 @@ def test_a_run_is_solved_once_its_last_games_reach_the_goal(clock):
     fields = made.fields(HEAD, Counters(), {}, actors=1)
     assert fields["solved_ms"] > 0
     assert not statistics(history).solved
+
+
+def test_figures_goal_and_evaluations_are_over_the_returns_as_they_arrived_however_large(clock):
+    returns = (-3e6, 5e6) * (GAMES // 2)
+    history = History()
+    games = Episodes(returns, (4,) * GAMES, tuple(range(NOW - GAMES, NOW)))
+    history.arrive([("a", make_header(20, 1, 4 * GAMES, games, NOW))], "a", NOW)
+    best = BestVersion(0.1)
+    best.begin(Pointer(1, 20, "c20", "d", 10), 0)
+    chosen = best.arrive((1, 20, each, None) for each in returns)
+    assert chosen.is_best
+    assert (chosen.line["mean"], chosen.line["std"]) == (1e6, 4e6)
+    made = statistics(history, Goal(until_return=1e6))
+    assert made.gauges(1, best=best)["return_mean"] == "1e+06"
+    assert made.update(HEAD, Counters(), {})["return_mean"] == 1e6
+    assert made.solved
+    assert not statistics(history, Goal(until_return=1e6 + 1)).solved
 
 
 def test_the_rate_is_written_without_a_commit_until_it_has_fallen_to_nothing(clock, monkeypatch):
