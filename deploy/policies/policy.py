@@ -14,8 +14,10 @@ from ...common.policy.flat_observations import at_path, flatten
 from ...common.policy.network import LOG_STD, policy_outputs, prepare, value_outputs
 
 if TYPE_CHECKING:
+    from gymnasium import Space
     from numpy.typing import ArrayLike, NDArray
 
+    from ...actors.games.adapter.action_space import ActionAdapter
     from ...actors.inference.policy import Policy as ActorPolicy
     from ...common.observation_parts import ObservationPart
     from ...common.policy.distributions import ActionArray, Distribution
@@ -39,6 +41,7 @@ class Policy:
     def __init__(self, params: Params, spec: RunSpec, *, epoch: int = 0, version: int = 0) -> None:
         self.spec, self.epoch, self.version, self.params = spec, epoch, version, params
         self._rng = np.random.default_rng()
+        self._adapter: tuple[Space[Any], ActionAdapter] | None = None  # the last space that `act` was given
 
     def __repr__(self) -> str:
         return f"<broodmind.Policy of {self.spec.game.name}, epoch {self.epoch}, version {self.version}>"
@@ -61,7 +64,8 @@ class Policy:
         *,
         mask: ArrayLike | None = None,
         rng: np.random.Generator | None = None,
-    ) -> Any:  # noqa: ANN401 - an int or an array
+        space: Space[Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - an int or an array, or as the space has it
         """The action for an observation, or the actions for a batch of them, in the game's units.
 
         Args:
@@ -72,14 +76,17 @@ class Policy:
                 observation is a dict with an `action_mask`. With several choices A is the number of options of all of
                 them, one after the other.
             rng: draws the actions if `greedy` is False; None: a generator of the policy's own, freshly seeded.
+            space: the environment's action space, whose form the action shall have. It needs Gymnasium.
 
         Returns:
-            For a Discrete space an int, counted from 0 (add the space's `start`). For a MultiDiscrete space int32 [D],
-            counted from 0. For a Box float32 [D], clipped to its bounds. Spaces of more dimensions, tuples and dicts
-            are flat, in the order of the space. For a batch an array with B of these.
+            With `space` an action of that space: a dict, a tuple, an array of its shape and dtype, or the number of an
+            option, from its `start` on; for a batch the same with B in each array. Without it, as the run's spec has
+            the actions: for a Discrete space an int, counted from 0; for a MultiDiscrete space int32 [D], counted from
+            0; for a Box float32 [D], clipped to its bounds. Spaces of more dimensions, tuples and dicts are flat then,
+            in the order of the space. For a batch an array with B of these.
 
         Raises:
-            ConfigError: if the observation or the mask is not of the game's form.
+            ConfigError: if the observation, the mask or the space is not that of the game.
         """
         flag("greedy", greedy)
         source = self._rng if rng is None else instance("rng", rng, np.random.Generator)
@@ -87,7 +94,10 @@ class Policy:
         if mask is None and isinstance(observation, dict):
             mask = observation.get(_MASK)
         choice = self.distribution(observations, self._masks(mask, len(observations), single=single))
-        actions = self._for_game(choice.best() if greedy else choice.sample(source))
+        chosen = choice.best() if greedy else choice.sample(source)
+        if space is not None:
+            return self._in_space(space, chosen, single=single)
+        actions = self._for_game(chosen)
         if not single:
             return actions
         return int(actions[0]) if isinstance(self.game.actions, Discrete) else actions[0]
@@ -180,6 +190,29 @@ class Policy:
         if not all(each.any(axis=1).all() for each in np.split(masks, np.cumsum(sizes)[:-1], axis=1)):
             raise ConfigError("mask: no action allowed, expected at least one of each choice")
         return masks
+
+    def _in_space(self, space: Space[Any], actions: ActionArray, *, single: bool) -> Any:  # noqa: ANN401
+        """The policy's actions, in its own units, as those of an environment's space."""
+        from ...actors.games.adapter.action_space import first_of
+
+        if self._adapter is None or self._adapter[0] is not space:
+            self._adapter = space, self._adapter_of(space)
+        batch = self._adapter[1].to_env(actions)
+        return first_of(space, batch) if single else batch
+
+    def _adapter_of(self, space: Space[Any]) -> ActionAdapter:
+        from gymnasium import Space
+
+        from ...actors.games.adapter.action_space import ActionAdapter
+
+        instance("space", space, Space)
+        try:
+            adapter = ActionAdapter(self.game.name, space)
+        except ConfigError as error:
+            raise ConfigError(f"space: {error}") from error
+        if adapter.actions != self.game.actions:
+            raise ConfigError(f"space: {space!s:.200}, expected that of {self.game.name}, with {self.game.actions}")
+        return adapter
 
     def _for_game(self, actions: ActionArray) -> ActionArray:
         if not isinstance(self.game.actions, Box):

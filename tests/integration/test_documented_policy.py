@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,6 +66,14 @@ def test_the_lines_of_a_script_that_loads_a_policy_work(folder, monkeypatch):
         exec(RUN.sub("runs/a", code), names)
         assert names["action"] in {0, 1}
         assert names.get("value") in {None, broodmind.load("runs/a").value(np.zeros(4))}
+
+
+def test_the_loop_that_plays_in_an_environment_works(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {"policy": broodmind.load("runs/a")}
+    exec(documented("docs/policy.md", "import gymnasium"), names)
+    assert names["over"]
+    assert names["env"].action_space.contains(names["action"])
 
 
 def test_the_script_that_trains_works(tmp_path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 import broodmind
 from broodmind import Box, ConfigError, Discrete, GameSpec, Limits, MultiDiscrete
@@ -130,6 +131,7 @@ CALLS: dict[str, tuple[Callable[..., object], dict[str, list[Any]]]] = {
             "greedy": FLAGS,
             "mask": [None, "x", 5, [[1], [1, 2, 3]], ["a", "b", "c"], [0, 0, 0], [ANYTHING] * 3, {}],
             "rng": [5, "x", 0.5, np.random.RandomState(1), np.random],
+            "space": [5, "x", Discrete(3), spaces.Discrete, spaces.Discrete(4), spaces.Box(-np.inf, np.inf, (2,))],
         },
     ),
     "Policy.value": (

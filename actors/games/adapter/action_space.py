@@ -66,6 +66,15 @@ class ActionAdapter:
         return _rebuilt(self._space, values, 0)[0]
 
 
+def first_of(space: spaces.Space[Any], batch: Any) -> Any:  # noqa: ANN401 - as the space has it
+    """The first action of a batch of a space's actions, as of `ActionAdapter.to_env`."""
+    if isinstance(space, spaces.Dict):
+        return {key: first_of(inner, batch[key]) for key, inner in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(first_of(inner, part) for inner, part in zip(space.spaces, batch, strict=True))
+    return batch[0]
+
+
 def _leaves(name: str, space: spaces.Space[Any], place: str) -> Iterator[Leaf]:
     match space:
         case spaces.Dict():

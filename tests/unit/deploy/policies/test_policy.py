@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector.utils import batch_space, iterate
 
 from broodmind import Box, BroodmindError, Discrete, GameSpec, MultiDiscrete
+from broodmind.actors.games.adapter.action_space import ActionAdapter
 from broodmind.actors.games.adapter.observation_space import observation_layout
 from broodmind.actors.inference.batched_inference import to_game_action
 from broodmind.actors.inference.policy import Policy as ActorPolicy
@@ -90,6 +93,44 @@ def test_one_observation_gets_one_action_in_the_games_units(actions):
             assert (np.array(actions.low) <= action).all()
             assert (action <= np.array(actions.high)).all()
     assert np.array_equal(policy.act(observation.tolist()), action)
+
+
+SPACES = {
+    "start": spaces.Discrete(4, start=3),
+    "grid": spaces.MultiDiscrete([[3, 2], [4, 5]]),
+    "binary": spaces.MultiBinary(3),
+    "boxes": spaces.Dict({
+        "arm": spaces.Box(-2.0, 5.0, (2, 3)), "leg": spaces.Tuple((spaces.Box(0, 9, (1,), np.int16),)),
+    }),
+    "choices": spaces.Tuple((spaces.Discrete(3), spaces.Dict({"a": spaces.MultiBinary(2), "b": spaces.Discrete(2)}))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=list(SPACES))
+def test_with_the_environment_s_space_an_action_has_its_form(space):
+    spec = spec_of(ActionAdapter("toy", space).actions)
+    policy, observations = Policy(made(spec), spec), observations_of(spec, 5)
+    actions = [policy.act(each, space=space) for each in observations]
+    assert all(space.contains(action) for action in actions)
+    for at, action in enumerate(iterate(batch_space(space, 5), policy.act(observations, space=space))):
+        assert data_equivalence(action, actions[at])  # but for the rounding of another batch size
+    drawn = policy.act(observations[0], greedy=False, space=space, rng=np.random.default_rng(1))
+    assert space.contains(drawn)
+    # It is the same action as without, which is flat.
+    flat = policy.act(observations[0])
+    if isinstance(space, spaces.Discrete):
+        assert actions[0] == flat + 3
+    elif spec.game.actions.sizes == (2, 2, 2):
+        np.testing.assert_array_equal(actions[0], flat)
+    elif isinstance(space, spaces.Dict):
+        np.testing.assert_array_equal(actions[0]["arm"], flat[:6].reshape(2, 3))
+        np.testing.assert_array_equal(actions[0]["leg"][0], np.rint(flat[6:]))
+
+
+def test_the_space_of_another_game_is_refused():
+    policy = Policy(made(spec := spec_of(Discrete(4))), spec)
+    with pytest.raises(BroodmindError, match=r"^space: Discrete\(5\), expected that of toy, with Discrete\(n=4\)$"):
+        policy.act(np.zeros((2, 3)), space=spaces.Discrete(5))
 
 
 def test_numbers_beyond_the_bounds_are_clipped_to_them():
