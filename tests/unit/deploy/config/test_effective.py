@@ -31,7 +31,7 @@ def made(game=CARDS, **values):
 
 def test_defaults_with_discrete_actions():
     config = made()
-    assert (config.algo, config.algorithm.learning_rate, config.algorithm.n_epochs) == ("ppo", 2.5e-3, 4)
+    assert (config.algo, config.algorithm.learning_rate, config.algorithm.n_epochs) == ("ppo", 2.5e-3, 8)
     assert (config.rollout.unroll, config.rollout.fragment_length) == ("steps", 32)
     assert (config.intake.batch_steps, config.intake.batch_games) == (2048, 0)
     assert (config.network.normalize_observations, config.rollout.noise_correlation) == (False, 0.0)
@@ -41,7 +41,7 @@ def test_defaults_with_discrete_actions():
 def test_auto_suits_continuous_actions():
     config = made(ARM)
     chosen = config.algorithm
-    assert (chosen.learning_rate, chosen.entropy_coef, chosen.popart, chosen.n_epochs) == (1e-3, 0.0, 0.03, 8)
+    assert (chosen.learning_rate, chosen.entropy_coef, chosen.n_epochs, chosen.minibatch_size) == (3e-4, 0.0, 10, 64)
     assert (config.network.normalize_observations, config.rollout.noise_correlation) == (True, 0.0)
 
 

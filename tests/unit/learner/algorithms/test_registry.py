@@ -28,8 +28,10 @@ def test_each_entry_names_its_hyperparameters_and_its_algorithm(name):
 def test_auto_stands_for_a_registered_algorithm():
     assert registry.resolve("auto") == registry.AUTO
     assert registry.resolve("vtrace") == "vtrace"
-    assert registry.preset("auto", continuous=False) == registry.preset("ppo", continuous=True) == {}
-    assert registry.preset("auto", continuous=True).keys() <= registry.config_class("ppo").__dataclass_fields__.keys()
+    assert registry.preset("ppo", continuous=False) == registry.preset("ppo", continuous=True) == {}
+    for continuous in (False, True):
+        chosen = registry.preset("auto", continuous=continuous)
+        assert chosen.keys() <= registry.config_class("ppo").__dataclass_fields__.keys()
 
 
 def test_names_and_hyperparameters_are_known_without_numpy():
