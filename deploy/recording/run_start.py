@@ -47,15 +47,20 @@ def check_folder(folder: RunFolder, config: Config) -> None:
 
 
 def make_folders(config: Config) -> None:
-    """Make the other folders that settings name, and are written while the run goes on. Raises ConfigError."""
+    """Make the other folders that settings name, and are written while the run goes on. Raises ConfigError.
+
+    One in the run's folder is left to whoever writes to it: there a folder for checkpoints says that there is a run.
+    """
+    out = config.record.out
     folders = {
         "checkpoint_dir": config.checkpointing.checkpoint_dir,
         "archive": config.archive.archive,
         "journal": config.actors.journal,
     }
     for setting, path in folders.items():
-        if path is not None:
-            make_folder(setting, path)
+        if path is None or (out is not None and out in path.parents and not _may_exist(path)):
+            continue
+        make_folder(setting, path)
 
 
 def missing(path: Path) -> list[Path]:

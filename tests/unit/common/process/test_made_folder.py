@@ -8,11 +8,13 @@ from click.testing import CliRunner
 import broodmind
 from broodmind.common.errors import ConfigError
 from broodmind.common.process.made_folder import make_folder
+from broodmind.deploy.config.effective import effective
 from broodmind.deploy.config.given import of_values
 from broodmind.deploy.local.actors import actors
 from broodmind.deploy.local.learner import learner
 from broodmind.deploy.local.up import run_locally
 from broodmind.deploy.policies.evaluator_command import evaluator
+from broodmind.deploy.recording.run_start import make_folders
 
 NOBODY = ["--redis", "redis://127.0.0.1:1"]  # asking it would be another error
 
@@ -55,6 +57,17 @@ def test_up_tells_before_it_starts_a_server(tmp_path, monkeypatch, path, setting
         run_locally(of_values({"game": "TinyZerg", setting: path[0]}, ""), 0)
     check(raised.value, setting, path)
     assert not list((tmp_path / "here").iterdir())  # nor does it leave anything
+
+
+def test_a_start_leaves_the_folder_for_checkpoints_in_the_run_s_to_those_who_write_it(tmp_path):
+    out = tmp_path / "out"
+    config = effective(of_values({"out": out, "checkpoint_dir": out / "checkpoints"}, ""))
+    out.mkdir()
+    make_folders(config)
+    assert not list(out.iterdir())
+    (out / "checkpoints").write_text("")
+    with pytest.raises(ConfigError, match=r"checkpoint_dir: .*, expected a folder that can be written \(File exists\)"):
+        make_folders(config)
 
 
 def test_train_tells_it_to_the_script(path, monkeypatch):
