@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from typing import Any
 
 import gymnasium
@@ -21,8 +22,7 @@ class OneHotGrid(gymnasium.ObservationWrapper):
 
     def __init__(self, env: gymnasium.Env) -> None:
         super().__init__(env)
-        from minigrid.core import constants
-
+        constants = importlib.import_module("minigrid.core.constants")
         self._counts = (len(constants.OBJECT_TO_IDX), len(constants.COLOR_TO_IDX), len(constants.STATE_TO_IDX))
         self.observation_space = spaces.MultiBinary(7 * 7 * sum(self._counts))
 
@@ -113,16 +113,13 @@ class Allowed(Rounds):
 
 
 def _minigrid(name: str) -> gymnasium.Env:
-    import minigrid  # noqa: F401 - registers its games
-
+    importlib.import_module("minigrid")  # registers its games
     return OneHotGrid(gymnasium.make(name))
 
 
 @functools.cache
 def _register_minatar() -> None:
-    from minatar import gym
-
-    gym.register_envs()
+    importlib.import_module("minatar.gym").register_envs()
 
 
 def _minatar(name: str) -> gymnasium.Env:
