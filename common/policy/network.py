@@ -31,9 +31,6 @@ MEAN, SCALE = "observations/mean", "observations/scale"  # [F]; the scale is 1 /
 NORMALISED_MAX = 10.0  # in deviations; limits features that hardly varied before and have a small deviation
 _BLOCK = 1024  # rows computed at a time in inference, so that the hidden layers' outputs stay in the cache
 _GAIN = math.sqrt(2)
-# Deviations of 0.6, where actions are from -1 to 1. With 1, a third of them are clipped, and HalfCheetah's return after
-# a million steps was about half. Andrychowicz et al. 2021, arXiv 2006.05990, advise 0.5.
-_FIRST_LOG_STD = -0.5
 _HEAD_GAINS = {"policy": 0.01, "value": 0.0}
 
 
@@ -158,7 +155,7 @@ def initial_params(network: NetworkSpec, game: GameSpec, rng: np.random.Generato
             params[f"{name}/w{layer}"] = (gain * _orthogonal(fan_in, fan_out, rng)).astype(np.float32)
             params[f"{name}/b{layer}"] = np.zeros(fan_out, np.float32)
     if isinstance(game.actions, Box):
-        params[LOG_STD] = np.full(game.actions.shape, _FIRST_LOG_STD, np.float32)
+        params[LOG_STD] = np.zeros(game.actions.shape, np.float32)
     return params
 
 

@@ -47,6 +47,10 @@ class AlgorithmConfig(Protocol):
         """The number of passes over each batch."""
 
     @property
+    def log_std_init(self) -> float:
+        """Logarithm of the first standard deviation of continuous actions."""
+
+    @property
     def schedule(self) -> LearningRateConfig:
         """The settings of the learning rate's schedule."""
 

@@ -56,6 +56,8 @@ class Trainer:
         self._spec, self._config = spec, config
         rng = generator(spec.seed, Role.INITIAL_WEIGHTS)
         self._params = Parameters.of(network.initial_params(spec.network, spec.game, rng), spec.network, spec.game)
+        if network.LOG_STD in self._params.views:
+            self._params.views[network.LOG_STD][...] = config.log_std_init
         self._rng = generator(spec.seed, Role.LEARNER)
         self._optimizer = make_optimizer(config.optimizer, self._params.flat.size)
         self._algorithm = algorithm or make_algorithm(config, spec)

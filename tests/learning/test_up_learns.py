@@ -11,8 +11,8 @@ SOLVED = ("--until-return", "475", "--max-steps", "1000000")
 CARTPOLE = ("--game", "CartPole-v1", *SOLVED, "--eval-episodes", "20", "--json")
 
 
-def up(*arguments):
-    process = broodmind("up", *arguments)
+def up(*arguments, **options):
+    process = broodmind("up", *arguments, **options)
     printed, shown = process.communicate(timeout=WHOLE_RUN_S)
     assert process.returncode == 0, shown
     return last_json(printed)
@@ -33,11 +33,25 @@ def test_cartpole_is_solved_on_a_server_of_its_own(tmp_path, shared_server, run)
     assert summary["return_mean"] >= 475
 
 
+FLAG_ALONE = """
+import gymnasium
+
+
+def make():
+    game = gymnasium.make("MountainCarContinuous-v0")
+    return gymnasium.wrappers.TransformReward(game, lambda reward: 100.0 if reward > 50 else 0.0)
+"""
+
+
 def test_a_game_with_a_distant_reward_is_solved_with_noise_that_lasts(tmp_path):
-    """MountainCarContinuous, whose only reward is at a flag that is reached by pushing one way for many steps."""
-    game = ("--game", "MountainCarContinuous-v0", "--until-return", "90", "--max-steps", "500000")
+    """MountainCarContinuous without the cost of pushing: nothing is paid before the flag, many pushes one way off.
+
+    Five seeds took 34,671 to 46,958 steps; with independent noise none found the flag often enough in 200,000.
+    """
+    (tmp_path / "flag_alone.py").write_text(FLAG_ALONE)
+    game = ("--game", "flag_alone:make", "--until-return", "90", "--max-steps", "400000")
     game += ("--noise-correlation", "0.9")
-    summary = up(*game, "--json", "--eval-episodes", "20", "--out", str(tmp_path))
+    summary = up(*game, "--json", "--eval-episodes", "20", "--out", str(tmp_path / "run"), cwd=tmp_path)
     assert summary["solved"]
     assert summary["evaluation"]["mean"] >= 85
 

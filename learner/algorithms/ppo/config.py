@@ -7,7 +7,16 @@ from typing import Annotated, ClassVar
 
 from ....common.setting import Setting, check_settings
 from ...maths.optimizer_name import OptimizerName
-from ..hyperparameters import EntropyCoef, Epochs, MaxGradNorm, MinibatchSize, Popart, ValueCoef
+from ..hyperparameters import (
+    LOG_STD_INIT,
+    EntropyCoef,
+    Epochs,
+    LogStdInit,
+    MaxGradNorm,
+    MinibatchSize,
+    Popart,
+    ValueCoef,
+)
 from ..learning_rate import LearningRateConfig
 
 
@@ -50,6 +59,7 @@ class PPOConfig:
         5.0  # of pi_prox / mu
     )
     popart: Popart = 0.03
+    log_std_init: LogStdInit = LOG_STD_INIT
     schedule: LearningRateConfig = field(default_factory=LearningRateConfig)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from ....common.setting import Setting, check_settings
 from ...maths.optimizer_name import OptimizerName
-from ..hyperparameters import EntropyCoef, MaxGradNorm, Popart, ValueCoef
+from ..hyperparameters import LOG_STD_INIT, EntropyCoef, LogStdInit, MaxGradNorm, Popart, ValueCoef
 from ..learning_rate import LearningRateConfig
 
 Baseline = Literal["none", "moving_average", "batch_mean", "value"]
@@ -47,6 +47,7 @@ class ReinforceConfig:
     value_coef: ValueCoef = 0.5  # with baseline="value"
     max_grad_norm: MaxGradNorm = 10.0  # of the mean over games or steps
     popart: Popart = 0.03
+    log_std_init: LogStdInit = LOG_STD_INIT
     schedule: LearningRateConfig = field(default_factory=LearningRateConfig)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,18 @@ from typing import Annotated, ClassVar
 
 from ....common.setting import Setting, check_settings
 from ...maths.optimizer_name import OptimizerName
-from ..hyperparameters import CBar, EntropyCoef, Epochs, MaxGradNorm, MinibatchSize, Popart, RhoBar, ValueCoef
+from ..hyperparameters import (
+    LOG_STD_INIT,
+    CBar,
+    EntropyCoef,
+    Epochs,
+    LogStdInit,
+    MaxGradNorm,
+    MinibatchSize,
+    Popart,
+    RhoBar,
+    ValueCoef,
+)
 from ..learning_rate import LearningRateConfig
 
 
@@ -41,6 +52,7 @@ class VTraceConfig:
     popart: Popart = 0.03
     # Nothing clips these updates. When little is left to learn, the normalised advantages are mostly noise, and large
     # updates along them end in a policy that does not explore any more. The target of the KL divergence limits updates.
+    log_std_init: LogStdInit = LOG_STD_INIT
     schedule: LearningRateConfig = field(default_factory=lambda: LearningRateConfig(kl_target=0.002))
 
     def __post_init__(self) -> None:
