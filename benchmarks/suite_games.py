@@ -127,16 +127,6 @@ def _minatar(name: str) -> gymnasium.Env:
     return Planes(gymnasium.make(f"MinAtar/{name}-v1"))
 
 
-def game_18(num_envs: int) -> TinyZerg:
-    """Row 18."""
-    return TinyZerg(num_envs)
-
-
-def game_19(num_envs: int) -> ConnectFour:
-    """Row 19."""
-    return ConnectFour(num_envs)
-
-
 game_01 = functools.partial(gymnasium.make, "CartPole-v1")
 game_02 = functools.partial(gymnasium.make, "Acrobot-v1")
 game_03 = functools.partial(gymnasium.make, "Pendulum-v1")
@@ -154,6 +144,8 @@ game_14 = functools.partial(_minigrid, "MiniGrid-Empty-8x8-v0")
 game_15 = functools.partial(_minigrid, "MiniGrid-DoorKey-5x5-v0")
 game_16 = Copy
 game_17 = Allowed
+game_18 = TinyZerg  # these two make all copies at once
+game_19 = ConnectFour
 game_20 = functools.partial(gymnasium.make, "CliffWalking-v1", max_episode_steps=500)
 game_21 = functools.partial(_minatar, "Asterix")
 game_22 = functools.partial(_minatar, "Breakout")

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .distributions import LOG_SQRT_2PI
+from .distributions import LOG_SQRT_2PI, Gaussian
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..process.seeding import Source
-    from .distributions import ActionArray, Gaussian
+    from .distributions import ActionArray
     from .network import Floats
 
 
-class AutoregressiveGaussian:
+class AutoregressiveGaussian(Gaussian):
     """The actions a_t = mu_t + sigma x_t with x_t = rho x_{t-1} + sqrt(1 - rho^2) e_t, for e_t standard normal.
 
     Each x_t alone is standard normal, but given the past it is not: the observation, which earlier noise has shaped,
@@ -38,27 +37,13 @@ class AutoregressiveGaussian:
             known: [N], whether there is a step before; if not, the row of `deviations` is not used.
             correlation: rho, at least 0 and less than 1.
         """
-        self.log_std = policy.log_std
-        self.means = policy.means + np.where(known[:, None], correlation * deviations, 0)  # [N, D]
+        super().__init__(policy.means + np.where(known[:, None], correlation * deviations, 0), policy.log_std)
         self._log_shrinks = np.where(known, math.log1p(-(correlation**2)) / 2, 0).astype(policy.means.dtype)  # [N]
-        self.std = policy.std * np.exp(self._log_shrinks)[:, None]  # [N, D]
-
-    def sample(self, rng: Source) -> ActionArray:
-        """See Distribution."""
-        noise = rng.standard_normal(self.means.shape, dtype=np.float32)
-        return (self.means + self.std * noise).astype(np.float32, copy=False)
-
-    def best(self) -> ActionArray:
-        """See Distribution."""
-        return self.means.astype(np.float32, copy=False)
-
-    def standardised(self, actions: ActionArray) -> Floats:
-        """(action - mean) / deviation, [N, D]: the innovations e_t."""
-        return (actions - self.means) / self.std
+        self.std = self.std * np.exp(self._log_shrinks)[:, None]  # [N, D]
 
     def log_prob(self, actions: ActionArray) -> Floats:
         """See Distribution."""
-        z, dimensions = self.standardised(actions), len(self.log_std)
+        z, dimensions = self.standardised(actions), len(self.log_std)  # the innovations e_t
         return -0.5 * (z * z).sum(axis=1) - (self.log_std.sum() + dimensions * (LOG_SQRT_2PI + self._log_shrinks))
 
     def entropy(self) -> Floats:

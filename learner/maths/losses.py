@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...common.policy.autoregressive import AutoregressiveGaussian
 from ...common.policy.categorical import finite
 from ...common.policy.distributions import Categorical, Gaussian, MultiCategorical
 
@@ -119,7 +118,7 @@ def to_outputs(
                 for i, part in enumerate(choice.parts)
             ]
             return np.concatenate(parts, axis=1), None
-        case Gaussian() | AutoregressiveGaussian():
+        case Gaussian():  # those with noise that lasts too
             z = choice.standardised(actions)
             means_grad = taken_grad[:, None] * z / choice.std
             # d log pi / d log_std = z^2 - 1;  d H / d log_std = 1 for each row

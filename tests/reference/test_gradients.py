@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from support.finite_differences import differences
 
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.policy.distributions import Categorical
@@ -48,18 +49,6 @@ def random_params(network, seed, game=GAME):
     params = Parameters(network, game, np.float64)
     params.flat[...] = np.random.default_rng(seed).normal(0, 0.7, params.flat.size)
     return params
-
-
-def differences(loss, flat, h=1e-5):
-    """(L(p + h) - L(p - h)) / 2h for each p: off by about h^2 and by rounding / h, 1e-10 both."""
-    result = np.empty_like(flat)
-    for i, here in enumerate(flat.copy()):
-        flat[i] = here + h
-        above = loss()
-        flat[i] = here - h
-        result[i] = (above - loss()) / (2 * h)
-        flat[i] = here
-    return result
 
 
 def assert_same_gradient(found, expected):

@@ -50,9 +50,9 @@ class VTraceConfig:
     value_coef: ValueCoef = 0.5
     max_grad_norm: MaxGradNorm = 0.5
     popart: Popart = 0.03
+    log_std_init: LogStdInit = LOG_STD_INIT
     # Nothing clips these updates. When little is left to learn, the normalised advantages are mostly noise, and large
     # updates along them end in a policy that does not explore any more. The target of the KL divergence limits updates.
-    log_std_init: LogStdInit = LOG_STD_INIT
     schedule: LearningRateConfig = field(default_factory=lambda: LearningRateConfig(kl_target=0.002))
 
     def __post_init__(self) -> None:

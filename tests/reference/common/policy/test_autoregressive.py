@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from support.finite_differences import differences
 
 from broodmind.common.policy.autoregressive import AutoregressiveGaussian
 from broodmind.common.policy.distributions import Gaussian
@@ -72,7 +73,7 @@ def test_samples_have_the_mean_and_the_deviation_of_the_density(correlation):
 @CORRELATIONS
 def test_the_gradient_equals_central_differences(correlation):
     means, log_std, actions = a_game(3)
-    weights, bonus, h = np.random.default_rng(4).normal(size=STEPS), 0.3, 1e-6
+    weights, bonus = np.random.default_rng(4).normal(size=STEPS), 0.3
 
     def loss():
         # The means given the past, as a loss of their own: the chain to both means is in PolicyPass.
@@ -80,19 +81,8 @@ def test_the_gradient_equals_central_differences(correlation):
         choice.means = conditional
         return float((weights * choice.log_prob(actions)).sum() - bonus * choice.entropy().sum())
 
-    def differences(array):
-        result = np.empty_like(array)
-        for at in np.ndindex(array.shape):
-            here = array[at]
-            array[at] = here + h
-            above = loss()
-            array[at] = here - h
-            result[at] = (above - loss()) / (2 * h)
-            array[at] = here
-        return result
-
     choice = given_the_past(means, log_std, actions, correlation)
     conditional = choice.means.copy()
     found, log_std_grad = to_outputs(choice, actions, weights, bonus)
-    np.testing.assert_allclose(found, differences(conditional), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(log_std_grad, differences(log_std), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found, differences(loss, conditional), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(log_std_grad, differences(loss, log_std), rtol=1e-5, atol=1e-6)

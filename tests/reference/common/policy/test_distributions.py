@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from support.finite_differences import differences
 
 from broodmind.common.actions import Box, Discrete, MultiDiscrete
 from broodmind.common.policy.distributions import Categorical, Gaussian, MultiCategorical, distribution
@@ -172,18 +173,6 @@ def test_the_action_space_selects_the_distribution():
 
 
 # Gradients.
-
-
-def differences(loss, array, h=1e-5):
-    """(L(p + h) - L(p - h)) / 2h for each number of an array."""
-    result, flat = np.empty(array.size), array.reshape(-1)
-    for i, here in enumerate(flat.copy()):
-        flat[i] = here + h
-        above = loss()
-        flat[i] = here - h
-        result[i] = (above - loss()) / (2 * h)
-        flat[i] = here
-    return result.reshape(array.shape)
 
 
 def entropy_weights(kind, rng):

@@ -10,6 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from support.finite_differences import differences
 
 from broodmind.common.actions import Box
 from broodmind.common.policy.network import LOG_STD
@@ -41,17 +42,6 @@ def random_params(network, seed):
     params = Parameters(network, GAME, np.float64)
     params.flat[...] = np.random.default_rng(seed).normal(0, 0.5, params.flat.size)
     return params
-
-
-def differences(loss, flat, h=1e-5):
-    result = np.empty_like(flat)
-    for i, here in enumerate(flat.copy()):
-        flat[i] = here + h
-        above = loss()
-        flat[i] = here - h
-        result[i] = (above - loss()) / (2 * h)
-        flat[i] = here
-    return result
 
 
 def means_and_values(params, network, observations):
